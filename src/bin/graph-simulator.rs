@@ -1,0 +1,2 @@
+//! The Graph simulator as a program.
+fn main(){}

@@ -1,0 +1,2 @@
+//! The commands of tap-operator.
+fn main() {}

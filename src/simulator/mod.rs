@@ -1,0 +1,1 @@
+//! A Microsoft Entra tenant with Graph, for tests and trying out.
