@@ -1,0 +1,66 @@
+//! The custom resource definitions, as `kubectl apply` takes them.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use serde_json::{Value, json};
+
+use super::{TapPolicy, TapRequest, yaml};
+
+/// The definitions with the names of the files that hold them.
+pub fn all() -> Vec<(&'static str, Value)> {
+    vec![
+        ("tappolicies.yaml", finish(&TapPolicy::crd(), None)),
+        // A JSON patch can append to status.decisions before the operator ever wrote a status.
+        (
+            "taprequests.yaml",
+            finish(&TapRequest::crd(), Some(json!({ "phase": "Pending", "decisions": [] }))),
+        ),
+    ]
+}
+
+/// One YAML file with all definitions.
+pub fn to_yaml() -> Result<String, yaml::YamlError> {
+    let documents: Result<Vec<_>, _> = all().iter().map(|(_, crd)| yaml::write(crd)).collect();
+    Ok(documents?.iter().map(|d| format!("---\n{d}")).collect())
+}
+
+fn finish(crd: &CustomResourceDefinition, status_default: Option<Value>) -> Value {
+    let mut crd = serde_json::to_value(crd).unwrap_or_default();
+    for version in
+        crd.pointer_mut("/spec/versions").and_then(Value::as_array_mut).into_iter().flatten()
+    {
+        let Some(schema) = version.pointer_mut("/schema/openAPIV3Schema") else { continue };
+        tidy(schema);
+        if let (Some(default), Some(status)) =
+            (&status_default, schema.pointer_mut("/properties/status"))
+        {
+            status["default"] = default.clone();
+        }
+    }
+    crd
+}
+
+/// Drops what only makes the definition longer or stricter than meant.
+///
+/// `nullable`: an optional field that is null is pruned by the API server when its schema does not allow null, which is
+/// what a reader expects. Integer formats other than Kubernetes' own make newer servers warn.
+fn tidy(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if fields.get("nullable").is_some_and(Value::is_boolean) {
+                fields.remove("nullable");
+            }
+            if fields.get("enum").is_some_and(Value::is_array)
+                && let Some(Value::Array(values)) = fields.get_mut("enum")
+            {
+                values.retain(|v| !v.is_null());
+            }
+            if let Some(Value::String(text)) = fields.get_mut("description") {
+                *text = text.replace('\n', " ");
+            }
+            fields.values_mut().for_each(tidy);
+        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        _ => {}
+    }
+}

@@ -1,0 +1,427 @@
+//! `TapPolicy`: what the tenant's Temporary Access Pass method must look like, and who may get a pass.
+
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Lifetime;
+use super::lifetime::{PASS_LIFETIME, PASS_LIFETIME_MESSAGE};
+
+const INTERVAL: &str = "self.matches('^([0-9]{1,3}h)?([0-9]{1,5}m)?$') && size(self) > 0 && duration(self) >= duration('1m') && duration(self) <= duration('24h')";
+const INTERVAL_MESSAGE: &str =
+    "must be between 1m and 24h, written in hours and minutes such as 10m or 1h";
+const TIMEOUT: &str = "self.matches('^([0-9]{1,3}h)?([0-9]{1,5}m)?$') && size(self) > 0 && duration(self) >= duration('5m') && duration(self) <= duration('720h')";
+const TIMEOUT_MESSAGE: &str =
+    "must be between 5m and 720h, written in hours and minutes such as 24h (a day is 24h)";
+const LEAD_TIME: &str = "self.matches('^([0-9]{1,3}h)?([0-9]{1,5}m)?$') && size(self) > 0 && duration(self) <= duration('168h')";
+const LEAD_TIME_MESSAGE: &str =
+    "must be at most 168h, written in hours and minutes such as 5m or 12h (a day is 24h)";
+
+/// A `TapPolicy` says what the Temporary Access Pass method of a Microsoft Entra tenant must look like, and who may get
+/// a pass through requests that name it. The operator reads the tenant, reports every difference, and corrects it when
+/// told to. Deleting a `TapPolicy` never touches the tenant.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "tap-operator.io",
+    version = "v1alpha1",
+    kind = "TapPolicy",
+    shortname = "tpol",
+    category = "tap-operator",
+    status = "TapPolicyStatus",
+    derive = "PartialEq",
+    doc = "A TapPolicy says what the Temporary Access Pass method of a Microsoft Entra tenant must look like, and who may get a pass through requests that name it. Deleting it never touches the tenant.",
+    printcolumn(name = "Tenant", type_ = "string", json_path = ".spec.tenant"),
+    printcolumn(name = "State", type_ = "string", json_path = ".status.observed.state"),
+    printcolumn(name = "Drift", type_ = "string", json_path = ".status.driftedFields"),
+    printcolumn(name = "Synced", type_ = "string", json_path = ".status.conditions[?(@.type==\"Synced\")].status"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1),
+    validation = Rule::new("size(self.metadata.name) <= 63").message("the name must be at most 63 characters")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct TapPolicySpec {
+    /// Name of a tenant connection in the operator's configuration. Cannot be changed. A policy never carries hosts or
+    /// credentials.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("the tenant of a policy cannot be changed: create another policy"))]
+    pub tenant: String,
+    /// The tenant's Temporary Access Pass method. Left out, this policy manages nothing in the tenant; a field left out
+    /// inside is not managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
+    /// What to do about a difference between `method` and the tenant. Observe, the default, reports it and writes
+    /// nothing; Enforce corrects it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforcement: Option<Enforcement>,
+    /// How often the tenant is read, with jitter. 1m to 24h, default 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(INTERVAL).message(INTERVAL_MESSAGE))]
+    pub interval: Option<Lifetime>,
+    /// Who may get a pass through this policy. Left out, no request may name this policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuance: Option<Issuance>,
+}
+
+/// The tenant's Temporary Access Pass method, as far as it is managed.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.include) || !has(self.exclude) || !self.exclude.exists(e, self.include.exists(i, has(i.group) && has(e.group) && i.group == e.group))").message("a group is both included and excluded: an exclusion wins, so drop one of the two"))]
+pub struct Method {
+    /// Whether passes can be used in the tenant at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<MethodState>,
+    /// The bounds within which the lifetime of a pass must lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<MethodLifetime>,
+    /// How many characters a code has. 8 to 48.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 8, max = 48))]
+    pub code_length: Option<i32>,
+    /// Whether every pass of the tenant works only once. When false, each request chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require_one_time_use: Option<bool>,
+    /// Whose passes can be used: up to 100 groups, or `allUsers: true` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    #[x_kube(validation = Rule::new("size(self) == 1 || self.all(t, !has(t.allUsers))").message("allUsers stands alone: drop the groups beside it, or drop it"))]
+    pub include: Option<Vec<Target>>,
+    /// Whose passes cannot be used, even when included: up to 100 groups. An empty list clears the exclusions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub exclude: Option<Vec<GroupRef>>,
+}
+
+/// Whether passes can be used in the tenant at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum MethodState {
+    /// Passes can be issued and used.
+    Enabled,
+    /// No pass can be used.
+    Disabled,
+    /// A word that this version does not know.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+impl fmt::Display for MethodState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Bounds of a pass's lifetime in the tenant. Whole minutes, 10m to 720h, minimum <= default <= maximum.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.minimum) || !has(self.default) || duration(self.minimum) <= duration(self.default)").message("minimum must not be longer than default"),
+    validation = Rule::new("!has(self.default) || !has(self.maximum) || duration(self.default) <= duration(self.maximum)").message("default must not be longer than maximum"),
+    validation = Rule::new("!has(self.minimum) || !has(self.maximum) || duration(self.minimum) <= duration(self.maximum)").message("minimum must not be longer than maximum")
+)]
+pub struct MethodLifetime {
+    /// Shortest lifetime of a pass. 10m to 720h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(PASS_LIFETIME).message(PASS_LIFETIME_MESSAGE))]
+    pub minimum: Option<Lifetime>,
+    /// Lifetime of a pass for which none is asked. 10m to 720h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(PASS_LIFETIME).message(PASS_LIFETIME_MESSAGE))]
+    pub default: Option<Lifetime>,
+    /// Longest lifetime of a pass. 10m to 720h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(PASS_LIFETIME).message(PASS_LIFETIME_MESSAGE))]
+    pub maximum: Option<Lifetime>,
+}
+
+/// Either one group or everybody.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.group) != has(self.allUsers)").message("set exactly one of group and allUsers"),
+    validation = Rule::new("!has(self.allUsers) || self.allUsers").message("allUsers can only be true: leave it out instead"),
+    validation = Rule::new("!has(self.displayName) || has(self.group)").message("displayName belongs to a group")
+)]
+pub struct Target {
+    /// Object id of a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        regex(
+            pattern = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+        ),
+        length(max = 36)
+    )]
+    pub group: Option<String>,
+    /// Everybody in the tenant. Only `true`, and only alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all_users: Option<bool>,
+    /// Display name of the group, for readers. Where it is set, a group that has another name is reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub display_name: Option<String>,
+}
+
+/// One group.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupRef {
+    /// Object id of the group.
+    #[schemars(
+        regex(
+            pattern = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+        ),
+        length(max = 36)
+    )]
+    pub group: String,
+    /// Display name of the group, for readers. Where it is set, a group that has another name is reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub display_name: Option<String>,
+}
+
+/// What to do about a difference between `method` and the tenant: Observe (the default) reports it and writes nothing,
+/// Enforce corrects it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Enforcement {
+    /// Report it and write nothing. A difference is no failure.
+    #[default]
+    Observe,
+    /// Correct it.
+    Enforce,
+    /// A word that this version does not know: nothing is written.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// Who may get a pass. Inside a list entries are alternatives, all fields must agree, exclusions win.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Issuance {
+    /// From which namespaces requests may come. Left out: from none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<Namespaces>,
+    /// For which users a pass may be asked. Left out: for nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<Users>,
+    /// Whether a user who holds any directory role, directly or through groups, may get a pass. Default Deny.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory_role_holders: Option<DirectoryRoleHolders>,
+    /// How long a pass may live. Default 1h, and 1h at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<IssuanceLifetime>,
+    /// Whether only one-time passes may be asked for. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require_one_time_use: Option<bool>,
+    /// Who must agree before a pass is issued. Default: one person within 24h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+    /// Demands a reason, and says what it must look like. Left out: no reason is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<ReasonRule>,
+    /// Whether a request must say when its pass starts. Required makes manifests in Git safe to apply again for ever,
+    /// for a request whose time is over issues nothing. Default Optional.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<StartTimeRule>,
+    /// How long before its start a pass may be issued. 0m to 168h, default 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(LEAD_TIME).message(LEAD_TIME_MESSAGE))]
+    pub lead_time: Option<Lifetime>,
+    /// Whether a request may say `onExistingPass: Replace`. Default Forbidden.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replace_existing_pass: Option<ReplaceExistingPass>,
+    /// How the code may be delivered. Sealed admits only requests with recipients. Default Any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
+    /// How many passes may be live at once. Left out: no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
+    /// While true, nothing new is issued through this policy; what is active stays. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+}
+
+/// Namespaces, by name or by label.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Namespaces {
+    /// Names of namespaces, up to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 63)))]
+    pub names: Option<Vec<String>>,
+    /// Labels of namespaces. An empty selector selects nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// Users, by domain and by group.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Users {
+    /// Domains of user principal names, up to 100, such as contoso.com.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 253)))]
+    pub domains: Option<Vec<String>>,
+    /// Groups of which a user must be a member, directly or through groups; one of them is enough. Up to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub groups: Option<Vec<GroupRef>>,
+    /// Groups whose members get no pass, whatever else is true. Up to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub exclude_groups: Option<Vec<GroupRef>>,
+}
+
+/// Whether a user who holds any directory role, directly or through groups, may get a pass: Deny (the default) or
+/// Allow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DirectoryRoleHolders {
+    /// They get no pass through this policy.
+    #[default]
+    Deny,
+    /// They are treated like everybody else.
+    Allow,
+    /// A word that this version does not know: read as Deny.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// How long a pass may live.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.default) || !has(self.maximum) || duration(self.default) <= duration(self.maximum)").message("default must not be longer than maximum"))]
+pub struct IssuanceLifetime {
+    /// Lifetime of a pass whose request names none. 10m to 720h, default 1h or, where it is shorter, `maximum`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(PASS_LIFETIME).message(PASS_LIFETIME_MESSAGE))]
+    pub default: Option<Lifetime>,
+    /// Longest lifetime that a request may ask for. 10m to 720h, default 1h or, where it is longer, `default`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(PASS_LIFETIME).message(PASS_LIFETIME_MESSAGE))]
+    pub maximum: Option<Lifetime>,
+}
+
+/// Who must agree, and how long they have.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Approval {
+    /// How many different people must approve, none of them the requester or the user. 0 to 5, default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 5))]
+    pub required: Option<i32>,
+    /// How long after its creation a request without a start time may wait to be issued. 5m to 720h, default 24h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(TIMEOUT).message(TIMEOUT_MESSAGE))]
+    pub timeout: Option<Lifetime>,
+}
+
+/// What a reason must look like.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReasonRule {
+    /// A regular expression (RE2 syntax) that must match somewhere in the reason, such as '^INC[0-9]+'. Left out: any
+    /// reason that is not empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub pattern: Option<String>,
+}
+
+/// Whether a request must say when its pass starts: Optional (the default) or Required, which makes manifests in Git
+/// safe to apply again for ever, for a request whose time is over issues nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StartTimeRule {
+    /// A request may leave it out; its pass starts when it is issued.
+    #[default]
+    Optional,
+    /// Every request must say when its pass starts.
+    Required,
+    /// A word that this version does not know: read as Required.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// Whether a request may say `onExistingPass: Replace`: Forbidden (the default) or Allowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ReplaceExistingPass {
+    /// No request may.
+    #[default]
+    Forbidden,
+    /// A request may, when it says so.
+    Allowed,
+    /// A word that this version does not know: read as Forbidden.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// How a code may be delivered: Any (the default) or Sealed, which admits only requests with recipients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Delivery {
+    /// In the clear or encrypted, as the request says.
+    #[default]
+    Any,
+    /// Only encrypted to the recipients of the request.
+    Sealed,
+    /// A word that this version does not know: read as Sealed.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// How many passes may be live at once through this policy.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quota {
+    /// Live passes of one namespace. 1 to 10000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub active_per_namespace: Option<i32>,
+    /// Live passes of one requester. 1 to 10000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub active_per_requester: Option<i32>,
+}
+
+/// What the operator found in the tenant and did about it.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TapPolicyStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Id of the tenant behind the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<String>,
+    /// The tenant's method as it was last read, in the form of `spec.method`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<Method>,
+    /// The tenant's method as it was before this policy first wrote to it, ready to be applied again as `spec.method`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Method>,
+    /// Each managed field that differs from the tenant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Drift>,
+    /// Names of the fields in `drift`, or None; Unknown while the tenant cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drifted_fields: Option<String>,
+    /// Ready, Synced, and Reconciling or Stalled while they are true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// One difference between `spec.method` and the tenant.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drift {
+    /// The field of `spec.method`, such as lifetime.maximum.
+    pub field: String,
+    /// What the policy says.
+    pub desired: String,
+    /// What the tenant has.
+    pub observed: String,
+}

@@ -1,0 +1,316 @@
+//! `TapRequest`: one pass for one user, from the asking to the end.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Lifetime;
+use super::lifetime::{PASS_LIFETIME, PASS_LIFETIME_MESSAGE};
+
+const TTL: &str = "self.matches('^([0-9]{1,5}h)?([0-9]{1,6}m)?$') && size(self) > 0 && duration(self) <= duration('8760h')";
+const TTL_MESSAGE: &str =
+    "must be at most 8760h, written in hours and minutes such as 24h (a day is 24h)";
+
+// That the spec never changes is held by the admission policies, not here: a schema answers 422, which GitOps tools
+// may take for "delete and create again", and that would ask for another pass.
+
+/// A `TapRequest` asks for one Temporary Access Pass for one user. The operator checks it, waits for approval and start
+/// time, issues the pass into a Secret of the same name, and takes everything away again when the pass is used,
+/// revoked, expired, or the request is deleted. Its spec cannot be changed: who needs another pass makes another request.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "tap-operator.io",
+    version = "v1alpha1",
+    kind = "TapRequest",
+    shortname = "tap",
+    category = "tap-operator",
+    namespaced,
+    status = "TapRequestStatus",
+    derive = "PartialEq",
+    doc = "A TapRequest asks for one Temporary Access Pass for one user. The operator checks it, waits for approval and start time, issues the pass into a Secret of the same name, and takes everything away again when the pass is used, revoked, expired, or the request is deleted. Its spec cannot be changed: who needs another pass makes another request.",
+    printcolumn(name = "User", type_ = "string", json_path = ".spec.user"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Policy", type_ = "string", json_path = ".spec.policyRef.name"),
+    printcolumn(name = "Requester", type_ = "string", json_path = ".spec.requestedBy"),
+    printcolumn(name = "Approvals", type_ = "string", json_path = ".status.approvals"),
+    printcolumn(name = "Starts", type_ = "string", json_path = ".spec.startTime"),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".status.pass.expirationTime"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1),
+    validation = Rule::new("size(self.metadata.name) <= 63").message("the name must be at most 63 characters")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.ttlAfterFinished) || has(self.startTime)").message("ttlAfterFinished needs a startTime: without one, a pipeline that applies the request again after it is gone would ask for another pass"))]
+pub struct TapRequestSpec {
+    /// The `TapPolicy` through which the pass is asked for.
+    pub policy_ref: PolicyRef,
+    /// Whom the pass signs in: a user principal name or an object id.
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new("self.matches('^[^@/?#\\\\\\\\%\\\\s]+(#EXT#)?@[^@/?#\\\\\\\\%\\\\s]+$') || self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')").message("must be a user principal name such as alice@contoso.com, or an object id"))]
+    pub user: String,
+    /// How long the pass is valid. 10m to 720h within the bounds of policy and tenant; default: the policy's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(PASS_LIFETIME).message(PASS_LIFETIME_MESSAGE))]
+    pub lifetime: Option<Lifetime>,
+    /// Whether the pass works only once. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_time_use: Option<bool>,
+    /// From when the pass is valid, up to 30 days ahead. Left out: from its issue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// Why the pass is needed, such as a ticket. Up to 512 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub reason: Option<String>,
+    /// age or SSH public keys, 1 to 10. The Secret then holds the code encrypted to them and nothing in the clear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 10), inner(length(min = 1, max = 1024)))]
+    #[x_kube(validation = Rule::new("self.all(r, r.startsWith('age1') || r.startsWith('ssh-ed25519 ') || r.startsWith('ssh-rsa '))").message("each recipient must be an age key (age1...) or an SSH public key (ssh-ed25519 or ssh-rsa)"))]
+    pub recipients: Option<Vec<String>>,
+    /// What to do about a live pass of the user that was not issued for this request. Default Refuse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_existing_pass: Option<OnExistingPass>,
+    /// How long the finished request stays, counted from the later of its end and `startTime + lifetime`. Only together
+    /// with startTime. 0m to 8760h; left out: it stays, as a record that the pass was issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(TTL).message(TTL_MESSAGE))]
+    pub ttl_after_finished: Option<Lifetime>,
+    /// Who created the request. Stamped by admission; on clusters without mutating admission policies the caller fills
+    /// in their own name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub requested_by: Option<String>,
+}
+
+/// Names a `TapPolicy`.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyRef {
+    /// Name of the `TapPolicy`.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+}
+
+/// What to do about a live pass of the user that was not issued for this request: Refuse (the default) fails the
+/// request, Wait waits until the other pass has ended, Replace replaces it where the policy allows that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnExistingPass {
+    /// The request fails.
+    #[default]
+    Refuse,
+    /// The request waits until the other pass has ended.
+    Wait,
+    /// The other pass is replaced. The policy must allow it.
+    Replace,
+    /// A word that this version does not know: read as Refuse.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// Where a request stands, as people and the operator wrote it.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TapRequestStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Where the request is in its life. Used, Expired, Revoked, Denied and Failed are final.
+    #[serde(default)]
+    pub phase: Phase,
+    /// Ready, Issued, Approved, Finished, and Reconciling or Stalled while they are true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Name of the Secret with the code, while there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_name: Option<String>,
+    /// What people decided: the only part of the status that people write. Entries are appended, never changed or
+    /// dropped.
+    #[serde(default)]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["by".into(), "decision".into()]))]
+    pub decisions: Vec<Decision>,
+    /// How many of the needed approvals are there, such as 1/2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<String>,
+    /// Each check of the request with its result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub checks: Vec<Check>,
+    /// What the request came to mean, fixed before anybody is asked to approve it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<Resolved>,
+    /// The pass, once it was issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<Pass>,
+    /// When the request ends if it was not issued by then. Fixed when its policy is first seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+    /// When the request came to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+}
+
+/// Where the request is in its life. Used, Expired, Revoked, Denied and Failed are final: the object never issues
+/// again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// Being checked, or waiting for something that the condition Ready names.
+    #[default]
+    Pending,
+    /// Waiting for people to approve.
+    AwaitingApproval,
+    /// Approved and waiting for its start time.
+    Scheduled,
+    /// The pass was issued and its Secret is there.
+    Active,
+    /// The one-time pass was used.
+    Used,
+    /// The pass expired, or was not issued in time.
+    Expired,
+    /// The pass was taken away.
+    Revoked,
+    /// Somebody denied the request before the pass was issued.
+    Denied,
+    /// The request cannot be fulfilled.
+    Failed,
+    /// A word that this version does not know: read as a final phase, so that nothing is issued.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+impl Phase {
+    /// Whether an object in this phase never issues again.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Pending | Self::AwaitingApproval | Self::Scheduled | Self::Active => false,
+            Self::Used
+            | Self::Expired
+            | Self::Revoked
+            | Self::Denied
+            | Self::Failed
+            | Self::Unknown => true,
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// What somebody decided about a request.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// Who decided: the Kubernetes user name of the writer.
+    #[schemars(length(min = 1, max = 1024))]
+    pub by: String,
+    /// What was decided. A single Deny is final; Revoke takes an issued pass away.
+    pub decision: DecisionKind,
+    /// Why, for readers. Up to 512 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub comment: Option<String>,
+}
+
+/// What was decided: Approve lets the pass be issued, a single Deny is final, Revoke withdraws the request or takes the
+/// issued pass away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DecisionKind {
+    /// The pass may be issued.
+    Approve,
+    /// The pass must not be issued; after the issue, it is taken away.
+    Deny,
+    /// The request is withdrawn, the pass taken away.
+    Revoke,
+    /// A word that this version does not know: read as Deny.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// One check of a request.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// What was checked.
+    pub name: String,
+    /// How it came out.
+    pub result: CheckResult,
+    /// What was found, and what would make it pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// How the check came out: Passed, Waiting (not now, perhaps later), Failed (never), Unknown (it could not be found out).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CheckResult {
+    /// Nothing stands against the pass.
+    Passed,
+    /// Not now, perhaps later.
+    Waiting,
+    /// Never.
+    Failed,
+    /// It could not be found out.
+    Unknown,
+}
+
+/// What a request came to mean.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resolved {
+    /// Id of the tenant.
+    pub tenant_id: String,
+    /// Object id of the user.
+    pub user_id: String,
+    /// User principal name of the user when it was resolved.
+    pub user_principal_name: String,
+    /// Lifetime of the pass.
+    pub lifetime: Lifetime,
+    /// Whether the pass works only once.
+    pub one_time_use: bool,
+}
+
+/// An issued pass; never its code.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pass {
+    /// Id of the pass in Entra.
+    pub id: String,
+    /// From when it is valid.
+    pub start_time: Time,
+    /// Until when it is valid.
+    pub expiration_time: Time,
+    /// The client-request-id of the call that made it, for finding that call in Entra's audit log.
+    pub client_request_id: String,
+}
+
+impl TapRequest {
+    /// The phase; Pending before anything was written.
+    pub fn phase(&self) -> Phase {
+        self.status.as_ref().map_or(Phase::Pending, |s| s.phase)
+    }
+
+    /// What people decided so far.
+    pub fn decisions(&self) -> &[Decision] {
+        self.status.as_ref().map_or(&[], |s| &s.decisions)
+    }
+
+    /// When the API server created the object; the epoch for an object that never was in one.
+    pub fn created(&self) -> Timestamp {
+        self.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0)
+    }
+
+    /// Whether somebody asked for the object to go.
+    pub fn is_being_deleted(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+}
