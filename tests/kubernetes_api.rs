@@ -100,13 +100,13 @@ fn refusal<T>(result: kube::Result<T>) -> Status {
     }
 }
 
-fn connection_lost<T>(result: kube::Result<T>) -> bool {
+fn connection_lost<T>(result: &kube::Result<T>) -> bool {
     matches!(result, Err(kube::Error::Service(_)))
 }
 
 /// The next event of a watch, within a day.
 async fn next<T>(stream: &mut (impl Stream<Item = T> + Unpin)) -> T {
-    let day = Duration::from_secs(86_400);
+    let day = Duration::from_hours(24);
     tokio::time::timeout(day, stream.next()).await.expect("an event").expect("an open stream")
 }
 
@@ -420,15 +420,14 @@ mod writing {
     async fn identity_cannot_be_rewritten() {
         let api = server();
         create(&api, &widget("a", 1)).await;
-        for (field, value) in [
-            ("uid", "x"),
-            ("creationTimestamp", "2020-01-01T00:00:00Z"),
-            ("deletionTimestamp", "2020-01-01T00:00:00Z"),
-        ] {
+        for (field, value) in [("uid", "x"), ("deletionTimestamp", "2020-01-01T00:00:00Z")] {
             let status = refusal(merge(&api, "a", json!({"metadata": {field: value}})).await);
             assert!(status.is_invalid(), "{field}");
         }
-        merge(&api, "a", json!({"metadata": {"generation": 9}})).await.expect("ignored");
+        let ignored = json!({"generation": 9, "creationTimestamp": "2020-01-01T00:00:00Z"});
+        let revision = api.revision();
+        merge(&api, "a", json!({"metadata": ignored})).await.expect("ignored");
+        assert_eq!(api.revision(), revision);
         assert_eq!(api.get("widgets", "default", "a").expect("there")["metadata"]["generation"], 1);
     }
 
@@ -569,11 +568,11 @@ mod deletion {
     }
 
     fn owned_secret(name: &str, owner: &Widget, block: bool) -> Secret {
-        let mut owned = secret(name);
+        let mut dependent = secret(name);
         let mut reference = owner.owner_ref(&()).expect("an owner reference");
         reference.block_owner_deletion = Some(block);
-        owned.metadata.owner_references = Some(vec![reference]);
-        owned
+        dependent.metadata.owner_references = Some(vec![reference]);
+        dependent
     }
 
     #[tokio::test(start_paused = true)]
@@ -677,13 +676,9 @@ mod admission {
     async fn rules_refuse_and_see_who_asks() {
         let api = server();
         api.admit("secrets", |review| match review.operation {
-            Operation::Create if review.user != Some("operator") => Err(statuses::invalid(
-                review.resource,
-                review.name,
-                "type",
-                "FieldValueForbidden",
-                "only the operator",
-            )),
+            Operation::Create if review.user != Some("operator") => {
+                Err(statuses::denied_by_policy(review.resource, review.name, "fence", "no"))
+            }
             Operation::Delete
                 if review.options["preconditions"]["uid"].is_null() && !review.dry_run =>
             {
@@ -695,6 +690,8 @@ mod admission {
         assert!(status.is_invalid());
         let operator: Api<Secret> = Api::default_namespaced(api.client_as("operator"));
         operator.create(&PostParams::default(), &secret("a")).await.expect("created");
+        let again = secrets(&api).create(&PostParams::default(), &secret("a")).await;
+        assert!(refusal(again).is_invalid(), "rules come before names that are taken");
 
         assert!(refusal(operator.delete("a", &DeleteParams::default()).await).is_forbidden());
         let dry = DeleteParams { dry_run: true, ..DeleteParams::default() };
@@ -964,7 +961,7 @@ mod watching {
 
         api.delay_watches(Match::any(), Duration::MAX);
         create(&api, &widget("b", 1)).await;
-        tokio::time::sleep(Duration::from_secs(3600)).await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
         assert_eq!(store.state().len(), 1);
         api.delay_watches(Match::any(), Duration::ZERO);
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -1014,7 +1011,7 @@ mod faults {
         api.fail_next(Match::verb(Verb::Create).name("b"), Fault::AnswerLost);
         for (name, there) in [("a", false), ("b", true)] {
             let result = widgets(&api).create(&PostParams::default(), &widget(name, 1)).await;
-            assert!(connection_lost(result), "{name}");
+            assert!(connection_lost(&result), "{name}");
             assert_eq!(api.get("widgets", "default", name).is_some(), there, "{name}");
         }
         let log = api.requests();
@@ -1032,7 +1029,7 @@ mod faults {
             let (widgets, object) = (widgets(&api), widget(name, 1));
             let params = PostParams::default();
             let attempt = widgets.create(&params, &object);
-            assert!(tokio::time::timeout(Duration::from_secs(3600), attempt).await.is_err());
+            assert!(tokio::time::timeout(Duration::from_hours(1), attempt).await.is_err());
             assert_eq!(api.get("widgets", "default", name).is_some(), there, "{name}");
         }
         assert!(api.requests().iter().all(|request| request.answer == Answer::Pending));
@@ -1043,7 +1040,7 @@ mod faults {
         let api = server();
         let outage = api.fail(Match::writes(), Fault::ConnectionLost);
         for _ in 0..3 {
-            assert!(connection_lost(merge(&api, "a", json!({})).await));
+            assert!(connection_lost(&merge(&api, "a", json!({})).await));
         }
         widgets(&api).list(&ListParams::default()).await.expect("reads go on");
         drop(outage);
@@ -1061,7 +1058,7 @@ mod faults {
         });
         let held = intercept.reached().await;
         assert_eq!(held.name.as_deref(), Some("a"));
-        tokio::time::sleep(Duration::from_secs(3600)).await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
         assert_eq!(api.get("widgets", "default", "a"), None);
         intercept.release();
         task.await.expect("joined").expect("created");
@@ -1096,7 +1093,7 @@ mod faults {
         assert!(api.get("widgets", "default", "a").is_some());
         assert!(!task.is_finished());
         intercept.lose();
-        assert!(connection_lost(task.await.expect("joined")));
+        assert!(connection_lost(&task.await.expect("joined")));
     }
 }
 
@@ -1217,7 +1214,7 @@ mod runtime {
 
         tokio::time::sleep(Duration::from_secs(590)).await;
         assert_eq!(api.writes().len(), 20, "nothing is written too early");
-        tokio::time::sleep(Duration::from_secs(3600)).await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
         assert!(api.list("widgets").iter().all(|widget| widget["status"]["phase"] == "Ready"));
         assert_eq!(api.writes().len(), 40, "one status each, and nothing while nothing changes");
         controller.abort();

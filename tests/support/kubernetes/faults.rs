@@ -262,13 +262,10 @@ impl Faults {
         self.holds.retain(|(_, hold)| !hold.held.is_closed());
         self.lasting.retain(|(.., alive)| alive.strong_count() > 0);
         let next = self.next.iter().position(|(requests, _)| requests.matches(request));
-        let fault = match next {
-            Some(index) => Some(self.next.remove(index).1),
-            None => {
-                let lasting = self.lasting.iter().find(|(requests, ..)| requests.matches(request));
-                lasting.map(|(_, fault, _)| fault.clone())
-            }
-        };
+        let fault = next.map(|index| self.next.remove(index).1).or_else(|| {
+            let lasting = self.lasting.iter().find(|(requests, ..)| requests.matches(request));
+            lasting.map(|(_, fault, _)| fault.clone())
+        });
         let hold = self.holds.iter().position(|(requests, _)| requests.matches(request));
         (fault, hold.map(|index| self.holds.remove(index).1))
     }

@@ -101,7 +101,7 @@ impl State {
                 metadata["remainingItemCount"] = remaining.into();
             }
         }
-        Ok(collection(resource, &metadata, items))
+        Ok(collection(resource, &metadata, &items))
     }
 
     fn read_token(&self, token: &str) -> Result<(u64, (String, String)), Refusal> {
@@ -121,7 +121,7 @@ impl State {
 }
 
 /// A list object.
-pub fn collection(resource: &Resource, metadata: &Value, items: Vec<Value>) -> Value {
+pub fn collection(resource: &Resource, metadata: &Value, items: &[Value]) -> Value {
     json!({
         "apiVersion": resource.api_version(),
         "kind": format!("{}List", resource.kind),

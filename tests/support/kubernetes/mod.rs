@@ -54,7 +54,7 @@ use self::write::Target;
 /// Statuses for admission rules and faults to answer with.
 pub mod statuses {
     pub use super::status::{
-        forbidden, invalid, not_found, server_error, too_many_requests, unprocessable,
+        conflict, denied_by_policy, forbidden, invalid, not_found, server_error, too_many_requests,
     };
 }
 

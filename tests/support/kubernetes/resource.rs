@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 /// One resource: a kind of objects, served at one path.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 pub struct Resource {
     /// The API group; empty for the core group.
     pub group: String,
@@ -117,6 +118,14 @@ impl Resource {
         match self.group.as_str() {
             "" => self.plural.clone(),
             group => format!("{}.{group}", self.plural),
+        }
+    }
+
+    /// `Kind` or `Kind.group`, as messages name it.
+    pub fn group_kind(&self) -> String {
+        match self.group.as_str() {
+            "" => self.kind.clone(),
+            group => format!("{}.{group}", self.kind),
         }
     }
 

@@ -24,7 +24,13 @@ pub fn handle(shared: &Arc<Shared>, state: &mut State, request: &ApiRequest) -> 
         return about_the_server(state, request).unwrap_or_else(no_such_page);
     }
     let resource = state.registry.at(&request.group, &request.version, &request.resource).cloned();
-    let Some(resource) = resource else { return no_such_page() };
+    let Some(resource) = resource else {
+        let core = request.group.is_empty();
+        return if core { refused(&status::no_such_path()) } else { no_such_page() };
+    };
+    if request.verb == Verb::Create && resource.namespaced && request.namespace.is_none() {
+        return no_such_page();
+    }
     answer(shared, state, request, &resource).unwrap_or_else(|status| refused(&status))
 }
 
@@ -70,10 +76,9 @@ fn answer(
     resource: &Resource,
 ) -> Result<Response, Refusal> {
     let target = target(request, resource)?;
-    let named = request.name.is_some() && request.method != Method::POST;
-    let in_place = request.namespace.is_some() == resource.namespaced;
-    if (named || request.verb == Verb::Create) && !in_place {
-        return Err(status::method_not_allowed());
+    let named = !target.name.is_empty();
+    if named && request.namespace.is_some() != resource.namespaced {
+        return Err(status::no_such_path());
     }
     if request.method == Method::POST && request.subresource.is_some() {
         return Err(status::method_not_allowed());
@@ -169,5 +174,5 @@ fn delete_collection(
         deleted.push(resource.serve(object));
     }
     let metadata = json!({"resourceVersion": state.store.revision().to_string()});
-    Ok(collection(resource, &metadata, deleted))
+    Ok(collection(resource, &metadata, &deleted))
 }

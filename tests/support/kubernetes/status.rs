@@ -1,8 +1,7 @@
 //! The `Status` bodies that an API server answers with.
 
 use kube::core::Status;
-use kube::core::response::StatusCause;
-use kube::core::response::{StatusDetails, reason};
+use kube::core::response::{StatusCause, StatusDetails, reason};
 use serde_json::{Value, json};
 
 use super::resource::Resource;
@@ -66,6 +65,14 @@ pub fn modified(resource: &Resource, name: &str) -> Refusal {
     conflict(resource, name, why)
 }
 
+/// 409: a deletion's precondition does not hold. Here the server names the kind, not the resource.
+pub fn precondition_failed(resource: &Resource, name: &str, why: &str) -> Refusal {
+    let message =
+        format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.group_kind());
+    let details = StatusDetails { kind: resource.kind.clone(), ..details(resource, name) };
+    failure(409, reason::CONFLICT, &message).with_details(details).boxed()
+}
+
 /// 403: refused, as missing rights and some admission plugins answer.
 pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Refusal {
     let message = format!("{} \"{name}\" is forbidden: {why}", resource.group_resource());
@@ -79,11 +86,8 @@ pub fn namespace_terminating(resource: &Resource, name: &str, namespace: &str) -
     );
     let mut status = forbidden(resource, name, &why);
     if let Some(details) = &mut status.details {
-        details.causes = vec![StatusCause {
-            reason: "NamespaceTerminating".into(),
-            message: format!("namespace {namespace} is being terminated"),
-            field: "metadata.namespace".into(),
-        }];
+        let message = format!("namespace {namespace} is being terminated");
+        details.causes = vec![field_cause("metadata.namespace", "NamespaceTerminating", &message)];
     }
     status
 }
@@ -96,20 +100,34 @@ pub fn invalid(
     cause: &str,
     message: &str,
 ) -> Refusal {
-    let kind = match resource.group.as_str() {
-        "" => resource.kind.clone(),
-        group => format!("{}.{group}", resource.kind),
-    };
-    let text = format!("{kind} \"{name}\" is invalid: {field}: {message}");
-    let details = StatusDetails {
-        kind: resource.kind.clone(),
-        causes: vec![StatusCause {
-            reason: cause.into(),
-            message: message.into(),
-            field: field.into(),
-        }],
-        ..details(resource, name)
-    };
+    let text = format!("{} \"{name}\" is invalid: {field}: {message}", resource.group_kind());
+    let causes = vec![field_cause(field, cause, message)];
+    let details = StatusDetails { kind: resource.kind.clone(), causes, ..details(resource, name) };
+    failure(422, reason::INVALID, &text).with_details(details).boxed()
+}
+
+fn field_cause(field: &str, cause: &str, message: &str) -> StatusCause {
+    StatusCause { reason: cause.into(), message: message.into(), field: field.into() }
+}
+
+/// 422: the write must say which version it is for. Here the server names the resource, not the kind.
+pub fn version_required(resource: &Resource, name: &str) -> Refusal {
+    let (field, message) =
+        ("metadata.resourceVersion", "Invalid value: 0: must be specified for an update");
+    let text = format!("{} \"{name}\" is invalid: {field}: {message}", resource.group_resource());
+    let causes = vec![field_cause(field, "FieldValueInvalid", message)];
+    let details = StatusDetails { causes, ..details(resource, name) };
+    failure(422, reason::INVALID, &text).with_details(details).boxed()
+}
+
+/// 422: a validating admission policy says no, for the reason `Invalid`, which it has if it gives none.
+pub fn denied_by_policy(resource: &Resource, name: &str, policy: &str, message: &str) -> Refusal {
+    let cause = format!(
+        "ValidatingAdmissionPolicy '{policy}' with binding '{policy}' denied request: {message}"
+    );
+    let text = format!("{} \"{name}\" is forbidden: {cause}", resource.group_resource());
+    let causes = vec![field_cause("", "", &cause)];
+    let details = StatusDetails { causes, ..details(resource, name) };
     failure(422, reason::INVALID, &text).with_details(details).boxed()
 }
 
@@ -158,11 +176,7 @@ pub fn resource_version_on_create() -> Refusal {
 pub fn resource_version_too_large(wanted: u64, current: u64) -> Refusal {
     let message = format!("Too large resource version: {wanted}, current: {current}");
     let details = StatusDetails {
-        causes: vec![StatusCause {
-            reason: "ResourceVersionTooLarge".into(),
-            message: "Too large resource version".into(),
-            field: String::new(),
-        }],
+        causes: vec![field_cause("", "ResourceVersionTooLarge", "Too large resource version")],
         retry_after_seconds: 1,
         ..empty_details()
     };
@@ -188,8 +202,7 @@ pub fn server_error(code: u16) -> Refusal {
 
 /// The answer to a deletion that removed (or, in a dry run, would have removed) the object.
 pub fn deleted(resource: &Resource, name: &str, uid: &str) -> Value {
-    let mut details = details(resource, name);
-    details.uid = uid.to_owned();
+    let details = StatusDetails { uid: uid.to_owned(), ..details(resource, name) };
     body(&Status::success().with_details(details))
 }
 

@@ -71,7 +71,7 @@ pub fn update(resource: &Resource, name: &str, old: &Value, new: &Value) -> Resu
     let invalid = |field: &str, message: &str| {
         Err(status::invalid(resource, name, field, "FieldValueInvalid", message))
     };
-    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+    for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         if old["metadata"][field] != new["metadata"][field] {
             return invalid(&format!("metadata.{field}"), "Invalid value: field is immutable");
         }

@@ -22,9 +22,9 @@ use super::status::{self, Refusal};
 use super::store::{Change, ChangeKind};
 
 /// How long a watch lasts whose client asks for no other time: the server's minimum.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(30);
 /// How often a bookmark is sent.
-const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+const BOOKMARK_INTERVAL: Duration = Duration::from_mins(1);
 /// How long before the end of a watch the last bookmark is sent.
 const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 

@@ -177,33 +177,18 @@ impl State {
         if resource.namespaced {
             meta.insert("namespace".into(), key.namespace.clone().into());
         }
-        match old {
-            Some(old) => {
-                for field in
-                    ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]
-                {
-                    if let (None, Some(value)) = (meta.get(field), old["metadata"].get(field)) {
-                        meta.insert(field.into(), value.clone());
-                    }
-                }
-                for field in ["resourceVersion", "generation"] {
-                    match old["metadata"].get(field) {
-                        Some(value) => meta.insert(field.into(), value.clone()),
-                        None => meta.remove(field),
-                    };
-                }
+        if let Some(old) = old {
+            keep_system_fields(old, meta);
+        } else {
+            if !meta.contains_key("uid") {
+                let uid = self.next_uid();
+                meta.insert("uid".into(), uid.into());
             }
-            None => {
-                if !meta.contains_key("uid") {
-                    let uid = self.next_uid();
-                    meta.insert("uid".into(), uid.into());
-                }
-                let now = self.clock.metadata_time();
-                meta.entry("creationTimestamp").or_insert_with(|| now.into());
-                meta.remove("resourceVersion");
-                if resource.counts_generations() {
-                    meta.insert("generation".into(), 1.into());
-                }
+            let now = self.clock.metadata_time();
+            meta.entry("creationTimestamp").or_insert_with(|| now.into());
+            meta.remove("resourceVersion");
+            if resource.counts_generations() {
+                meta.insert("generation".into(), 1.into());
             }
         }
         fill_in(resource, object);
@@ -234,10 +219,11 @@ impl State {
                 let now = self.clock.metadata_time();
                 let meta = metadata(&mut marked);
                 meta.insert("deletionTimestamp".into(), now.into());
-                meta.insert("deletionGracePeriodSeconds".into(), 0.into());
-                next_generation(&mut marked);
                 if is_namespace {
                     marked["status"]["phase"] = "Terminating".into();
+                } else {
+                    meta.insert("deletionGracePeriodSeconds".into(), 0.into());
+                    next_generation(&mut marked);
                 }
             }
             if !target.dry_run && marked != *object {
@@ -252,6 +238,21 @@ impl State {
             return Ok(served);
         }
         Ok(status::deleted(resource, &target.name, metadata_text(&object, "uid")))
+    }
+}
+
+/// Carries over what a client may leave out and what it cannot set.
+fn keep_system_fields(old: &Value, meta: &mut Map<String, Value>) {
+    for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        if let (None, Some(value)) = (meta.get(field), old["metadata"].get(field)) {
+            meta.insert(field.into(), value.clone());
+        }
+    }
+    for field in ["resourceVersion", "generation", "creationTimestamp"] {
+        match old["metadata"].get(field) {
+            Some(value) => meta.insert(field.into(), value.clone()),
+            None => meta.remove(field),
+        };
     }
 }
 
@@ -312,9 +313,7 @@ fn check_version(target: &Target, old: &Value, new: &Value) -> Result<(), Refusa
         return Ok(());
     }
     if version.is_empty() {
-        let message = "Invalid value: 0: must be specified for an update";
-        let field = "metadata.resourceVersion";
-        return Err(status::invalid(resource, &target.name, field, "FieldValueInvalid", message));
+        return Err(status::version_required(resource, &target.name));
     }
     if version != metadata_text(old, "resourceVersion") {
         return Err(status::modified(resource, &target.name));
@@ -324,7 +323,8 @@ fn check_version(target: &Target, old: &Value, new: &Value) -> Result<(), Refusa
 
 fn check_preconditions(target: &Target, options: &Value, object: &Value) -> Result<(), Refusal> {
     let wanted = &options["preconditions"];
-    let conflict = |why: &str| Err(status::conflict(&target.resource, &target.name, why));
+    let conflict =
+        |why: &str| Err(status::precondition_failed(&target.resource, &target.name, why));
     let uid = metadata_text(object, "uid");
     if let Some(wanted) = wanted["uid"].as_str().filter(|wanted| *wanted != uid) {
         return conflict(&format!(
