@@ -93,7 +93,7 @@ impl Match {
         self.when(move |request| request.user_agent.as_ref() == Some(&user_agent))
     }
 
-    /// With any other property.
+    /// With any other property. The condition runs inside the server and must not call it.
     #[must_use]
     pub fn when(mut self, condition: impl Fn(&ApiRequest) -> bool + Send + Sync + 'static) -> Self {
         self.conditions.push(Arc::new(condition));

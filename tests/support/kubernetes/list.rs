@@ -54,11 +54,13 @@ impl State {
     ) -> Result<Value, Refusal> {
         let revision = self.revision_of(request)?;
         let key = Key::new(resource, request.namespace.as_deref().unwrap_or_default(), name);
-        self.store
-            .at(&key.storage, Some(&key.namespace), revision)
-            .get(&key)
-            .map(|object| resource.serve(object))
-            .ok_or_else(|| status::not_found(resource, name))
+        let object = if revision == self.store.revision() {
+            self.store.get(&key)
+        } else {
+            self.store.at(&key.storage, Some(&key.namespace), revision).remove(&key)
+        };
+        let object = object.ok_or_else(|| status::not_found(resource, name))?;
+        Ok(resource.serve(&object))
     }
 
     /// A collection, or a page of it.

@@ -77,7 +77,11 @@ fn answer(
 ) -> Result<Response, Refusal> {
     let target = target(request, resource)?;
     let named = !target.name.is_empty();
-    if named && request.namespace.is_some() != resource.namespaced {
+    let misplaced = match &request.namespace {
+        Some(_) => !resource.namespaced,
+        None => named && resource.namespaced,
+    };
+    if misplaced {
         return Err(status::no_such_path());
     }
     if request.method == Method::POST && request.subresource.is_some() {

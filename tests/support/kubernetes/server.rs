@@ -37,8 +37,9 @@ impl Shared {
     pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let result = {
             let mut state = self.lock();
+            let before = state.store.revision();
             let result = change(&mut state);
-            if state.controllers == Controllers::Eager {
+            if state.controllers == Controllers::Eager && state.store.revision() != before {
                 state.clean_up();
             }
             result
