@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Api;
-use kube::api::{DeleteParams, ObjectMeta, PostParams};
+use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
@@ -21,15 +21,6 @@ async fn shared() -> Result<&'static ControlPlane> {
         })
         .await;
     started.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
-}
-
-async fn create_namespace(control_plane: &ControlPlane, name: &str) -> Result<()> {
-    let namespaces: Api<Namespace> = Api::all(control_plane.admin().client().await?);
-    let metadata = ObjectMeta { name: Some(name.to_owned()), ..Default::default() };
-    namespaces
-        .create(&PostParams::default(), &Namespace { metadata, ..Default::default() })
-        .await?;
-    Ok(())
 }
 
 fn config_map(value: &serde_json::Value) -> Result<ConfigMap> {
@@ -55,21 +46,26 @@ fn the_administrator_may_do_everything() -> Result<()> {
 fn a_person_may_do_what_a_role_grants_and_nothing_else() -> Result<()> {
     run(async {
         let control_plane = shared().await?;
-        create_namespace(control_plane, "people").await?;
+        let namespace = control_plane.new_namespace("people").await?;
         let ada = control_plane.person("ada@contoso.com")?;
-        let list = ["get", "configmaps", "--namespace=people"];
+        let list = || ada.kubectl(["get", "configmaps"]).in_namespace(&namespace);
 
-        let refusal = ada.kubectl(list).refused().await?;
+        let refusal = list().refused().await?;
         ensure!(refusal.contains("Forbidden") && refusal.contains("ada@contoso.com"), "{refusal}");
 
-        let bind = ["create", "rolebinding", "viewers", "--clusterrole=view", "--group=viewers"];
-        control_plane.admin().kubectl(bind).in_namespace("people").ok().await?;
-        ada.kubectl(list).refused().await?;
+        control_plane.grant(&ada, "view", &namespace).await?;
+        list().ok().await?;
+        ada.kubectl(["get", "configmaps"]).in_namespace("default").refused().await?;
+        ada.kubectl(["get", "secrets"]).in_namespace(&namespace).refused().await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_member_is_in_the_group() -> Result<()> {
+    run(async {
+        let control_plane = shared().await?;
         let grace = control_plane.member("grace@contoso.com", "viewers")?;
-        wait::until(wait::PATIENCE, "a member may list", || async {
-            grace.kubectl(list).ok().await.map(drop)
-        })
-        .await?;
         let who = grace.kubectl(["auth", "whoami", "--output=json"]).ok().await?;
         let who: serde_json::Value = serde_json::from_str(&who)?;
         let who = &who["status"]["userInfo"];
@@ -83,25 +79,25 @@ fn a_person_may_do_what_a_role_grants_and_nothing_else() -> Result<()> {
 fn a_service_account_is_known_by_its_token() -> Result<()> {
     run(async {
         let control_plane = shared().await?;
-        create_namespace(control_plane, "robots").await?;
+        let namespace = control_plane.new_namespace("robots").await?;
         let make = ["create", "serviceaccount", "robot"];
-        control_plane.admin().kubectl(make).in_namespace("robots").ok().await?;
-        let robot = control_plane.service_account("robots", "robot").await?;
+        control_plane.admin().kubectl(make).in_namespace(&namespace).ok().await?;
+        let robot = control_plane.service_account(&namespace, "robot").await?;
 
         let who = robot
             .kubectl(["auth", "whoami", "--output=jsonpath={.status.userInfo.username}"])
             .ok()
             .await?;
-        ensure!(who == "system:serviceaccount:robots:robot", "{who}");
-        let refusal = robot.kubectl(["get", "secrets"]).in_namespace("robots").refused().await?;
+        ensure!(who == format!("system:serviceaccount:{namespace}:robot"), "{who}");
+        let refusal = robot.kubectl(["get", "secrets"]).in_namespace(&namespace).refused().await?;
         ensure!(refusal.contains("Forbidden"), "{refusal}");
 
         let missing = control_plane
-            .service_account("robots", "nobody")
+            .service_account(&namespace, "nobody")
             .await
             .err()
             .context("no such account")?;
-        ensure!(format!("{missing:#}").contains("robots/nobody"), "{missing:#}");
+        ensure!(format!("{missing:#}").contains(&format!("{namespace}/nobody")), "{missing:#}");
         Ok(())
     })
 }
@@ -110,8 +106,9 @@ fn a_service_account_is_known_by_its_token() -> Result<()> {
 fn what_is_owned_goes_with_its_owner() -> Result<()> {
     run(async {
         let control_plane = shared().await?;
-        create_namespace(control_plane, "owners").await?;
-        let maps: Api<ConfigMap> = Api::namespaced(control_plane.admin().client().await?, "owners");
+        let namespace = control_plane.new_namespace("owners").await?;
+        let maps: Api<ConfigMap> =
+            Api::namespaced(control_plane.admin().client().await?, &namespace);
         let owner = config_map(&json!({"metadata": {"name": "owner"}}))?;
         let owner = maps.create(&PostParams::default(), &owner).await?;
         let dependent = config_map(&json!({"metadata": {"name": "dependent", "ownerReferences": [
@@ -128,15 +125,15 @@ fn what_is_owned_goes_with_its_owner() -> Result<()> {
 fn a_deleted_namespace_ends() -> Result<()> {
     run(async {
         let control_plane = shared().await?;
-        create_namespace(control_plane, "short-lived").await?;
+        let namespace = control_plane.new_namespace("short-lived").await?;
         let client = control_plane.admin().client().await?;
-        let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "short-lived");
+        let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
         let map = config_map(&json!({"metadata": {"name": "content"}}))?;
         maps.create(&PostParams::default(), &map).await?;
 
         let namespaces: Api<Namespace> = Api::all(client);
-        namespaces.delete("short-lived", &DeleteParams::default()).await?;
-        wait::gone(&namespaces, "short-lived", wait::PATIENCE).await
+        namespaces.delete(&namespace, &DeleteParams::default()).await?;
+        wait::gone(&namespaces, &namespace, wait::PATIENCE).await
     })
 }
 
@@ -181,19 +178,22 @@ fn api_server_and_etcd_come_back_with_their_data() -> Result<()> {
     run(async {
         let options = Options { controller_manager: false, ..Options::default() };
         let control_plane = ControlPlane::start(options).await?;
-        create_namespace(&control_plane, "kept").await?;
-        let get = ["get", "namespace", "kept", "--output=name", "--request-timeout=5s"];
+        let namespace = control_plane.new_namespace("kept").await?;
+        let get = || {
+            let get = ["get", "namespace", &namespace, "--output=name", "--request-timeout=5s"];
+            control_plane.admin().kubectl(get)
+        };
 
         control_plane.api_server().kill();
-        control_plane.admin().kubectl(get).refused().await?;
+        get().refused().await?;
         control_plane.start_api_server().await?;
-        control_plane.admin().kubectl(get).ok().await?;
+        get().ok().await?;
 
         control_plane.etcd().kill();
-        control_plane.admin().kubectl(get).refused().await?;
+        get().refused().await?;
         control_plane.etcd().start()?;
         wait::until(wait::PATIENCE, "the API server finds etcd again", || async {
-            control_plane.admin().kubectl(get).ok().await.map(drop)
+            get().ok().await.map(drop)
         })
         .await?;
 
@@ -204,7 +204,7 @@ fn api_server_and_etcd_come_back_with_their_data() -> Result<()> {
             .refused()
             .await?;
         control_plane.api_server().thaw()?;
-        control_plane.admin().kubectl(get).ok().await?;
+        get().ok().await?;
         Ok(())
     })
 }

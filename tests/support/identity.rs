@@ -76,6 +76,11 @@ impl Identity {
     pub fn kubectl<A: Into<String>>(&self, arguments: impl IntoIterator<Item = A>) -> Kubectl {
         Kubectl::new(&self.kubectl, self, arguments.into_iter().map(Into::into).collect())
     }
+
+    /// `kubectl apply` of these manifests.
+    pub fn apply(&self, manifests: &str) -> Kubectl {
+        self.kubectl(["apply", "--filename=-"]).input(manifests)
+    }
 }
 
 fn kubeconfig(user: &str, credential: &Value, server: &str, authority: &str) -> Value {

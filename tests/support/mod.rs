@@ -1,9 +1,12 @@
 //! What the end-to-end tests, the benches and the demo stand on: a real control plane, a tenant, and
 //! the operator as it is shipped.
 //!
+//! - [`world`]: everything together, shared by the tests that disturb nobody, or one's own;
 //! - [`control_plane`]: etcd, kube-apiserver and kube-controller-manager on loopback ports;
+//!   [`administration`]: namespaces and rights in it;
 //! - [`identity`] and [`kubectl`]: people, service accounts and the administrator, as clients and at a
 //!   command line;
+//! - [`simulator`] and [`operator`]: the two programs of this package;
 //! - [`component`], [`watchdog`], [`ports`] and [`scratch`]: programs, ports and directories that never
 //!   outlive the process that started them;
 //! - [`wait`]: bounded waiting for what an object becomes.
@@ -11,15 +14,20 @@
 // Each crate that includes this module uses a part of it.
 #![allow(dead_code)]
 
+pub mod administration;
 pub mod component;
 pub mod control_plane;
 pub mod identity;
 pub mod kubectl;
+pub mod operator;
 pub mod pki;
 pub mod ports;
+pub mod program;
 pub mod scratch;
+pub mod simulator;
 pub mod wait;
 pub mod watchdog;
+pub mod world;
 
 use std::sync::LazyLock;
 use std::time::Duration;
