@@ -1,2 +1,2 @@
 //! The Graph simulator as a program.
-fn main() {}
+fn main(){}
