@@ -5,3 +5,4 @@ mod support;
 
 mod control_plane;
 mod watchdog;
+mod world;

@@ -6,7 +6,7 @@
 //!   [`administration`]: namespaces and rights in it;
 //! - [`identity`] and [`kubectl`]: people, service accounts and the administrator, as clients and at a
 //!   command line;
-//! - [`simulator`] and [`operator`]: the two programs of this package;
+//! - [`simulator`]: the tenant; [`operator`]: the program under test;
 //! - [`component`], [`watchdog`], [`ports`] and [`scratch`]: programs, ports and directories that never
 //!   outlive the process that started them;
 //! - [`wait`]: bounded waiting for what an object becomes.

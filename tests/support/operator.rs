@@ -4,6 +4,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use tap_operator::simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
 
 use super::component::Component;
 use super::identity::Identity;
@@ -17,11 +18,6 @@ pub const NAMESPACE: &str = "tap-operator-system";
 /// The name of its service account.
 pub const SERVICE_ACCOUNT: &str = "tap-operator";
 
-/// The app of the operator in the simulator's own tenant, and its secret.
-const TENANT_ID: &str = "7f2d6c1e-3b6a-4c64-9d0e-5a1c3e2b4f60";
-const CLIENT_ID: &str = "0d9a4f3c-62b1-4a57-8c5e-2f7be1d06a11";
-const CLIENT_SECRET: &str = "sim~Contoso.tap-operator_secret-0001";
-
 const START: Duration = Duration::from_mins(1);
 /// What the shipped Deployment grants, as its termination grace period.
 const STOP: Duration = Duration::from_secs(30);
@@ -33,7 +29,8 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Describes a replica; nothing runs yet. `flags` come after the usual ones.
+    /// Describes a replica that signs in as the app `tap-operator` of the tenant Contoso; nothing runs yet.
+    /// `flags` come after the usual ones.
     pub fn new(
         scratch: &Scratch,
         name: &'static str,
@@ -42,14 +39,14 @@ impl Operator {
         flags: &[String],
     ) -> Result<Self> {
         let port = Port::reserve()?;
-        let secret = scratch.write("client-secret", CLIENT_SECRET)?;
+        let secret = scratch.write("client-secret", OPERATOR_SECRET)?;
         let environment = [
             ("KUBECONFIG", identity.kubeconfig().display().to_string()),
-            ("AZURE_TENANT_ID", TENANT_ID.to_owned()),
-            ("AZURE_CLIENT_ID", CLIENT_ID.to_owned()),
+            ("AZURE_TENANT_ID", CONTOSO.to_string()),
+            ("AZURE_CLIENT_ID", OPERATOR.to_string()),
             ("AZURE_CLIENT_SECRET_FILE", secret.display().to_string()),
-            ("AZURE_AUTHORITY_HOST", simulator.url().to_owned()),
-            ("TAP_OPERATOR_GRAPH_URL", simulator.url().to_owned()),
+            ("AZURE_AUTHORITY_HOST", simulator.url()),
+            ("TAP_OPERATOR_GRAPH_URL", simulator.url()),
         ];
         let mut arguments = vec![
             "run".to_owned(),

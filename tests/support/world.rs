@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use kube::{Api, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tap_operator::simulator::Tenant;
 use tokio::sync::OnceCell;
 
 use super::control_plane::{self, ControlPlane};
@@ -22,10 +23,12 @@ pub struct Options {
     pub control_plane: control_plane::Options,
     /// The kustomization that installs the operator, a directory of this repository.
     pub deploy: &'static str,
-    /// The tenant file of the simulator; without one, its own small tenant.
-    pub tenant: Option<String>,
+    /// What the tenant starts with: Contoso, or something made of it.
+    pub tenant: Tenant,
     /// More flags for the operator.
     pub operator_flags: Vec<String>,
+    /// Whether the operator is started; else a call of [`Operator::start`] does.
+    pub operator: bool,
 }
 
 impl Default for Options {
@@ -33,13 +36,14 @@ impl Default for Options {
         Self {
             control_plane: control_plane::Options::default(),
             deploy: "deploy",
-            tenant: None,
+            tenant: Tenant::contoso(),
             operator_flags: Vec::new(),
+            operator: true,
         }
     }
 }
 
-/// A world in which the operator runs.
+/// A world for the operator to run in.
 pub struct World {
     // The operator ends before what it talks to.
     pub operator: Operator,
@@ -74,15 +78,13 @@ impl World {
         install(&control_plane, options.deploy).await?;
 
         let scratch = control_plane.scratch();
-        let tenant = match options.tenant {
-            Some(tenant) => Some(scratch.write("tenant.yaml", tenant)?),
-            None => None,
-        };
-        let simulator = Simulator::start(scratch, tenant.as_deref()).await?;
+        let simulator = Simulator::start(scratch, options.tenant).await?;
         let identity = control_plane.service_account(NAMESPACE, SERVICE_ACCOUNT).await?;
         let operator =
             Operator::new(scratch, "tap-operator", &identity, &simulator, &options.operator_flags)?;
-        operator.start().await?;
+        if options.operator {
+            operator.start().await?;
+        }
         Ok(Self { operator, simulator, control_plane })
     }
 
@@ -125,10 +127,8 @@ impl World {
             .kubectl(["get", "events", &selector])
             .in_namespace(namespace);
         let events = events.ok().await.unwrap_or_else(|error| format!("{error:#}"));
-        let ledger = match self.simulator.get::<serde_json::Value>("ledger").await {
-            Ok(ledger) => format!("{ledger:#}"),
-            Err(error) => format!("{error:#}"),
-        };
+        let ledger = serde_json::to_string_pretty(&self.simulator.ledger())
+            .unwrap_or_else(|error| error.to_string());
         let operator = self.operator.component().log_tail(60);
         format!("--- its events\n{events}\n{operator}\n--- the ledger\n{ledger}")
     }
