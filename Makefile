@@ -1,0 +1,58 @@
+# What one does with a checkout. Needed: Rust (rustup brings the right version), a C compiler, and, once, Go
+# to build the control plane that demo and tests run on. No Docker, no cluster.
+
+CARGO ?= cargo
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint fmt bench crds control-plane clean rust
+
+say = @printf '\n==> %s\n'
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '\n  ONCE=1 make demo   shows the demo and ends, instead of leaving everything running to play with\n'
+
+demo: control-plane ## a control plane, a simulated tenant and the operator: the whole life of a pass
+	$(say) 'building the operator, the simulator and the demo'
+	@$(CARGO) build --locked --all-features --bins --example demo
+	$(say) 'starting the demo'
+	@$(CARGO) run --quiet --locked --all-features --example demo -- $(if $(ONCE),--once)
+
+test: control-plane ## all tests, from the pure core to the operator on a real control plane
+	$(say) 'building and running all tests'
+	@$(CARGO) test --locked --all-features
+
+test-fast: rust ## the tests that need no control plane (and no Go)
+	$(say) 'building and running the tests of the library and the programs'
+	@$(CARGO) test --locked --all-features --lib --bins
+
+lint: rust ## what CI checks before it tests: format and clippy
+	$(say) 'checking the format'
+	@$(CARGO) fmt --check
+	$(say) 'running clippy'
+	@$(CARGO) clippy --locked --all-features --all-targets -- --deny warnings
+
+fmt: rust ## format the code
+	$(say) 'formatting'
+	@$(CARGO) fmt
+
+bench: rust ## the benchmarks
+	$(say) 'building (with optimizations) and running the benchmarks'
+	@$(CARGO) bench --locked --all-features
+
+crds: rust ## write crds/*.yaml from the Rust types
+	$(say) 'writing the custom resource definitions into crds/'
+	@$(CARGO) run --quiet --locked -- crds --output-dir crds
+
+control-plane: rust ## etcd, kube-apiserver, kube-controller-manager and kubectl: built once, then cached
+	$(say) 'looking for the control plane'
+	@tests/control-plane/build
+
+clean: ## remove what was built here (the cached control plane stays: it is outside the checkout)
+	$(say) 'removing target/'
+	@$(CARGO) clean
+
+rust:
+	@command -v $(CARGO) >/dev/null || { echo 'cargo is missing. Install Rust from https://rustup.rs/' >&2; exit 1; }
+	@command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || \
+		{ echo 'a C compiler is missing (aws-lc needs one). Install gcc or clang, such as the package build-essential or gcc' >&2; exit 1; }

@@ -1,0 +1,7 @@
+//! End-to-end tests: a real control plane, the operator as it is shipped, and a tenant.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod control_plane;
+mod watchdog;

@@ -1,0 +1,105 @@
+//! Somebody who talks to the API server: a person, a service account, the administrator.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use serde_json::{Value, json};
+
+use super::kubectl::Kubectl;
+use super::pki::Certificate;
+use super::scratch::Scratch;
+
+/// What proves who one is.
+pub enum Credential {
+    Certificate(Certificate),
+    Token(String),
+}
+
+/// A user name with a kubeconfig of its own.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    user: String,
+    kubeconfig: PathBuf,
+    kubectl: PathBuf,
+}
+
+impl Identity {
+    /// Writes the kubeconfig into `scratch`.
+    pub fn new(
+        scratch: &Scratch,
+        user: &str,
+        credential: &Credential,
+        server: &str,
+        authority: &str,
+        kubectl: PathBuf,
+    ) -> Result<Self> {
+        let credential = match credential {
+            Credential::Certificate(Certificate { certificate, key }) => json!({
+                "client-certificate-data": STANDARD.encode(certificate),
+                "client-key-data": STANDARD.encode(key),
+            }),
+            Credential::Token(token) => json!({ "token": token }),
+        };
+        let kubeconfig = kubeconfig(user, &credential, server, authority);
+        let file = format!("{}-{:08x}.kubeconfig", file_name(user), rand::random::<u32>());
+        let kubeconfig = scratch.write(&file, serde_json::to_vec_pretty(&kubeconfig)?)?;
+        Ok(Self { user: user.to_owned(), kubeconfig, kubectl })
+    }
+
+    /// The user name, as RBAC and admission see it.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// A client of the API server that fails at once instead of trying again, and never hangs.
+    pub async fn client(&self) -> Result<kube::Client> {
+        let mut config = Config::from_custom_kubeconfig(
+            Kubeconfig::read_from(&self.kubeconfig)?,
+            &KubeConfigOptions::default(),
+        )
+        .await?;
+        config.default_retry = false;
+        config.proxy_url = None;
+        config.connect_timeout = Some(Duration::from_secs(5));
+        kube::Client::try_from(config).with_context(|| format!("a client for {}", self.user))
+    }
+
+    /// The real kubectl, as this user.
+    pub fn kubectl<A: Into<String>>(&self, arguments: impl IntoIterator<Item = A>) -> Kubectl {
+        Kubectl::new(&self.kubectl, self, arguments.into_iter().map(Into::into).collect())
+    }
+
+    /// `kubectl apply` of these manifests.
+    pub fn apply(&self, manifests: &str) -> Kubectl {
+        self.kubectl(["apply", "--filename=-"]).input(manifests)
+    }
+}
+
+fn kubeconfig(user: &str, credential: &Value, server: &str, authority: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{
+            "name": "test",
+            "cluster": { "server": server, "certificate-authority-data": STANDARD.encode(authority) },
+        }],
+        "users": [{ "name": user, "user": credential }],
+        "contexts": [{ "name": "test", "context": { "cluster": "test", "user": user } }],
+        "current-context": "test",
+    })
+}
+
+/// User names have colons, at signs and slashes.
+fn file_name(user: &str) -> String {
+    user.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || ".-".contains(c) { c } else { '_' })
+        .collect()
+}

@@ -1,0 +1,53 @@
+//! What the end-to-end tests, the benches and the demo stand on: a real control plane, a tenant, and
+//! the operator as it is shipped.
+//!
+//! - [`world`]: everything together, shared by the tests that disturb nobody, or one's own;
+//! - [`control_plane`]: etcd, kube-apiserver and kube-controller-manager on loopback ports;
+//!   [`administration`]: namespaces and rights in it;
+//! - [`identity`] and [`kubectl`]: people, service accounts and the administrator, as clients and at a
+//!   command line;
+//! - [`simulator`] and [`operator`]: the two programs of this package;
+//! - [`component`], [`watchdog`], [`ports`] and [`scratch`]: programs, ports and directories that never
+//!   outlive the process that started them;
+//! - [`wait`]: bounded waiting for what an object becomes.
+
+// Each crate that includes this module uses a part of it.
+#![allow(dead_code)]
+
+pub mod administration;
+pub mod component;
+pub mod control_plane;
+pub mod identity;
+pub mod kubectl;
+pub mod operator;
+pub mod pki;
+pub mod ports;
+pub mod program;
+pub mod scratch;
+pub mod simulator;
+pub mod wait;
+pub mod watchdog;
+pub mod world;
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::runtime::Runtime;
+
+/// One runtime for all tests of a process: what they share (clients, servers, watches) must outlive the
+/// test that happened to start it.
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| Runtime::new().expect("a tokio runtime can be started"));
+
+/// No single test takes longer than this; one that does is stuck.
+const LONGEST_TEST: Duration = Duration::from_mins(10);
+
+/// Runs an asynchronous test on the runtime that all tests of this process share.
+pub fn run(test: impl Future<Output = Result<()>>) -> Result<()> {
+    RUNTIME.block_on(async {
+        tokio::time::timeout(LONGEST_TEST, test)
+            .await
+            .with_context(|| format!("the test did not end within {LONGEST_TEST:?}"))?
+    })
+}

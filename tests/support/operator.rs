@@ -1,0 +1,121 @@
+//! The operator: the program `tap-operator run` as its own service account.
+
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::component::Component;
+use super::identity::Identity;
+use super::ports::Port;
+use super::scratch::Scratch;
+use super::simulator::Simulator;
+use super::{program, wait};
+
+/// Where the operator lives in the cluster, and as whom.
+pub const NAMESPACE: &str = "tap-operator-system";
+/// The name of its service account.
+pub const SERVICE_ACCOUNT: &str = "tap-operator";
+
+/// The app of the operator in the simulator's own tenant, and its secret.
+const TENANT_ID: &str = "7f2d6c1e-3b6a-4c64-9d0e-5a1c3e2b4f60";
+const CLIENT_ID: &str = "0d9a4f3c-62b1-4a57-8c5e-2f7be1d06a11";
+const CLIENT_SECRET: &str = "sim~Contoso.tap-operator_secret-0001";
+
+const START: Duration = Duration::from_mins(1);
+/// What the shipped Deployment grants, as its termination grace period.
+const STOP: Duration = Duration::from_secs(30);
+
+/// One replica of the operator.
+pub struct Operator {
+    component: Component,
+    port: Port,
+}
+
+impl Operator {
+    /// Describes a replica; nothing runs yet. `flags` come after the usual ones.
+    pub fn new(
+        scratch: &Scratch,
+        name: &'static str,
+        identity: &Identity,
+        simulator: &Simulator,
+        flags: &[String],
+    ) -> Result<Self> {
+        let port = Port::reserve()?;
+        let secret = scratch.write("client-secret", CLIENT_SECRET)?;
+        let environment = [
+            ("KUBECONFIG", identity.kubeconfig().display().to_string()),
+            ("AZURE_TENANT_ID", TENANT_ID.to_owned()),
+            ("AZURE_CLIENT_ID", CLIENT_ID.to_owned()),
+            ("AZURE_CLIENT_SECRET_FILE", secret.display().to_string()),
+            ("AZURE_AUTHORITY_HOST", simulator.url().to_owned()),
+            ("TAP_OPERATOR_GRAPH_URL", simulator.url().to_owned()),
+        ];
+        let mut arguments = vec![
+            "run".to_owned(),
+            format!("--namespace={NAMESPACE}"),
+            format!("--listen=127.0.0.1:{}", port.number),
+            format!("--extra-ca={}", simulator.authority().display()),
+        ];
+        arguments.extend_from_slice(flags);
+        let component = Component::new(
+            name,
+            program::path("tap-operator")?,
+            arguments,
+            environment.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+            scratch.file(&format!("{name}.log")),
+        );
+        Ok(Self { component, port })
+    }
+
+    /// Starts it (again) and waits until it says that it is ready.
+    pub async fn start(&self) -> Result<()> {
+        self.component.start()?;
+        let ready = wait::until(START, "the operator is ready", || async {
+            self.get("readyz").await?;
+            Ok(())
+        });
+        tokio::select! {
+            ready = ready => ready.with_context(|| self.component.log_tail(40)),
+            ended = self.component.ended(START * 2) => {
+                Err(anyhow::anyhow!("the operator ended: {}\n{}", ended?, self.component.log_tail(40)))
+            }
+        }
+    }
+
+    /// SIGKILL: a crash.
+    pub fn kill(&self) {
+        self.component.kill();
+    }
+
+    /// SIGTERM, as Kubernetes stops a pod.
+    pub async fn stop(&self) -> Result<ExitStatus> {
+        self.component.terminate(STOP).await
+    }
+
+    /// A crash, and the next start.
+    pub async fn restart(&self) -> Result<()> {
+        self.kill();
+        self.start().await
+    }
+
+    /// The metrics page.
+    pub async fn metrics(&self) -> Result<String> {
+        self.get("metrics").await
+    }
+
+    /// To freeze and thaw, and for its log.
+    pub fn component(&self) -> &Component {
+        &self.component
+    }
+
+    async fn get(&self, path: &str) -> Result<String> {
+        let url = format!("http://127.0.0.1:{}/{path}", self.port.number);
+        let client =
+            reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+        let answer = client.get(&url).send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success(), "{url}: {status}: {text}");
+        Ok(text)
+    }
+}

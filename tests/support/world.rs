@@ -1,0 +1,146 @@
+//! Everything together: a control plane with the custom resources and the deployment as they are shipped,
+//! a tenant, and the operator.
+
+use std::fmt::Debug;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use kube::{Api, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+
+use super::control_plane::{self, ControlPlane};
+use super::operator::{NAMESPACE, Operator, SERVICE_ACCOUNT};
+use super::simulator::Simulator;
+use super::wait;
+
+/// How a world differs from the usual one.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The control plane.
+    pub control_plane: control_plane::Options,
+    /// The kustomization that installs the operator, a directory of this repository.
+    pub deploy: &'static str,
+    /// The tenant file of the simulator; without one, its own small tenant.
+    pub tenant: Option<String>,
+    /// More flags for the operator.
+    pub operator_flags: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            control_plane: control_plane::Options::default(),
+            deploy: "deploy",
+            tenant: None,
+            operator_flags: Vec::new(),
+        }
+    }
+}
+
+/// A world in which the operator runs.
+pub struct World {
+    // The operator ends before what it talks to.
+    pub operator: Operator,
+    pub simulator: Simulator,
+    pub control_plane: ControlPlane,
+}
+
+impl World {
+    /// The one of all tests that disturb nobody: each has its own namespaces, people and users.
+    pub async fn shared() -> Result<&'static Self> {
+        static SHARED: OnceCell<Result<World, String>> = OnceCell::const_new();
+        let world = SHARED
+            .get_or_init(|| async {
+                Self::own(Options::default()).await.map_err(|error| format!("{error:?}"))
+            })
+            .await;
+        world.as_ref().map_err(|error| anyhow!("the shared world could not be started: {error}"))
+    }
+
+    /// A new one, for a test that kills, freezes or changes what others use.
+    pub async fn own(options: Options) -> Result<Self> {
+        // The controller manager finds out at its start, at once, which resources there are.
+        let with_manager = options.control_plane.controller_manager;
+        let without = control_plane::Options { controller_manager: false, ..options.control_plane };
+        let control_plane = ControlPlane::start(without).await?;
+        install(&control_plane, "crds").await?;
+        let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
+        control_plane.admin().kubectl(established).ok().await?;
+        if with_manager {
+            control_plane.start_controller_manager()?;
+        }
+        install(&control_plane, options.deploy).await?;
+
+        let scratch = control_plane.scratch();
+        let tenant = match options.tenant {
+            Some(tenant) => Some(scratch.write("tenant.yaml", tenant)?),
+            None => None,
+        };
+        let simulator = Simulator::start(scratch, tenant.as_deref()).await?;
+        let identity = control_plane.service_account(NAMESPACE, SERVICE_ACCOUNT).await?;
+        let operator =
+            Operator::new(scratch, "tap-operator", &identity, &simulator, &options.operator_flags)?;
+        operator.start().await?;
+        Ok(Self { operator, simulator, control_plane })
+    }
+
+    /// Waits until an object is as it should be, a minute at most. A failure tells all that there is to know:
+    /// the object, its events, the ends of the logs and the ledger.
+    pub async fn wait_for<K>(
+        &self,
+        api: &Api<K>,
+        name: &str,
+        what: &str,
+        condition: impl Fn(&K) -> bool,
+    ) -> Result<K>
+    where
+        K: Resource + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
+    {
+        match wait::object(api, name, wait::PATIENCE, what, condition).await {
+            Ok(object) => Ok(object),
+            Err(error) => Err(anyhow!("{error:#}\n{}", self.report(api.namespace(), name).await)),
+        }
+    }
+
+    /// Waits until an object is gone, a minute at most, and fails like [`World::wait_for`].
+    pub async fn wait_gone<K>(&self, api: &Api<K>, name: &str) -> Result<()>
+    where
+        K: Resource + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
+    {
+        match wait::gone(api, name, wait::PATIENCE).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(anyhow!("{error:#}\n{}", self.report(api.namespace(), name).await)),
+        }
+    }
+
+    async fn report(&self, namespace: Option<&str>, name: &str) -> String {
+        let selector = format!("--field-selector=involvedObject.name={name}");
+        // Events of what has no namespace are in this one.
+        let namespace = namespace.unwrap_or("default");
+        let events = self
+            .control_plane
+            .admin()
+            .kubectl(["get", "events", &selector])
+            .in_namespace(namespace);
+        let events = events.ok().await.unwrap_or_else(|error| format!("{error:#}"));
+        let ledger = match self.simulator.get::<serde_json::Value>("ledger").await {
+            Ok(ledger) => format!("{ledger:#}"),
+            Err(error) => format!("{error:#}"),
+        };
+        let operator = self.operator.component().log_tail(60);
+        format!("--- its events\n{events}\n{operator}\n--- the ledger\n{ledger}")
+    }
+}
+
+async fn install(control_plane: &ControlPlane, kustomization: &str) -> Result<()> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(kustomization).display().to_string();
+    control_plane
+        .admin()
+        .kubectl(["apply", "--kustomize", &directory])
+        .ok()
+        .await
+        .map(drop)
+        .with_context(|| format!("installing {kustomization}"))
+}
