@@ -44,6 +44,8 @@ mod sign_in;
 mod state;
 pub mod switches;
 pub mod tenant;
+#[cfg(test)]
+mod tests;
 mod throttle;
 pub mod tls;
 mod wire;

@@ -117,9 +117,10 @@ impl Simulator {
             let mut state = self.lock();
             let operation = operation(incoming, &state);
             let unreachable = state.unreachable;
-            let fault = match unreachable {
-                true => Some(FaultKind::ConnectionCut),
-                false => state.faults.next(operation, incoming.method.as_str(), &incoming.path),
+            let fault = if unreachable {
+                Some(FaultKind::ConnectionCut)
+            } else {
+                state.faults.next(operation, incoming.method.as_str(), &incoming.path)
             };
             let name = fault
                 .as_ref()
@@ -184,7 +185,7 @@ impl Simulator {
             }
         };
         answer.set("date", &http_date(shifted(self.now(), SignedDuration::from_secs(date_offset))));
-        self.left(incoming, number, answer)
+        Some(self.left(incoming, number, &answer))
     }
 
     /// The tenant does what is asked.
@@ -241,7 +242,7 @@ impl Simulator {
     }
 
     /// An answer leaves: whoever it tells a code knows it now.
-    fn left(&self, incoming: &Incoming, number: u64, answer: Answer) -> Option<Response> {
+    fn left(&self, incoming: &Incoming, number: u64, answer: &Answer) -> Response {
         {
             let mut state = self.lock();
             for pass in &answer.tells {
@@ -259,8 +260,8 @@ impl Simulator {
         for (number, incoming, item) in &answer.items {
             self.tell_observers(incoming, *number, Some(item));
         }
-        self.tell_observers(incoming, number, Some(&answer));
-        Some(response(&answer, self.now()))
+        self.tell_observers(incoming, number, Some(answer));
+        response(answer, self.now())
     }
 
     fn cut(&self, incoming: &Incoming, number: u64) -> Option<Response> {

@@ -381,7 +381,7 @@ positions! {
     InnerErrorSpelling {
         /// As the authentication methods service writes it.
         InnerError,
-        /// As OData writes it.
+        /// As `OData` writes it.
         Innererror,
     }
     /// The outer status of a batch with throttled items.

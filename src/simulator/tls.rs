@@ -140,7 +140,7 @@ impl Drop for Server {
 
 /// The authority as PEM, and the server's side of TLS.
 fn certificates(address: SocketAddr) -> Result<(String, ServerConfig), TlsError> {
-    let named = |name: &str| {
+    let called = |name: &str| {
         let mut distinguished = DistinguishedName::new();
         distinguished.push(DnType::CommonName, name);
         distinguished
@@ -155,7 +155,7 @@ fn certificates(address: SocketAddr) -> Result<(String, ServerConfig), TlsError>
     };
     let authority_key = KeyPair::generate()?;
     let mut authority = CertificateParams::default();
-    authority.distinguished_name = named("graph-simulator CA");
+    authority.distinguished_name = called("graph-simulator CA");
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     (authority.not_before, authority.not_after) = (date(-1), date(CERTIFICATE_DAYS));
@@ -169,7 +169,7 @@ fn certificates(address: SocketAddr) -> Result<(String, ServerConfig), TlsError>
         names.push(own);
     }
     let mut server = CertificateParams::new(names)?;
-    server.distinguished_name = named("graph-simulator");
+    server.distinguished_name = called("graph-simulator");
     server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     server.use_authority_key_identifier_extension = true;
@@ -255,9 +255,10 @@ struct CuttableStream {
 impl CuttableStream {
     fn whole(self: Pin<&mut Self>) -> io::Result<Pin<&mut TlsStream<TcpStream>>> {
         let this = self.get_mut();
-        match this.connection.is_cut() {
-            true => Err(io::ErrorKind::ConnectionReset.into()),
-            false => Ok(Pin::new(&mut this.stream)),
+        if this.connection.is_cut() {
+            Err(io::ErrorKind::ConnectionReset.into())
+        } else {
+            Ok(Pin::new(&mut this.stream))
         }
     }
 }
@@ -287,5 +288,71 @@ impl AsyncWrite for CuttableStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.whole()?.poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::simulator::{Fault, FaultKind, Tenant};
+
+    const ANY_PORT: &str = "127.0.0.1:0";
+
+    async fn serve() -> (Simulator, Server, tempfile::TempDir, reqwest::Client) {
+        let directory = tempfile::tempdir().unwrap();
+        let simulator = Simulator::new(Tenant::contoso());
+        let server =
+            Server::start(&simulator, ANY_PORT.parse().unwrap(), directory.path()).await.unwrap();
+        let authority =
+            reqwest::Certificate::from_pem(&std::fs::read(server.ca_file()).unwrap()).unwrap();
+        let client = reqwest::Client::builder()
+            .tls_certs_only([authority])
+            .timeout(Duration::from_secs(5))
+            .build()
+            .unwrap();
+        (simulator, server, directory, client)
+    }
+
+    #[tokio::test]
+    async fn clients_that_trust_the_authority_are_served_by_name_and_address() {
+        let (_simulator, server, directory, client) = serve().await;
+        assert_eq!(
+            std::fs::read_to_string(directory.path().join("url")).unwrap().trim(),
+            server.url()
+        );
+        for host in ["localhost", "127.0.0.1"] {
+            let url = format!("https://{host}:{}/_sim", server.address().port());
+            assert_eq!(client.get(url).send().await.unwrap().status(), 200);
+        }
+        let stranger = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+        assert!(stranger.get(server.url()).send().await.is_err());
+        let url = server.url();
+        server.stop().await;
+        assert!(client.get(url).send().await.unwrap_err().is_connect());
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_a_broken_connection_and_the_next_one_works() {
+        let (simulator, server, _directory, client) = serve().await;
+        let url = format!("{}/v1.0/organization", server.url());
+        assert_eq!(client.get(&url).send().await.unwrap().status(), 401);
+        simulator.inject(Fault::on_any(FaultKind::AnswerLost));
+        let error = client.post(&url).send().await.unwrap_err();
+        assert!(error.is_request() && !error.is_timeout() && error.status().is_none(), "{error:?}");
+        assert_eq!(client.get(&url).send().await.unwrap().status(), 401);
+    }
+
+    #[tokio::test]
+    async fn who_never_shakes_hands_holds_up_nobody() {
+        let (_simulator, server, _directory, client) = serve().await;
+        let mut silent = TcpStream::connect(server.address()).await.unwrap();
+        let answer = client.get(format!("{}/_sim", server.url())).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        drop(server);
+        let mut byte = [0];
+        let ended = tokio::time::timeout(Duration::from_secs(5), silent.read(&mut byte)).await;
+        assert!(matches!(ended, Ok(Ok(0) | Err(_))));
     }
 }

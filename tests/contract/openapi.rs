@@ -1,6 +1,6 @@
-//! Checks recorded exchanges against an OpenAPI 3.0 description of Graph.
+//! Checks recorded exchanges against an `OpenAPI` 3.0 description of Graph.
 //!
-//! It knows as much of OpenAPI as Graph's description uses, and what OData adds: annotations are allowed everywhere, and
+//! It knows as much of `OpenAPI` as Graph's description uses, and what `OData` adds: annotations are allowed everywhere, and
 //! `@odata.type` names the derived type whose properties count. Properties that are not described are violations, though
 //! the description itself would let everything pass.
 
@@ -271,7 +271,7 @@ impl<'a> Checker<'a> {
         {
             self.report(at, format!("{value} is not one of the described values"));
         }
-        match (value, self.kind(resolved)) {
+        match (value, Self::kind(resolved)) {
             (Value::Object(fields), Some("object")) => self.object(at, fields, schema),
             (Value::Array(items), Some("array")) => {
                 for (index, item) in items.iter().enumerate() {
@@ -289,7 +289,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The type of a schema; one that is put together from others is an object.
-    fn kind(&self, schema: &'a Value) -> Option<&'a str> {
+    fn kind(schema: &'a Value) -> Option<&'a str> {
         schema["type"].as_str().or(schema.get("allOf").map(|_| "object"))
     }
 
@@ -422,7 +422,7 @@ mod tests {
 
     fn description() -> OpenApi {
         OpenApi::parse(
-            r##"
+            r"
             paths:
               /things/{thing-id}:
                 get:
@@ -456,7 +456,7 @@ mod tests {
                     - $ref: '#/components/schemas/microsoft.graph.thing'
                     - {type: object, properties: {size: {type: number}}}
                 color: {type: string, enum: [red, green]}
-            "##,
+            ",
         )
         .unwrap()
     }
