@@ -4,23 +4,17 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
-use axum::{
-    extract::connect_info::Connected,
-    serve::{IncomingStream, Listener},
-};
+use axum::serve::Listener;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
     task::{JoinHandle, JoinSet},
@@ -35,7 +29,7 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-use super::{Simulator, service::Connection};
+use super::Simulator;
 
 /// Names and addresses that the server's certificate is good for, beside the one that it listens on.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -95,7 +89,7 @@ impl Server {
             std::fs::write(file, content).map_err(failed(format!("writing {}", file.display())))?;
         }
         let listener = TlsListener::new(listener, config, address);
-        let app = simulator.router().into_make_service_with_connect_info::<Connection>();
+        let app = simulator.router();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             let serve = axum::serve(listener, app).with_graceful_shutdown(async {
@@ -187,7 +181,7 @@ fn certificates(address: SocketAddr) -> Result<(String, ServerConfig), TlsError>
 
 /// Connections whose handshake is done. A slow client holds up nobody.
 struct TlsListener {
-    ready: mpsc::Receiver<(CuttableStream, SocketAddr)>,
+    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
     address: SocketAddr,
     // Ends with the listener.
     _handshakes: JoinSet<()>,
@@ -213,7 +207,6 @@ impl TlsListener {
                     let _ = tcp.set_nodelay(true);
                     let handshake = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(tcp));
                     if let Ok(Ok(stream)) = handshake.await {
-                        let stream = CuttableStream { stream, connection: Connection::default() };
                         let _ = done.send((stream, peer)).await;
                     }
                 });
@@ -224,7 +217,7 @@ impl TlsListener {
 }
 
 impl Listener for TlsListener {
-    type Io = CuttableStream;
+    type Io = TlsStream<TcpStream>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
@@ -237,57 +230,6 @@ impl Listener for TlsListener {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.address)
-    }
-}
-
-impl Connected<IncomingStream<'_, TlsListener>> for Connection {
-    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
-        stream.io().connection.clone()
-    }
-}
-
-/// A TLS stream that breaks as soon as its connection is cut.
-struct CuttableStream {
-    stream: TlsStream<TcpStream>,
-    connection: Connection,
-}
-
-impl CuttableStream {
-    fn whole(self: Pin<&mut Self>) -> io::Result<Pin<&mut TlsStream<TcpStream>>> {
-        let this = self.get_mut();
-        if this.connection.is_cut() {
-            Err(io::ErrorKind::ConnectionReset.into())
-        } else {
-            Ok(Pin::new(&mut this.stream))
-        }
-    }
-}
-
-impl AsyncRead for CuttableStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.whole()?.poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for CuttableStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.whole()?.poll_write(cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.whole()?.poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.whole()?.poll_shutdown(cx)
     }
 }
 
