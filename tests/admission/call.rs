@@ -29,7 +29,7 @@ impl Actor {
     /// Makes the call; fails if it is refused.
     pub async fn call(&self, call: Call) -> Result<Value> {
         let what = format!("{} as {}", call, self.name());
-        Ok(self.client.request(call.request()?).await.context(what)?)
+        self.client.request(call.request()?).await.context(what)
     }
 
     /// Makes the call; what it was refused with. Fails if it is not refused.
@@ -81,15 +81,15 @@ impl Call {
         Self::new(Method::PUT, path, "application/json", Some(object))
     }
 
-    pub fn merge(path: &str, patch: Value) -> Self {
-        Self::new(Method::PATCH, path, "application/merge-patch+json", Some(patch))
+    pub fn merge(path: &str, change: Value) -> Self {
+        Self::new(Method::PATCH, path, "application/merge-patch+json", Some(change))
     }
 
-    pub fn json_patch(path: &str, patch: Value) -> Self {
-        Self::new(Method::PATCH, path, "application/json-patch+json", Some(patch))
+    pub fn json_patch(path: &str, change: Value) -> Self {
+        Self::new(Method::PATCH, path, "application/json-patch+json", Some(change))
     }
 
-    /// Server-side apply, as GitOps tools do it.
+    /// Server-side apply, as pipelines do it.
     pub fn apply(path: &str, object: Value) -> Self {
         let path = format!("{path}?fieldManager=pipeline&force=true");
         Self::new(Method::PATCH, &path, "application/apply-patch+yaml", Some(object))
@@ -105,13 +105,12 @@ impl Call {
 
     /// The same call, of which nothing stays.
     pub fn dry_run(mut self) -> Self {
-        match (&self.method, &mut self.body) {
+        if let (&Method::DELETE, Some(options)) = (&self.method, &mut self.body) {
             // Beside a body, the API server takes no notice of the query.
-            (&Method::DELETE, Some(options)) => options["dryRun"] = json!(["All"]),
-            _ => {
-                self.path.push(if self.path.contains('?') { '&' } else { '?' });
-                self.path.push_str("dryRun=All");
-            }
+            options["dryRun"] = json!(["All"]);
+        } else {
+            self.path.push(if self.path.contains('?') { '&' } else { '?' });
+            self.path.push_str("dryRun=All");
         }
         self
     }

@@ -65,7 +65,11 @@ impl Cluster {
             "metadata": {"name": "probe"},
             "spec": {"policyRef": {"name": "probe"}, "user": "probe@contoso.com", "requestedBy": "admin"},
         });
-        self.admin.call(Call::create(requests, request)).await?;
+        // Admission learns of a new kind a few seconds after it is established; until then it answers with 503.
+        wait::until(wait::PATIENCE, "requests can be created", || async {
+            self.admin.call(Call::create(requests, request.clone())).await.map(drop)
+        })
+        .await?;
         let probe = format!("{requests}/probe");
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "probe"},
