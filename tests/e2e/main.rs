@@ -5,4 +5,5 @@ mod support;
 
 mod control_plane;
 mod watchdog;
+mod thin_path;
 mod world;
