@@ -4,6 +4,7 @@
 //! webhook use; several come from a file. Secrets are only ever named by the file they are mounted as.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -216,10 +217,10 @@ impl Problem {
 /// `TAP_OPERATOR_MANAGED_IDENTITY=true`; optional `TAP_OPERATOR_CLOUD`, `AZURE_AUTHORITY_HOST`,
 /// `TAP_OPERATOR_GRAPH_URL`, and `TAP_OPERATOR_USER_NAME` (`userPrincipalName` or `objectId`) with
 /// `TAP_OPERATOR_USER_NAME_PREFIX`.
-pub fn connections_from_env(
-    environment: &HashMap<String, String>,
+pub fn connections_from_env<S: BuildHasher>(
+    environment: &HashMap<String, String, S>,
 ) -> Result<Vec<ConnectionConfig>, ConfigError> {
-    let environment = Environment(environment);
+    let environment = Environment(&|name| environment.get(name).map(String::as_str));
     let connection = Parts {
         name: DEFAULT_CONNECTION,
         tenant_id: environment.required("AZURE_TENANT_ID")?,
@@ -276,12 +277,12 @@ pub fn connections_from_text(
     Ok(connections)
 }
 
-struct Environment<'a>(&'a HashMap<String, String>);
+struct Environment<'a>(&'a dyn Fn(&str) -> Option<&'a str>);
 
 impl<'a> Environment<'a> {
     /// A variable's value; an empty one counts as not set.
     fn get(&self, name: &str) -> Option<&'a str> {
-        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        (self.0)(name).map(str::trim).filter(|value| !value.is_empty())
     }
 
     fn required(&self, name: &str) -> Result<&'a str, ConfigError> {

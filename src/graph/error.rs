@@ -22,9 +22,9 @@ pub struct GraphError {
     /// What was said about it.
     pub message: String,
     /// Graph's id of the request, for its support.
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
     /// Our id of the request, as Graph's and Entra's logs show it.
-    pub client_request_id: Option<String>,
+    pub client_request_id: Option<Box<str>>,
     /// How long Graph asks to wait.
     pub retry_after: Option<Duration>,
 }

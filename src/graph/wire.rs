@@ -357,8 +357,7 @@ impl From<&NewPass> for NewPassForm {
 pub(super) struct ErrorAnswer {
     pub(super) code: String,
     pub(super) message: String,
-    pub(super) request_id: Option<String>,
-    pub(super) client_request_id: Option<String>,
+    pub(super) request_id: Option<Box<str>>,
 }
 
 /// Reads an error envelope; `None` for a body that is none, such as a proxy's HTML.
@@ -386,17 +385,12 @@ pub(super) fn error(body: &[u8]) -> Option<ErrorAnswer> {
     struct Inner {
         #[serde(default, rename = "request-id")]
         request_id: Option<String>,
-        #[serde(default, rename = "client-request-id")]
-        client_request_id: Option<String>,
     }
     let main = read::<Envelope>(body).ok()?.error;
-    let (request_id, client_request_id) =
-        main.inner.map_or((None, None), |inner| (inner.request_id, inner.client_request_id));
     Some(ErrorAnswer {
         code: main.code.map(|code| printable(&code, 80)).unwrap_or_default(),
         message: main.message.map(|message| printable(&message, 400)).unwrap_or_default(),
-        request_id: request_id.map(|id| printable(&id, 80)),
-        client_request_id: client_request_id.map(|id| printable(&id, 80)),
+        request_id: main.inner.and_then(|inner| Some(printable(&inner.request_id?, 80).into())),
     })
 }
 
