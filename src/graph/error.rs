@@ -274,3 +274,78 @@ impl CreateError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(kind: ErrorKind) -> GraphError {
+        GraphError {
+            status: Some(403),
+            code: "accessDenied".into(),
+            request_id: Some("request".into()),
+            client_request_id: Some("client".into()),
+            retry_after: Some(Duration::from_secs(5)),
+            ..GraphError::new(Call::CreatePass, kind, "Request Authorization failed")
+        }
+    }
+
+    #[test]
+    fn a_missing_permission_is_named() {
+        assert_eq!(
+            error(ErrorKind::Forbidden).to_string(),
+            "create the pass: answered with 403 accessDenied: Request Authorization failed; grant the app the \
+             application permission UserAuthMethod-TAP.ReadWrite.All with admin consent, then allow some minutes"
+        );
+    }
+
+    #[test]
+    fn a_message_holds_nothing_that_changes_with_each_attempt() {
+        let (one, mut other) = (error(ErrorKind::Throttled), error(ErrorKind::Throttled));
+        other.request_id = Some("another".into());
+        other.client_request_id = None;
+        other.retry_after = None;
+        assert_eq!(one.to_string(), other.to_string());
+    }
+
+    #[test]
+    fn advice_follows_the_kind() {
+        let after = Some(Duration::from_secs(5));
+        let sign_in = ErrorKind::SignIn;
+        for (kind, advice) in [
+            (ErrorKind::Throttled, Advice::Retry { after }),
+            (ErrorKind::Unavailable, Advice::Retry { after }),
+            (ErrorKind::Unexpected, Advice::Retry { after }),
+            (sign_in(SignInErrorKind::Unavailable), Advice::Retry { after }),
+            (sign_in(SignInErrorKind::Throttled), Advice::Retry { after }),
+            (sign_in(SignInErrorKind::WrongSecret), Advice::Wait),
+            (ErrorKind::NotFound, Advice::Wait),
+            (ErrorKind::Forbidden, Advice::Wait),
+            (ErrorKind::BadRequest, Advice::Stop),
+        ] {
+            assert_eq!(error(kind).advice(), advice, "{kind:?}");
+        }
+        let unauthorized = error(ErrorKind::Unauthorized);
+        assert_eq!(unauthorized.advice(), Advice::Retry { after: None }, "a POST is made once");
+        let read = GraphError { call: Call::User.name(), ..unauthorized };
+        assert_eq!(read.advice(), Advice::Wait);
+    }
+
+    #[test]
+    fn entras_numbers_are_understood() {
+        use SignInErrorKind as Kind;
+        for (number, kind) in [
+            (7_000_215, Some(Kind::WrongSecret)),
+            (7_000_222, Some(Kind::ExpiredSecret)),
+            (700_016, Some(Kind::AppNotInTenant)),
+            (90_002, Some(Kind::TenantNotFound)),
+            (700_213, Some(Kind::NoFederatedCredential)),
+            (700_027, Some(Kind::WrongCertificate)),
+            (500_011, Some(Kind::WrongCloud)),
+            (53_003, Some(Kind::BlockedByPolicy)),
+            (1, None),
+        ] {
+            assert_eq!(Kind::of_aadsts(number), kind, "{number}");
+        }
+    }
+}
