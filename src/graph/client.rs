@@ -401,8 +401,7 @@ impl Client {
             ..error
         };
         let token = self.token(request.call, latest).await.map_err(unsent)?;
-        let patience = latest.saturating_duration_since(Instant::now());
-        (self.pacer(request.call).turn(request.priority, patience).await)
+        (self.pacer(request.call).turn(request.priority, latest).await)
             .map_err(|no_turn| unsent(no_turn_error(request.call, no_turn)))?;
 
         let url = format!("{}{VERSION}{}", connection.graph_url, request.path);

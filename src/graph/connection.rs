@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 /// The name of the connection that the environment describes.
 pub const DEFAULT_CONNECTION: &str = "default";
@@ -400,7 +401,7 @@ struct TenantForm {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct CredentialForm {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "secret_form")]
     client_secret: Option<SecretForm>,
     #[serde(default)]
     client_certificate: Option<CertificateForm>,
@@ -414,6 +415,13 @@ struct CredentialForm {
 #[serde(deny_unknown_fields)]
 struct SecretForm {
     file: PathBuf,
+}
+
+/// The usual messages quote what they found, which here may be the secret itself.
+fn secret_form<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SecretForm>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    serde_json::from_value(value)
+        .map_err(|_| D::Error::custom("clientSecret must be {file: <path of a mounted file>}"))
 }
 
 #[derive(Deserialize)]
@@ -893,7 +901,8 @@ mod tests {
     #[test]
     fn unknown_fields_and_other_forms_are_refused_by_name() {
         for (entries, part) in [
-            (entry("credential: {clientSecret: {value: s3cr3t}}"), "value"),
+            (entry("credential: {clientSecret: {value: s3cr3t}}"), "clientSecret must be"),
+            (entry("credential: {clientSecret: s3cr3t}"), "clientSecret must be"),
             (entry("credential: {clientSecret: {file: /s}}, region: eu"), "region"),
             (entry("credential: {password: {}}"), "password"),
             ("- {name: contoso}\n".to_owned(), "tenantId"),

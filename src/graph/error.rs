@@ -114,11 +114,13 @@ impl SignInErrorKind {
             7_000_222 => Self::ExpiredSecret,
             700_027 | 50_012 => Self::WrongCertificate,
             700_024 => Self::AssertionTime,
-            70_021 | 70_025 | 700_211 | 700_212 | 700_213 => Self::NoFederatedCredential,
+            70_021 | 70_025 | 700_211 | 700_212 | 700_213 | 50_013 | 501_661 => {
+                Self::NoFederatedCredential
+            }
             700_016 => Self::AppNotInTenant,
             7_000_112 => Self::AppDisabled,
             90_002 => Self::TenantNotFound,
-            90_038 | 900_382 | 900_432 | 500_011 | 70_011 | 1_002_012 => Self::WrongCloud,
+            90_038 | 900_382 | 900_432 | 500_011 | 70_011 | 1_002_012 | 700_023 => Self::WrongCloud,
             53_003 => Self::BlockedByPolicy,
             90_055 | 50_196 => Self::Throttled,
             _ => return None,
@@ -143,7 +145,8 @@ impl SignInErrorKind {
             }
             Self::NoFederatedCredential => {
                 "add a federated credential to the app registration with exactly the cluster's issuer, the subject \
-                 system:serviceaccount:<namespace>:<name> and the audience of the mounted token"
+                 system:serviceaccount:<namespace>:<name> and the audience of the mounted token; Entra must be able to \
+                 fetch the issuer's keys"
             }
             Self::AppNotInTenant => {
                 "check client id and tenant id, and consent to the app in that tenant"

@@ -60,9 +60,8 @@ impl Pacer {
         Self { pace, room: Mutex::default() }
     }
 
-    /// Waits for a turn, and takes it. May be dropped at any time.
-    pub(super) async fn turn(&self, priority: Priority, patience: Duration) -> Result<(), NoTurn> {
-        let latest = Instant::now() + patience;
+    /// Waits for a turn until `latest`, and takes it. May be dropped at any time.
+    pub(super) async fn turn(&self, priority: Priority, latest: Instant) -> Result<(), NoTurn> {
         let place = Place::take(self, priority);
         loop {
             let (woken, due) = match place.ask(latest)? {
@@ -180,7 +179,13 @@ fn nth_from_end(times: impl DoubleEndedIterator<Item = Instant>, n: usize) -> Op
 mod tests {
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(300);
+    fn within(seconds: u64) -> Instant {
+        Instant::now() + Duration::from_secs(seconds)
+    }
+
+    fn patiently() -> Instant {
+        within(300)
+    }
 
     fn pacer(calls: u32) -> Arc<Pacer> {
         Arc::new(Pacer::new(Some(Pace { calls, window: Duration::from_secs(10) })))
@@ -203,7 +208,7 @@ mod tests {
         for (name, priority) in arrivals.iter().copied() {
             let (pacer, done) = (Arc::clone(pacer), done.clone());
             tokio::spawn(async move {
-                pacer.turn(priority, PATIENCE).await.unwrap();
+                pacer.turn(priority, patiently()).await.unwrap();
                 done.send((name, began.elapsed().as_secs())).unwrap();
             });
             settle().await;
@@ -221,7 +226,7 @@ mod tests {
         let (pacer, began) = (pacer(5), Instant::now());
         let mut turns = Vec::new();
         for _ in 0..23 {
-            pacer.turn(Priority::Revoke, PATIENCE).await.unwrap();
+            pacer.turn(Priority::Revoke, patiently()).await.unwrap();
             turns.push(began.elapsed());
             tokio::time::sleep(Duration::from_millis(700)).await;
         }
@@ -299,11 +304,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_gate_that_closes_while_somebody_waits_holds_them_too() {
         let pacer = pacer(1);
-        pacer.turn(Priority::Issue, PATIENCE).await.unwrap();
+        pacer.turn(Priority::Issue, patiently()).await.unwrap();
         let began = Instant::now();
         let waiting = tokio::spawn({
             let pacer = Arc::clone(&pacer);
-            async move { pacer.turn(Priority::Revoke, PATIENCE).await }
+            async move { pacer.turn(Priority::Revoke, patiently()).await }
         });
         tokio::time::sleep(Duration::from_secs(5)).await;
         pacer.close(Duration::from_secs(20));
@@ -315,7 +320,7 @@ mod tests {
     async fn who_cannot_have_a_turn_in_time_is_told_at_once_when_to_ask_again() {
         let (pacer, began) = (pacer(5), Instant::now());
         pacer.close(Duration::from_secs(120));
-        let refused = pacer.turn(Priority::Revoke, Duration::from_secs(30)).await;
+        let refused = pacer.turn(Priority::Revoke, within(30)).await;
         assert_eq!(refused, Err(NoTurn { retry_after: Duration::from_secs(120) }));
         assert_eq!(began.elapsed(), Duration::ZERO);
     }
@@ -323,16 +328,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_waits_behind_others_gives_up_in_time() {
         let pacer = pacer(1);
-        pacer.turn(Priority::Revoke, PATIENCE).await.unwrap();
+        pacer.turn(Priority::Revoke, patiently()).await.unwrap();
         let others: Vec<_> = (0..4)
             .map(|_| {
                 let pacer = Arc::clone(&pacer);
-                tokio::spawn(async move { pacer.turn(Priority::Revoke, PATIENCE).await })
+                tokio::spawn(async move { pacer.turn(Priority::Revoke, patiently()).await })
             })
             .collect();
         settle().await;
         let began = Instant::now();
-        let late = pacer.turn(Priority::Read, Duration::from_secs(30)).await;
+        let late = pacer.turn(Priority::Read, within(30)).await;
         assert_eq!(late, Err(NoTurn { retry_after: Duration::from_secs(10) }));
         assert_eq!(began.elapsed().as_secs(), 30);
         for other in others {
@@ -343,15 +348,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_that_is_dropped_gives_its_place_to_the_next() {
         let (pacer, began) = (pacer(1), Instant::now());
-        pacer.turn(Priority::Revoke, PATIENCE).await.unwrap();
+        pacer.turn(Priority::Revoke, patiently()).await.unwrap();
         let first = tokio::spawn({
             let pacer = Arc::clone(&pacer);
-            async move { pacer.turn(Priority::Revoke, PATIENCE).await }
+            async move { pacer.turn(Priority::Revoke, patiently()).await }
         });
         settle().await;
         let second = tokio::spawn({
             let pacer = Arc::clone(&pacer);
-            async move { pacer.turn(Priority::Read, PATIENCE).await }
+            async move { pacer.turn(Priority::Read, patiently()).await }
         });
         settle().await;
         first.abort();
@@ -364,11 +369,11 @@ mod tests {
     async fn without_a_pace_only_the_gate_holds_calls() {
         let (pacer, began) = (Pacer::new(None), Instant::now());
         for _ in 0..1000 {
-            pacer.turn(Priority::Read, Duration::ZERO).await.unwrap();
+            pacer.turn(Priority::Read, within(0)).await.unwrap();
         }
         assert_eq!(began.elapsed(), Duration::ZERO);
         pacer.close(Duration::from_secs(7));
-        pacer.turn(Priority::Read, PATIENCE).await.unwrap();
+        pacer.turn(Priority::Read, patiently()).await.unwrap();
         assert_eq!(began.elapsed().as_secs(), 7);
     }
 
@@ -376,7 +381,7 @@ mod tests {
     async fn an_absurd_wait_is_cut() {
         let pacer = pacer(5);
         pacer.close(Duration::from_secs(86_400));
-        let refused = pacer.turn(Priority::Revoke, Duration::ZERO).await;
+        let refused = pacer.turn(Priority::Revoke, within(0)).await;
         assert_eq!(refused, Err(NoTurn { retry_after: LONGEST_CLOSURE }));
     }
 }

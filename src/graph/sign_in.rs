@@ -236,7 +236,7 @@ impl SignIn {
         ClientOptions {
             retry: RetryOptions::none(),
             transport: Some(AzureTransport::new(way)),
-            user_agent: UserAgentOptions { application_id: Some(super::USER_AGENT.to_owned()) },
+            user_agent: UserAgentOptions { application_id: Some("tap-operator".to_owned()) },
             cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
             ..ClientOptions::default()
         }
