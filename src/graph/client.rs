@@ -368,24 +368,24 @@ impl Client {
     /// A call with an answer that means success; once again with a new token after a 401.
     async fn exchange(&self, request: &Request<'_>) -> Result<Answer, GraphError> {
         let began = Instant::now();
-        let answer = self.exchange_unreported(request).await;
+        let answer = match self.exchange_once(request).await {
+            Err(error) if error.kind == ErrorKind::Unauthorized => {
+                self.exchange_once(request).await
+            }
+            answer => answer,
+        };
         self.report(request.call, began, answer.as_ref().err().map(|error| error.kind));
         answer
     }
 
-    async fn exchange_unreported(&self, request: &Request<'_>) -> Result<Answer, GraphError> {
-        for last in [false, true] {
-            let latest = Instant::now() + self.inner.options.deadline;
-            let answer = self.attempt(request, latest).await.map_err(|failure| failure.error)?;
-            if answer.status.is_success() {
-                return Ok(answer);
-            }
-            let error = self.failure(request, &answer).await;
-            if last || error.kind != ErrorKind::Unauthorized {
-                return Err(error);
-            }
+    async fn exchange_once(&self, request: &Request<'_>) -> Result<Answer, GraphError> {
+        let latest = Instant::now() + self.inner.options.deadline;
+        let answer = self.attempt(request, latest).await.map_err(|failure| failure.error)?;
+        if answer.status.is_success() {
+            Ok(answer)
+        } else {
+            Err(self.failure(request, &answer).await)
         }
-        unreachable!("the second round returns")
     }
 
     /// Token, turn, one request, one answer of whatever status.

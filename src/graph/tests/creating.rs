@@ -53,7 +53,7 @@ async fn each_fault_is_what_it_is_and_sends_one_request() {
         assert_eq!(outcome(&result), expected, "{case}");
         let error = result.unwrap_err();
         assert_eq!(error.graph().client_request_id.as_deref(), Some(REQUEST_ID), "{case}");
-        tokio::time::sleep(Duration::from_secs(300)).await;
+        tokio::time::sleep(Duration::from_mins(5)).await;
         assert_eq!(bench.count(Operation::PassCreate), 1, "{case}");
         assert_eq!(!bench.simulator.ledger().is_empty(), made, "{case}");
         // Nothing of it tells the code.

@@ -25,8 +25,8 @@ async fn bench(trusted: bool) -> (Bench, Server) {
 fn over(bench: &Bench, url: &str) -> Client {
     let secret = bench.client.config().credential.clone();
     let mut connection = connection("tls", secret);
-    connection.login_url = url.to_owned();
-    connection.graph_url = url.to_owned();
+    url.clone_into(&mut connection.login_url);
+    url.clone_into(&mut connection.graph_url);
     Client::connect(vec![connection], &bench.options).remove(0)
 }
 
