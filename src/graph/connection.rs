@@ -1,0 +1,610 @@
+//! Tenant connections: which tenants there are, and how the operator signs in to each.
+//!
+//! One connection, `default`, comes from the environment, in the variables that Azure's tools and the workload identity
+//! webhook use; several come from a file. Secrets are only ever named by the file they are mounted as.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// The name of the connection that the environment describes.
+pub const DEFAULT_CONNECTION: &str = "default";
+
+/// Where the workload identity webhook mounts the service account's token.
+const FEDERATED_TOKEN_FILE: &str = "/var/run/secrets/azure/tokens/azure-identity-token";
+
+/// A connection to one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionConfig {
+    /// The name that policies use: `spec.tenant`.
+    pub name: String,
+    /// The tenant's id, a GUID in lower case.
+    pub tenant_id: String,
+    /// The app's id (client id), a GUID in lower case.
+    pub client_id: String,
+    /// The cloud the tenant lives in.
+    pub cloud: Cloud,
+    /// How to prove to be the app.
+    pub credential: Credential,
+    /// Scheme and host of the login, `https://login.microsoftonline.com`.
+    pub login_url: String,
+    /// Scheme and host of Graph, `https://graph.microsoft.com`.
+    pub graph_url: String,
+    /// How the cluster's names of people map to the tenant's; `None`: that is not known.
+    pub users: Option<UserNames>,
+}
+
+impl ConnectionConfig {
+    /// The scope of the tokens: all that was granted for Graph.
+    pub(super) fn scope(&self) -> String {
+        format!("{}/.default", self.graph_url)
+    }
+
+    /// Where tokens come from.
+    pub(super) fn token_endpoint(&self) -> String {
+        format!("{}/{}/oauth2/v2.0/token", self.login_url, self.tenant_id)
+    }
+}
+
+/// The clouds that know passes in Graph v1.0 (documented).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cloud {
+    /// `global`: the public cloud, GCC included.
+    Global,
+    /// `usgov`: US Government L4 (GCC High).
+    UsGov,
+    /// `usgovdod`: US Government L5 (Department of Defense).
+    UsGovDod,
+}
+
+impl Cloud {
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Global => "global",
+            Self::UsGov => "usgov",
+            Self::UsGovDod => "usgovdod",
+        }
+    }
+
+    fn login_url(self) -> &'static str {
+        match self {
+            Self::Global => "https://login.microsoftonline.com",
+            Self::UsGov | Self::UsGovDod => "https://login.microsoftonline.us",
+        }
+    }
+
+    fn graph_url(self) -> &'static str {
+        match self {
+            Self::Global => "https://graph.microsoft.com",
+            Self::UsGov => "https://graph.microsoft.us",
+            Self::UsGovDod => "https://dod-graph.microsoft.us",
+        }
+    }
+
+    fn from_name(name: &str) -> Result<Self, Problem> {
+        match name {
+            "global" => Ok(Self::Global),
+            "usgov" => Ok(Self::UsGov),
+            "usgovdod" => Ok(Self::UsGovDod),
+            "china" => Err(no_china()),
+            _ => Err(Problem::new(
+                format!("there is no cloud {name:?}"),
+                "take global, usgov (GCC High) or usgovdod",
+            )),
+        }
+    }
+}
+
+fn no_china() -> Problem {
+    Problem::new(
+        "the cloud china (21Vianet) has no Temporary Access Pass in Graph v1.0",
+        "such a tenant cannot be managed until Microsoft adds it; remove the connection",
+    )
+}
+
+/// How the app proves who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A client secret. The file is read anew for each token.
+    ClientSecret {
+        /// Holds the secret alone.
+        file: PathBuf,
+    },
+    /// A certificate and its private key, both PEM, read anew for each token.
+    ClientCertificate {
+        /// The certificate, or a chain with it.
+        certificate_file: PathBuf,
+        /// The RSA key, not encrypted; may be the same file.
+        key_file: PathBuf,
+    },
+    /// The service account's token, exchanged by a federated credential of the app.
+    WorkloadIdentity {
+        /// Holds the projected token, read anew for each exchange.
+        token_file: PathBuf,
+    },
+    /// The managed identity with the connection's client id, by the platform's identity endpoint.
+    ManagedIdentity,
+}
+
+impl Credential {
+    /// A short name for messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::ClientSecret { .. } => "client secret",
+            Self::ClientCertificate { .. } => "client certificate",
+            Self::WorkloadIdentity { .. } => "workload identity",
+            Self::ManagedIdentity => "managed identity",
+        }
+    }
+}
+
+/// How a Kubernetes user name becomes a user of the tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserNames {
+    /// What the API server puts before the names of people who sign in through Entra, such as `entra:`. May be empty.
+    pub prefix: String,
+    /// What follows the prefix.
+    pub form: UserNameForm,
+}
+
+/// What the cluster takes from Entra as a user's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UserNameForm {
+    /// The sign-in name (the claims `upn`, `preferred_username`).
+    UserPrincipalName,
+    /// The object id (the claim `oid`).
+    ObjectId,
+}
+
+/// A person in the tenant, as far as a Kubernetes user name tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntraName {
+    /// Compared in any case.
+    UserPrincipalName(String),
+    /// Compared in any case.
+    ObjectId(String),
+}
+
+impl UserNames {
+    /// The person behind a Kubernetes user name; `None` for names without the prefix, and for the cluster's own.
+    pub fn entra(&self, kubernetes_name: &str) -> Option<EntraName> {
+        if kubernetes_name.starts_with("system:") {
+            return None;
+        }
+        let name = kubernetes_name.strip_prefix(&self.prefix)?;
+        match self.form {
+            UserNameForm::UserPrincipalName if name.contains('@') => {
+                Some(EntraName::UserPrincipalName(name.to_owned()))
+            }
+            UserNameForm::ObjectId => Some(EntraName::ObjectId(guid(name)?)),
+            UserNameForm::UserPrincipalName => None,
+        }
+    }
+}
+
+/// A configuration that cannot be used. Says where, what and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {}; {}", problem.what, problem.remedy)]
+pub struct ConfigError {
+    place: String,
+    problem: Problem,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Problem {
+    what: String,
+    remedy: String,
+}
+
+impl Problem {
+    fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: remedy.into() }
+    }
+
+    fn at(self, place: impl Into<String>) -> ConfigError {
+        ConfigError { place: place.into(), problem: self }
+    }
+}
+
+/// The connection `default`, from the environment.
+///
+/// `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`; one of `AZURE_FEDERATED_TOKEN_FILE`, `AZURE_CLIENT_SECRET_FILE`,
+/// `AZURE_CLIENT_CERTIFICATE_PATH` (with `AZURE_CLIENT_CERTIFICATE_KEY_PATH`, by default the same file) or
+/// `TAP_OPERATOR_MANAGED_IDENTITY=true`; optional `TAP_OPERATOR_CLOUD`, `AZURE_AUTHORITY_HOST`,
+/// `TAP_OPERATOR_GRAPH_URL`, and `TAP_OPERATOR_USER_NAME` (`userPrincipalName` or `objectId`) with
+/// `TAP_OPERATOR_USER_NAME_PREFIX`.
+pub fn connections_from_env(
+    environment: &HashMap<String, String>,
+) -> Result<Vec<ConnectionConfig>, ConfigError> {
+    let environment = Environment(environment);
+    let connection = Parts {
+        name: DEFAULT_CONNECTION,
+        tenant_id: environment.required("AZURE_TENANT_ID")?,
+        tenant_id_at: "AZURE_TENANT_ID",
+        client_id: environment.required("AZURE_CLIENT_ID")?,
+        client_id_at: "AZURE_CLIENT_ID",
+        cloud: environment.get("TAP_OPERATOR_CLOUD"),
+        cloud_at: "TAP_OPERATOR_CLOUD",
+        login_url: environment.get("AZURE_AUTHORITY_HOST"),
+        login_url_at: "AZURE_AUTHORITY_HOST",
+        graph_url: environment.get("TAP_OPERATOR_GRAPH_URL"),
+        graph_url_at: "TAP_OPERATOR_GRAPH_URL",
+        credential: environment.credential()?,
+        users: environment.users()?,
+    };
+    let place = |at: &str| format!("environment variable {at}");
+    Ok(vec![connection.judge().map_err(|(at, problem)| problem.at(place(at)))?])
+}
+
+/// The connections of a YAML file.
+pub fn connections_from_file(path: &Path) -> Result<Vec<ConnectionConfig>, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Problem::new(
+            format!("cannot be read: {error}"),
+            "mount the file there, or name another one",
+        )
+        .at(path.display().to_string())
+    })?;
+    connections_from_text(&text, &path.display().to_string())
+}
+
+/// The connections that a YAML text describes; `origin` is its name in messages.
+pub fn connections_from_text(
+    text: &str,
+    origin: &str,
+) -> Result<Vec<ConnectionConfig>, ConfigError> {
+    let file: FileForm = crate::api::yaml::read(text).map_err(|error| {
+        let remedy = "the form is tenants: [{name, tenantId, clientId, credential: {...}}]";
+        Problem::new(error.to_string(), remedy).at(origin)
+    })?;
+    if file.tenants.is_empty() {
+        let remedy = "add at least one entry to tenants";
+        return Err(Problem::new("there is no tenant in it", remedy).at(origin));
+    }
+    let mut connections: Vec<ConnectionConfig> = Vec::with_capacity(file.tenants.len());
+    for (index, tenant) in file.tenants.iter().enumerate() {
+        let place = |at: &str| format!("{origin}: tenants[{index}] ({}): {at}", tenant.name);
+        if connections.iter().any(|known| known.name == tenant.name) {
+            let problem = Problem::new("an earlier entry has this name", "give each its own name");
+            return Err(problem.at(place("name")));
+        }
+        connections.push(tenant.judge().map_err(|(at, problem)| problem.at(place(at)))?);
+    }
+    Ok(connections)
+}
+
+struct Environment<'a>(&'a HashMap<String, String>);
+
+impl<'a> Environment<'a> {
+    /// A variable's value; an empty one counts as not set.
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    fn required(&self, name: &str) -> Result<&'a str, ConfigError> {
+        self.get(name).ok_or_else(|| {
+            Problem::new("is not set", "set it, or describe the tenant connections in a file")
+                .at(format!("environment variable {name}"))
+        })
+    }
+
+    fn credential(&self) -> Result<Credential, ConfigError> {
+        let place = |name: &str| format!("environment variable {name}");
+        if self.get("AZURE_CLIENT_SECRET").is_some() {
+            let problem = Problem::new(
+                "a secret in the environment can be read by too many",
+                "mount it as a file and set AZURE_CLIENT_SECRET_FILE to its path",
+            );
+            return Err(problem.at(place("AZURE_CLIENT_SECRET")));
+        }
+        if self.get("AZURE_CLIENT_CERTIFICATE_PASSWORD").is_some() {
+            let problem = Problem::new(
+                "encrypted keys are not supported",
+                "mount certificate and key as PEM, the key not encrypted",
+            );
+            return Err(problem.at(place("AZURE_CLIENT_CERTIFICATE_PASSWORD")));
+        }
+        let managed = match self.get("TAP_OPERATOR_MANAGED_IDENTITY") {
+            None | Some("false") => None,
+            Some("true") => Some(Credential::ManagedIdentity),
+            Some(other) => {
+                let problem = Problem::new(format!("is {other:?}"), "set it to true or false");
+                return Err(problem.at(place("TAP_OPERATOR_MANAGED_IDENTITY")));
+            }
+        };
+        let path = |name| self.get(name).map(PathBuf::from);
+        let certificate = path("AZURE_CLIENT_CERTIFICATE_PATH").map(|certificate_file| {
+            let key_file = path("AZURE_CLIENT_CERTIFICATE_KEY_PATH");
+            let key_file = key_file.unwrap_or_else(|| certificate_file.clone());
+            Credential::ClientCertificate { certificate_file, key_file }
+        });
+        let found: Vec<(&str, Credential)> = [
+            (
+                "AZURE_FEDERATED_TOKEN_FILE",
+                path("AZURE_FEDERATED_TOKEN_FILE")
+                    .map(|token_file| Credential::WorkloadIdentity { token_file }),
+            ),
+            (
+                "AZURE_CLIENT_SECRET_FILE",
+                path("AZURE_CLIENT_SECRET_FILE").map(|file| Credential::ClientSecret { file }),
+            ),
+            ("AZURE_CLIENT_CERTIFICATE_PATH", certificate),
+            ("TAP_OPERATOR_MANAGED_IDENTITY", managed),
+        ]
+        .into_iter()
+        .filter_map(|(name, credential)| Some((name, credential?)))
+        .collect();
+        let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
+        let all = "AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_SECRET_FILE, AZURE_CLIENT_CERTIFICATE_PATH or \
+                   TAP_OPERATOR_MANAGED_IDENTITY=true";
+        let (what, remedy) = match names.as_slice() {
+            [_] => {
+                return Ok(found
+                    .into_iter()
+                    .map(|(_, credential)| credential)
+                    .collect::<Vec<_>>()
+                    .remove(0));
+            }
+            [] => ("there is no credential".to_owned(), format!("set one of {all}")),
+            names => (
+                format!("there are {} credentials: {}", names.len(), names.join(", ")),
+                "keep one of them".to_owned(),
+            ),
+        };
+        Err(Problem::new(what, remedy).at("environment"))
+    }
+
+    fn users(&self) -> Result<Option<UserNames>, ConfigError> {
+        let prefix = self.get("TAP_OPERATOR_USER_NAME_PREFIX");
+        let form = match (self.get("TAP_OPERATOR_USER_NAME"), prefix) {
+            (None, None) => return Ok(None),
+            (Some("userPrincipalName"), _) => UserNameForm::UserPrincipalName,
+            (Some("objectId"), _) => UserNameForm::ObjectId,
+            (other, _) => {
+                let what = other.map_or("is not set".into(), |other| format!("is {other:?}"));
+                let problem = Problem::new(what, "set it to userPrincipalName or objectId");
+                return Err(problem.at("environment variable TAP_OPERATOR_USER_NAME"));
+            }
+        };
+        Ok(Some(UserNames { prefix: prefix.unwrap_or_default().to_owned(), form }))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileForm {
+    tenants: Vec<TenantForm>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TenantForm {
+    name: String,
+    tenant_id: String,
+    client_id: String,
+    #[serde(default)]
+    cloud: Option<String>,
+    credential: CredentialForm,
+    #[serde(default)]
+    login_url: Option<String>,
+    #[serde(default)]
+    graph_url: Option<String>,
+    #[serde(default)]
+    users: Option<UsersForm>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CredentialForm {
+    #[serde(default)]
+    client_secret: Option<SecretForm>,
+    #[serde(default)]
+    client_certificate: Option<CertificateForm>,
+    #[serde(default)]
+    workload_identity: Option<WorkloadForm>,
+    #[serde(default)]
+    managed_identity: Option<ManagedForm>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecretForm {
+    file: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CertificateForm {
+    certificate_file: PathBuf,
+    #[serde(default)]
+    key_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct WorkloadForm {
+    #[serde(default)]
+    token_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ManagedForm {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UsersForm {
+    #[serde(default)]
+    prefix: String,
+    form: UserNameForm,
+}
+
+impl TenantForm {
+    fn judge(&self) -> Result<ConnectionConfig, (&'static str, Problem)> {
+        Parts {
+            name: &self.name,
+            tenant_id: &self.tenant_id,
+            tenant_id_at: "tenantId",
+            client_id: &self.client_id,
+            client_id_at: "clientId",
+            cloud: self.cloud.as_deref(),
+            cloud_at: "cloud",
+            login_url: self.login_url.as_deref(),
+            login_url_at: "loginUrl",
+            graph_url: self.graph_url.as_deref(),
+            graph_url_at: "graphUrl",
+            credential: self.credential.judge().map_err(|problem| ("credential", problem))?,
+            users: self
+                .users
+                .as_ref()
+                .map(|users| UserNames { prefix: users.prefix.clone(), form: users.form }),
+        }
+        .judge()
+    }
+}
+
+impl CredentialForm {
+    fn judge(&self) -> Result<Credential, Problem> {
+        match (
+            &self.client_secret,
+            &self.client_certificate,
+            &self.workload_identity,
+            &self.managed_identity,
+        ) {
+            (Some(SecretForm { file }), None, None, None) => {
+                Ok(Credential::ClientSecret { file: file.clone() })
+            }
+            (None, Some(CertificateForm { certificate_file, key_file }), None, None) => {
+                Ok(Credential::ClientCertificate {
+                    certificate_file: certificate_file.clone(),
+                    key_file: key_file.clone().unwrap_or_else(|| certificate_file.clone()),
+                })
+            }
+            (None, None, Some(WorkloadForm { token_file }), None) => {
+                let token_file = token_file.clone();
+                Ok(Credential::WorkloadIdentity {
+                    token_file: token_file.unwrap_or_else(|| FEDERATED_TOKEN_FILE.into()),
+                })
+            }
+            (None, None, None, Some(ManagedForm {})) => Ok(Credential::ManagedIdentity),
+            _ => Err(Problem::new(
+                "there must be exactly one credential",
+                "give one of clientSecret: {file}, clientCertificate: {certificateFile, keyFile}, \
+                 workloadIdentity: {} or managedIdentity: {}",
+            )),
+        }
+    }
+}
+
+/// A connection as it was written, wherever that was; `.._at` is what a field is called there.
+struct Parts<'a> {
+    name: &'a str,
+    tenant_id: &'a str,
+    tenant_id_at: &'static str,
+    client_id: &'a str,
+    client_id_at: &'static str,
+    cloud: Option<&'a str>,
+    cloud_at: &'static str,
+    login_url: Option<&'a str>,
+    login_url_at: &'static str,
+    graph_url: Option<&'a str>,
+    graph_url_at: &'static str,
+    credential: Credential,
+    users: Option<UserNames>,
+}
+
+impl Parts<'_> {
+    fn judge(self) -> Result<ConnectionConfig, (&'static str, Problem)> {
+        if !is_name(self.name) {
+            let remedy = "take lower case letters, digits and hyphens, at most 63, as for a Kubernetes label";
+            return Err(("name", Problem::new(format!("{:?} is no name", self.name), remedy)));
+        }
+        let tenant_id = guid(self.tenant_id).ok_or_else(|| {
+            let remedy =
+                "take the tenant id from the Entra admin center, a GUID; a domain name will not do";
+            (self.tenant_id_at, Problem::new(format!("{:?} is no GUID", self.tenant_id), remedy))
+        })?;
+        let client_id = guid(self.client_id).ok_or_else(|| {
+            let remedy = "take the application (client) id from the app registration, a GUID";
+            (self.client_id_at, Problem::new(format!("{:?} is no GUID", self.client_id), remedy))
+        })?;
+        let cloud = self.cloud.map_or(Ok(Cloud::Global), Cloud::from_name);
+        let cloud = cloud.map_err(|problem| (self.cloud_at, problem))?;
+        let login_url = origin(self.login_url.unwrap_or(cloud.login_url()))
+            .map_err(|problem| (self.login_url_at, problem))?;
+        let graph_url = origin(self.graph_url.unwrap_or(cloud.graph_url()))
+            .map_err(|problem| (self.graph_url_at, problem))?;
+        check_cloud(&login_url, cloud).map_err(|problem| (self.login_url_at, problem))?;
+        check_cloud(&graph_url, cloud).map_err(|problem| (self.graph_url_at, problem))?;
+        Ok(ConnectionConfig {
+            name: self.name.to_owned(),
+            tenant_id,
+            client_id,
+            cloud,
+            credential: self.credential,
+            login_url,
+            graph_url,
+            users: self.users,
+        })
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=63).contains(&text.len())
+        && text.chars().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// A GUID in its usual form, in lower case.
+fn guid(text: &str) -> Option<String> {
+    let id = uuid::Uuid::try_parse(text).ok()?.hyphenated().to_string();
+    id.eq_ignore_ascii_case(text).then_some(id)
+}
+
+/// Scheme and host of an https URL that is nothing more than that.
+fn origin(url: &str) -> Result<String, Problem> {
+    let remedy = "write it as https://host or https://host:port";
+    let wrong = |what: &str| Problem::new(format!("{url:?} {what}"), remedy);
+    let uri: http::Uri = url.parse().map_err(|_| wrong("is no URL"))?;
+    if uri.scheme_str() != Some("https") {
+        return Err(wrong("is not https"));
+    }
+    let authority = uri.authority().ok_or_else(|| wrong("has no host"))?;
+    if authority.as_str().contains('@') {
+        return Err(wrong("names a user"));
+    }
+    if uri.path() != "/" || uri.query().is_some() {
+        return Err(wrong("has a path"));
+    }
+    Ok(format!("https://{}", authority.as_str().to_ascii_lowercase()))
+}
+
+/// Microsoft's own hosts must be the cloud's: tokens of one cloud are worth nothing in another.
+fn check_cloud(url: &str, cloud: Cloud) -> Result<(), Problem> {
+    let host = url.trim_start_matches("https://");
+    let clouds: &[Cloud] = match host {
+        "login.microsoftonline.com" | "login.windows.net" | "graph.microsoft.com" => {
+            &[Cloud::Global]
+        }
+        "login.microsoftonline.us" => &[Cloud::UsGov, Cloud::UsGovDod],
+        "graph.microsoft.us" => &[Cloud::UsGov],
+        "dod-graph.microsoft.us" => &[Cloud::UsGovDod],
+        "login.chinacloudapi.cn"
+        | "login.partner.microsoftonline.cn"
+        | "microsoftgraph.chinacloudapi.cn" => return Err(no_china()),
+        _ => return Ok(()),
+    };
+    if clouds.contains(&cloud) {
+        return Ok(());
+    }
+    let names: Vec<_> = clouds.iter().map(|cloud| cloud.name()).collect();
+    Err(Problem::new(
+        format!("{host} does not belong to the cloud {}", cloud.name()),
+        format!("set the cloud to {}, or leave the URL out", names.join(" or ")),
+    ))
+}

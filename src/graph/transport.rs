@@ -1,0 +1,229 @@
+//! How a request gets to Graph or Entra and its answer back.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use zeroize::Zeroizing;
+
+/// An answer's body, overwritten when dropped: it may hold a token or a code.
+pub type Body = Zeroizing<Vec<u8>>;
+
+/// The longest body that is read, in bytes. Graph's largest page here is far below it.
+const LONGEST_BODY: usize = 1024 * 1024;
+
+/// The way to Graph and Entra.
+#[async_trait]
+pub trait Transport: Send + Sync + fmt::Debug {
+    /// Sends one request, once, and reads the whole answer. Dropping the future gives up on it.
+    ///
+    /// No redirect is followed, and a request that may have been sent is not sent again.
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        options: SendOptions,
+    ) -> Result<Response<Body>, TransportError>;
+}
+
+/// What a request needs beside itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SendOptions {
+    /// A connection that nothing else uses before or after: for answers that carry a code.
+    pub own_connection: bool,
+    /// It goes to the platform's identity endpoint, on the same machine or link, which speaks plain HTTP and must not
+    /// be reached through a proxy.
+    pub identity_endpoint: bool,
+}
+
+/// No answer, or none that could be read to its end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TransportError {
+    /// Whether the server may have got the request. `false` only if no byte of it was written.
+    pub maybe_sent: bool,
+    /// What happened.
+    pub message: String,
+}
+
+/// The real way: HTTPS, with the certificates that the system trusts and those of `extra_ca`.
+///
+/// A proxy is taken from the environment (`HTTPS_PROXY`, `NO_PROXY`), as everywhere.
+#[derive(Debug)]
+pub struct ReqwestTransport {
+    shared: reqwest::Client,
+    single: reqwest::Client,
+    identity: reqwest::Client,
+}
+
+/// Why there is no transport.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportSetupError {
+    /// The file with extra certificate authorities cannot be read.
+    #[error("cannot read the certificate authorities in {path}: {source}; mount a PEM file there")]
+    ExtraCa {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It holds no certificates.
+    #[error("{path} holds no certificate in PEM form")]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The HTTP client cannot be built.
+    #[error("cannot set up HTTPS: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+impl ReqwestTransport {
+    /// `connect_timeout` bounds finding, reaching and trusting the server; `extra_ca` is a PEM file with certificate
+    /// authorities that are trusted beside the system's.
+    pub fn new(
+        connect_timeout: Duration,
+        extra_ca: Option<&Path>,
+    ) -> Result<Self, TransportSetupError> {
+        let authorities = extra_ca.map(read_authorities).transpose()?.unwrap_or_default();
+        let https = || {
+            let builder = reqwest::Client::builder()
+                .https_only(true)
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .connect_timeout(connect_timeout);
+            if authorities.is_empty() {
+                builder
+            } else {
+                builder.tls_certs_merge(authorities.iter().cloned())
+            }
+        };
+        Ok(Self {
+            // A connection that died silently must not hang every call that is sent on it.
+            shared: https()
+                .pool_idle_timeout(Duration::from_secs(30))
+                .http2_keep_alive_interval(Duration::from_secs(10))
+                .http2_keep_alive_timeout(Duration::from_secs(10))
+                .build()?,
+            single: https().http1_only().pool_max_idle_per_host(0).build()?,
+            identity: reqwest::Client::builder()
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .connect_timeout(connect_timeout)
+                .build()?,
+        })
+    }
+}
+
+fn read_authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, TransportSetupError> {
+    let no_certificate = || TransportSetupError::NoCertificate { path: path.into() };
+    let pem = std::fs::read(path)
+        .map_err(|source| TransportSetupError::ExtraCa { path: path.into(), source })?;
+    let authorities = reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| no_certificate())?;
+    if authorities.is_empty() { Err(no_certificate()) } else { Ok(authorities) }
+}
+
+#[async_trait]
+impl Transport for ReqwestTransport {
+    async fn send(
+        &self,
+        mut request: Request<Bytes>,
+        options: SendOptions,
+    ) -> Result<Response<Body>, TransportError> {
+        let client = match options {
+            SendOptions { identity_endpoint: true, .. } => &self.identity,
+            SendOptions { own_connection: true, .. } => {
+                let close = http::HeaderValue::from_static("close");
+                request.headers_mut().insert(http::header::CONNECTION, close);
+                &self.single
+            }
+            _ => &self.shared,
+        };
+        let request = reqwest::Request::try_from(request).map_err(|error| TransportError {
+            maybe_sent: false,
+            message: format!("the request cannot be sent: {}", causes(&error.without_url())),
+        })?;
+        let mut answer = client.execute(request).await.map_err(|error| TransportError {
+            // Finding, reaching and trusting the server: the request comes after that.
+            maybe_sent: !(error.is_connect() || error.is_builder()),
+            message: causes(&error.without_url()),
+        })?;
+        let announced = answer.content_length().and_then(|length| usize::try_from(length).ok());
+        // Room for all of it at once, so that growing leaves no copies behind.
+        let mut body =
+            Zeroizing::new(Vec::with_capacity(announced.unwrap_or(16_384).min(LONGEST_BODY)));
+        while let Some(chunk) =
+            answer.chunk().await.map_err(|error| broken(&error.without_url()))?
+        {
+            append(&mut body, &chunk)?;
+        }
+        let mut response = Response::new(body);
+        *response.status_mut() = answer.status();
+        *response.headers_mut() = std::mem::take(answer.headers_mut());
+        Ok(response)
+    }
+}
+
+fn append(body: &mut Body, chunk: &[u8]) -> Result<(), TransportError> {
+    if body.len() + chunk.len() > LONGEST_BODY {
+        let message = format!("the answer is longer than {LONGEST_BODY} bytes");
+        return Err(TransportError { maybe_sent: true, message });
+    }
+    body.extend_from_slice(chunk);
+    Ok(())
+}
+
+fn broken(error: &dyn std::error::Error) -> TransportError {
+    let message = format!("the answer broke off: {}", causes(error));
+    TransportError { maybe_sent: true, message }
+}
+
+/// An error with what is behind it, in one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    super::wire::printable(&text, 400)
+}
+
+/// Straight into a service of this process, without sockets: works under paused time.
+#[cfg(any(test, feature = "simulator"))]
+#[derive(Debug, Clone)]
+pub struct InProcess(pub axum::Router);
+
+#[cfg(any(test, feature = "simulator"))]
+#[async_trait]
+impl Transport for InProcess {
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        _: SendOptions,
+    ) -> Result<Response<Body>, TransportError> {
+        use futures::StreamExt as _;
+        use tower::ServiceExt as _;
+        let mut request = request.map(axum::body::Body::from);
+        if let Some(host) = request.uri().authority().map(ToString::to_string)
+            && let Ok(host) = http::HeaderValue::from_str(&host)
+        {
+            request.headers_mut().insert(http::header::HOST, host);
+        }
+        let Ok(answer) = self.0.clone().oneshot(request).await;
+        let (parts, stream) = answer.into_parts();
+        let mut stream = stream.into_data_stream();
+        let mut body = Zeroizing::new(Vec::new());
+        while let Some(chunk) = stream.next().await {
+            append(&mut body, &chunk.map_err(|error| broken(&error))?)?;
+        }
+        Ok(Response::from_parts(parts, body))
+    }
+}
