@@ -36,6 +36,8 @@ const RENEWAL: Duration = Duration::from_secs(300);
 /// After a refusal that a human must mend, Entra is left alone for so long: a thousand requests that wait for a token
 /// must not become a thousand failed sign-ins.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(10);
+/// The operator's name in the library's `User-Agent`, where a slash and a version are refused with a panic.
+const APPLICATION: &str = "tap-operator";
 /// The longest that one `Retry-After` of Entra is believed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
@@ -236,7 +238,7 @@ impl SignIn {
         ClientOptions {
             retry: RetryOptions::none(),
             transport: Some(AzureTransport::new(way)),
-            user_agent: UserAgentOptions { application_id: Some(super::USER_AGENT.to_owned()) },
+            user_agent: UserAgentOptions { application_id: Some(APPLICATION.to_owned()) },
             cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
             ..ClientOptions::default()
         }
