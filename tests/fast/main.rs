@@ -7,3 +7,4 @@ mod kubernetes;
 mod crashes;
 mod issue;
 mod world;
+mod writes;
