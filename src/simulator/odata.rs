@@ -132,7 +132,9 @@ pub(super) fn page(
     };
     let size = match number("$top")? {
         Some(0) => {
-            return Err(bad_request("Invalid page size specified: '0'. Must be between 1 and 999."));
+            return Err(bad_request(
+                "Invalid page size specified: '0'. Must be between 1 and 999.",
+            ));
         }
         Some(top) if top > paging.largest_size => {
             let largest = paging.largest_size;
