@@ -2,6 +2,7 @@
 
 mod commands;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -16,17 +17,28 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Run(Box<commands::run::Arguments>),
     Crds(commands::crds::Arguments),
+    Release(commands::release::Arguments),
+    Uninstall(commands::uninstall::Arguments),
 }
 
-fn main() -> ExitCode {
+/// Zeroes memory when it is freed: what HTTP and TLS libraries held of a code is not left behind.
+#[global_allocator]
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
+#[tokio::main]
+async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Run(arguments) => commands::run::run(*arguments).await,
         Command::Crds(arguments) => commands::crds::run(&arguments),
+        Command::Release(arguments) => commands::release::run(arguments).await,
+        Command::Uninstall(arguments) => commands::uninstall::run(arguments).await,
     };
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            use std::io::Write as _;
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }

@@ -1,12 +1,12 @@
 //! The Graph simulator as a program.
 
-use std::{io::Write, net::SocketAddr, path::PathBuf};
+use std::{fmt::Write as _, io::Write as _, net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use tap_operator::simulator::{
     Simulator, Tenant,
-    tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET},
+    tenant::{OPERATOR, OPERATOR_SECRET},
     tls::Server,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,10 +66,9 @@ async fn main() -> Result<()> {
          tenant           {tenant_id}\n"
     );
     if is_contoso {
-        debug_assert_eq!(tenant_id, CONTOSO);
-        text += &format!("client id        {OPERATOR}\nclient secret    {OPERATOR_SECRET}\n");
+        writeln!(text, "client id        {OPERATOR}\nclient secret    {OPERATOR_SECRET}")?;
     }
-    text += &format!("control          curl --cacert {ca} {url}/_sim\n");
+    writeln!(text, "control          curl --cacert {ca} {url}/_sim")?;
     let mut out = std::io::stdout();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())

@@ -48,8 +48,8 @@ pub struct Options {
     pub deadline: Duration,
     /// The pace of calls that have to do with passes. Default: 5 in 10 s, the documented limit.
     pub pace: Pace,
-    /// Gets every answer's `Date`.
-    pub on_date: Arc<dyn Fn(DateSample) + Send + Sync>,
+    /// Gets every answer's `Date`, and whose it is.
+    pub on_date: Arc<dyn Fn(&ConnectionConfig, DateSample) + Send + Sync>,
     /// Gets every finished exchange, for metrics.
     pub on_call: Arc<dyn Fn(CallReport) + Send + Sync>,
 }
@@ -62,7 +62,7 @@ impl Options {
             clock: Arc::new(Timestamp::now),
             deadline: DEADLINE,
             pace: Pace::default(),
-            on_date: Arc::new(|_| {}),
+            on_date: Arc::new(|_, _| {}),
             on_call: Arc::new(|_| {}),
         }
     }
@@ -428,7 +428,7 @@ impl Client {
         let received = (options.clock)();
         let (parts, body) = answer.into_parts();
         if let Some(date) = wire::date(&parts.headers) {
-            (options.on_date)(DateSample { date, sent, received });
+            (options.on_date)(&self.inner.connection, DateSample { date, sent, received });
         }
         let (status, headers) = (parts.status, parts.headers);
         Ok(Answer { status, headers, body, client_request_id, token, received })

@@ -144,7 +144,9 @@ fn act(simulator: &Simulator, incoming: &Incoming) -> Result<Answer, Problem> {
             match body(incoming)? {
                 FaultsBody::One(fault) => simulator.inject(*fault),
                 FaultsBody::Several(faults) => {
-                    faults.into_iter().for_each(|fault| simulator.inject(fault))
+                    for fault in faults {
+                        simulator.inject(fault);
+                    }
                 }
             }
             ok(json!(simulator.faults()))

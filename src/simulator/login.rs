@@ -339,9 +339,10 @@ impl State {
         };
         let Some(token) = self.tokens.get(token) else {
             // Tokens that have long expired are forgotten.
-            return Err(match is_like_ours(token) {
-                true => self.expired_token(),
-                false => unauthorized("CompactToken parsing failed with error code: 80049217"),
+            return Err(if is_like_ours(token) {
+                self.expired_token()
+            } else {
+                unauthorized("CompactToken parsing failed with error code: 80049217")
             });
         };
         let app = self.apps.iter().find(|app| app.client_id == token.client_id);

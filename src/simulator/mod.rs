@@ -44,6 +44,8 @@ mod sign_in;
 mod state;
 pub mod switches;
 pub mod tenant;
+#[cfg(test)]
+mod tests;
 mod throttle;
 pub mod tls;
 mod wire;
@@ -55,7 +57,6 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::{
-    clock::seconds,
     directory::Directory,
     service::Observer,
     state::State,
@@ -311,8 +312,7 @@ impl Simulator {
         let mut state = self.lock();
         let id = state.directory.current().user(user).ok_or(ControlError::NotFound("user"))?.id;
         state.drop_passes_of(id, &Actor::Portal);
-        drop(state);
-        self.edit_directory(|directory| directory.remove_user(id));
+        state.edit_directory(|directory| directory.remove_user(id));
         Ok(())
     }
 
@@ -400,8 +400,6 @@ impl Simulator {
     }
 
     fn edit_directory<R>(&self, change: impl FnOnce(&mut Directory) -> R) -> R {
-        let mut state = self.lock();
-        let (now, lag) = (state.now(), seconds(state.switches.directory_lag_seconds));
-        state.directory.edit(now, lag, change)
+        self.lock().edit_directory(change)
     }
 }

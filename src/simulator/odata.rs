@@ -1,4 +1,4 @@
-//! OData as far as Graph's directory is asked in it: `$select`, `$filter`, `$top`, `$count` and pages.
+//! `OData` as far as Graph's directory is asked in it: `$select`, `$filter`, `$top`, `$count` and pages.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;

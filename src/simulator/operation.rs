@@ -233,20 +233,20 @@ fn method_not_allowed() -> Refusal {
 mod tests {
     use super::*;
 
-    fn parse(method: Method, path: &str) -> Result<Route, u16> {
-        Route::parse(&method, path, &Switches::default()).map_err(|refusal| refusal.status())
+    fn parse(method: &Method, path: &str) -> Result<Route, u16> {
+        Route::parse(method, path, &Switches::default()).map_err(|refusal| refusal.status())
     }
 
     #[test]
     fn paths_are_decoded_and_keys_read_in_both_forms() {
         let user = || "erin#EXT#@contoso.com".to_owned();
         assert_eq!(
-            parse(Method::GET, "/v1.0/users/erin%23EXT%23%40contoso.com"),
+            parse(&Method::GET, "/v1.0/users/erin%23EXT%23%40contoso.com"),
             Ok(Route::UserGet { user: user() })
         );
         assert_eq!(
             parse(
-                Method::POST,
+                &Method::POST,
                 "/v1.0/Users('erin%23EXT%23@contoso.com')/authentication/temporaryAccessPassMethods"
             ),
             Ok(Route::PassCreate { user: user() })
@@ -256,17 +256,17 @@ mod tests {
     #[test]
     fn the_policy_key_is_read_in_any_case_unless_switched_off() {
         let path = "/v1.0/policies/authenticationMethodsPolicy/authenticationMethodConfigurations/temporaryAccessPass";
-        assert_eq!(parse(Method::PATCH, path), Ok(Route::PolicyPatch));
+        assert_eq!(parse(&Method::PATCH, path), Ok(Route::PolicyPatch));
         let strict = Switches { policy_key_any_case: false, ..Switches::default() };
         assert!(Route::parse(&Method::GET, path, &strict).is_err());
     }
 
     #[test]
     fn what_the_tenant_does_not_know_is_refused() {
-        assert_eq!(parse(Method::GET, "/beta/users/x"), Err(400));
-        assert_eq!(parse(Method::PATCH, "/v1.0/users/x"), Err(405));
+        assert_eq!(parse(&Method::GET, "/beta/users/x"), Err(400));
+        assert_eq!(parse(&Method::PATCH, "/v1.0/users/x"), Err(405));
         assert_eq!(
-            parse(Method::GET, "/v1.0/me/authentication/temporaryAccessPassMethods"),
+            parse(&Method::GET, "/v1.0/me/authentication/temporaryAccessPassMethods"),
             Err(400)
         );
     }

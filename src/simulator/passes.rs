@@ -107,9 +107,8 @@ pub(super) struct Pass {
     pub(super) told: Vec<Telling>,
     pub(super) uses: Vec<Use>,
     pub(super) replaces: Option<Uuid>,
-    /// What somebody did to end it.
-    removal: Option<End>,
-    removed: Option<Timestamp>,
+    /// When and how somebody ended it, expired or not.
+    removal: Option<(Timestamp, End)>,
 }
 
 impl Pass {
@@ -120,8 +119,8 @@ impl Pass {
     /// Its one end: whatever came first.
     pub(super) fn end(&self, now: Timestamp) -> End {
         let expires = self.expires();
-        match (&self.removal, self.removed) {
-            (Some(removal), Some(at)) if at < expires => removal.clone(),
+        match &self.removal {
+            Some((at, removal)) if *at < expires => removal.clone(),
             _ if expires <= now => End::Expired { at: expires },
             _ => End::Live,
         }
@@ -132,12 +131,15 @@ impl Pass {
     }
 
     fn is_removed(&self) -> bool {
-        self.removed.is_some()
+        self.removal.is_some()
+    }
+
+    fn removed_at(&self) -> Option<Timestamp> {
+        self.removal.as_ref().map(|(at, _)| *at)
     }
 
     fn remove(&mut self, at: Timestamp, removal: End) {
-        self.removed = Some(at);
-        self.removal = Some(removal);
+        self.removal = Some((at, removal));
     }
 }
 
@@ -273,7 +275,7 @@ impl State {
 
         let switches = &self.switches;
         let just_removed = seconds(switches.post_after_delete_conflict_seconds);
-        let removals = self.passes.of_user(user.id).filter_map(|pass| pass.removed);
+        let removals = self.passes.of_user(user.id).filter_map(Pass::removed_at);
         if removals.into_iter().any(|at| shifted(at, just_removed) > now) {
             return Err(bad_request(
                 "Another object with the same value for a property already exists: conflicting object.",
@@ -310,7 +312,6 @@ impl State {
             uses: Vec::new(),
             replaces,
             removal: None,
-            removed: None,
         });
         self.audit(AuditEvent::PassRegistered, by, &user, client_request_id);
         Ok(id)
@@ -470,7 +471,7 @@ impl State {
     fn is_seen(&self, pass: &Pass, post: u64, delete: u64) -> bool {
         let now = self.now();
         let arrived = shifted(pass.created, seconds(post)) <= now;
-        let gone = pass.removed.is_some_and(|at| shifted(at, seconds(delete)) <= now);
+        let gone = pass.removed_at().is_some_and(|at| shifted(at, seconds(delete)) <= now);
         arrived && !gone && self.is_kept(pass)
     }
 

@@ -202,11 +202,9 @@ impl PolicyValues {
                 "excludeTargets" => {
                     read(&without_annotations(value)).map(|read| next.exclude_targets = read)
                 }
-                annotation if annotation.contains("@odata.") => match switches.tolerate_annotations
-                {
-                    true => Ok(()),
-                    false => Err("read-only annotations cannot be written".to_owned()),
-                },
+                annotation if annotation.contains("@odata.") && switches.tolerate_annotations => {
+                    Ok(())
+                }
                 _ => Err("no such property".to_owned()),
             };
             if let Err(reason) = outcome {

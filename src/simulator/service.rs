@@ -1,18 +1,11 @@
 //! From the wire to the tenant and back: faults, the log, observers, and the router.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::{Body, to_bytes},
-    extract::{ConnectInfo, Request},
+    extract::Request,
     response::Response,
 };
 use bytes::Bytes;
@@ -42,22 +35,6 @@ const LARGEST_BODY: usize = 4 << 20;
 #[error("the connection was cut")]
 pub struct ConnectionCut;
 
-/// A connection that can be cut in the middle of a request.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Connection {
-    cut: Arc<AtomicBool>,
-}
-
-impl Connection {
-    pub(super) fn is_cut(&self) -> bool {
-        self.cut.load(Ordering::Acquire)
-    }
-
-    fn cut(&self) {
-        self.cut.store(true, Ordering::Release);
-    }
-}
-
 /// What an observer is.
 pub(super) type Observer = Arc<dyn Fn(&Exchange) + Send + Sync>;
 
@@ -82,12 +59,7 @@ impl Simulator {
 
     async fn serve(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        let connection = parts
-            .extensions
-            .get::<ConnectInfo<Connection>>()
-            .map(|info| info.0.clone())
-            .unwrap_or_default();
-        let Ok(body) = to_bytes(body, LARGEST_BODY).await else { return cut_response(&connection) };
+        let Ok(body) = to_bytes(body, LARGEST_BODY).await else { return cut_response() };
         let mut headers = parts.headers;
         if let (None, Some(authority)) = (headers.get(header::HOST), parts.uri.authority())
             && let Ok(host) = HeaderValue::from_str(authority.as_str())
@@ -107,7 +79,7 @@ impl Simulator {
         }
         match self.exchange(&incoming).await {
             Some(response) => response,
-            None => cut_response(&connection),
+            None => cut_response(),
         }
     }
 
@@ -117,9 +89,10 @@ impl Simulator {
             let mut state = self.lock();
             let operation = operation(incoming, &state);
             let unreachable = state.unreachable;
-            let fault = match unreachable {
-                true => Some(FaultKind::ConnectionCut),
-                false => state.faults.next(operation, incoming.method.as_str(), &incoming.path),
+            let fault = if unreachable {
+                Some(FaultKind::ConnectionCut)
+            } else {
+                state.faults.next(operation, incoming.method.as_str(), &incoming.path)
             };
             let name = fault
                 .as_ref()
@@ -184,7 +157,7 @@ impl Simulator {
             }
         };
         answer.set("date", &http_date(shifted(self.now(), SignedDuration::from_secs(date_offset))));
-        self.left(incoming, number, answer)
+        Some(self.left(incoming, number, &answer))
     }
 
     /// The tenant does what is asked.
@@ -241,7 +214,7 @@ impl Simulator {
     }
 
     /// An answer leaves: whoever it tells a code knows it now.
-    fn left(&self, incoming: &Incoming, number: u64, answer: Answer) -> Option<Response> {
+    fn left(&self, incoming: &Incoming, number: u64, answer: &Answer) -> Response {
         {
             let mut state = self.lock();
             for pass in &answer.tells {
@@ -259,8 +232,8 @@ impl Simulator {
         for (number, incoming, item) in &answer.items {
             self.tell_observers(incoming, *number, Some(item));
         }
-        self.tell_observers(incoming, number, Some(&answer));
-        Some(response(&answer, self.now()))
+        self.tell_observers(incoming, number, Some(answer));
+        response(answer, self.now())
     }
 
     fn cut(&self, incoming: &Incoming, number: u64) -> Option<Response> {
@@ -366,8 +339,8 @@ fn response(answer: &Answer, now: Timestamp) -> Response {
 }
 
 /// What stands for no answer where something must be returned.
-fn cut_response(connection: &Connection) -> Response {
-    connection.cut();
+fn cut_response() -> Response {
+    // The server asks for the first piece of the body before it sends anything, and drops the connection when there is none.
     let broken = futures::stream::once(async { Err::<Bytes, _>(ConnectionCut) });
     let mut response = Response::new(Body::from_stream(broken));
     *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     audit::AuditRow,
-    clock::Clock,
+    clock::{Clock, seconds},
     directory::Directory,
     faults::Faults,
     history::History,
@@ -83,5 +83,11 @@ impl State {
 
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Changes the directory; its index follows with its lag.
+    pub(super) fn edit_directory<R>(&mut self, change: impl FnOnce(&mut Directory) -> R) -> R {
+        let (now, lag) = (self.now(), seconds(self.switches.directory_lag_seconds));
+        self.directory.edit(now, lag, change)
     }
 }

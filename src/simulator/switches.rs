@@ -381,7 +381,7 @@ positions! {
     InnerErrorSpelling {
         /// As the authentication methods service writes it.
         InnerError,
-        /// As OData writes it.
+        /// As `OData` writes it.
         Innererror,
     }
     /// The outer status of a batch with throttled items.
@@ -399,5 +399,23 @@ positions! {
         CreateMethod,
         /// `User registered security info`.
         UserSecurityInfo,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_switch_is_in_the_tables_and_nothing_else() {
+        let described: BTreeSet<&str> = (include_str!("switches.rs").lines())
+            .filter_map(|line| line.strip_prefix("//! | `")?.split('`').next())
+            .collect();
+        let fields = serde_json::to_value(Switches::default()).unwrap();
+        let switches: BTreeSet<&str> =
+            fields.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(described, switches);
     }
 }

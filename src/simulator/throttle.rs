@@ -86,7 +86,7 @@ mod tests {
     fn the_sixth_request_in_ten_seconds_waits_for_the_first_to_leave() {
         let (mut throttle, switches, app) =
             (Throttle::default(), Switches::default(), Uuid::new_v4());
-        let at = |second| Timestamp::from_second(1_000 + second).unwrap();
+        let at = |second: i64| Timestamp::from_second(1_000 + second).unwrap();
         for second in 0..5 {
             throttle.admit(app, Operation::PassList, 1, at(second), &switches).unwrap();
         }
@@ -103,7 +103,7 @@ mod tests {
     fn a_refused_request_does_not_count() {
         let (mut throttle, app) = (Throttle::default(), Uuid::new_v4());
         let switches = Switches { authentication_method_limit: Some(1), ..Switches::default() };
-        let at = |second| Timestamp::from_second(1_000 + second).unwrap();
+        let at = |second: i64| Timestamp::from_second(1_000 + second).unwrap();
         throttle.admit(app, Operation::PassList, 1, at(0), &switches).unwrap();
         throttle.admit(app, Operation::PassList, 1, at(9), &switches).unwrap_err();
         throttle.admit(app, Operation::PassList, 1, at(10), &switches).unwrap();

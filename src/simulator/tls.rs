@@ -4,23 +4,17 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
-use axum::{
-    extract::connect_info::Connected,
-    serve::{IncomingStream, Listener},
-};
+use axum::serve::Listener;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
     task::{JoinHandle, JoinSet},
@@ -35,7 +29,7 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-use super::{Simulator, service::Connection};
+use super::Simulator;
 
 /// Names and addresses that the server's certificate is good for, beside the one that it listens on.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -95,7 +89,7 @@ impl Server {
             std::fs::write(file, content).map_err(failed(format!("writing {}", file.display())))?;
         }
         let listener = TlsListener::new(listener, config, address);
-        let app = simulator.router().into_make_service_with_connect_info::<Connection>();
+        let app = simulator.router();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             let serve = axum::serve(listener, app).with_graceful_shutdown(async {
@@ -140,7 +134,7 @@ impl Drop for Server {
 
 /// The authority as PEM, and the server's side of TLS.
 fn certificates(address: SocketAddr) -> Result<(String, ServerConfig), TlsError> {
-    let named = |name: &str| {
+    let called = |name: &str| {
         let mut distinguished = DistinguishedName::new();
         distinguished.push(DnType::CommonName, name);
         distinguished
@@ -155,7 +149,7 @@ fn certificates(address: SocketAddr) -> Result<(String, ServerConfig), TlsError>
     };
     let authority_key = KeyPair::generate()?;
     let mut authority = CertificateParams::default();
-    authority.distinguished_name = named("graph-simulator CA");
+    authority.distinguished_name = called("graph-simulator CA");
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     (authority.not_before, authority.not_after) = (date(-1), date(CERTIFICATE_DAYS));
@@ -169,7 +163,7 @@ fn certificates(address: SocketAddr) -> Result<(String, ServerConfig), TlsError>
         names.push(own);
     }
     let mut server = CertificateParams::new(names)?;
-    server.distinguished_name = named("graph-simulator");
+    server.distinguished_name = called("graph-simulator");
     server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     server.use_authority_key_identifier_extension = true;
@@ -187,7 +181,7 @@ fn certificates(address: SocketAddr) -> Result<(String, ServerConfig), TlsError>
 
 /// Connections whose handshake is done. A slow client holds up nobody.
 struct TlsListener {
-    ready: mpsc::Receiver<(CuttableStream, SocketAddr)>,
+    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
     address: SocketAddr,
     // Ends with the listener.
     _handshakes: JoinSet<()>,
@@ -213,7 +207,6 @@ impl TlsListener {
                     let _ = tcp.set_nodelay(true);
                     let handshake = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(tcp));
                     if let Ok(Ok(stream)) = handshake.await {
-                        let stream = CuttableStream { stream, connection: Connection::default() };
                         let _ = done.send((stream, peer)).await;
                     }
                 });
@@ -224,7 +217,7 @@ impl TlsListener {
 }
 
 impl Listener for TlsListener {
-    type Io = CuttableStream;
+    type Io = TlsStream<TcpStream>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
@@ -240,52 +233,68 @@ impl Listener for TlsListener {
     }
 }
 
-impl Connected<IncomingStream<'_, TlsListener>> for Connection {
-    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
-        stream.io().connection.clone()
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::simulator::{Fault, FaultKind, Tenant};
+
+    const ANY_PORT: &str = "127.0.0.1:0";
+
+    async fn serve() -> (Simulator, Server, tempfile::TempDir, reqwest::Client) {
+        let directory = tempfile::tempdir().unwrap();
+        let simulator = Simulator::new(Tenant::contoso());
+        let server =
+            Server::start(&simulator, ANY_PORT.parse().unwrap(), directory.path()).await.unwrap();
+        let authority =
+            reqwest::Certificate::from_pem(&std::fs::read(server.ca_file()).unwrap()).unwrap();
+        let client = reqwest::Client::builder()
+            .tls_certs_only([authority])
+            .timeout(Duration::from_secs(5))
+            .build()
+            .unwrap();
+        (simulator, server, directory, client)
     }
-}
 
-/// A TLS stream that breaks as soon as its connection is cut.
-struct CuttableStream {
-    stream: TlsStream<TcpStream>,
-    connection: Connection,
-}
-
-impl CuttableStream {
-    fn whole(self: Pin<&mut Self>) -> io::Result<Pin<&mut TlsStream<TcpStream>>> {
-        let this = self.get_mut();
-        match this.connection.is_cut() {
-            true => Err(io::ErrorKind::ConnectionReset.into()),
-            false => Ok(Pin::new(&mut this.stream)),
+    #[tokio::test]
+    async fn clients_that_trust_the_authority_are_served_by_name_and_address() {
+        let (_simulator, server, directory, client) = serve().await;
+        assert_eq!(
+            std::fs::read_to_string(directory.path().join("url")).unwrap().trim(),
+            server.url()
+        );
+        for host in ["localhost", "127.0.0.1"] {
+            let url = format!("https://{host}:{}/_sim", server.address().port());
+            assert_eq!(client.get(url).send().await.unwrap().status(), 200);
         }
-    }
-}
-
-impl AsyncRead for CuttableStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.whole()?.poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for CuttableStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.whole()?.poll_write(cx, bytes)
+        let stranger = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+        assert!(stranger.get(server.url()).send().await.is_err());
+        let url = server.url();
+        server.stop().await;
+        assert!(client.get(url).send().await.unwrap_err().is_connect());
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.whole()?.poll_flush(cx)
+    #[tokio::test]
+    async fn a_lost_answer_is_a_broken_connection_and_the_next_one_works() {
+        let (simulator, server, _directory, client) = serve().await;
+        let url = format!("{}/v1.0/organization", server.url());
+        assert_eq!(client.get(&url).send().await.unwrap().status(), 401);
+        simulator.inject(Fault::on_any(FaultKind::AnswerLost));
+        let error = client.post(&url).send().await.unwrap_err();
+        assert!(error.is_request() && !error.is_timeout() && error.status().is_none(), "{error:?}");
+        assert_eq!(client.get(&url).send().await.unwrap().status(), 401);
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.whole()?.poll_shutdown(cx)
+    #[tokio::test]
+    async fn who_never_shakes_hands_holds_up_nobody() {
+        let (_simulator, server, _directory, client) = serve().await;
+        let mut silent = TcpStream::connect(server.address()).await.unwrap();
+        let answer = client.get(format!("{}/_sim", server.url())).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        drop(server);
+        let mut byte = [0];
+        let ended = tokio::time::timeout(Duration::from_secs(5), silent.read(&mut byte)).await;
+        assert!(matches!(ended, Ok(Ok(0) | Err(_))));
     }
 }

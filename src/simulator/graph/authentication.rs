@@ -46,9 +46,9 @@ impl State {
         self.policy.edit(now, lag, |policy| *policy = next);
     }
 
-    pub(super) fn reset_policy(&mut self) -> Result<Answer, Refusal> {
+    pub(super) fn reset_policy(&mut self) -> Answer {
         self.set_policy(PolicyValues::reset(&self.switches));
-        Ok(Answer::empty(204))
+        Answer::empty(204)
     }
 
     pub(super) fn get_parent_policy(&self, call: &Call) -> Result<Answer, Refusal> {
@@ -123,10 +123,8 @@ impl State {
 
 /// These resources support no query options (documented): a client that sends one is wrong about what it gets.
 fn refuse_options(call: &Call) -> Result<(), Refusal> {
-    match call.query.is_empty() {
-        true => Ok(()),
-        false => {
-            Err(Refusal::new(400, "badRequest", "Query options are not supported.").repeated())
-        }
+    if call.query.is_empty() {
+        return Ok(());
     }
+    Err(Refusal::new(400, "badRequest", "Query options are not supported.").repeated())
 }

@@ -308,9 +308,10 @@ impl State {
             Value::Object(fields) => Value::Object(narrowed(fields, selected.as_deref())),
             other => other,
         });
-        let link_base = match self.switches.foreign_next_link {
-            true => "https://graph.elsewhere.example".to_owned(),
-            false => call.incoming.base(),
+        let link_base = if self.switches.foreign_next_link {
+            "https://graph.elsewhere.example".to_owned()
+        } else {
+            call.incoming.base()
         };
         let paging = Paging {
             context: metadata(call, context),
@@ -324,9 +325,10 @@ impl State {
 
     /// The directory as this request sees it: the index lags.
     fn read(&self, call: &Call) -> &Directory {
-        match call.query.is_eventual() {
-            true => self.directory.seen(self.now(), seconds(self.switches.directory_lag_seconds)),
-            false => self.directory.current(),
+        if call.query.is_eventual() {
+            self.directory.seen(self.now(), seconds(self.switches.directory_lag_seconds))
+        } else {
+            self.directory.current()
         }
     }
 

@@ -33,7 +33,7 @@ impl State {
         }
         let route = match Route::parse(&incoming.method, &incoming.path, &self.switches) {
             Ok(route) => route,
-            Err(refusal) => return self.signed(refusal.answer(&ids, now, &self.switches), &ids),
+            Err(refusal) => return signed(refusal.answer(&ids, now, &self.switches), &ids),
         };
         match &route {
             Route::Token { tenant } => {
@@ -50,7 +50,7 @@ impl State {
                 let outcome = self.answer_graph(&route, incoming, &ids, number);
                 let answer = outcome
                     .unwrap_or_else(|refusal| refusal.answer(&ids, self.now(), &self.switches));
-                self.signed(answer, &ids)
+                signed(answer, &ids)
             }
         }
     }
@@ -58,7 +58,7 @@ impl State {
     /// What the faults answer in Graph's name.
     pub(super) fn refuse(&self, incoming: &Incoming, refusal: &Refusal) -> Answer {
         let ids = Ids::of(incoming);
-        self.signed(refusal.answer(&ids, self.now(), &self.switches), &ids)
+        signed(refusal.answer(&ids, self.now(), &self.switches), &ids)
     }
 
     fn answer_graph(
@@ -80,7 +80,7 @@ impl State {
         match route {
             Route::PolicyGet => self.get_policy(&call),
             Route::PolicyPatch => self.patch_policy(&call),
-            Route::PolicyReset => self.reset_policy(),
+            Route::PolicyReset => Ok(self.reset_policy()),
             Route::ParentPolicyGet => self.get_parent_policy(&call),
             Route::PassList { user } => self.answer_pass_list(&call, user),
             Route::PassCreate { user } => self.answer_new_pass(&call, user),
@@ -134,18 +134,18 @@ impl State {
                 .header("x-ms-throttle-information", "ResourceUnitLimitExceeded")
         })
     }
+}
 
-    /// With the headers of every answer of Graph's.
-    fn signed(&self, answer: Answer, ids: &Ids) -> Answer {
-        let diagnostics = r#"{"ServerInfo":{"DataCenter":"Simulator","Slice":"E","Ring":"1","ScaleUnit":"001","RoleInstance":"SIM000001"}}"#;
-        let answer = answer
-            .with("request-id", &ids.request.to_string())
-            .with("client-request-id", &ids.client_request)
-            .with("x-ms-ags-diagnostic", diagnostics)
-            .with("strict-transport-security", "max-age=31536000");
-        match answer.content {
-            super::wire::Content::Json(_) => answer.with("odata-version", "4.0"),
-            _ => answer,
-        }
+/// With the headers of every answer of Graph's.
+fn signed(answer: Answer, ids: &Ids) -> Answer {
+    let diagnostics = r#"{"ServerInfo":{"DataCenter":"Simulator","Slice":"E","Ring":"1","ScaleUnit":"001","RoleInstance":"SIM000001"}}"#;
+    let answer = answer
+        .with("request-id", &ids.request.to_string())
+        .with("client-request-id", &ids.client_request)
+        .with("x-ms-ags-diagnostic", diagnostics)
+        .with("strict-transport-security", "max-age=31536000");
+    match answer.content {
+        super::wire::Content::Json(_) => answer.with("odata-version", "4.0"),
+        _ => answer,
     }
 }

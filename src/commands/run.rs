@@ -1,0 +1,198 @@
+//! `tap-operator run`: the operator.
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use jiff::{SignedDuration, Timestamp};
+use kube::Config;
+use tap_operator::controller::{self, Clocks, LocalClock, Metrics, Options};
+use tap_operator::decision::life::situation::Settings;
+use tap_operator::graph;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Graph's own gateway gives a call up after this long (documented).
+const GRAPH_GATEWAY_LIMIT: SignedDuration = SignedDuration::from_secs(60);
+
+/// Run the operator
+///
+/// One tenant is configured by the environment: AZURE_TENANT_ID, AZURE_CLIENT_ID and one of AZURE_FEDERATED_TOKEN_FILE
+/// (workload identity), AZURE_CLIENT_CERTIFICATE_PATH (with AZURE_CLIENT_CERTIFICATE_KEY_PATH, if the key is in a file of
+/// its own), AZURE_CLIENT_SECRET_FILE, or TAP_OPERATOR_MANAGED_IDENTITY=true. Its connection is named `default`. Several
+/// tenants are configured by --tenants-file. Secrets are read from mounted files only, and read again when they change.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Namespace of the operator: of its lease and of the ConfigMap tap-operator-stop
+    #[arg(long, env = "POD_NAMESPACE", default_value = "tap-operator-system")]
+    namespace: String,
+    /// Name of this replica, unlike any other's; an id of this run is added
+    #[arg(long, env = "POD_NAME", default_value = "tap-operator")]
+    pod_name: String,
+    /// Where /healthz, /readyz and /metrics are served
+    #[arg(long, env = "TAP_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// YAML file with the tenant connections, instead of the environment
+    #[arg(long, env = "TAP_OPERATOR_TENANTS_FILE")]
+    tenants_file: Option<PathBuf>,
+    /// PEM file with certificate authorities to trust for sign-in and Graph beside the system's, such as a TLS proxy's
+    #[arg(long, env = "TAP_OPERATOR_EXTRA_CA")]
+    extra_ca: Option<PathBuf>,
+    /// The longest that a call to Graph may still take effect, or stay unseen in a list, after it was given up: the
+    /// deadline of a call, Graph's own limit of 60 s, and its lag
+    #[arg(long, env = "TAP_OPERATOR_SETTLE_TIME", default_value = "150s", value_parser = length)]
+    settle_time: SignedDuration,
+    /// How often an active pass is looked at: was it used or removed?
+    #[arg(long, env = "TAP_OPERATOR_USE_CHECK_INTERVAL", default_value = "60s", value_parser = length)]
+    use_check_interval: SignedDuration,
+    /// The longest that one call to Graph may take
+    #[arg(long, env = "TAP_OPERATOR_CALL_DEADLINE", default_value = "30s", value_parser = length)]
+    call_deadline: SignedDuration,
+    /// Calls to a tenant's authentication methods in ten seconds; Graph's documented limit is 5
+    #[arg(long, env = "TAP_OPERATOR_CALLS_PER_10_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    calls_per_10_seconds: u32,
+    /// Issue passes even where the admission policies are not in force: for trying out, never for a tenant that matters
+    #[arg(long)]
+    allow_unguarded: bool,
+    /// Form of the log; by default text on a terminal, else JSON
+    #[arg(long, env = "TAP_OPERATOR_LOG_FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
+    /// What is logged, as in tracing's filters
+    #[arg(
+        long,
+        env = "TAP_OPERATOR_LOG",
+        default_value = "info,kube_client=warn,azure_core=warn,azure_identity=warn"
+    )]
+    log: String,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Runs the operator until it is told to end.
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    start_log(&arguments)?;
+    if arguments.settle_time < arguments.call_deadline + GRAPH_GATEWAY_LIMIT {
+        tracing::warn!(
+            "the settle time is shorter than the deadline of a call and Graph's own limit of 60 s: a late pass may go unnoticed"
+        );
+    }
+    let shutdown = CancellationToken::new();
+    end_on_signal(&shutdown)?;
+    let clocks = Arc::new(Clocks::new(LocalClock::starting_at(Timestamp::now())));
+    let metrics = Metrics::default();
+    let tenants = tenants(&arguments, &clocks, &metrics)?;
+
+    let mut config =
+        Config::infer().await.context("no cluster: set KUBECONFIG, or run inside a pod")?;
+    // A retried POST could come back as "already exists" though it was ours; the reconcilers retry, knowing what they did.
+    config.default_retry = false;
+    let client = kube::Client::try_from(config.clone())
+        .context("the cluster's configuration cannot be used")?;
+    let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
+        format!("cannot listen on {}: choose another address with --listen", arguments.listen)
+    })?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = arguments.namespace, listen = %arguments.listen, "starting");
+    controller::run(Options {
+        client,
+        own_connection: Box::new(move || kube::Client::try_from(config.clone())),
+        namespace: arguments.namespace,
+        holder: format!("{}_{}", arguments.pod_name, uuid::Uuid::new_v4()),
+        settings: Settings {
+            settle: arguments.settle_time,
+            use_check: arguments.use_check_interval,
+        },
+        tenants,
+        clocks,
+        metrics,
+        allow_unguarded: arguments.allow_unguarded,
+        listener: Some(listener),
+        shutdown,
+    })
+    .await?;
+    tracing::info!("ended");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tenants(
+    arguments: &Arguments,
+    clocks: &Arc<Clocks>,
+    metrics: &Metrics,
+) -> anyhow::Result<Vec<graph::Client>> {
+    let connections = match &arguments.tenants_file {
+        Some(file) => graph::connections_from_file(file)?,
+        None => graph::connections_from_env(&std::env::vars().collect())?,
+    };
+    let deadline = Duration::try_from(arguments.call_deadline)?;
+    let transport = graph::ReqwestTransport::new(deadline, arguments.extra_ca.as_deref())?;
+    let mut options = graph::Options::new(Arc::new(transport));
+    options.deadline = deadline;
+    options.pace.calls = arguments.calls_per_10_seconds;
+    let local = Arc::clone(clocks);
+    options.clock = Arc::new(move || local.local());
+    let dates = Arc::clone(clocks);
+    options.on_date =
+        Arc::new(move |connection, sample| dates.learn(&connection.tenant_id, sample.into()));
+    let calls = metrics.clone();
+    options.on_call =
+        Arc::new(move |report| calls.called(report.call, report.outcome, report.duration));
+    Ok(graph::Client::connect(connections, &options))
+}
+
+fn start_log(arguments: &Arguments) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&arguments.log)
+        .with_context(|| format!("--log {:?} is no filter", arguments.log))?;
+    let json = match arguments.log_format {
+        Some(LogFormat::Json) => true,
+        Some(LogFormat::Text) => false,
+        None => !std::io::stderr().is_terminal(),
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json {
+        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+    } else {
+        builder.with_ansi(std::io::stderr().is_terminal()).init();
+    }
+    Ok(())
+}
+
+/// The first SIGTERM or SIGINT ends gracefully, the second at once.
+fn end_on_signal(shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if shutdown.is_cancelled() {
+                tracing::warn!("told to end a second time: ending at once");
+                std::process::exit(130);
+            }
+            tracing::info!("told to end: finishing what is under way");
+            shutdown.cancel();
+        }
+    });
+    Ok(())
+}
+
+fn length(text: &str) -> Result<SignedDuration, String> {
+    let length: SignedDuration =
+        text.parse().map_err(|_| "write a length of time such as 150s, 2m or 1m30s".to_owned())?;
+    if length.is_positive() { Ok(length) } else { Err("it must be longer than nothing".into()) }
+}

@@ -1,0 +1,105 @@
+//! `tap-operator uninstall`: stop issuing, revoke what is active, free everything.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::json;
+use tap_operator::api::names::{STOP_CONFIG_MAP, STOP_REVOKE_ACTIVE_KEY};
+
+use super::{custody, release};
+
+/// How often the requests are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Stop issuing, revoke every active pass and free every request, so that the operator can be removed
+///
+/// The running operator does the work; this command tells it to and waits. Requests stay as records; the custom
+/// resource definitions are not touched.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// How long to wait for the operator, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    timeout: u64,
+    /// Take the finalizer off what is left when the time is over
+    #[arg(long)]
+    release: bool,
+    /// Namespace of the operator
+    #[arg(long, env = "POD_NAMESPACE", default_value = "tap-operator-system")]
+    namespace: String,
+}
+
+/// Tells the operator to end everything, and waits.
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let client = custody::client().await?;
+    let mut out = std::io::stdout();
+    stop(&client, &arguments.namespace).await?;
+    writeln!(
+        out,
+        "issuing is stopped, and active passes are being revoked (ConfigMap {STOP_CONFIG_MAP} in namespace {})",
+        arguments.namespace
+    )?;
+    if !release::is_running(&client, &arguments.namespace).await? && !arguments.release {
+        bail!(
+            "no operator is running in namespace {}, so nobody revokes: start it again, or free the requests with tap-operator release --all",
+            arguments.namespace
+        );
+    }
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(arguments.timeout);
+    let mut last = usize::MAX;
+    let left = loop {
+        let held = custody::held(&client).await?;
+        if held.is_empty() || tokio::time::Instant::now() >= deadline {
+            break held;
+        }
+        if held.len() != last {
+            last = held.len();
+            writeln!(out, "waiting for {last} requests that may have a live pass")?;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    };
+    if !left.is_empty() && !arguments.release {
+        for request in &left {
+            writeln!(out, "{}: {}", custody::name_of(request), custody::what_may_live(request))?;
+        }
+        bail!(
+            "{} requests were not freed within {} s: see their status, then try again, or add --release",
+            left.len(),
+            arguments.timeout
+        );
+    }
+    for request in &left {
+        release::release(&client, request).await?;
+        writeln!(
+            out,
+            "{} released: {}",
+            custody::name_of(request),
+            custody::what_may_live(request)
+        )?;
+    }
+    writeln!(out, "no request holds a live pass any more")?;
+    writeln!(
+        out,
+        "next: kubectl delete -k deploy (the requests and the custom resource definitions stay)"
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn stop(client: &Client, namespace: &str) -> anyhow::Result<()> {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let stop = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": STOP_CONFIG_MAP },
+        "data": { (STOP_REVOKE_ACTIVE_KEY): "true" },
+    });
+    let parameters = PatchParams::apply("tap-operator-uninstall").force();
+    maps.patch(STOP_CONFIG_MAP, &parameters, &Patch::Apply(&stop)).await.with_context(|| {
+        format!("the ConfigMap {STOP_CONFIG_MAP} cannot be written in namespace {namespace}")
+    })?;
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! What happened, for people and for machines: events on the objects, and one log line for each transition.
+
+use kube::Resource;
+use kube::runtime::events::{Event, EventType, Recorder};
+
+use crate::api::{Phase, TapPolicy, TapPolicyStatus, TapRequest};
+use crate::decision::Reason;
+
+/// The longest note that an event may carry (Kubernetes: 1 kB).
+const NOTE_LENGTH: usize = 1000;
+
+/// Publishes an event. That it fails changes nothing: events are for readers.
+async fn publish<K: Resource<DynamicType = ()>>(
+    recorder: &Recorder,
+    object: &K,
+    type_: EventType,
+    reason: &str,
+    action: &str,
+    note: &str,
+) {
+    let note: String = note.chars().take(NOTE_LENGTH).collect();
+    let event = Event {
+        type_,
+        reason: reason.into(),
+        note: Some(note),
+        action: action.into(),
+        secondary: None,
+    };
+    if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
+        tracing::debug!(%error, "an event could not be published");
+    }
+}
+
+/// Tells of a request that came into another phase, or stands in one for another reason.
+pub async fn transition(recorder: &Recorder, before: &TapRequest, after: &TapRequest) {
+    let (was, is) = (ready(before), ready(after));
+    let Some((reason, message)) = is else { return };
+    if before.phase() == after.phase() && was.map(|(r, _)| r) == Some(reason) {
+        return;
+    }
+    let phase = after.phase();
+    let type_ = match phase {
+        Phase::Failed | Phase::Denied | Phase::Unknown => EventType::Warning,
+        _ => EventType::Normal,
+    };
+    log(after, reason, message);
+    publish(recorder, after, type_, reason, &phase.to_string(), message).await;
+}
+
+/// The audit line: everything that tells this pass from others, and never its code.
+fn log(request: &TapRequest, reason: &str, message: &str) {
+    let status = request.status.clone().unwrap_or_default();
+    let resolved = status.resolved.as_ref();
+    let decisions: Vec<String> =
+        status.decisions.iter().map(|d| format!("{:?} by {}", d.decision, d.by)).collect();
+    tracing::info!(
+        target: "audit",
+        namespace = request.metadata.namespace.as_deref().unwrap_or_default(),
+        request = request.metadata.name.as_deref().unwrap_or_default(),
+        uid = request.metadata.uid.as_deref().unwrap_or_default(),
+        phase = %status.phase,
+        reason,
+        message,
+        policy = request.spec.policy_ref.name,
+        user = request.spec.user,
+        requester = request.spec.requested_by.as_deref().unwrap_or_default(),
+        decisions = decisions.join(", "),
+        tenant_id = resolved.map(|r| r.tenant_id.as_str()).unwrap_or_default(),
+        user_id = resolved.map(|r| r.user_id.as_str()).unwrap_or_default(),
+        pass_id = status.pass.as_ref().map(|p| p.id.as_str()).unwrap_or_default(),
+        client_request_id = status.pass.as_ref().map(|p| p.client_request_id.as_str()).unwrap_or_default(),
+        "request {phase}", phase = status.phase,
+    );
+}
+
+fn ready(request: &TapRequest) -> Option<(&str, &str)> {
+    let conditions = &request.status.as_ref()?.conditions;
+    let ready = conditions.iter().find(|c| c.type_ == "Ready")?;
+    Some((&ready.reason, &ready.message))
+}
+
+/// Tells of differences that were not there before.
+pub async fn drift(recorder: &Recorder, policy: &TapPolicy, found: &TapPolicyStatus) {
+    let before = policy.status.as_ref().map(|s| s.drift.as_slice()).unwrap_or_default();
+    if found.drift.is_empty() || found.drift == before {
+        return;
+    }
+    let sentence: Vec<String> = found
+        .drift
+        .iter()
+        .map(|d| format!("{} is {}, not {}", d.field, d.observed, d.desired))
+        .collect();
+    let name = policy.metadata.name.as_deref().unwrap_or_default();
+    tracing::info!(
+        policy = name,
+        drift = sentence.join("; "),
+        "the tenant differs from the policy"
+    );
+    publish(
+        recorder,
+        policy,
+        EventType::Warning,
+        Reason::Drifted.as_str(),
+        "Compare",
+        &sentence.join("; "),
+    )
+    .await;
+}
+
+/// Tells of a difference that was corrected.
+pub async fn corrected(recorder: &Recorder, policy: &TapPolicy, sentence: &str) {
+    let name = policy.metadata.name.as_deref().unwrap_or_default();
+    tracing::info!(policy = name, corrected = sentence, "the tenant was corrected");
+    publish(
+        recorder,
+        policy,
+        EventType::Normal,
+        Reason::Corrected.as_str(),
+        "Correct",
+        &format!("it was corrected that {sentence}"),
+    )
+    .await;
+}

@@ -1,0 +1,477 @@
+//! The one place through which the effects of a request pass: what it looks at, and what it does.
+
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube::runtime::reflector::ObjectRef;
+use serde_json::{Value, json};
+use tokio::time::{Duration, Instant};
+
+use super::announce;
+use super::error::{ApiError, call};
+use super::operator::{Operator, stop_of};
+use super::patch::merge_patch;
+use super::registry::RequestId;
+use super::request::Pass;
+use super::secret;
+use crate::api::names::{FINALIZER, INTENT_ANNOTATION, OPERATOR, STOP_CONFIG_MAP};
+use crate::api::{Check, Phase, TapPolicy, TapRequest, TapRequestStatus};
+use crate::decision::intent::{Intent, POST_WINDOW, Stage, unresolved};
+use crate::decision::life::existing_pass;
+use crate::decision::life::situation::{
+    Attempt, Brakes, Cause, Held, Known, Listing, Progress, Reads, SecretFound, SecretWritten,
+    Setback, Stop, Turn,
+};
+use crate::decision::life::step::{Action, Look};
+use crate::graph::{Client, CreateError, ErrorKind, GraphError, NewPass, Priority};
+
+impl Operator {
+    /// Reads what a decision needs.
+    pub(super) async fn look(&self, look: Look, pass: &mut Pass<'_>) -> Result<(), ApiError> {
+        match look {
+            Look::Method => {
+                let Some(client) = self.policy_client(pass) else { return Ok(()) };
+                pass.reads.method = Some(client.method(Priority::Issue).await);
+            }
+            Look::User => {
+                let Some(client) = self.policy_client(pass) else { return Ok(()) };
+                let user = client.user(&pass.request.spec.user, Priority::Issue).await;
+                note_missing(&mut pass.remembered.memory.user_missing_since, &user, pass.now);
+                pass.reads.user = Some(user);
+            }
+            Look::Groups { user_id, ids } => {
+                let Some(client) = self.policy_client(pass) else { return Ok(()) };
+                pass.reads.groups =
+                    Some(client.member_groups(&user_id, &ids, Priority::Issue).await);
+            }
+            Look::Roles { user_id } => {
+                let Some(client) = self.policy_client(pass) else { return Ok(()) };
+                pass.reads.roles = Some(client.directory_roles(&user_id, Priority::Issue).await);
+            }
+            Look::Turn { tenant_id, user_id } => {
+                pass.reads.turn = Some(self.turn(&tenant_id, &user_id, pass))
+            }
+            Look::Passes { connection, user_id } => {
+                self.list_passes(&connection, &user_id, pass).await
+            }
+            Look::Pass { connection, user_id, pass_id } => {
+                let seen = match self.tenants.get(&connection) {
+                    Some(tenant) => tenant.client.pass(&user_id, &pass_id, Priority::Read).await,
+                    None => Err(not_configured(&connection)),
+                };
+                let memory = &mut pass.remembered.memory;
+                note_missing(&mut memory.pass_missing_since, &seen, pass.now);
+                if seen.as_ref().map_or_else(GraphError::is_not_found, |_| true) {
+                    memory.looked_at = Some(pass.now);
+                }
+                pass.reads.pass = Some(seen);
+            }
+            Look::Place => {
+                pass.reads.place = Some(secret::place(&self.client, &pass.request).await?)
+            }
+            Look::Secret => {
+                pass.reads.secret = Some(secret::find(&self.client, &pass.request).await?)
+            }
+            Look::Brakes => pass.reads.brakes = Some(self.brakes(&pass.request).await),
+        }
+        Ok(())
+    }
+
+    /// Does what was decided.
+    pub(super) async fn act(&self, action: Action, pass: &mut Pass<'_>) -> Result<(), ApiError> {
+        match action {
+            Action::WriteStatus(status) => self.write_status(*status, pass).await,
+            Action::RecordIntent(intent, checks) => self.record_intent(*intent, checks, pass).await,
+            Action::Release(intent) => self.release(intent.as_deref(), pass).await,
+            Action::Post(intent) => {
+                self.post(&intent, pass).await;
+                Ok(())
+            }
+            Action::CreateSecret => {
+                self.create_secret(pass).await;
+                Ok(())
+            }
+            Action::DeleteSecret(uid) => self.delete_secret(&uid, pass).await,
+            Action::DeletePass { connection, user_id, pass_id } => {
+                let deleted = match self.tenants.get(&connection) {
+                    Some(tenant) => tenant.client.delete_pass(&user_id, &pass_id).await,
+                    None => Err(not_configured(&connection)),
+                };
+                if deleted.is_ok() {
+                    self.own_passes.deleted(&pass_id);
+                }
+                pass.reads.deleted = Some(deleted);
+                Ok(())
+            }
+            Action::Forget => {
+                pass.remembered.memory.attempt = None;
+                pass.reads = Reads::default();
+                Ok(())
+            }
+            Action::DeleteRequest => self.delete_request(pass).await,
+        }
+    }
+
+    fn policy_client(&self, pass: &Pass<'_>) -> Option<&Client> {
+        let name = &pass.policy.as_ref()?.as_ref().0.as_ref().ok()?.spec.tenant;
+        self.tenants.get(name).map(|tenant| &tenant.client)
+    }
+
+    /// It is a request's turn when no other one is being issued for the user, here or in a process that died.
+    fn turn(&self, tenant_id: &str, user_id: &str, pass: &Pass<'_>) -> Turn {
+        let open = self.requests().into_iter().find_map(|other| {
+            let other =
+                other.0.as_ref().ok().filter(|o| o.metadata.uid != pass.request.metadata.uid)?;
+            let intent = unresolved(other)?;
+            (intent.tenant_id == tenant_id && intent.user_id == user_id).then(|| name_of(other))
+        });
+        open.map_or_else(
+            || self.turns.take(tenant_id, user_id, &request_id(&pass.request)),
+            Turn::Of,
+        )
+    }
+
+    async fn list_passes(&self, connection: &str, user_id: &str, pass: &mut Pass<'_>) {
+        let listed = match self.tenants.get(connection) {
+            Some(tenant) => tenant.client.passes(user_id, Priority::Issue).await,
+            None => Err(not_configured(connection)),
+        };
+        let listing = listed.map(|listed| {
+            let uid = pass.request.metadata.uid.as_deref().unwrap_or_default();
+            let known = listed
+                .passes
+                .iter()
+                .filter_map(|p| Some((p.id.clone(), self.known(&p.id, uid)?)))
+                .collect();
+            Listing { passes: listed.passes, date: listed.date, known }
+        });
+        if let Ok(listing) = &listing {
+            let seen = existing_pass(listing).map(|p| p.id.clone());
+            let before = pass.remembered.memory.existing_since.take();
+            pass.remembered.memory.existing_since = seen.map(|id| match before {
+                Some((other, since)) if other == id => (id, since),
+                _ => (id, pass.now),
+            });
+        }
+        pass.reads.passes = Some(listing);
+    }
+
+    /// What is known of a pass that was made for another request.
+    fn known(&self, pass_id: &str, asking_uid: &str) -> Option<Known> {
+        self.own_passes.known(pass_id, asking_uid).or_else(|| {
+            self.requests().into_iter().find_map(|other| {
+                let other = other
+                    .0
+                    .as_ref()
+                    .ok()
+                    .filter(|o| o.metadata.uid.as_deref() != Some(asking_uid))?;
+                let recorded = other.status.as_ref()?.pass.as_ref()?;
+                let known = if other.phase().is_final() && other.phase() != Phase::Unknown {
+                    Known::Gone
+                } else {
+                    Known::Recorded(name_of(other))
+                };
+                (recorded.id == pass_id).then_some(known)
+            })
+        })
+    }
+
+    /// Stop and suspension by quorum reads. What cannot be read counts as set.
+    async fn brakes(&self, request: &TapRequest) -> Brakes {
+        let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
+        let stop = match call("get stop ConfigMap", maps.get_opt(STOP_CONFIG_MAP)).await {
+            Ok(found) => stop_of(found.as_ref()),
+            Err(_) => Stop::On,
+        };
+        let policies: Api<TapPolicy> = Api::all(self.client.clone());
+        let policy = call("get TapPolicy", policies.get_opt(&request.spec.policy_ref.name)).await;
+        let suspended = !matches!(&policy, Ok(Some(policy)) if policy.spec.issuance.as_ref().is_some_and(|i| i.suspend != Some(true)));
+        Brakes { stop, suspended }
+    }
+
+    async fn write_status(
+        &self,
+        status: TapRequestStatus,
+        pass: &mut Pass<'_>,
+    ) -> Result<(), ApiError> {
+        let before = pass.request.clone();
+        let old = before.status.clone().unwrap_or_default();
+        let patch = json!({
+            "metadata": { "resourceVersion": before.metadata.resource_version },
+            "status": merge_patch(&old, &status),
+        });
+        let api = requests(&self.client, &before);
+        let (name, patch) = (name(&before), Patch::Merge(&patch));
+        pass.request =
+            call("patch TapRequest status", api.patch_status(&name, &as_operator(), &patch))
+                .await?;
+        if pass.request.phase() == Phase::Active && before.phase() != Phase::Active {
+            // From here on the status knows what this process knew.
+            if let Some(attempt) = pass.remembered.memory.attempt.take() {
+                self.nudge_replaced(&attempt.intent);
+            }
+            pass.remembered.memory.looked_at = Some(pass.now);
+            pass.remembered.memory.setback = None;
+        }
+        if pass.request.phase() != before.phase() {
+            self.metrics.transition(pass.request.phase());
+        }
+        announce::transition(&self.recorder, &before, &pass.request).await;
+        Ok(())
+    }
+
+    fn nudge_replaced(&self, intent: &Intent) {
+        let replaced = intent
+            .replaces
+            .as_ref()
+            .and_then(|r| r.request.as_deref())
+            .and_then(|r| r.split_once('/'));
+        if let Some((namespace, name)) = replaced {
+            let _ = self.nudges.send(ObjectRef::new(name).within(namespace));
+        }
+    }
+
+    /// Write 1, and the write with which recovery begins.
+    async fn record_intent(
+        &self,
+        intent: Intent,
+        checks: Vec<Check>,
+        pass: &mut Pass<'_>,
+    ) -> Result<(), ApiError> {
+        let issuing = intent.stage == Stage::Issuing;
+        let mut finalizers = pass.request.metadata.finalizers.clone().unwrap_or_default();
+        if !finalizers.iter().any(|f| f == FINALIZER) {
+            finalizers.push(FINALIZER.into());
+        }
+        let patch = metadata_patch(&pass.request, &finalizers, Some(&intent));
+        // Noted before it is sent: if the answer is lost, this process still knows that no POST followed.
+        pass.remembered.memory.attempt =
+            issuing.then(|| Attempt { intent: intent.clone(), checks, progress: Progress::Armed });
+        pass.request = self.patch_metadata("record intent", &pass.request, &patch).await?;
+        pass.reads.secret = None;
+        pass.reads.deleted = None;
+        pass.reads.brakes = None;
+        if !issuing {
+            pass.reads.passes = None;
+        }
+        Ok(())
+    }
+
+    async fn release(&self, intent: Option<&Intent>, pass: &mut Pass<'_>) -> Result<(), ApiError> {
+        let mut finalizers = pass.request.metadata.finalizers.clone().unwrap_or_default();
+        finalizers.retain(|f| f != FINALIZER);
+        let patch = metadata_patch(&pass.request, &finalizers, intent);
+        pass.request = self.patch_metadata("release finalizer", &pass.request, &patch).await?;
+        if let Some(Attempt { progress: Progress::Armed, .. }) =
+            pass.remembered.memory.attempt.take()
+        {
+            set_back(pass, Cause::HeldBack);
+        }
+        pass.reads = Reads::default();
+        Ok(())
+    }
+
+    async fn patch_metadata(
+        &self,
+        name_of_call: &'static str,
+        request: &TapRequest,
+        patch: &Value,
+    ) -> Result<TapRequest, ApiError> {
+        call(
+            name_of_call,
+            requests(&self.client, request).patch(
+                &name(request),
+                &as_operator(),
+                &Patch::Merge(patch),
+            ),
+        )
+        .await
+    }
+
+    /// The one POST of an attempt.
+    async fn post(&self, intent: &Intent, pass: &mut Pass<'_>) {
+        let request = request_id(&pass.request);
+        let Some(attempt) =
+            pass.remembered.memory.attempt.as_mut().filter(|a| a.intent.attempt == intent.attempt)
+        else {
+            return;
+        };
+        let Some(tenant) = self.tenants.get(&intent.connection) else {
+            attempt.progress = Progress::Void;
+            return;
+        };
+        // Sent while the lease is fresh and the list is, or not at all.
+        let Some(fresh_until) = self.lease.fresh_until() else { return };
+        let left = (intent.listed_at + POST_WINDOW)
+            .duration_since(self.clocks.now(Some(&intent.tenant_id)).latest);
+        let latest = fresh_until.min(Instant::now() + Duration::try_from(left).unwrap_or_default());
+        attempt.progress = Progress::Sent;
+        let new = NewPass {
+            start: intent.start,
+            lifetime_minutes: intent.lifetime_minutes,
+            one_time: intent.one_time_use,
+        };
+        let outcome =
+            tenant.client.create_pass_by(&intent.user_id, &new, &intent.attempt, latest).await;
+        pass.reads.passes = None;
+        let void = match outcome {
+            Ok(created) => {
+                self.own_passes.made(&created.method.id, &request);
+                let start = created.method.start.unwrap_or(created.date);
+                let minutes = created.method.lifetime_minutes.unwrap_or(intent.lifetime_minutes);
+                attempt.progress = Progress::Held(Held {
+                    pass_id: created.method.id,
+                    start,
+                    expires: start + SignedDuration::from_mins(i64::from(minutes)),
+                    one_time: created.method.one_time.unwrap_or(intent.one_time_use),
+                    secret: SecretWritten::NotYet,
+                });
+                pass.remembered.code = Some(created.code);
+                None
+            }
+            Err(CreateError::NotSent(error) | CreateError::Refused(error)) => {
+                attempt.progress = Progress::Void;
+                Some(Cause::Graph(error))
+            }
+            Err(CreateError::Unknown(error)) => {
+                tracing::warn!(request = request.name, attempt = intent.attempt, %error, "the outcome of a POST is unknown");
+                None
+            }
+        };
+        if let Some(cause) = void {
+            set_back(pass, cause);
+        }
+    }
+
+    /// Write 2. The code is forgotten with it, however it comes out.
+    async fn create_secret(&self, pass: &mut Pass<'_>) {
+        let code = pass.remembered.code.take();
+        let Some(attempt) = pass.remembered.memory.attempt.as_mut() else { return };
+        let Progress::Held(held) = &mut attempt.progress else { return };
+        let created = match (&code, (self.own_connection)()) {
+            (Some(code), Ok(client)) => secret::create(
+                &client,
+                &pass.request,
+                &attempt.intent.user_principal_name,
+                code,
+                held,
+            )
+            .await
+            .map_err(|e| e.to_string()),
+            (None, _) => Err("the code is not known any more".into()),
+            (_, Err(error)) => Err(error.to_string()),
+        };
+        match created {
+            Ok(uid) => held.secret = SecretWritten::Created(uid),
+            Err(why) => {
+                tracing::warn!(
+                    request = name_of(&pass.request),
+                    why,
+                    "the Secret could not be created; the pass is taken back"
+                );
+                held.secret = SecretWritten::Failed;
+                pass.reads.secret = None;
+                set_back(pass, Cause::Secret(why));
+            }
+        }
+    }
+
+    async fn delete_secret(&self, uid: &str, pass: &mut Pass<'_>) -> Result<(), ApiError> {
+        let gone = secret::delete(&self.client, &pass.request, uid).await?;
+        pass.reads.secret = gone.then_some(SecretFound::Absent);
+        let attempt = pass.remembered.memory.attempt.as_mut();
+        if let Some(Attempt { progress: Progress::Held(held), .. }) = attempt {
+            held.secret = SecretWritten::Removed;
+        }
+        Ok(())
+    }
+
+    async fn delete_request(&self, pass: &mut Pass<'_>) -> Result<(), ApiError> {
+        let preconditions = Preconditions {
+            uid: pass.request.metadata.uid.clone(),
+            resource_version: pass.request.metadata.resource_version.clone(),
+        };
+        let exactly =
+            DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        let api = requests(&self.client, &pass.request);
+        match call("delete TapRequest", api.delete(&name(&pass.request), &exactly)).await {
+            Ok(answer) => {
+                if let Some(marked) = answer.left() {
+                    pass.request = marked;
+                } else {
+                    pass.gone = true;
+                }
+                Ok(())
+            }
+            Err(ApiError::NotFound { .. }) => {
+                pass.gone = true;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn set_back(pass: &mut Pass<'_>, cause: Cause) {
+    let now = pass.now;
+    let since = pass.remembered.memory.setback.as_ref().map_or(now, |s| s.since);
+    pass.remembered.memory.setback = Some(Setback { since, last: now, cause });
+}
+
+fn note_missing<T>(
+    since: &mut Option<jiff::Timestamp>,
+    read: &Result<T, GraphError>,
+    now: jiff::Timestamp,
+) {
+    match read {
+        Ok(_) => *since = None,
+        Err(error) if error.is_not_found() => *since = since.or(Some(now)),
+        // A failed read says nothing.
+        Err(_) => {}
+    }
+}
+
+fn metadata_patch(request: &TapRequest, finalizers: &[String], intent: Option<&Intent>) -> Value {
+    let mut metadata =
+        json!({ "resourceVersion": request.metadata.resource_version, "finalizers": finalizers });
+    if let Some(intent) = intent {
+        metadata["annotations"] = json!({ INTENT_ANNOTATION: intent.to_annotation() });
+    }
+    json!({ "metadata": metadata })
+}
+
+/// Writes carry the operator's name as field manager.
+pub(super) fn as_operator() -> PatchParams {
+    PatchParams { field_manager: Some(OPERATOR.into()), ..PatchParams::default() }
+}
+
+fn not_configured(connection: &str) -> GraphError {
+    GraphError {
+        call: "reach the tenant",
+        kind: ErrorKind::Unavailable,
+        status: None,
+        code: String::new(),
+        message: format!(
+            "the operator has no tenant connection named {connection:?}: add it to its configuration"
+        ),
+        request_id: None,
+        client_request_id: None,
+        retry_after: None,
+    }
+}
+
+pub(super) fn requests(client: &kube::Client, request: &TapRequest) -> Api<TapRequest> {
+    Api::namespaced(client.clone(), request.metadata.namespace.as_deref().unwrap_or_default())
+}
+
+fn name(request: &TapRequest) -> String {
+    request.metadata.name.clone().unwrap_or_default()
+}
+
+pub(super) fn name_of(request: &TapRequest) -> String {
+    format!("{}/{}", request.metadata.namespace.as_deref().unwrap_or_default(), name(request))
+}
+
+fn request_id(request: &TapRequest) -> RequestId {
+    RequestId { uid: request.metadata.uid.clone().unwrap_or_default(), name: name_of(request) }
+}

@@ -1,0 +1,121 @@
+//! Is the process alive, and is it ready? Both as plain text that says what is missing.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use kube::runtime::watcher;
+use tokio::time::Instant;
+
+use super::metrics::Metrics;
+
+/// How long a watch may fail before the process says that it is not ready.
+const WATCH_GRACE: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WatchState {
+    Starting,
+    Live,
+    FailingSince(Instant),
+}
+
+/// What stands between the process and being ready.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Arc<Mutex<State_>>);
+
+#[derive(Debug, Default)]
+struct State_ {
+    waiting_for: Option<String>,
+    watches: BTreeMap<&'static str, WatchState>,
+}
+
+impl Health {
+    /// The process waits for something before it can start.
+    pub fn waits_for(&self, what: Option<&str>) {
+        self.lock().waiting_for = what.map(str::to_owned);
+    }
+
+    /// A watch that must be live.
+    pub fn expect(&self, watch: &'static str) {
+        self.lock().watches.insert(watch, WatchState::Starting);
+    }
+
+    /// Something came from a watch.
+    pub fn seen<K>(&self, watch: &'static str, event: &watcher::Result<watcher::Event<K>>) {
+        let mut state = self.lock();
+        let state = state.watches.entry(watch).or_insert(WatchState::Starting);
+        *state = match (event, *state) {
+            (Ok(watcher::Event::Init | watcher::Event::InitApply(_)), before) => before,
+            (Ok(_), _) => WatchState::Live,
+            (Err(error), before) => {
+                tracing::warn!(watch, %error, "a watch failed; it is started again");
+                match before {
+                    WatchState::FailingSince(_) => before,
+                    _ => WatchState::FailingSince(Instant::now()),
+                }
+            }
+        };
+    }
+
+    /// What is missing, if anything.
+    pub fn missing(&self) -> Vec<String> {
+        let state = self.lock();
+        let mut missing: Vec<String> = state.waiting_for.iter().cloned().collect();
+        if missing.is_empty() && state.watches.is_empty() {
+            missing.push("the process is starting".into());
+        }
+        for (watch, state) in &state.watches {
+            match state {
+                WatchState::Live => {}
+                WatchState::Starting => {
+                    missing.push(format!("the watch of {watch} has not seen all objects yet"))
+                }
+                WatchState::FailingSince(since) if since.elapsed() < WATCH_GRACE => {}
+                WatchState::FailingSince(since) => {
+                    missing.push(format!(
+                        "the watch of {watch} has been failing for {} s",
+                        since.elapsed().as_secs()
+                    ));
+                }
+            }
+        }
+        missing
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State_> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `/healthz`, `/readyz` and `/metrics`.
+pub fn router(health: Health, metrics: Metrics) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready).with_state(health))
+        .route("/metrics", get(scrape).with_state(metrics))
+}
+
+async fn ready(State(health): State<Health>) -> impl IntoResponse {
+    let missing = health.missing();
+    if missing.is_empty() {
+        return (StatusCode::OK, "ok\n".to_owned());
+    }
+    let mut text = String::new();
+    for line in missing {
+        let _ = writeln!(text, "{line}");
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, text)
+}
+
+async fn scrape(State(metrics): State<Metrics>) -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
+        metrics.text(),
+    )
+}

@@ -1,0 +1,28 @@
+//! The shell: it gathers what a decision needs, does what was decided, and reports.
+//!
+//! [`request`] and [`policy`] are the two reconcilers; each is a loop that asks the core what is next and does it.
+//! [`effects`] is the one place through which a request's effects pass. [`run`] puts the process together.
+
+mod announce;
+mod clocks;
+mod effects;
+mod error;
+mod fence;
+mod health;
+mod lease;
+mod metrics;
+mod operator;
+mod patch;
+mod policy;
+mod registry;
+mod request;
+pub mod run;
+mod secret;
+mod watches;
+
+pub use clocks::{Clocks, LocalClock};
+pub use error::ApiError;
+pub use health::Health;
+pub use lease::{LeaderLease, LeaseLost, LeaseView};
+pub use metrics::Metrics;
+pub use run::{Options, RunError, run};

@@ -1,0 +1,144 @@
+//! What both reconcilers share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::core::DeserializeGuard;
+use kube::runtime::events::Recorder;
+use kube::runtime::reflector::{ObjectRef, Store};
+use rand::RngExt as _;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::clocks::Clocks;
+use super::lease::LeaseView;
+use super::metrics::Metrics;
+use super::registry::{OwnPasses, Turns};
+use super::request::Remembered;
+use crate::api::names::STOP_REVOKE_ACTIVE_KEY;
+use crate::api::{TapPolicy, TapRequest};
+use crate::decision::life::situation::{Connection, Settings, Stop};
+use crate::graph;
+
+/// A `TapRequest` that this version may not be able to read.
+pub type GuardedRequest = DeserializeGuard<TapRequest>;
+/// A `TapPolicy` that this version may not be able to read.
+pub type GuardedPolicy = DeserializeGuard<TapPolicy>;
+
+/// The caches.
+#[derive(Clone)]
+pub struct Stores {
+    /// All requests.
+    pub requests: Store<GuardedRequest>,
+    /// All policies.
+    pub policies: Store<GuardedPolicy>,
+    /// All namespaces.
+    pub namespaces: Store<Namespace>,
+    /// The stop `ConfigMap`, if it is there.
+    pub stop: Store<ConfigMap>,
+}
+
+/// One running operator.
+pub struct Operator {
+    /// The API server.
+    pub client: kube::Client,
+    /// A connection to the API server that nothing else uses, for a call that carries a code.
+    pub own_connection: Box<dyn Fn() -> kube::Result<kube::Client> + Send + Sync>,
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// This process, unlike any other.
+    pub holder: String,
+    /// How it was set up.
+    pub settings: Settings,
+    /// The Graph clients and what decisions know of them, by name of the connection.
+    pub tenants: HashMap<String, Tenant>,
+    /// Local time and Graph's.
+    pub clocks: Arc<Clocks>,
+    /// The lease.
+    pub lease: LeaseView,
+    /// The caches.
+    pub stores: Stores,
+    /// Whose turn it is for a user.
+    pub turns: Turns,
+    /// Passes made and deleted by this process.
+    pub own_passes: OwnPasses,
+    /// What is remembered of each request, by uid.
+    pub memories: std::sync::Mutex<HashMap<String, Arc<tokio::sync::Mutex<Remembered>>>>,
+    /// What is remembered of each policy, by uid.
+    pub refused_policies: std::sync::Mutex<HashMap<String, i64>>,
+    /// Whether the admission policies are in force.
+    pub guarded: AtomicBool,
+    /// Requests to look at again because of something that happened to another.
+    pub nudges: UnboundedSender<ObjectRef<GuardedRequest>>,
+    /// Events.
+    pub recorder: Recorder,
+    /// Metrics.
+    pub metrics: Metrics,
+}
+
+/// One tenant connection.
+pub struct Tenant {
+    /// What decisions know of it.
+    pub connection: Connection,
+    /// The client.
+    pub client: graph::Client,
+}
+
+impl Operator {
+    /// The stop `ConfigMap` as it was last seen; one that could not be read yet counts as set.
+    pub fn stop(&self) -> Stop {
+        use futures::FutureExt as _;
+        if self.stores.stop.wait_until_ready().now_or_never().is_none() {
+            return Stop::On;
+        }
+        stop_of(self.stores.stop.state().first().map(AsRef::as_ref))
+    }
+
+    /// Whether the admission policies are in force.
+    pub fn is_guarded(&self) -> bool {
+        self.guarded.load(Ordering::Acquire)
+    }
+
+    /// Requests that this version can read.
+    pub fn requests(&self) -> Vec<Arc<GuardedRequest>> {
+        self.stores.requests.state()
+    }
+
+    /// Policies that this version can read.
+    pub fn policies(&self) -> Vec<Arc<GuardedPolicy>> {
+        self.stores.policies.state()
+    }
+}
+
+/// What a stop `ConfigMap`, or its absence, says.
+pub fn stop_of(config_map: Option<&ConfigMap>) -> Stop {
+    let Some(config_map) = config_map else { return Stop::Off };
+    let revoke = config_map
+        .data
+        .as_ref()
+        .and_then(|d| d.get(STOP_REVOKE_ACTIVE_KEY))
+        .is_some_and(|v| v == "true");
+    if revoke { Stop::RevokeActive } else { Stop::On }
+}
+
+/// A duration, up to a tenth longer or shorter, so that many do not come at once.
+pub fn jittered(length: SignedDuration) -> std::time::Duration {
+    let length = std::time::Duration::try_from(length).unwrap_or_default();
+    length.mul_f64(rand::rng().random_range(0.9..1.1))
+}
+
+/// How long to wait after so many failures in a row, at least `least`.
+pub fn backoff(failures: u32, least: Option<SignedDuration>) -> std::time::Duration {
+    let grown =
+        SignedDuration::from_secs(1_i64 << failures.min(6)).min(SignedDuration::from_secs(60));
+    match least {
+        // What a server asked for is never undercut.
+        Some(least) if least >= grown => {
+            let least = std::time::Duration::try_from(least).unwrap_or_default();
+            least.mul_f64(rand::rng().random_range(1.0..1.1))
+        }
+        _ => jittered(grown),
+    }
+}

@@ -1,0 +1,173 @@
+//! The reconciler of policies.
+
+use std::sync::{Arc, PoisonError};
+
+use kube::api::{Api, Patch};
+use kube::runtime::controller::Action;
+use serde_json::json;
+
+use super::announce;
+use super::effects::as_operator;
+use super::error::{ApiError, call};
+use super::operator::{GuardedPolicy, Operator, backoff, jittered};
+use super::patch::merge_patch;
+use crate::api::{TapPolicy, TapPolicyStatus};
+use crate::decision::life::step::Rest;
+use crate::decision::policy::{self, PolicyReads, PolicySituation, PolicyStep};
+use crate::graph::{Client, ErrorKind, GraphError, Priority};
+
+/// More steps than any pass has.
+const STEPS: usize = 16;
+/// How often a policy that cannot be read, or waits for a change, is looked at all the same.
+const RESYNC: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+
+/// Reconciles one policy.
+pub async fn reconcile(
+    seen: Arc<GuardedPolicy>,
+    operator: Arc<Operator>,
+) -> Result<Action, ApiError> {
+    if !operator.lease.is_held() {
+        return Ok(Action::await_change());
+    }
+    let seen = match &seen.0 {
+        Ok(policy) => policy,
+        Err(invalid) => {
+            tracing::error!(error = %invalid, "a TapPolicy cannot be read by this version of the operator");
+            return Ok(Action::requeue(jittered(RESYNC)));
+        }
+    };
+    match operator.pass_over_policy(seen).await {
+        Ok(Rest::ForChange | Rest::Until(_)) => Ok(Action::requeue(jittered(RESYNC))),
+        Ok(Rest::For(length)) => Ok(Action::requeue(jittered(length))),
+        Ok(Rest::Backoff(least)) => Ok(Action::requeue(backoff(4, least))),
+        Err(ApiError::NotFound { .. }) => Ok(Action::await_change()),
+        Err(ApiError::Conflict { .. }) => {
+            Ok(Action::requeue(std::time::Duration::from_millis(200)))
+        }
+        Err(error) => {
+            tracing::warn!(policy = seen.metadata.name, %error, "a pass over a policy failed");
+            operator.metrics.reconcile_failed();
+            Ok(Action::requeue(backoff(3, None)))
+        }
+    }
+}
+
+impl Operator {
+    async fn pass_over_policy(&self, seen: &TapPolicy) -> Result<Rest, ApiError> {
+        let api: Api<TapPolicy> = Api::all(self.client.clone());
+        let mut policy =
+            call("get TapPolicy", api.get(seen.metadata.name.as_deref().unwrap_or_default()))
+                .await?;
+        let mut reads = PolicyReads::default();
+        for _ in 0..STEPS {
+            let tenant = self.tenants.get(&policy.spec.tenant);
+            let rivals = self.rivals(&policy);
+            let uid = policy.metadata.uid.clone().unwrap_or_default();
+            let refused_generation = self
+                .refused_policies
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(&uid)
+                .copied();
+            let step = policy::next(&PolicySituation {
+                policy: &policy,
+                now: self.clocks.now(tenant.map(|t| t.connection.tenant_id.as_str())).earliest,
+                connection: tenant.map(|t| &t.connection),
+                rivals: &rivals,
+                stop: self.stop(),
+                refused_generation,
+                reads: &reads,
+            });
+            match (step, tenant.map(|t| &t.client)) {
+                (PolicyStep::Rest(rest), _) => return Ok(rest),
+                (PolicyStep::WriteStatus(status), _) => {
+                    policy = self.write_policy_status(&api, &policy, *status).await?
+                }
+                (PolicyStep::ReadMethod, Some(client)) => {
+                    reads.method = Some(client.method(Priority::Read).await)
+                }
+                (PolicyStep::ReadNames(ids), Some(client)) => {
+                    reads.names = Some(names(client, &ids).await)
+                }
+                (PolicyStep::Patch(patch, sentence), Some(client)) => {
+                    let patched = client.patch_method(&patch).await;
+                    match &patched {
+                        Ok(()) => {
+                            announce::corrected(&self.recorder, &policy, &sentence).await;
+                            self.metrics.drift_corrected();
+                            // Graph may have recalculated other fields: it is read again.
+                            reads.method = None;
+                        }
+                        Err(error) if error.kind == ErrorKind::BadRequest => {
+                            let generation = policy.metadata.generation.unwrap_or_default();
+                            self.refused_policies
+                                .lock()
+                                .unwrap_or_else(PoisonError::into_inner)
+                                .insert(uid, generation);
+                        }
+                        Err(_) => {}
+                    }
+                    reads.patched = Some(patched);
+                }
+                (_, None) => return Ok(Rest::ForChange),
+            }
+        }
+        Ok(Rest::Backoff(None))
+    }
+
+    /// The other policies that manage the method of the same tenant, by name.
+    fn rivals(&self, policy: &TapPolicy) -> Vec<String> {
+        let tenant_of = |p: &TapPolicy| {
+            self.tenants.get(&p.spec.tenant).map(|t| t.connection.tenant_id.clone())
+        };
+        let ours = tenant_of(policy);
+        let mut rivals: Vec<String> = self
+            .policies()
+            .iter()
+            .filter_map(|other| other.0.as_ref().ok())
+            .filter(|other| {
+                other.spec.method.is_some() && other.metadata.deletion_timestamp.is_none()
+            })
+            .filter(|other| {
+                other.metadata.uid != policy.metadata.uid
+                    && ours.is_some()
+                    && tenant_of(other) == ours
+            })
+            .filter_map(|other| other.metadata.name.clone())
+            .collect();
+        rivals.sort_unstable();
+        rivals
+    }
+
+    async fn write_policy_status(
+        &self,
+        api: &Api<TapPolicy>,
+        policy: &TapPolicy,
+        status: TapPolicyStatus,
+    ) -> Result<TapPolicy, ApiError> {
+        let old = policy.status.clone().unwrap_or_default();
+        let patch = json!({
+            "metadata": { "resourceVersion": policy.metadata.resource_version },
+            "status": merge_patch(&old, &status),
+        });
+        let name = policy.metadata.name.as_deref().unwrap_or_default();
+        let written = call(
+            "patch TapPolicy status",
+            api.patch_status(name, &as_operator(), &Patch::Merge(&patch)),
+        )
+        .await?;
+        announce::drift(&self.recorder, policy, &status).await;
+        Ok(written)
+    }
+}
+
+async fn names(
+    client: &Client,
+    ids: &[String],
+) -> Result<Vec<(String, Option<String>)>, GraphError> {
+    let mut names = Vec::with_capacity(ids.len());
+    for id in ids {
+        names.push((id.clone(), client.group_name(id, Priority::Read).await?));
+    }
+    Ok(names)
+}

@@ -1,0 +1,102 @@
+//! What one process must remember across requests: whose turn it is for a user, and the passes it made and deleted.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::{Duration, Instant};
+
+use crate::decision::life::situation::{Known, Turn};
+
+/// A request, by uid and by namespace/name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId {
+    /// Its uid.
+    pub uid: String,
+    /// namespace/name, for readers.
+    pub name: String,
+}
+
+/// One request at a time for each user of a tenant, over namespaces, policies and connections.
+#[derive(Debug, Default)]
+pub struct Turns(Mutex<HashMap<(String, String), RequestId>>);
+
+impl Turns {
+    /// Takes the turn for a user, unless another request has it.
+    pub fn take(&self, tenant_id: &str, user_id: &str, request: &RequestId) -> Turn {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let holder =
+            turns.entry((tenant_id.into(), user_id.into())).or_insert_with(|| request.clone());
+        if holder.uid == request.uid { Turn::Ours } else { Turn::Of(holder.name.clone()) }
+    }
+
+    /// Gives back every turn of a request.
+    pub fn give_back(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, holder| holder.uid != uid);
+    }
+}
+
+/// The passes that this process made and deleted: the cache may not show them yet.
+#[derive(Debug, Default)]
+pub struct OwnPasses(Mutex<HashMap<String, (Known, String, Instant)>>);
+
+/// How long an id is remembered: longer than any pass lives.
+const REMEMBERED: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+
+impl OwnPasses {
+    /// This process made a pass for a request.
+    pub fn made(&self, pass_id: &str, request: &RequestId) {
+        self.note(pass_id, Known::Recorded(request.name.clone()), &request.uid);
+    }
+
+    /// This process deleted a pass.
+    pub fn deleted(&self, pass_id: &str) {
+        self.note(pass_id, Known::Gone, "");
+    }
+
+    /// What this process knows of a pass, unless it made it for the request that asks.
+    pub fn known(&self, pass_id: &str, asking_uid: &str) -> Option<Known> {
+        let passes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, uid, _) = passes.get(pass_id)?;
+        (uid != asking_uid || *known == Known::Gone).then(|| known.clone())
+    }
+
+    fn note(&self, pass_id: &str, known: Known, uid: &str) {
+        let mut passes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        passes.retain(|_, (_, _, at)| at.elapsed() < REMEMBERED);
+        passes.insert(pass_id.into(), (known, uid.into(), Instant::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(uid: &str) -> RequestId {
+        RequestId { uid: uid.into(), name: format!("ns/{uid}") }
+    }
+
+    #[test]
+    fn one_request_at_a_time_for_each_user() {
+        let turns = Turns::default();
+        assert_eq!(turns.take("t", "alice", &request("a")), Turn::Ours);
+        assert_eq!(
+            turns.take("t", "alice", &request("a")),
+            Turn::Ours,
+            "taking it again is no harm"
+        );
+        assert_eq!(turns.take("t", "alice", &request("b")), Turn::Of("ns/a".into()));
+        assert_eq!(turns.take("t", "bob", &request("b")), Turn::Ours);
+        turns.give_back("a");
+        assert_eq!(turns.take("t", "alice", &request("b")), Turn::Ours);
+    }
+
+    #[tokio::test]
+    async fn a_request_does_not_stumble_over_its_own_pass() {
+        let passes = OwnPasses::default();
+        passes.made("p", &request("a"));
+        assert_eq!(passes.known("p", "a"), None);
+        assert_eq!(passes.known("p", "b"), Some(Known::Recorded("ns/a".into())));
+        passes.deleted("p");
+        assert_eq!(passes.known("p", "a"), Some(Known::Gone));
+    }
+}

@@ -1,0 +1,279 @@
+//! The reconciler of requests: ask what is next, do it, until there is nothing to do now.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+
+use super::effects::{name_of, requests};
+use super::error::{ApiError, call};
+use super::operator::{GuardedPolicy, GuardedRequest, Operator, backoff, jittered};
+use crate::api::TapRequest;
+use crate::decision::intent::{Intent, has_finalizer, unresolved};
+use crate::decision::life;
+use crate::decision::life::situation::{Memory, PolicyFound, Reads, Situation};
+use crate::decision::life::step::{Rest, Step};
+use crate::graph::PassCode;
+
+/// More steps than any life has: beyond them something goes in circles, and a backoff is due.
+const STEPS: usize = 64;
+/// How often a request that waits for a change is looked at all the same.
+const RESYNC: SignedDuration = SignedDuration::from_mins(10);
+
+/// What one process remembers of a request.
+#[derive(Default)]
+pub struct Remembered {
+    /// What decisions may know.
+    pub memory: Memory,
+    /// The code, between Graph's answer and the Secret.
+    pub code: Option<PassCode>,
+    /// Failures in a row.
+    pub failures: u32,
+}
+
+/// One pass over a request.
+pub struct Pass<'a> {
+    /// The request as it was last read or written.
+    pub request: TapRequest,
+    /// The policy that it names.
+    pub policy: Option<Arc<GuardedPolicy>>,
+    /// What was read.
+    pub reads: Reads,
+    /// What is remembered.
+    pub remembered: &'a mut Remembered,
+    /// Graph's time, at least.
+    pub now: Timestamp,
+    /// Whether the request is no longer there.
+    pub gone: bool,
+}
+
+/// Reconciles one request.
+pub async fn reconcile(
+    seen: Arc<GuardedRequest>,
+    operator: Arc<Operator>,
+) -> Result<Action, ApiError> {
+    if !operator.lease.is_held() {
+        return Ok(Action::await_change());
+    }
+    let seen = match &seen.0 {
+        Ok(request) => request,
+        Err(invalid) => {
+            tracing::error!(error = %invalid, "a TapRequest cannot be read by this version of the operator");
+            return Ok(Action::requeue(jittered(RESYNC)));
+        }
+    };
+    let uid = seen.metadata.uid.clone().unwrap_or_default();
+    let remembered = {
+        let mut memories = operator.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(memories.entry(uid.clone()).or_default())
+    };
+    let mut remembered = remembered.lock().await;
+    let outcome = operator.pass_over(seen, &mut remembered).await;
+    let action = match outcome {
+        Ok(Some(rest)) => {
+            remembered.failures = if matches!(rest, Rest::Backoff(_)) {
+                remembered.failures.saturating_add(1)
+            } else {
+                0
+            };
+            Ok(operator.action(seen, rest, remembered.failures))
+        }
+        Ok(None) => {
+            operator.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(&uid);
+            operator.turns.give_back(&uid);
+            Ok(Action::await_change())
+        }
+        Err(error) => {
+            remembered.failures = remembered.failures.saturating_add(1);
+            tracing::warn!(request = name_of(seen), %error, failures = remembered.failures, "a pass over a request failed");
+            operator.metrics.reconcile_failed();
+            Ok(Action::requeue(backoff(remembered.failures, None)))
+        }
+    };
+    drop(remembered);
+    action
+}
+
+impl Operator {
+    /// One pass over a request; `None` when it is gone.
+    async fn pass_over(
+        &self,
+        seen: &TapRequest,
+        remembered: &mut Remembered,
+    ) -> Result<Option<Rest>, ApiError> {
+        let Some(request) = self.read(seen, remembered).await? else { return Ok(None) };
+        let policy = self.stores.policies.get(&ObjectRef::new(&request.spec.policy_ref.name));
+        let mut pass = Pass {
+            request,
+            policy,
+            reads: Reads::default(),
+            remembered,
+            now: Timestamp::UNIX_EPOCH,
+            gone: false,
+        };
+        for _ in 0..STEPS {
+            let (step, now) = self.decide(&pass);
+            pass.now = now;
+            match step {
+                Step::Look(look) => self.look(look, &mut pass).await?,
+                Step::Act(action) => match self.act(action, &mut pass).await {
+                    Err(ApiError::Conflict { .. }) => {
+                        let Some(request) = self.read(&pass.request, pass.remembered).await? else {
+                            return Ok(None);
+                        };
+                        pass.request = request;
+                        pass.reads = Reads::default();
+                    }
+                    Err(ApiError::NotFound { .. }) => return self.after_vanishing(&mut pass).await,
+                    done => done?,
+                },
+                // The request is gone, and with it whoever would wake us: what is held for it is taken back here and now.
+                Step::Rest(rest)
+                    if pass.remembered.memory.attempt.is_some()
+                        && !has_finalizer(&pass.request) =>
+                {
+                    tokio::time::sleep(self.length(&pass.request, rest, pass.remembered.failures))
+                        .await;
+                    pass.remembered.failures = pass.remembered.failures.saturating_add(1);
+                    pass.reads = Reads::default();
+                }
+                Step::Rest(rest) => {
+                    self.give_back_turn(&pass);
+                    return Ok((!pass.gone).then_some(rest));
+                }
+            }
+            if pass.gone {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Rest::Backoff(None)))
+    }
+
+    fn decide(&self, pass: &Pass<'_>) -> (Step, Timestamp) {
+        let request = &pass.request;
+        let intent = Intent::of(request).filter(|_| has_finalizer(request));
+        let (policy, unreadable) = match pass.policy.as_deref().map(|p| &p.0) {
+            Some(Ok(policy)) => (Some(policy), None),
+            Some(Err(invalid)) => (None, Some(invalid.error.to_string())),
+            None => (None, None),
+        };
+        let connection =
+            policy.and_then(|p| self.tenants.get(&p.spec.tenant)).map(|tenant| &tenant.connection);
+        let tenant_id = intent
+            .as_ref()
+            .map(|i| i.tenant_id.as_str())
+            .or(connection.map(|c| c.tenant_id.as_str()));
+        let namespace = self
+            .stores
+            .namespaces
+            .get(&ObjectRef::new(request.metadata.namespace.as_deref().unwrap_or_default()));
+        let superseded_by = self.superseded_by(request);
+        let new_attempt = uuid::Uuid::new_v4().to_string();
+        let now = self.clocks.now(tenant_id);
+        let step = life::next(&Situation {
+            request,
+            now,
+            settings: &self.settings,
+            policy: match (policy, &unreadable) {
+                (Some(policy), _) => PolicyFound::Found(policy),
+                (None, Some(why)) => PolicyFound::Unreadable(why),
+                (None, None) => PolicyFound::Missing,
+            },
+            namespace: namespace.as_deref(),
+            connection,
+            stop: self.stop(),
+            guarded: self.is_guarded(),
+            holder: &self.holder,
+            lease_is_fresh: self.lease.is_fresh(),
+            new_attempt: &new_attempt,
+            superseded_by: superseded_by.as_deref(),
+            reads: &pass.reads,
+            memory: &pass.remembered.memory,
+        });
+        (step, now.earliest)
+    }
+
+    /// The request as the API server has it now. One that has ended and holds nothing is as good from the cache.
+    async fn read(
+        &self,
+        seen: &TapRequest,
+        remembered: &Remembered,
+    ) -> Result<Option<TapRequest>, ApiError> {
+        if seen.phase().is_final() && !has_finalizer(seen) && remembered.memory.attempt.is_none() {
+            return Ok(Some(seen.clone()));
+        }
+        let api = requests(&self.client, seen);
+        let found =
+            call("get TapRequest", api.get_opt(seen.metadata.name.as_deref().unwrap_or_default()))
+                .await?;
+        match found {
+            Some(request) if request.metadata.uid == seen.metadata.uid => Ok(Some(request)),
+            // It is gone, or another one has its name. What this process still holds for it must go.
+            _ if remembered.memory.attempt.is_some() => Ok(Some(without_finalizer(seen))),
+            _ => Ok(None),
+        }
+    }
+
+    /// A write found no object: what this process holds for it must go.
+    async fn after_vanishing(&self, pass: &mut Pass<'_>) -> Result<Option<Rest>, ApiError> {
+        match self.read(&pass.request, pass.remembered).await? {
+            None => Ok(None),
+            Some(_) => Ok(Some(Rest::Backoff(None))),
+        }
+    }
+
+    /// The request whose recorded pass replaced the pass of this one.
+    fn superseded_by(&self, request: &TapRequest) -> Option<String> {
+        let pass_id = &request.status.as_ref()?.pass.as_ref()?.id;
+        self.requests().into_iter().find_map(|other| {
+            let other = other.0.as_ref().ok().filter(|o| o.metadata.uid != request.metadata.uid)?;
+            let intent = Intent::of(other)
+                .filter(|i| i.replaces.as_ref().is_some_and(|r| r.pass_id == *pass_id))?;
+            let recorded = other.status.as_ref()?.pass.as_ref()?;
+            (recorded.client_request_id == intent.attempt).then(|| name_of(other))
+        })
+    }
+
+    /// The turn for a user is given back once nothing of the request is unresolved.
+    fn give_back_turn(&self, pass: &Pass<'_>) {
+        if pass.remembered.memory.attempt.is_none() && unresolved(&pass.request).is_none() {
+            self.turns.give_back(pass.request.metadata.uid.as_deref().unwrap_or_default());
+        }
+    }
+
+    fn action(&self, seen: &TapRequest, rest: Rest, failures: u32) -> Action {
+        match rest {
+            Rest::ForChange if seen.phase().is_final() => Action::await_change(),
+            rest => Action::requeue(self.length(seen, rest, failures)),
+        }
+    }
+
+    /// How long a rest is, on the local clock.
+    fn length(&self, request: &TapRequest, rest: Rest, failures: u32) -> Duration {
+        match rest {
+            Rest::ForChange => jittered(RESYNC),
+            Rest::For(length) => jittered(length),
+            Rest::Backoff(least) => backoff(failures, least),
+            Rest::Until(time) => {
+                let tenant_id = request
+                    .status
+                    .as_ref()
+                    .and_then(|s| s.resolved.as_ref())
+                    .map(|r| r.tenant_id.as_str());
+                let left = time.duration_since(self.clocks.now(tenant_id).earliest);
+                // No longer than a day: timers are monotonic, and a machine may have slept.
+                let left =
+                    left.clamp(SignedDuration::from_millis(1), SignedDuration::from_hours(24));
+                Duration::try_from(left).unwrap_or_default()
+            }
+        }
+    }
+}
+
+fn without_finalizer(request: &TapRequest) -> TapRequest {
+    let mut request = request.clone();
+    request.metadata.finalizers = None;
+    request
+}

@@ -1,0 +1,398 @@
+//! The process: watches, controllers, lease and health, and how it ends.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::api::{Api, ListParams};
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::{Lookup as _, ObjectRef};
+use kube::runtime::{Controller, watcher};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::clocks::Clocks;
+use super::error::{ApiError, call};
+use super::fence::{self, Fence};
+use super::health::{self, Health};
+use super::lease::{LeaderLease, LeaseLost};
+use super::metrics::Metrics;
+use super::operator::{GuardedPolicy, GuardedRequest, Operator, Stores, Tenant};
+use super::watches::watch;
+use super::{policy, request};
+use crate::api::names::{OPERATOR, STOP_CONFIG_MAP};
+use crate::api::{Phase, TapRequest};
+use crate::decision::life::situation::{Connection, Settings};
+use crate::graph;
+
+/// The oldest Kubernetes whose admission policies the promises can rest on.
+const OLDEST_MINOR: u32 = 30;
+/// How many requests are worked on at once.
+const CONCURRENCY: u16 = 64;
+/// How often it is asked whether the admission policies are in force.
+const PROBE_EVERY: Duration = Duration::from_secs(60);
+/// How long to wait before asking again for what is not there at the start.
+const START_AGAIN: Duration = Duration::from_secs(3);
+/// How long to wait between two questions to a tenant whose clock seems to have jumped.
+const CLOCK_AGAIN: Duration = Duration::from_millis(500);
+
+/// How to run an operator.
+pub struct Options {
+    /// The API server.
+    pub client: kube::Client,
+    /// Makes a connection to the API server that nothing else uses.
+    pub own_connection: Box<dyn Fn() -> kube::Result<kube::Client> + Send + Sync>,
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// This process, unlike any other: the holder of its lease and of its intents.
+    pub holder: String,
+    /// How decisions are set up.
+    pub settings: Settings,
+    /// One Graph client for each tenant connection.
+    pub tenants: Vec<graph::Client>,
+    /// Local time and Graph's; the Graph clients report to it.
+    pub clocks: Arc<Clocks>,
+    /// Metrics; the Graph clients report to them.
+    pub metrics: Metrics,
+    /// Issue even where the admission policies are not in force: for trying out.
+    pub allow_unguarded: bool,
+    /// Where `/healthz`, `/readyz` and `/metrics` are served.
+    pub listener: Option<TcpListener>,
+    /// Ends the process gracefully.
+    pub shutdown: CancellationToken,
+}
+
+/// Why an operator ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Kubernetes is too old.
+    #[error(
+        "Kubernetes 1.{minor} is too old: validating admission policies, on which the operator's promises rest, are there from 1.{OLDEST_MINOR} on; upgrade the cluster"
+    )]
+    TooOld {
+        /// Minor version of the API server.
+        minor: u32,
+    },
+    /// Another replica works now.
+    #[error(transparent)]
+    LeaseLost(#[from] LeaseLost),
+    /// A part that must never end has ended.
+    #[error("{0} has ended, which it never should: the process ends, so that it is started anew")]
+    PartEnded(&'static str),
+    /// Health and metrics cannot be served.
+    #[error("health and metrics cannot be served: {0}")]
+    Serve(#[from] std::io::Error),
+}
+
+/// Runs an operator until it is told to end, or something that must never end does.
+pub async fn run(options: Options) -> Result<(), RunError> {
+    let health = Health::default();
+    let shutdown = options.shutdown.clone();
+    let served = serve(options.listener, &health, &options.metrics);
+    let work = work(
+        Work {
+            client: options.client,
+            own_connection: options.own_connection,
+            namespace: options.namespace,
+            holder: options.holder,
+            settings: options.settings,
+            tenants: options.tenants,
+            clocks: options.clocks,
+            metrics: options.metrics.clone(),
+            allow_unguarded: options.allow_unguarded,
+        },
+        &health,
+        &shutdown,
+    );
+    tokio::select! {
+        outcome = work => outcome,
+        served = served => served,
+    }
+}
+
+struct Work {
+    client: kube::Client,
+    own_connection: Box<dyn Fn() -> kube::Result<kube::Client> + Send + Sync>,
+    namespace: String,
+    holder: String,
+    settings: Settings,
+    tenants: Vec<graph::Client>,
+    clocks: Arc<Clocks>,
+    metrics: Metrics,
+    allow_unguarded: bool,
+}
+
+async fn serve(
+    listener: Option<TcpListener>,
+    health: &Health,
+    metrics: &Metrics,
+) -> Result<(), RunError> {
+    match listener {
+        None => std::future::pending().await,
+        Some(listener) => {
+            let router = health::router(health.clone(), metrics.clone());
+            axum::serve(listener, router).await?;
+            Err(RunError::PartEnded("the health server"))
+        }
+    }
+}
+
+async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<(), RunError> {
+    let started = tokio::select! {
+        started = wait_for_cluster(&w.client, health) => started,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    started?;
+    let lease = LeaderLease::new(
+        Api::<Lease>::namespaced(w.client.clone(), &w.namespace),
+        OPERATOR,
+        &w.holder,
+    );
+
+    let all = watcher::Config::default;
+    let client = &w.client;
+    let (requests, request_stream) =
+        watch(Api::<GuardedRequest>::all(client.clone()), all(), "TapRequests", health);
+    let (policies, policy_stream) =
+        watch(Api::<GuardedPolicy>::all(client.clone()), all(), "TapPolicies", health);
+    let (namespaces, namespace_stream) =
+        watch(Api::<Namespace>::all(client.clone()), all(), "Namespaces", health);
+    let only_stop = all().fields(&format!("metadata.name={STOP_CONFIG_MAP}"));
+    let (stop, stop_stream) = watch(
+        Api::<ConfigMap>::namespaced(client.clone(), &w.namespace),
+        only_stop,
+        "the stop ConfigMap",
+        health,
+    );
+
+    let (nudges, nudged) = tokio::sync::mpsc::unbounded_channel();
+    let (policy_nudges, policies_nudged) = tokio::sync::mpsc::unbounded_channel::<()>();
+    let reporter = Reporter { controller: OPERATOR.into(), instance: Some(w.holder.clone()) };
+    let operator = Arc::new(Operator {
+        recorder: Recorder::new(w.client.clone(), reporter),
+        client: w.client.clone(),
+        own_connection: w.own_connection,
+        namespace: w.namespace,
+        holder: w.holder,
+        settings: w.settings,
+        tenants: tenants(w.tenants),
+        clocks: w.clocks,
+        lease: lease.view(),
+        stores: Stores { requests: requests.clone(), policies: policies.clone(), namespaces, stop },
+        turns: super::registry::Turns::default(),
+        own_passes: super::registry::OwnPasses::default(),
+        memories: std::sync::Mutex::default(),
+        refused_policies: std::sync::Mutex::default(),
+        guarded: AtomicBool::new(w.allow_unguarded),
+        nudges,
+        metrics: w.metrics.clone(),
+    });
+
+    let on_policy = Arc::clone(&operator);
+    let policy_stream = policy_stream.inspect(move |seen| {
+        if let Ok(policy) = seen {
+            on_policy.nudge_waiting(&policy.name().unwrap_or_default());
+        }
+    });
+    let request_controller = Controller::for_stream(request_stream, requests)
+        .reconcile_on(stream_of(nudged))
+        .with_config(Config::default().concurrency(CONCURRENCY))
+        .graceful_shutdown_on(shutdown.clone().cancelled_owned())
+        .run(request::reconcile, |_, error, _| retry(error), Arc::clone(&operator))
+        .for_each(|_| async {});
+    let policy_controller = Controller::for_stream(policy_stream, policies)
+        .reconcile_all_on(stream_of(policies_nudged))
+        .with_config(Config::default().concurrency(4))
+        .graceful_shutdown_on(shutdown.clone().cancelled_owned())
+        .run(policy::reconcile, |_, error, _| retry(error), Arc::clone(&operator))
+        .for_each(|_| async {});
+
+    let on_stop = Arc::clone(&operator);
+    let stop_nudges = policy_nudges.clone();
+    let stop_watch = stop_stream.for_each(move |_| {
+        on_stop.nudge_all();
+        let _ = stop_nudges.send(());
+        async {}
+    });
+
+    let controllers = async {
+        tokio::join!(request_controller, policy_controller);
+        // Told to end: nothing works any more, so another replica may.
+        lease.release().await;
+    };
+    tokio::select! {
+        () = controllers => if shutdown.is_cancelled() { Ok(()) } else { Err(RunError::PartEnded("a controller")) },
+        lost = lease.run() => Err(lost.into()),
+        () = namespace_stream.for_each(|_| async {}) => Err(RunError::PartEnded("the watch of Namespaces")),
+        () = stop_watch => Err(RunError::PartEnded("the watch of the stop ConfigMap")),
+        () = lead(&operator, &policy_nudges) => Err(RunError::PartEnded("the leader's watch")),
+        () = follow_clocks(&operator) => Err(RunError::PartEnded("the clock")),
+        () = probe_fence(&operator, w.allow_unguarded, &policy_nudges) => Err(RunError::PartEnded("the probe of the admission policies")),
+    }
+}
+
+fn tenants(clients: Vec<graph::Client>) -> HashMap<String, Tenant> {
+    let tenant = |client: graph::Client| {
+        let connection = Connection {
+            name: client.connection().to_owned(),
+            tenant_id: client.tenant_id().to_owned(),
+        };
+        (connection.name.clone(), Tenant { connection, client })
+    };
+    clients.into_iter().map(tenant).collect()
+}
+
+fn stream_of<T>(
+    mut receiver: tokio::sync::mpsc::UnboundedReceiver<T>,
+) -> impl futures::Stream<Item = T> {
+    futures::stream::poll_fn(move |context| receiver.poll_recv(context))
+}
+
+/// The reconcilers say themselves when to come back; an error that gets here is retried soon.
+fn retry(error: &ApiError) -> Action {
+    tracing::warn!(%error, "a reconcile failed");
+    Action::requeue(Duration::from_secs(5))
+}
+
+/// Waits until Kubernetes answers, is new enough, and knows the resources.
+async fn wait_for_cluster(client: &kube::Client, health: &Health) -> Result<(), RunError> {
+    loop {
+        match call("get version", client.apiserver_version()).await {
+            Ok(version) => {
+                let minor = version
+                    .minor
+                    .trim_end_matches(|c: char| !c.is_ascii_digit())
+                    .parse()
+                    .unwrap_or(0);
+                if version.major == "1" && minor < OLDEST_MINOR {
+                    return Err(RunError::TooOld { minor });
+                }
+                break;
+            }
+            Err(error) => wait(health, &format!("Kubernetes cannot be reached: {error}")).await,
+        }
+    }
+    let one = ListParams::default().limit(1);
+    loop {
+        let requests =
+            call("list TapRequests", Api::<GuardedRequest>::all(client.clone()).list(&one))
+                .await
+                .map(drop);
+        let policies =
+            call("list TapPolicies", Api::<GuardedPolicy>::all(client.clone()).list(&one))
+                .await
+                .map(drop);
+        match requests.and(policies) {
+            Ok(()) => break,
+            Err(ApiError::NotFound { .. }) => {
+                wait(health, "the custom resource definitions are not there: install them with kubectl apply -k crds").await;
+            }
+            Err(error) => wait(health, &format!("the resources cannot be read: {error}")).await,
+        }
+    }
+    health.waits_for(None);
+    Ok(())
+}
+
+async fn wait(health: &Health, what: &str) {
+    tracing::warn!("{what}");
+    health.waits_for(Some(what));
+    tokio::time::sleep(START_AGAIN).await;
+}
+
+/// Once this process leads, everything is looked at.
+async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSender<()>) {
+    let mut lease = operator.lease.clone();
+    lease.acquired().await;
+    operator.metrics.leads(true);
+    operator.stores.requests.wait_until_ready().await.ok();
+    operator.nudge_all();
+    let _ = policies.send(());
+    std::future::pending().await
+}
+
+/// Asks a tenant again whose clock seems to have jumped, and looks at everything when it has.
+async fn follow_clocks(operator: &Operator) {
+    loop {
+        tokio::select! {
+            () = operator.clocks.suspect.notified() => {
+                tokio::time::sleep(CLOCK_AGAIN).await;
+                for tenant in operator.tenants.values() {
+                    // Only the answer's Date matters.
+                    let _ = tenant.client.method(graph::Priority::Read).await;
+                }
+            }
+            () = operator.clocks.jumped.notified() => operator.nudge_all(),
+        }
+    }
+}
+
+/// Asks again and again whether the admission policies are in force.
+async fn probe_fence(
+    operator: &Operator,
+    allow_unguarded: bool,
+    policies: &tokio::sync::mpsc::UnboundedSender<()>,
+) {
+    let mut lease = operator.lease.clone();
+    lease.acquired().await;
+    loop {
+        let guarded = match fence::probe(&operator.client, &operator.namespace).await {
+            Ok(Fence::InForce) => true,
+            Ok(Fence::Missing(why)) if allow_unguarded => {
+                tracing::warn!(
+                    why,
+                    "the admission policies are not in force, and passes are issued all the same, as was asked for"
+                );
+                true
+            }
+            Ok(Fence::Missing(why)) => {
+                tracing::error!(
+                    why,
+                    "the admission policies are not in force, so nothing is issued: apply them with kubectl apply -k deploy"
+                );
+                false
+            }
+            // A failed probe says nothing.
+            Err(error) => {
+                tracing::warn!(%error, "it cannot be asked whether the admission policies are in force");
+                operator.is_guarded()
+            }
+        };
+        if operator.guarded.swap(guarded, Ordering::AcqRel) != guarded {
+            operator.nudge_all();
+            let _ = policies.send(());
+        }
+        let again = if guarded { PROBE_EVERY } else { START_AGAIN };
+        tokio::time::sleep(again).await;
+    }
+}
+
+impl Operator {
+    /// Looks again at every request that has not ended.
+    fn nudge_all(&self) {
+        self.nudge(|_| true);
+    }
+
+    /// Looks again at every request that waits and names this policy.
+    fn nudge_waiting(&self, policy: &str) {
+        self.nudge(|request| {
+            request.spec.policy_ref.name == policy && request.phase() != Phase::Active
+        });
+    }
+
+    fn nudge(&self, which: impl Fn(&TapRequest) -> bool) {
+        for request in self.requests() {
+            let Ok(readable) = &request.0 else { continue };
+            if (!readable.phase().is_final() || readable.spec.ttl_after_finished.is_some())
+                && which(readable)
+            {
+                let _ = self.nudges.send(ObjectRef::from_obj(request.as_ref()));
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The Secret of a request, which the operator may create and delete and never read.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
+use kube::core::PartialObjectMeta;
+use kube::{Client, Resource as _};
+
+use super::error::{ApiError, call};
+use crate::api::TapRequest;
+use crate::api::names::{
+    MANAGED_BY_LABEL, OPERATOR, SECRET_TYPE, SIGN_IN_URL, VELERO_EXCLUDE_LABEL, secret_keys,
+};
+use crate::decision::life::situation::{Held, Place, SecretFound};
+use crate::graph::PassCode;
+
+/// What stands in the place of the code where the API server is only asked whether it would take the Secret.
+const PLACEHOLDER: &str = "dry run";
+
+/// Would the API server take a Secret of the request's name?
+pub async fn place(client: &Client, request: &TapRequest) -> Result<Place, ApiError> {
+    let secret = secret(request, &request.spec.user, PLACEHOLDER, None);
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    match call("dry-run create Secret", api(client, request).create(&dry_run, &secret)).await {
+        Ok(_) => Ok(Place::Free),
+        Err(ApiError::Refused { code: 409, .. }) => Ok(Place::Taken),
+        Err(ApiError::Refused { message, .. }) => Ok(Place::Refused(message)),
+        Err(error @ ApiError::NotFound { .. }) => Ok(Place::Refused(error.to_string())),
+        Err(error) => Err(error),
+    }
+}
+
+/// Creates the Secret with the code and answers with its uid.
+pub async fn create(
+    client: &Client,
+    request: &TapRequest,
+    upn: &str,
+    code: &PassCode,
+    held: &Held,
+) -> Result<String, ApiError> {
+    let secret = secret(request, upn, code.expose(), Some(held));
+    let created =
+        call("create Secret", api(client, request).create(&PostParams::default(), &secret)).await?;
+    Ok(created.metadata.uid.unwrap_or_default())
+}
+
+/// Is there a Secret of the request's name, and whose is it?
+///
+/// A DELETE that is only a dry run answers without content: not found, ours with its uid, or refused by admission
+/// because it is not of our type. `dryRun` must stand in the body: beside a body the API server ignores the one in the
+/// URL, and deletes.
+pub async fn find(client: &Client, request: &TapRequest) -> Result<SecretFound, ApiError> {
+    let dry_run = DeleteParams { dry_run: true, ..DeleteParams::default() };
+    match call(
+        "dry-run delete Secret",
+        metadata_api(client, request).delete(&name(request), &dry_run),
+    )
+    .await
+    {
+        Ok(answer) => {
+            let uid = answer.either(
+                |object| object.metadata.uid,
+                |status| status.details.map(|details| details.uid).filter(|uid| !uid.is_empty()),
+            );
+            uid.map(SecretFound::Ours).ok_or(ApiError::Unknown {
+                call: "dry-run delete Secret",
+                cause: "the answer names no uid".into(),
+            })
+        }
+        Err(ApiError::NotFound { .. }) => Ok(SecretFound::Absent),
+        Err(ApiError::Refused { code: 422, .. }) => Ok(SecretFound::Foreign),
+        Err(error) => Err(error),
+    }
+}
+
+/// Deletes the Secret with this uid, and no other of the same name. Answers whether it is gone.
+pub async fn delete(client: &Client, request: &TapRequest, uid: &str) -> Result<bool, ApiError> {
+    let preconditions = Preconditions { uid: Some(uid.into()), resource_version: None };
+    let exactly = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    match call("delete Secret", metadata_api(client, request).delete(&name(request), &exactly))
+        .await
+    {
+        Ok(_) | Err(ApiError::NotFound { .. }) => Ok(true),
+        // Another Secret has that name now.
+        Err(ApiError::Conflict { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn api(client: &Client, request: &TapRequest) -> Api<Secret> {
+    Api::namespaced(client.clone(), request.metadata.namespace.as_deref().unwrap_or_default())
+}
+
+fn metadata_api(client: &Client, request: &TapRequest) -> Api<PartialObjectMeta<Secret>> {
+    Api::namespaced(client.clone(), request.metadata.namespace.as_deref().unwrap_or_default())
+}
+
+fn name(request: &TapRequest) -> String {
+    request.metadata.name.clone().unwrap_or_default()
+}
+
+fn secret(request: &TapRequest, upn: &str, code: &str, held: Option<&Held>) -> Secret {
+    let mut labels = request.metadata.labels.clone().unwrap_or_default();
+    labels.insert(MANAGED_BY_LABEL.into(), OPERATOR.into());
+    labels.insert(VELERO_EXCLUDE_LABEL.into(), "true".into());
+    let mut data = BTreeMap::new();
+    let mut put =
+        |key: &str, value: &str| data.insert(key.to_owned(), ByteString(value.as_bytes().to_vec()));
+    put(secret_keys::TEMPORARY_ACCESS_PASS, code);
+    put(secret_keys::USER_PRINCIPAL_NAME, upn);
+    put(secret_keys::SIGN_IN_URL, SIGN_IN_URL);
+    if let Some(held) = held {
+        put(secret_keys::NOT_BEFORE, &format!("{:.0}", held.start));
+        put(secret_keys::NOT_AFTER, &format!("{:.0}", held.expires));
+    }
+    Secret {
+        metadata: ObjectMeta {
+            name: request.metadata.name.clone(),
+            namespace: request.metadata.namespace.clone(),
+            labels: Some(labels),
+            owner_references: Some(vec![owner(request)]),
+            ..ObjectMeta::default()
+        },
+        type_: Some(SECRET_TYPE.into()),
+        immutable: Some(true),
+        data: Some(data),
+        ..Secret::default()
+    }
+}
+
+/// The request owns its Secret. Without `blockOwnerDeletion`, which would need a right that the operator has no use for.
+fn owner(request: &TapRequest) -> OwnerReference {
+    OwnerReference {
+        api_version: TapRequest::api_version(&()).into_owned(),
+        kind: TapRequest::kind(&()).into_owned(),
+        name: name(request),
+        uid: request.metadata.uid.clone().unwrap_or_default(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }
+}

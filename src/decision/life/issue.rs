@@ -1,0 +1,106 @@
+//! The issue itself: from the written intent over one POST to the written status.
+
+use jiff::SignedDuration;
+
+use super::situation::{Attempt, Held, SecretWritten, Situation, Stop};
+use super::step::{Action, Look, Rest, Step};
+use super::{ending, release, remove_pass, remove_secret, report, write_or};
+use crate::api::{Pass, Phase, Resolved};
+use crate::decision::Reason;
+use crate::decision::intent::{Intent, POST_WINDOW};
+use crate::decision::report::{Report, whole_second};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+/// Added before cutting a time to whole seconds, so that it never comes out earlier than it was.
+const NEARLY_A_SECOND: SignedDuration = SignedDuration::from_nanos(999_999_999);
+
+/// The intent is written and nothing was sent: the POST, or a reason to close the intent again.
+pub(super) fn before_post(s: &Situation, intent: &Intent) -> Step {
+    if ending(s).is_some() || !s.lease_is_fresh || s.now.latest > intent.listed_at + POST_WINDOW {
+        return release(intent);
+    }
+    match s.reads.brakes {
+        None => Step::Look(Look::Brakes),
+        Some(brakes) if brakes.stop != Stop::Off || brakes.suspended => release(intent),
+        Some(_) => Step::Act(Action::Post(Box::new(intent.clone()))),
+    }
+}
+
+/// Graph answered with a pass: deliver and record it, or take everything back.
+pub(super) fn after_post(s: &Situation, intent: &Intent, attempt: &Attempt, held: &Held) -> Step {
+    if held.one_time != intent.one_time_use {
+        return undo(s, intent, held).unwrap_or_else(|| coerced(s, intent));
+    }
+    if let Some(ending) = ending(s) {
+        return undo(s, intent, held).unwrap_or_else(|| {
+            let ended = Report::new(
+                s,
+                Phase::Revoked,
+                ending.reason,
+                format!("{}, before the pass was delivered", ending.message),
+            );
+            write_or(s, ended.finish(), release(intent))
+        });
+    }
+    match &held.secret {
+        // Who lost the lease creates nothing.
+        SecretWritten::NotYet if s.lease_is_fresh => Step::Act(Action::CreateSecret),
+        SecretWritten::NotYet | SecretWritten::Failed | SecretWritten::Removed => {
+            undo(s, intent, held).unwrap_or_else(|| release(intent))
+        }
+        SecretWritten::Created(_) => {
+            let active = active(s, intent, held).checks(&attempt.checks);
+            report(s, active, Rest::For(s.settings.use_check))
+        }
+    }
+}
+
+/// Takes back what an attempt made: what is left to do, if anything. A failure is tried again with a backoff.
+pub(super) fn undo(s: &Situation, intent: &Intent, held: &Held) -> Option<Step> {
+    let secret = match &held.secret {
+        SecretWritten::NotYet | SecretWritten::Removed => None,
+        SecretWritten::Created(uid) => Some(Step::Act(Action::DeleteSecret(uid.clone()))),
+        // It was ours to create, so it is ours if it is there.
+        SecretWritten::Failed => remove_secret(s.reads),
+    };
+    let pass = || {
+        if s.now.earliest >= held.expires {
+            return None;
+        }
+        remove_pass(s, intent, &held.pass_id)
+            .map(|left| left.unwrap_or_else(|obstacle| Step::Rest(obstacle.rest())))
+    };
+    secret.or_else(pass)
+}
+
+fn active<'a>(s: &Situation<'a>, intent: &Intent, held: &Held) -> Report<'a> {
+    let pass = Pass {
+        id: held.pass_id.clone(),
+        start_time: Time(whole_second(held.start)),
+        // Cut up, for a Secret must not go early.
+        expiration_time: Time(whole_second(held.expires + NEARLY_A_SECOND)),
+        client_request_id: intent.attempt.clone(),
+    };
+    let name = s.request.metadata.name.as_deref().unwrap_or_default();
+    let message = format!("the code is in Secret {name} until {:.0}", pass.expiration_time.0);
+    Report::new(s, Phase::Active, Reason::Issued, message).issued(pass, resolved(intent))
+}
+
+pub(super) fn resolved(intent: &Intent) -> Resolved {
+    Resolved {
+        tenant_id: intent.tenant_id.clone(),
+        user_id: intent.user_id.clone(),
+        user_principal_name: intent.user_principal_name.clone(),
+        lifetime: intent.lifetime_text(),
+        one_time_use: intent.one_time_use,
+    }
+}
+
+fn coerced(s: &Situation, intent: &Intent) -> Step {
+    let message = "the tenant made a pass of another kind (one-time or not) than was asked for, and it was deleted: make another request that asks for what the tenant allows";
+    write_or(
+        s,
+        Report::new(s, Phase::Failed, Reason::FlagCoerced, message).finish(),
+        release(intent),
+    )
+}

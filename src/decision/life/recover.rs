@@ -1,0 +1,102 @@
+//! Nobody knows what became of a POST: find out, without another one.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::situation::{Known, Situation};
+use super::step::{Action, Look, Rest, Step};
+use super::{release, remove_pass, remove_secret, report, rest_after, write_or};
+use crate::api::{Pass, Phase};
+use crate::decision::Reason;
+use crate::decision::intent::{Intent, Stage};
+use crate::decision::report::{Report, whole_second};
+use crate::graph::{TapMethod, UsabilityReason};
+
+/// How long before the user's passes are listed again.
+const AGAIN: SignedDuration = SignedDuration::from_secs(15);
+
+/// The next thing to do for an attempt whose outcome nobody knows.
+pub(super) fn next(s: &Situation, intent: &Intent) -> Step {
+    // Before this write nothing is deleted: it shows every other process that the attempt is ours to clear up.
+    let since = match intent.stage {
+        Stage::Resolving { since } if intent.holder == s.holder => since,
+        Stage::Resolving { .. } | Stage::Issuing | Stage::Closed => {
+            let raised =
+                intent.raised(s.new_attempt.into(), s.holder.into(), whole_second(s.now.latest));
+            return Step::Act(Action::RecordIntent(Box::new(raised), Vec::new()));
+        }
+    };
+    if let Some(step) = remove_secret(s.reads) {
+        return step;
+    }
+    if s.now.earliest >= intent.latest_expiry {
+        return release(intent);
+    }
+    let listing = match &s.reads.passes {
+        None => {
+            return Step::Look(Look::Passes {
+                connection: intent.connection.clone(),
+                user_id: intent.user_id.clone(),
+            });
+        }
+        // The user is gone, and with the user every pass.
+        Some(Err(error)) if error.is_not_found() => return unless_settled(s, intent, since),
+        Some(Err(error)) => {
+            let message = format!("what became of the attempt cannot be found out yet: {error}");
+            return report(
+                s,
+                resolving(s, &message),
+                rest_after(error).or_until(intent.latest_expiry, s.now.earliest),
+            );
+        }
+        Some(Ok(listing)) => listing,
+    };
+    let ours = |p: &&TapMethod| {
+        intent.made(p, s.settings.settle)
+            && !matches!(listing.known.get(&p.id), Some(Known::Recorded(_)))
+    };
+    match listing.passes.iter().find(ours) {
+        None => unless_settled(s, intent, since),
+        // Deleted already; the list lags.
+        Some(pass) if listing.known.get(&pass.id) == Some(&Known::Gone) => release(intent),
+        Some(pass) if pass.reason == Some(UsabilityReason::OneTimeUsed) => used(s, intent, pass),
+        Some(pass) => match remove_pass(s, intent, &pass.id) {
+            None => release(intent),
+            Some(Ok(step)) => step,
+            Some(Err(obstacle)) => {
+                let rest = obstacle.rest().or_until(intent.latest_expiry, s.now.earliest);
+                report(s, resolving(s, &obstacle.sentence()), rest)
+            }
+        },
+    }
+}
+
+/// No pass of ours is listed: until the settle time has passed, that may change.
+fn unless_settled(s: &Situation, intent: &Intent, since: Timestamp) -> Step {
+    let settled = since + s.settings.settle;
+    if s.now.earliest >= settled {
+        return release(intent);
+    }
+    let message = format!(
+        "a pass may have been asked for and the answer was lost; until {settled:.0} it may still appear, then it is asked for again"
+    );
+    report(s, resolving(s, &message), Rest::For(AGAIN).or_until(settled, s.now.earliest))
+}
+
+fn resolving<'a>(s: &Situation<'a>, message: &str) -> Report<'a> {
+    Report::new(s, s.request.phase(), Reason::Resolving, message)
+        .reconciling(Reason::Resolving, message)
+}
+
+/// The lost pass was used: whoever had the code signed in with it.
+fn used(s: &Situation, intent: &Intent, pass: &TapMethod) -> Step {
+    let start = pass.start.unwrap_or(intent.listed_at);
+    let recorded = Pass {
+        id: pass.id.clone(),
+        start_time: Time(whole_second(start)),
+        expiration_time: Time(whole_second(start + intent.lifetime())),
+        client_request_id: intent.attempt.clone(),
+    };
+    let ended = Report::new(s, Phase::Used, Reason::PassUsed, "the pass was used").pass(recorded);
+    write_or(s, ended.finish(), release(intent))
+}

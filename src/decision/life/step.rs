@@ -1,0 +1,123 @@
+//! What to do next.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::{Check, TapRequestStatus};
+use crate::decision::intent::Intent;
+
+/// The next thing to do for one request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Something must be known first.
+    Look(Look),
+    /// Something is to be done.
+    Act(Action),
+    /// Nothing is to be done now.
+    Rest(Rest),
+}
+
+/// What must be known first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The tenant's method.
+    Method,
+    /// The user that the request names.
+    User,
+    /// Which of these groups the user is in.
+    Groups {
+        /// Object id of the user.
+        user_id: String,
+        /// Object ids of the groups.
+        ids: Vec<String>,
+    },
+    /// The directory roles that the user holds.
+    Roles {
+        /// Object id of the user.
+        user_id: String,
+    },
+    /// Whether it is this request's turn to issue for the user.
+    Turn {
+        /// Id of the tenant.
+        tenant_id: String,
+        /// Object id of the user.
+        user_id: String,
+    },
+    /// The user's passes.
+    Passes {
+        /// Name of the tenant connection.
+        connection: String,
+        /// Object id of the user.
+        user_id: String,
+    },
+    /// One pass.
+    Pass {
+        /// Name of the tenant connection.
+        connection: String,
+        /// Object id of the user.
+        user_id: String,
+        /// Id of the pass.
+        pass_id: String,
+    },
+    /// Whether a Secret of the request's name could be created.
+    Place,
+    /// Whether there is a Secret of the request's name.
+    Secret,
+    /// Stop and suspension, by a quorum read.
+    Brakes,
+}
+
+/// What is to be done. Each is one effect.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Write the status (all of it but `decisions`).
+    WriteStatus(Box<TapRequestStatus>),
+    /// Record an intent, with the finalizer.
+    RecordIntent(Box<Intent>, Vec<Check>),
+    /// Close the intent and take the finalizer off.
+    Release(Option<Box<Intent>>),
+    /// Ask Graph for the pass of this intent: one POST.
+    Post(Box<Intent>),
+    /// Create the Secret from the answer.
+    CreateSecret,
+    /// Delete the Secret with this uid.
+    DeleteSecret(String),
+    /// Delete a pass.
+    DeletePass {
+        /// Name of the tenant connection.
+        connection: String,
+        /// Object id of the user.
+        user_id: String,
+        /// Id of the pass.
+        pass_id: String,
+    },
+    /// Forget the answer that this process holds: what it made is gone.
+    Forget,
+    /// Delete the finished request.
+    DeleteRequest,
+}
+
+/// Until when nothing is to be done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rest {
+    /// Until something changes.
+    ForChange,
+    /// Until a time at Graph.
+    Until(Timestamp),
+    /// For so long, with jitter.
+    For(SignedDuration),
+    /// For a backoff that grows with each failure in a row, and at least so long.
+    Backoff(Option<SignedDuration>),
+}
+
+impl Rest {
+    /// The earlier of this rest and a time at Graph.
+    #[must_use]
+    pub fn or_until(self, time: Timestamp, now: Timestamp) -> Self {
+        match self {
+            Self::ForChange => Self::Until(time),
+            Self::Until(other) => Self::Until(other.min(time)),
+            Self::For(length) if now + length > time => Self::Until(time),
+            Self::For(_) | Self::Backoff(_) => self,
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! How a tenant's method differs from what a policy says, and what would correct it.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use crate::api::{Drift, GroupRef, Lifetime, Method, MethodLifetime, MethodState, Target};
+use crate::graph::{self, GraphTarget, MethodConfiguration, MethodPatch};
+
+/// The target that stands for everybody (documented).
+const ALL_USERS: &str = "all_users";
+/// `targetType` of a group, and of everybody (documented).
+const GROUP: &str = "group";
+
+/// The differences between a policy and a tenant, and the one PATCH that corrects them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Difference {
+    /// Each managed field that differs.
+    pub drift: Vec<Drift>,
+    /// What to send. It holds fields that differ, and nothing else; of the lifetimes all that are managed, so that Graph
+    /// never sees a default outside the range.
+    pub patch: MethodPatch,
+}
+
+impl Difference {
+    /// The names of the fields that differ, or None.
+    pub fn fields(&self) -> String {
+        if self.drift.is_empty() {
+            return "None".into();
+        }
+        self.drift.iter().map(|d| d.field.as_str()).collect::<Vec<_>>().join(",")
+    }
+
+    /// The differences in a sentence.
+    pub fn sentence(&self) -> String {
+        let mut text = String::new();
+        for drift in &self.drift {
+            let separator = if text.is_empty() { "" } else { "; " };
+            let _ = write!(
+                text,
+                "{separator}{} is {}, not {}",
+                drift.field, drift.observed, drift.desired
+            );
+        }
+        text
+    }
+}
+
+/// Compares field by field. A field left out is not managed; targets are sets; what this version does not know is left
+/// alone.
+pub fn compare(desired: &Method, observed: &MethodConfiguration) -> Difference {
+    let mut found = Difference::default();
+    state(desired, observed, &mut found);
+    lifetimes(desired, observed, &mut found);
+    if let Some(length) = desired.code_length.and_then(|l| u32::try_from(l).ok())
+        && observed.default_length != Some(length)
+    {
+        found.note("codeLength", length, observed.default_length);
+        found.patch.default_length = Some(length);
+    }
+    if let Some(once) = desired.require_one_time_use
+        && observed.one_time_required != Some(once)
+    {
+        found.note("requireOneTimeUse", once, observed.one_time_required);
+        found.patch.one_time_required = Some(once);
+    }
+    if let Some(include) = &desired.include {
+        let wanted: BTreeSet<String> = include.iter().filter_map(target_id).collect();
+        if wanted != ids(&observed.include) {
+            found.note("include", set(&wanted), Some(set(&ids(&observed.include))));
+            found.patch.include = Some(targets(&wanted, &observed.include));
+        }
+    }
+    if let Some(exclude) = &desired.exclude {
+        let wanted: BTreeSet<String> = exclude.iter().map(|g| g.group.to_lowercase()).collect();
+        if wanted != ids(&observed.exclude) {
+            found.note("exclude", set(&wanted), Some(set(&ids(&observed.exclude))));
+            found.patch.exclude = Some(targets(&wanted, &observed.exclude));
+        }
+    }
+    found
+}
+
+impl Difference {
+    fn note(&mut self, field: &str, desired: impl ToString, observed: Option<impl ToString>) {
+        self.drift.push(Drift {
+            field: field.into(),
+            desired: desired.to_string(),
+            observed: observed.map_or_else(|| "not set".into(), |o| o.to_string()),
+        });
+    }
+}
+
+fn state(desired: &Method, observed: &MethodConfiguration, found: &mut Difference) {
+    let wanted = match desired.state {
+        Some(MethodState::Enabled) => graph::MethodState::Enabled,
+        Some(MethodState::Disabled) => graph::MethodState::Disabled,
+        Some(MethodState::Unknown) | None => return,
+    };
+    if observed.state != wanted {
+        found.note("state", state_name(&wanted), Some(state_name(&observed.state)));
+        found.patch.state = Some(wanted);
+    }
+}
+
+fn state_name(state: &graph::MethodState) -> String {
+    match state {
+        graph::MethodState::Enabled => "Enabled".into(),
+        graph::MethodState::Disabled => "Disabled".into(),
+        graph::MethodState::Other(word) => word.clone(),
+    }
+}
+
+fn lifetimes(desired: &Method, observed: &MethodConfiguration, found: &mut Difference) {
+    let Some(lifetime) = &desired.lifetime else { return };
+    let read = |l: Option<&Lifetime>| l.and_then(|l| l.minutes().ok());
+    let minimum = read(lifetime.minimum.as_ref());
+    let default = read(lifetime.default.as_ref());
+    let maximum = read(lifetime.maximum.as_ref());
+    let before = found.drift.len();
+    for (field, wanted, has) in [
+        ("lifetime.minimum", minimum, observed.minimum_lifetime_minutes),
+        ("lifetime.default", default, observed.default_lifetime_minutes),
+        ("lifetime.maximum", maximum, observed.maximum_lifetime_minutes),
+    ] {
+        if let Some(wanted) = wanted
+            && has != Some(wanted)
+        {
+            found.note(field, Lifetime::from_minutes(wanted), has.map(Lifetime::from_minutes));
+        }
+    }
+    if found.drift.len() > before {
+        found.patch.minimum_lifetime_minutes = minimum;
+        found.patch.default_lifetime_minutes = default;
+        found.patch.maximum_lifetime_minutes = maximum;
+    }
+}
+
+fn target_id(target: &Target) -> Option<String> {
+    if target.all_users == Some(true) {
+        Some(ALL_USERS.into())
+    } else {
+        target.group.as_ref().map(|g| g.to_lowercase())
+    }
+}
+
+fn ids(targets: &[GraphTarget]) -> BTreeSet<String> {
+    targets.iter().map(|t| t.id.to_lowercase()).collect()
+}
+
+fn set(ids: &BTreeSet<String>) -> String {
+    if ids.is_empty() {
+        "nobody".into()
+    } else {
+        ids.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The wanted targets; one that is there already is sent as it is.
+fn targets(wanted: &BTreeSet<String>, observed: &[GraphTarget]) -> Vec<GraphTarget> {
+    let one = |id: &String| {
+        observed.iter().find(|t| t.id.eq_ignore_ascii_case(id)).cloned().unwrap_or_else(|| {
+            GraphTarget {
+                id: id.clone(),
+                target_type: GROUP.into(),
+                is_registration_required: None,
+            }
+        })
+    };
+    wanted.iter().map(one).collect()
+}
+
+/// What was read, in the form of `spec.method`.
+pub fn as_method(observed: &MethodConfiguration) -> Method {
+    let lifetime = |minutes: Option<u32>| minutes.map(Lifetime::from_minutes);
+    let include = observed.include.iter().map(|t| match t.id.as_str() {
+        ALL_USERS => Target { all_users: Some(true), ..Target::default() },
+        id => Target { group: Some(id.to_lowercase()), ..Target::default() },
+    });
+    let exclude = observed
+        .exclude
+        .iter()
+        .map(|t| GroupRef { group: t.id.to_lowercase(), display_name: None });
+    Method {
+        state: match observed.state {
+            graph::MethodState::Enabled => Some(MethodState::Enabled),
+            graph::MethodState::Disabled => Some(MethodState::Disabled),
+            graph::MethodState::Other(_) => None,
+        },
+        lifetime: Some(MethodLifetime {
+            minimum: lifetime(observed.minimum_lifetime_minutes),
+            default: lifetime(observed.default_lifetime_minutes),
+            maximum: lifetime(observed.maximum_lifetime_minutes),
+        }),
+        code_length: observed.default_length.and_then(|l| i32::try_from(l).ok()),
+        require_one_time_use: observed.one_time_required,
+        include: Some(include.collect()),
+        exclude: Some(exclude.collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant() -> MethodConfiguration {
+        MethodConfiguration {
+            state: graph::MethodState::Enabled,
+            default_lifetime_minutes: Some(60),
+            minimum_lifetime_minutes: Some(60),
+            maximum_lifetime_minutes: Some(480),
+            default_length: Some(8),
+            one_time_required: Some(false),
+            include: vec![GraphTarget {
+                id: ALL_USERS.into(),
+                target_type: GROUP.into(),
+                is_registration_required: Some(false),
+            }],
+            exclude: vec![],
+        }
+    }
+
+    fn method(yaml: &str) -> Method {
+        crate::api::yaml::read(yaml).unwrap()
+    }
+
+    #[test]
+    fn fields_left_out_are_not_managed() {
+        assert_eq!(compare(&Method::default(), &tenant()), Difference::default());
+        assert_eq!(compare(&Method::default(), &tenant()).fields(), "None");
+    }
+
+    #[test]
+    fn what_was_adopted_differs_in_nothing() {
+        assert_eq!(compare(&as_method(&tenant()), &tenant()).drift, vec![]);
+    }
+
+    #[test]
+    fn only_what_differs_is_sent() {
+        let found = compare(
+            &method("{state: Enabled, codeLength: 14, requireOneTimeUse: false}"),
+            &tenant(),
+        );
+        assert_eq!(found.fields(), "codeLength");
+        assert_eq!(found.patch, MethodPatch { default_length: Some(14), ..MethodPatch::default() });
+    }
+
+    #[test]
+    fn lifetimes_go_together() {
+        let found =
+            compare(&method("{lifetime: {minimum: 10m, default: 30m, maximum: 8h}}"), &tenant());
+        assert_eq!(found.fields(), "lifetime.minimum,lifetime.default");
+        assert_eq!(
+            found.patch.maximum_lifetime_minutes,
+            Some(480),
+            "so that Graph sees the whole range at once"
+        );
+    }
+
+    #[test]
+    fn targets_are_sets_whatever_their_order_and_case() {
+        let a = "aaaaaaaa-0000-4000-8000-000000000000";
+        let b = "bbbbbbbb-0000-4000-8000-000000000000";
+        let mut tenant = tenant();
+        let group = |id: &str| GraphTarget {
+            id: id.into(),
+            target_type: GROUP.into(),
+            is_registration_required: Some(true),
+        };
+        tenant.include = vec![group(b), group(&a.to_uppercase())];
+        assert_eq!(
+            compare(&method(&format!("{{include: [{{group: {a}}}, {{group: {b}}}]}}")), &tenant)
+                .drift,
+            vec![]
+        );
+        let found = compare(&method(&format!("{{include: [{{group: {a}}}]}}")), &tenant);
+        assert_eq!(found.fields(), "include");
+        let sent = found.patch.include.unwrap();
+        assert_eq!(sent.len(), 1);
+        assert_eq!(
+            sent[0].is_registration_required,
+            Some(true),
+            "what the policy does not speak of is kept"
+        );
+    }
+
+    #[test]
+    fn an_empty_list_clears_exclusions() {
+        let mut tenant = tenant();
+        tenant.exclude = vec![GraphTarget {
+            id: "x".into(),
+            target_type: GROUP.into(),
+            is_registration_required: None,
+        }];
+        let found = compare(&method("{exclude: []}"), &tenant);
+        assert_eq!(found.patch.exclude, Some(vec![]));
+    }
+
+    #[test]
+    fn each_difference_reads_as_a_sentence() {
+        let found = compare(&method("{state: Disabled, codeLength: 14}"), &tenant());
+        assert_eq!(found.sentence(), "state is Enabled, not Disabled; codeLength is 8, not 14");
+    }
+}

@@ -1,0 +1,17 @@
+//! The pure core: it takes what was observed and the time, and says what to do next.
+//!
+//! No client, no clock, no randomness: what a decision needs is in its arguments. [`life`] carries one request from the
+//! asking to the end, [`guard`] says who may have a pass, [`method`] how a tenant differs from its policy and [`policy`] what to do about it, [`report`]
+//! how the findings read in a status, [`clock`] what time it is at Graph, [`intent`] what is recorded before a pass is
+//! asked for.
+
+pub mod clock;
+pub mod guard;
+pub mod intent;
+pub mod life;
+pub mod method;
+pub mod policy;
+mod reason;
+pub mod report;
+
+pub use reason::Reason;

@@ -1,0 +1,380 @@
+//! What to do about a policy: read the tenant, report what differs, correct it when told to.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::Reason;
+use super::life::situation::{Connection, Stop};
+use super::life::step::Rest;
+use super::method::{self, Difference};
+use super::report::whole_second;
+use crate::api::{
+    ConditionType, Drift, Enforcement, Method, TapPolicy, TapPolicyStatus, merge_conditions,
+};
+use crate::graph::{Advice, ErrorKind, GraphError, MethodConfiguration, MethodPatch};
+
+/// How often a tenant is read where the policy does not say.
+const INTERVAL: SignedDuration = SignedDuration::from_mins(10);
+
+/// Everything that is known about one policy at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicySituation<'a> {
+    /// The policy.
+    pub policy: &'a TapPolicy,
+    /// Graph's time.
+    pub now: Timestamp,
+    /// Its tenant connection.
+    pub connection: Option<&'a Connection>,
+    /// The other policies that manage the method of the same tenant.
+    pub rivals: &'a [String],
+    /// The stop `ConfigMap`.
+    pub stop: Stop,
+    /// The generation whose values the tenant refused.
+    pub refused_generation: Option<i64>,
+    /// What was read and done in this pass.
+    pub reads: &'a PolicyReads,
+}
+
+/// What was read and done for this decision.
+#[derive(Debug, Default)]
+pub struct PolicyReads {
+    /// The tenant's method.
+    pub method: Option<Result<MethodConfiguration, GraphError>>,
+    /// Display names of the groups that the policy names with one; None for a group that is not there.
+    pub names: Option<Result<Vec<(String, Option<String>)>, GraphError>>,
+    /// How the PATCH came out.
+    pub patched: Option<Result<(), GraphError>>,
+}
+
+/// The next thing to do for one policy.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PolicyStep {
+    /// Read the tenant's method.
+    ReadMethod,
+    /// Read the display names of these groups.
+    ReadNames(Vec<String>),
+    /// Write the status.
+    WriteStatus(Box<TapPolicyStatus>),
+    /// Correct the tenant, and say what was corrected.
+    Patch(Box<MethodPatch>, String),
+    /// Nothing to do now.
+    Rest(Rest),
+}
+
+/// The next thing to do for a policy.
+pub fn next(s: &PolicySituation) -> PolicyStep {
+    let Some(connection) = s.connection else {
+        let message = format!(
+            "the operator has no tenant connection named {:?}: add it to its configuration",
+            s.policy.spec.tenant
+        );
+        let status = Draft::of(s).ready(false, Reason::TenantNotConfigured, &message).synced(
+            "Unknown",
+            Reason::TenantNotConfigured,
+            &message,
+        );
+        return status.stalled().or_rest(Rest::ForChange);
+    };
+    let observed = match &s.reads.method {
+        None => return PolicyStep::ReadMethod,
+        Some(Err(error)) => return unreadable(s, connection, error),
+        Some(Ok(observed)) => observed,
+    };
+    let desired = s.policy.spec.method.clone().unwrap_or_default();
+    let mut difference = method::compare(&desired, observed);
+    let named = named_groups(&desired);
+    let renamed = match &s.reads.names {
+        _ if named.is_empty() => Vec::new(),
+        None => return PolicyStep::ReadNames(named.into_iter().map(|(id, _)| id).collect()),
+        // Names are for readers: where they cannot be read, nothing is said about them.
+        Some(Err(_)) => Vec::new(),
+        Some(Ok(names)) => renamed(&named, names),
+    };
+    let correctable = difference.clone();
+    difference.drift.extend(renamed);
+    let draft = Draft::of(s).seen(connection, observed, &difference);
+    decide(s, draft, observed, &correctable, &difference)
+}
+
+fn decide(
+    s: &PolicySituation,
+    draft: Draft,
+    observed: &MethodConfiguration,
+    correctable: &Difference,
+    found: &Difference,
+) -> PolicyStep {
+    let rest = Rest::For(interval(s.policy));
+    if s.policy.spec.method.is_none() {
+        return draft
+            .both(true, Reason::NothingManaged, "this policy manages nothing in the tenant")
+            .or_rest(rest);
+    }
+    if !s.rivals.is_empty() {
+        let message = format!(
+            "{} also manages the method of this tenant, so none of them writes: drop spec.method from all but one",
+            s.rivals.join(", ")
+        );
+        return draft
+            .ready(false, Reason::Conflict, &message)
+            .synced("False", Reason::Conflict, &message)
+            .stalled()
+            .or_rest(rest);
+    }
+    if correctable.drift.is_empty() {
+        return in_sync(draft, found).or_rest(rest);
+    }
+    let sentence = correctable.sentence();
+    if s.policy.spec.enforcement.unwrap_or_default() != Enforcement::Enforce {
+        let message = format!("{sentence} (enforcement is Observe: nothing is written)");
+        return draft
+            .ready(true, Reason::Drifted, &message)
+            .synced("False", Reason::Drifted, &message)
+            .or_rest(rest);
+    }
+    if s.stop != Stop::Off {
+        let message = format!(
+            "{sentence}; nothing is written while the ConfigMap tap-operator-stop is there"
+        );
+        return draft
+            .ready(false, Reason::Stopped, &message)
+            .synced("False", Reason::Stopped, &message)
+            .or_rest(rest);
+    }
+    let refused =
+        s.refused_generation.is_some() && s.refused_generation == s.policy.metadata.generation;
+    match &s.reads.patched {
+        Some(Err(error)) if error.kind != ErrorKind::BadRequest => {
+            let message = format!("the difference could not be corrected: {error}");
+            let draft = draft.ready(false, reason_of(error), &message).synced(
+                "False",
+                Reason::Drifted,
+                &sentence,
+            );
+            let draft = if matches!(error.advice(), Advice::Retry { .. }) {
+                draft.reconciling()
+            } else {
+                draft.stalled()
+            };
+            draft.or_rest(rest_after(error))
+        }
+        Some(Err(error)) => not_taken(
+            draft,
+            &sentence,
+            &format!("the tenant refuses the values: {error}; change the policy"),
+        )
+        .or_rest(rest),
+        _ if refused => {
+            not_taken(draft, &sentence, "the tenant refused the values: change the policy")
+                .or_rest(rest)
+        }
+        Some(Ok(())) => not_taken(
+            draft,
+            &sentence,
+            &format!("after the correction the tenant still differs: {sentence}"),
+        )
+        .or_rest(rest),
+        None if s.policy.status.as_ref().is_none_or(|status| status.adopted.is_none()) => {
+            // What was found is kept before anything is written over it.
+            let message = format!("correcting: {sentence}");
+            draft
+                .adopting(observed)
+                .ready(false, Reason::Drifted, &message)
+                .synced("False", Reason::Drifted, &sentence)
+                .reconciling()
+                .or_rest(rest)
+        }
+        None => PolicyStep::Patch(Box::new(correctable.patch.clone()), sentence),
+    }
+}
+
+fn in_sync<'a>(draft: Draft<'a>, found: &Difference) -> Draft<'a> {
+    if found.drift.is_empty() {
+        return draft.both(true, Reason::InSync, "the tenant is as the policy says");
+    }
+    let message = format!("{}; the tenant's method itself is as the policy says", found.sentence());
+    draft.ready(true, Reason::InSync, &message).synced("True", Reason::InSync, &message)
+}
+
+fn not_taken<'a>(draft: Draft<'a>, sentence: &str, message: &str) -> Draft<'a> {
+    draft
+        .ready(false, Reason::NotTaken, message)
+        .synced("False", Reason::NotTaken, sentence)
+        .stalled()
+}
+
+fn unreadable(s: &PolicySituation, connection: &Connection, error: &GraphError) -> PolicyStep {
+    let message = format!("the tenant cannot be read: {error}");
+    let mut draft = Draft::of(s).ready(false, reason_of(error), &message).synced(
+        "Unknown",
+        reason_of(error),
+        &message,
+    );
+    draft.status.tenant_id = Some(connection.tenant_id.clone());
+    draft.status.drifted_fields = Some("Unknown".into());
+    let draft = if matches!(error.advice(), Advice::Retry { .. }) {
+        draft.reconciling()
+    } else {
+        draft.stalled()
+    };
+    draft.or_rest(rest_after(error))
+}
+
+fn rest_after(error: &GraphError) -> Rest {
+    match error.advice() {
+        Advice::Retry { after } => {
+            Rest::Backoff(after.and_then(|d| SignedDuration::try_from(d).ok()))
+        }
+        Advice::Wait | Advice::Stop => Rest::For(SignedDuration::from_secs(60)),
+    }
+}
+
+fn reason_of(error: &GraphError) -> Reason {
+    match error.kind {
+        ErrorKind::SignIn(_) | ErrorKind::Unauthorized => Reason::SignInFailed,
+        ErrorKind::Forbidden => Reason::PermissionMissing,
+        _ => Reason::TenantUnreachable,
+    }
+}
+
+fn interval(policy: &TapPolicy) -> SignedDuration {
+    policy
+        .spec
+        .interval
+        .as_ref()
+        .and_then(|l| l.duration().ok())
+        .filter(|d| d.is_positive())
+        .unwrap_or(INTERVAL)
+}
+
+/// The groups for which the policy gives a display name, with that name.
+fn named_groups(desired: &Method) -> Vec<(String, String)> {
+    let include = desired
+        .include
+        .iter()
+        .flatten()
+        .filter_map(|t| Some((t.group.clone()?, t.display_name.clone()?)));
+    let exclude = desired
+        .exclude
+        .iter()
+        .flatten()
+        .filter_map(|g| Some((g.group.clone(), g.display_name.clone()?)));
+    include.chain(exclude).collect()
+}
+
+fn renamed(named: &[(String, String)], names: &[(String, Option<String>)]) -> Vec<Drift> {
+    let has = |id: &str| {
+        names.iter().find(|(other, _)| other.eq_ignore_ascii_case(id)).map(|(_, name)| name.clone())
+    };
+    let differs = |(id, wanted): &(String, String)| match has(id)? {
+        Some(name) if name == *wanted => None,
+        found => Some(Drift {
+            field: format!("displayName of {id}"),
+            desired: wanted.clone(),
+            observed: found.unwrap_or_else(|| "no such group".into()),
+        }),
+    };
+    named.iter().filter_map(differs).collect()
+}
+
+/// A status in the making.
+struct Draft<'a> {
+    policy: &'a TapPolicy,
+    now: Timestamp,
+    status: TapPolicyStatus,
+    conditions: Vec<Condition>,
+}
+
+impl<'a> Draft<'a> {
+    fn of(s: &PolicySituation<'a>) -> Self {
+        let mut status = s.policy.status.clone().unwrap_or_default();
+        status.observed_generation = s.policy.metadata.generation;
+        Self { policy: s.policy, now: s.now, status, conditions: Vec::new() }
+    }
+
+    fn seen(
+        mut self,
+        connection: &Connection,
+        observed: &MethodConfiguration,
+        found: &Difference,
+    ) -> Self {
+        self.status.tenant_id = Some(connection.tenant_id.clone());
+        self.status.observed = Some(method::as_method(observed));
+        self.status.drift.clone_from(&found.drift);
+        self.status.drifted_fields = Some(found.fields());
+        self
+    }
+
+    fn adopting(mut self, observed: &MethodConfiguration) -> Self {
+        self.status.adopted = Some(method::as_method(observed));
+        self
+    }
+
+    fn condition(
+        mut self,
+        type_: ConditionType,
+        status: &str,
+        reason: Reason,
+        message: &str,
+    ) -> Self {
+        self.conditions.push(Condition {
+            type_: type_.as_str().into(),
+            status: status.into(),
+            reason: reason.as_str().into(),
+            message: message.into(),
+            observed_generation: self.policy.metadata.generation,
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        });
+        self
+    }
+
+    fn ready(self, ready: bool, reason: Reason, message: &str) -> Self {
+        self.condition(ConditionType::Ready, if ready { "True" } else { "False" }, reason, message)
+    }
+
+    fn synced(self, synced: &str, reason: Reason, message: &str) -> Self {
+        self.condition(ConditionType::Synced, synced, reason, message)
+    }
+
+    fn both(self, good: bool, reason: Reason, message: &str) -> Self {
+        self.ready(good, reason, message).synced(
+            if good { "True" } else { "False" },
+            reason,
+            message,
+        )
+    }
+
+    fn again(self, type_: ConditionType) -> Self {
+        let ready = self.conditions.first().map(|c| (c.reason.clone(), c.message.clone()));
+        let (reason, message) = ready.unwrap_or_default();
+        let mut draft = self.condition(type_, "True", Reason::Drifted, &message);
+        if let Some(last) = draft.conditions.last_mut() {
+            last.reason = reason;
+        }
+        draft
+    }
+
+    /// For the reason that Ready gives, work goes on.
+    fn reconciling(self) -> Self {
+        self.again(ConditionType::Reconciling)
+    }
+
+    /// For the reason that Ready gives, somebody must act.
+    fn stalled(self) -> Self {
+        self.again(ConditionType::Stalled)
+    }
+
+    fn or_rest(self, rest: Rest) -> PolicyStep {
+        let mut status = self.status;
+        let old = self.policy.status.as_ref();
+        status.conditions = merge_conditions(
+            old.map_or(&[][..], |s| &s.conditions),
+            self.conditions,
+            whole_second(self.now),
+        );
+        if old == Some(&status) {
+            PolicyStep::Rest(rest)
+        } else {
+            PolicyStep::WriteStatus(Box::new(status))
+        }
+    }
+}

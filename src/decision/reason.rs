@@ -1,0 +1,154 @@
+//! The machine-readable reasons of conditions and events, each once.
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Why a condition is as it is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Reason {
+            /// The text in `reason`.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    // where a request is
+    /// Approvals are missing.
+    AwaitingApproval,
+    /// As many people approved as are needed.
+    Approved,
+    /// The policy asks for no approval.
+    NoApprovalNeeded,
+    /// The start time is not near yet.
+    Scheduled,
+    /// The pass was issued.
+    Issued,
+    /// The one-time pass was used.
+    PassUsed,
+    /// The pass expired.
+    PassExpired,
+    /// The pass expired while Graph could not be told to delete it.
+    ExpiredWhileRevoking,
+    /// The request was not issued by its deadline.
+    NotIssuedInTime,
+    /// Somebody decided Revoke.
+    Revoked,
+    /// Somebody decided Deny after the issue.
+    DeniedAfterIssue,
+    /// Somebody decided Deny.
+    Denied,
+    /// The request was deleted.
+    RequestDeleted,
+    /// The stop `ConfigMap` revokes what is active.
+    StopRevokesActive,
+    /// Somebody else removed or replaced the pass.
+    PassRemoved,
+    /// Another request replaced the pass.
+    Superseded,
+    /// The pass is being taken away.
+    Revoking,
+    /// What became of an attempt is being found out.
+    Resolving,
+
+    // what a request waits for
+    /// The policy does not exist.
+    PolicyNotFound,
+    /// The policy cannot be read by this version.
+    PolicyInvalid,
+    /// The operator has no connection of that name.
+    TenantNotConfigured,
+    /// The stop `ConfigMap` is there.
+    Stopped,
+    /// The policy is suspended.
+    Suspended,
+    /// The namespace is terminating.
+    NamespaceTerminating,
+    /// The tenant's method is disabled.
+    MethodDisabled,
+    /// The user is not there yet, or not any more.
+    UserNotFound,
+    /// The user has a live pass that was not issued for this request.
+    ExistingPass,
+    /// Another request for the same user is being issued.
+    AnotherRequest,
+    /// The Secret cannot be created now.
+    SecretRefused,
+    /// Graph cannot be reached or answers errors.
+    TenantUnreachable,
+    /// Sign-in to the tenant failed.
+    SignInFailed,
+    /// The operator lacks a Graph permission.
+    PermissionMissing,
+    /// The admission policies are not in force.
+    AdmissionMissing,
+    /// An attempt was given up before the pass was asked for.
+    HeldBack,
+    /// Graph refused the pass; it is tried again.
+    RefusedByTenant,
+
+    // why a request cannot be fulfilled
+    /// The spec cannot be read by this version.
+    InvalidSpec,
+    /// The request asks for something that this version cannot do.
+    NotSupported,
+    /// The policy issues nothing.
+    NoIssuance,
+    /// The policy does not admit the namespace.
+    NamespaceNotAllowed,
+    /// The policy demands a reason, or another one.
+    ReasonNotAccepted,
+    /// The policy demands a start time.
+    StartTimeRequired,
+    /// The start time is too far ahead.
+    StartTimeTooFar,
+    /// The lifetime is not within the policy's bounds.
+    LifetimeNotAllowed,
+    /// The lifetime is not within the tenant's live range.
+    LifetimeOutOfRange,
+    /// The policy or the tenant demands one-time use.
+    OneTimeUseRequired,
+    /// The policy does not let a pass be replaced.
+    ReplaceNotAllowed,
+    /// The user's account is disabled.
+    UserDisabled,
+    /// The user is an external guest.
+    ExternalGuest,
+    /// The policy does not admit the user.
+    UserNotAllowed,
+    /// The tenant's method does not include the user.
+    UserNotInScope,
+    /// The user holds a directory role.
+    DirectoryRoleHolder,
+    /// The user is not who was approved.
+    ResolvedChanged,
+    /// A Secret of that name is somebody else's.
+    SecretNameTaken,
+    /// The tenant made another kind of pass than was asked for.
+    FlagCoerced,
+    /// The request is a copy restored from a backup.
+    Restored,
+    /// The finalizer was taken off by hand.
+    Released,
+
+    // policies
+    /// The tenant is as the policy says.
+    InSync,
+    /// The tenant differs from the policy, and the policy only observes.
+    Drifted,
+    /// A difference was corrected.
+    Corrected,
+    /// The policy manages nothing in the tenant.
+    NothingManaged,
+    /// Another policy manages the same tenant's method.
+    Conflict,
+    /// The tenant does not take the values.
+    NotTaken,
+}

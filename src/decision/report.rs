@@ -1,0 +1,170 @@
+//! How findings read in the status of a request.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::Reason;
+use super::guard::Findings;
+use super::life::situation::Situation;
+use crate::api::{Check, ConditionType, Pass, Phase, TapRequestStatus, merge_conditions};
+
+/// A status in the making: that of the request as it was read, changed by what was found.
+#[derive(Clone, Debug)]
+pub struct Report<'a> {
+    s: Situation<'a>,
+    status: TapRequestStatus,
+    ready: (bool, Reason, String),
+    reconciling: Option<(Reason, String)>,
+    stalled: bool,
+}
+
+impl<'a> Report<'a> {
+    /// The request is in a phase, for a reason, and this is what the reader should know or do.
+    pub fn new(
+        s: &Situation<'a>,
+        phase: Phase,
+        reason: Reason,
+        message: impl Into<String>,
+    ) -> Self {
+        let mut status = s.request.status.clone().unwrap_or_default();
+        status.phase = phase;
+        status.observed_generation = s.request.metadata.generation;
+        if phase.is_final() {
+            status.secret_name = None;
+            status.finished_at = status.finished_at.or(Some(Time(whole_second(s.now.earliest))));
+        }
+        let ready = match phase {
+            Phase::AwaitingApproval | Phase::Scheduled | Phase::Active => true,
+            Phase::Used | Phase::Expired | Phase::Revoked => true,
+            Phase::Pending | Phase::Denied | Phase::Failed | Phase::Unknown => false,
+        };
+        let stalled = matches!(phase, Phase::Denied | Phase::Failed);
+        Self { s: *s, status, ready: (ready, reason, message.into()), reconciling: None, stalled }
+    }
+
+    /// Work goes on that will end by itself.
+    #[must_use]
+    pub fn reconciling(mut self, reason: Reason, message: impl Into<String>) -> Self {
+        self.reconciling = Some((reason, message.into()));
+        self
+    }
+
+    /// Nothing more happens until somebody acts.
+    #[must_use]
+    pub fn stalled(mut self) -> Self {
+        self.stalled = true;
+        self
+    }
+
+    /// What the checks found.
+    #[must_use]
+    pub fn findings(mut self, findings: &Findings) -> Self {
+        self.status.checks.clone_from(&findings.checks);
+        self.status.deadline = self.status.deadline.or(Some(Time(findings.deadline)));
+        if self.status.resolved.is_none() {
+            self.status.resolved.clone_from(&findings.resolved);
+        }
+        if let Some((given, needed)) = findings.approvals {
+            self.status.approvals = Some(format!("{given}/{needed}"));
+        }
+        self
+    }
+
+    /// The checks that the pass was issued on.
+    #[must_use]
+    pub fn checks(mut self, checks: &[Check]) -> Self {
+        if !checks.is_empty() {
+            self.status.checks = checks.to_vec();
+        }
+        self
+    }
+
+    /// The pass, and that its Secret is there.
+    #[must_use]
+    pub fn issued(mut self, pass: Pass, resolved: crate::api::Resolved) -> Self {
+        self.status.pass = Some(pass);
+        self.status.resolved = Some(resolved);
+        self.status.secret_name.clone_from(&self.s.request.metadata.name);
+        self
+    }
+
+    /// The Secret is gone, though the request has not ended yet.
+    #[must_use]
+    pub fn without_secret(mut self) -> Self {
+        self.status.secret_name = None;
+        self
+    }
+
+    /// The pass, as far as it became known; no Secret is there.
+    #[must_use]
+    pub fn pass(mut self, pass: Pass) -> Self {
+        self.status.pass = Some(pass);
+        self
+    }
+
+    /// The whole status. It keeps `decisions`, which the operator never writes.
+    pub fn finish(mut self) -> TapRequestStatus {
+        let (ready, reason, message) = self.ready.clone();
+        let mut conditions = vec![condition(ConditionType::Ready, ready, reason, &message)];
+        let phase = self.status.phase;
+        let active = phase == Phase::Active;
+        conditions.push(condition(
+            ConditionType::Issued,
+            active && self.status.secret_name.is_some(),
+            reason,
+            &message,
+        ));
+        conditions.extend(self.approved());
+        conditions.push(condition(ConditionType::Finished, phase.is_final(), reason, &message));
+        if let Some((reason, message)) = &self.reconciling {
+            conditions.push(condition(ConditionType::Reconciling, true, *reason, message));
+        }
+        if self.stalled {
+            conditions.push(condition(ConditionType::Stalled, true, reason, &message));
+        }
+        for condition in &mut conditions {
+            condition.observed_generation = self.s.request.metadata.generation;
+        }
+        let old = self.s.request.status.as_ref().map_or(&[][..], |s| &s.conditions);
+        self.status.conditions =
+            merge_conditions(old, conditions, whole_second(self.s.now.earliest));
+        self.status
+    }
+
+    fn approved(&self) -> Option<Condition> {
+        let (given, needed) = self.status.approvals.as_deref()?.split_once('/')?;
+        let (given, needed): (usize, usize) = (given.parse().ok()?, needed.parse().ok()?);
+        let (reason, message) = match (needed, given >= needed) {
+            (0, _) => (Reason::NoApprovalNeeded, "the policy asks for no approval".to_owned()),
+            (_, true) => (Reason::Approved, format!("{given} of {needed} approvals")),
+            (_, false) => (Reason::AwaitingApproval, format!("{given} of {needed} approvals")),
+        };
+        Some(condition(ConditionType::Approved, given >= needed, reason, &message))
+    }
+}
+
+fn condition(type_: ConditionType, status: bool, reason: Reason, message: &str) -> Condition {
+    Condition {
+        type_: type_.as_str().into(),
+        status: if status { "True" } else { "False" }.into(),
+        reason: reason.as_str().into(),
+        message: message.into(),
+        ..blank()
+    }
+}
+
+/// A condition with nothing in it; its transition time is set when it is merged with the old ones.
+fn blank() -> Condition {
+    Condition {
+        type_: String::new(),
+        status: String::new(),
+        reason: String::new(),
+        message: String::new(),
+        observed_generation: None,
+        last_transition_time: Time(jiff::Timestamp::UNIX_EPOCH),
+    }
+}
+
+/// Kubernetes writes times in whole seconds; a finer one would differ from what is read back.
+pub fn whole_second(time: jiff::Timestamp) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(time.as_second()).unwrap_or(time)
+}

@@ -1,0 +1,174 @@
+//! One call to the API server, and tables of calls with what must come of each.
+
+use std::fmt;
+
+use anyhow::{Context, Result, bail};
+use http::{Method, Request};
+use kube::Client;
+use serde_json::{Value, json};
+
+use crate::support::identity::Identity;
+
+/// Somebody with a connection.
+pub struct Actor {
+    pub identity: Identity,
+    client: Client,
+}
+
+impl Actor {
+    pub async fn new(identity: Identity) -> Result<Self> {
+        let client = identity.client().await?;
+        Ok(Self { identity, client })
+    }
+
+    /// The user name.
+    pub fn name(&self) -> &str {
+        self.identity.user()
+    }
+
+    /// Makes the call; fails if it is refused.
+    pub async fn call(&self, call: Call) -> Result<Value> {
+        let what = format!("{} as {}", call, self.name());
+        self.client.request(call.request()?).await.context(what)
+    }
+
+    /// Makes the call; what it was refused with. Fails if it is not refused.
+    pub async fn refused(&self, call: Call) -> Result<Refusal> {
+        let what = format!("{} as {}", call, self.name());
+        match self.client.request::<Value>(call.request()?).await {
+            Err(kube::Error::Api(status)) => {
+                Ok(Refusal { code: status.code, message: status.message.clone() })
+            }
+            Err(error) => Err(error).context(what),
+            Ok(answer) => bail!("{what} was not refused: {answer:#}"),
+        }
+    }
+}
+
+/// A refusal, as the API server words it.
+#[derive(Debug)]
+pub struct Refusal {
+    pub code: u16,
+    pub message: String,
+}
+
+/// A call that has not been made yet.
+#[derive(Clone, Debug)]
+pub struct Call {
+    method: Method,
+    path: String,
+    content_type: &'static str,
+    body: Option<Value>,
+}
+
+impl Call {
+    fn new(method: Method, path: &str, content_type: &'static str, body: Option<Value>) -> Self {
+        Self { method, path: path.to_owned(), content_type, body }
+    }
+
+    pub fn get(path: &str) -> Self {
+        Self::new(Method::GET, path, "application/json", None)
+    }
+
+    pub fn create(collection: &str, object: Value) -> Self {
+        Self::new(Method::POST, collection, "application/json", Some(object))
+    }
+
+    /// Replaces the object that was `seen`, as `kubectl replace` does.
+    pub fn replace(path: &str, seen: &Value, object: Value) -> Self {
+        let mut object = object;
+        object["metadata"]["resourceVersion"] = seen["metadata"]["resourceVersion"].clone();
+        Self::new(Method::PUT, path, "application/json", Some(object))
+    }
+
+    pub fn merge(path: &str, change: Value) -> Self {
+        Self::new(Method::PATCH, path, "application/merge-patch+json", Some(change))
+    }
+
+    pub fn json_patch(path: &str, change: Value) -> Self {
+        Self::new(Method::PATCH, path, "application/json-patch+json", Some(change))
+    }
+
+    /// Server-side apply, as pipelines do it.
+    pub fn apply(path: &str, object: Value) -> Self {
+        let path = format!("{path}?fieldManager=pipeline&force=true");
+        Self::new(Method::PATCH, &path, "application/apply-patch+yaml", Some(object))
+    }
+
+    /// With these `DeleteOptions`.
+    pub fn delete(path: &str, options: Value) -> Self {
+        let mut options = options;
+        options["apiVersion"] = json!("v1");
+        options["kind"] = json!("DeleteOptions");
+        Self::new(Method::DELETE, path, "application/json", Some(options))
+    }
+
+    /// The same call, of which nothing stays.
+    pub fn dry_run(mut self) -> Self {
+        if let (&Method::DELETE, Some(options)) = (&self.method, &mut self.body) {
+            // Beside a body, the API server takes no notice of the query.
+            options["dryRun"] = json!(["All"]);
+        } else {
+            self.path.push(if self.path.contains('?') { '&' } else { '?' });
+            self.path.push_str("dryRun=All");
+        }
+        self
+    }
+
+    fn request(&self) -> Result<Request<Vec<u8>>> {
+        let body = match &self.body {
+            Some(body) => serde_json::to_vec(body)?,
+            None => Vec::new(),
+        };
+        Ok(Request::builder()
+            .method(self.method.clone())
+            .uri(&self.path)
+            .header("content-type", self.content_type)
+            .body(body)?)
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, path, content_type, body } = self;
+        write!(f, "{method} {path}")?;
+        body.as_ref().map_or(Ok(()), |body| write!(f, " {content_type} {body}"))
+    }
+}
+
+/// What must come of a call.
+#[derive(Clone, Copy, Debug)]
+pub enum Expect {
+    Allowed,
+    /// 403, as people are refused, with a message that contains this.
+    Forbidden(&'static str),
+    /// 422, as the operator is refused, with a message that contains this.
+    Invalid(&'static str),
+}
+
+/// Makes each call as a dry run; fails with all lines of the table that did not come out as they should.
+pub async fn check<'a>(
+    table: impl IntoIterator<Item = (&'static str, &'a Actor, Call, Expect)>,
+) -> Result<()> {
+    let mut wrong = Vec::new();
+    for (what, who, call, expect) in table {
+        let call = call.dry_run();
+        let outcome = match expect {
+            Expect::Allowed => who.call(call).await.map(drop),
+            Expect::Forbidden(message) => is_refused(who, call, 403, message).await,
+            Expect::Invalid(message) => is_refused(who, call, 422, message).await,
+        };
+        if let Err(error) = outcome {
+            wrong.push(format!("- {what}: {error:#}"));
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { bail!("{}", wrong.join("\n")) }
+}
+
+async fn is_refused(who: &Actor, call: Call, code: u16, message: &str) -> Result<()> {
+    let refusal = who.refused(call.clone()).await?;
+    if refusal.code == code && refusal.message.contains(message) {
+        return Ok(());
+    }
+    bail!("{call} as {} was to be refused with {code} {message:?}: {refusal:?}", who.name())
+}

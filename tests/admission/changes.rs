@@ -1,0 +1,244 @@
+//! Changing a request that is there.
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+use crate::call::Expect::{Allowed, Forbidden, Invalid};
+use crate::call::{Call, check};
+use crate::office::{Office, request};
+use crate::support::run;
+
+const INTENT: &str = "/metadata/annotations/tap-operator.io~1intent";
+
+fn owner() -> Value {
+    json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "1"}])
+}
+
+#[test]
+fn people_change_nothing_that_counts() -> Result<()> {
+    run(async {
+        let office = Office::new("people").await?;
+        office.ask("live").await?;
+        office.issue("live").await?;
+        let Office { alice, carol, dave, pipeline, .. } = &office;
+        let merge = |patch| Call::merge(&office.request("live"), patch);
+        let spec = "the spec of a TapRequest cannot be changed";
+        let release = "the verb release on tappolicies/contoso";
+        let intent = "tap-operator.io/intent is written by tap-operator alone";
+        let drop_finalizer = || merge(json!({"metadata": {"finalizers": null}}));
+        check([
+            ("the spec", carol, merge(json!({"spec": {"user": "eve@contoso.com"}})), Forbidden(spec)),
+            ("a new field of the spec", carol, merge(json!({"spec": {"lifetime": "1h"}})), Forbidden(spec)),
+            ("less of the spec", carol, merge(json!({"spec": {"reason": null}})), Forbidden(spec)),
+            (
+                "the spec, as an administrator",
+                &office.cluster.admin,
+                merge(json!({"spec": {"lifetime": "1h"}})),
+                Forbidden(spec),
+            ),
+            (
+                "the requester",
+                carol,
+                merge(json!({"spec": {"requestedBy": "carol@contoso.com"}})),
+                Forbidden("spec.requestedBy says who created the request, alice@contoso.com"),
+            ),
+            ("labels", carol, merge(json!({"metadata": {"labels": {"a": "b"}}})), Allowed),
+            ("labels, with the shipped role", alice, merge(json!({"metadata": {"labels": {"a": "b"}}})),
+                Forbidden("cannot patch resource")),
+            ("annotations", carol, merge(json!({"metadata": {"annotations": {"a": "b"}}})), Allowed),
+            (
+                "the intent",
+                carol,
+                merge(json!({"metadata": {"annotations": {"tap-operator.io/intent": "{}"}}})),
+                Forbidden(intent),
+            ),
+            (
+                "the intent, as who may release",
+                dave,
+                merge(json!({"metadata": {"annotations": {"tap-operator.io/intent": "{}"}}})),
+                Forbidden(intent),
+            ),
+            (
+                "a finalizer of somebody else",
+                carol,
+                merge(json!({"metadata": {"finalizers": ["contoso.com/keep", "tap-operator.io/pass"]}})),
+                Allowed,
+            ),
+            ("no finalizer", carol, drop_finalizer(), Forbidden(release)),
+            ("no finalizer, in a pipeline", pipeline, drop_finalizer(), Forbidden(release)),
+            ("no finalizer, as who may release", dave, drop_finalizer(), Allowed),
+            ("no finalizer, as an administrator", &office.cluster.admin, drop_finalizer(), Allowed),
+            (
+                "owners",
+                carol,
+                merge(json!({"metadata": {"ownerReferences": owner()}})),
+                Forbidden("ownerReferences of a TapRequest"),
+            ),
+            (
+                "owners, as an administrator",
+                &office.cluster.admin,
+                merge(json!({"metadata": {"ownerReferences": owner()}})),
+                Forbidden("ownerReferences of a TapRequest"),
+            ),
+        ])
+        .await
+    })
+}
+
+#[test]
+fn the_finalizer_is_set_by_nobody_else() -> Result<()> {
+    run(async {
+        let office = Office::new("finalizer").await?;
+        office.ask("new").await?;
+        let finalizers = json!({"metadata": {"finalizers": ["tap-operator.io/pass"]}});
+        let intent = json!({"metadata": {"annotations": {"tap-operator.io/intent": ""}}});
+        let call = |patch: &Value| Call::merge(&office.request("new"), patch.clone());
+        check([
+            (
+                "finalizer",
+                &office.carol,
+                call(&finalizers),
+                Forbidden("is set by tap-operator alone"),
+            ),
+            (
+                "finalizer",
+                &office.dave,
+                call(&finalizers),
+                Forbidden("is set by tap-operator alone"),
+            ),
+            ("intent", &office.dave, call(&intent), Forbidden("is written by tap-operator alone")),
+            ("the operator", office.operator(), call(&finalizers), Allowed),
+            ("the operator", office.operator(), call(&intent), Allowed),
+        ])
+        .await
+    })
+}
+
+#[test]
+fn the_operator_writes_its_intent_and_its_finalizer_and_no_more() -> Result<()> {
+    run(async {
+        let office = Office::new("operator").await?;
+        let mut asked = request("live");
+        asked["metadata"]["annotations"] = json!({"contoso.com/ticket": "1"});
+        asked["metadata"]["finalizers"] = json!(["contoso.com/keep"]);
+        let asked = office.alice.call(Call::create(&office.requests(), asked)).await?;
+        let merge = |patch| Call::merge(&office.request("live"), patch);
+        let operator = office.operator();
+        check([
+            (
+                "intent and finalizer",
+                operator,
+                merge(json!({"metadata": {
+                    "annotations": {"tap-operator.io/intent": "{}"},
+                    "finalizers": ["contoso.com/keep", "tap-operator.io/pass"],
+                }})),
+                Allowed,
+            ),
+            (
+                "the spec",
+                operator,
+                merge(json!({"spec": {"reason": "other"}})),
+                Invalid("does not change the spec"),
+            ),
+            (
+                "the requester",
+                operator,
+                merge(json!({"spec": {"requestedBy": null}})),
+                Invalid("does not change the spec"),
+            ),
+            (
+                "labels",
+                operator,
+                merge(json!({"metadata": {"labels": {"a": "b"}}})),
+                Invalid("does not change the labels"),
+            ),
+            (
+                "owners",
+                operator,
+                merge(json!({"metadata": {"ownerReferences": owner()}})),
+                Invalid("does not change the ownerReferences"),
+            ),
+            (
+                "another annotation",
+                operator,
+                merge(json!({"metadata": {"annotations": {"a": "b"}}})),
+                Invalid("changes no annotation"),
+            ),
+            (
+                "an annotation of somebody else",
+                operator,
+                merge(json!({"metadata": {"annotations": {"contoso.com/ticket": "2"}}})),
+                Invalid("changes no annotation"),
+            ),
+            (
+                "all annotations",
+                operator,
+                merge(json!({"metadata": {"annotations": null}})),
+                Invalid("changes no annotation"),
+            ),
+            (
+                "a finalizer of somebody else",
+                operator,
+                merge(json!({"metadata": {"finalizers": ["tap-operator.io/pass"]}})),
+                Invalid("changes no finalizer"),
+            ),
+            (
+                "another finalizer",
+                operator,
+                merge(
+                    json!({"metadata": {"finalizers": ["contoso.com/keep", "contoso.com/more"]}}),
+                ),
+                Invalid("changes no finalizer"),
+            ),
+            (
+                "a replacement",
+                operator,
+                Call::replace(&office.request("live"), &asked, request("live")),
+                Forbidden("cannot update resource"),
+            ),
+        ])
+        .await
+    })
+}
+
+#[test]
+fn a_replace_loses_nothing() -> Result<()> {
+    run(async {
+        let office = Office::new("replace").await?;
+        office.ask("live").await?;
+        let issued = office.issue("live").await?;
+        // Who may release, and an administrator, replace a manifest as innocently as others.
+        for who in [&office.carol, &office.dave, &office.pipeline, &office.cluster.admin] {
+            for annotations in [json!(null), json!({"contoso.com/ticket": "1"})] {
+                let mut manifest = request("live");
+                manifest["metadata"]["annotations"] = annotations;
+                manifest["metadata"]["finalizers"] = json!(["contoso.com/keep"]);
+                let replaced = who
+                    .call(Call::replace(&office.request("live"), &issued, manifest).dry_run())
+                    .await?;
+                ensure!(replaced["spec"] == issued["spec"], "{replaced:#}");
+                ensure!(replaced.pointer(INTENT) == issued.pointer(INTENT), "{replaced:#}");
+                let finalizers = json!(["contoso.com/keep", "tap-operator.io/pass"]);
+                ensure!(replaced["metadata"]["finalizers"] == finalizers, "{replaced:#}");
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_intent_of_a_finished_request_stays_too() -> Result<()> {
+    run(async {
+        let office = Office::new("finished").await?;
+        office.ask("over").await?;
+        office.issue("over").await?;
+        let over = office.finish("over").await?;
+        let replaced = office
+            .carol
+            .call(Call::replace(&office.request("over"), &over, request("over")))
+            .await?;
+        ensure!(replaced.pointer(INTENT) == over.pointer(INTENT), "{replaced:#}");
+        ensure!(replaced.pointer("/metadata/finalizers").is_none(), "{replaced:#}");
+        Ok(())
+    })
+}

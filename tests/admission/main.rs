@@ -1,0 +1,16 @@
+//! What the shipped admission policies and roles let people, pipelines and the operator do, on a real API
+//! server. The operator's own writes are made here as it makes them; the operator itself does not run.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod call;
+mod changes;
+mod cluster;
+mod creation;
+mod decisions;
+mod life;
+mod office;
+mod older_servers;
+mod secrets;
+mod shipped;

@@ -1,0 +1,264 @@
+//! The fence around Secrets with a pass, and around the operator's right to create and delete Secrets.
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+use crate::call::Expect::{Allowed, Forbidden, Invalid};
+use crate::call::{Call, check};
+use crate::cluster::text;
+use crate::office::{Office, secret};
+use crate::support::run;
+
+const UID: &str = "74a1cf5b-7a83-4a5b-9c32-0d41c1f0b9aa";
+
+/// The operator's Secret with something changed.
+fn but(pointer: &str, value: Value) -> Value {
+    let mut secret = secret("new", UID);
+    let (parent, key) = pointer.rsplit_once('/').unwrap_or_default();
+    secret.pointer_mut(parent).unwrap_or(&mut Value::Null)[key] = value;
+    secret
+}
+
+#[test]
+fn only_the_operator_makes_secrets_with_a_pass_and_no_others() -> Result<()> {
+    run(async {
+        let office = Office::new("making").await?;
+        let create = |object| Call::create(&office.secrets(), object);
+        let Office { carol, pipeline, .. } = &office;
+        let (operator, admin) = (office.operator(), &office.cluster.admin);
+        let plain = || json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "new"}});
+        let owner = "has one owner, the TapRequest of its own name";
+        let alone = "are made by tap-operator alone";
+        let others = "creates and deletes no Secrets but those of type";
+        check([
+            ("the operator", operator, create(secret("new", UID)), Allowed),
+            ("an editor", carol, create(secret("new", UID)), Forbidden(alone)),
+            ("a pipeline", pipeline, create(secret("new", UID)), Forbidden(alone)),
+            ("an administrator", admin, create(secret("new", UID)), Forbidden(alone)),
+            (
+                "an editor who applies",
+                carol,
+                Call::apply(&office.secret("new"), secret("new", UID)),
+                Forbidden(alone),
+            ),
+            ("an editor, another type", carol, create(but("/type", json!("Opaque"))), Allowed),
+            ("an editor, no type", carol, create(plain()), Allowed),
+            (
+                "the operator, another type",
+                operator,
+                create(but("/type", json!("Opaque"))),
+                Invalid(others),
+            ),
+            ("the operator, no type", operator, create(plain()), Invalid(others)),
+            ("mutable", operator, create(but("/immutable", json!(false))), Invalid("is immutable")),
+            (
+                "perhaps mutable",
+                operator,
+                create(but("/immutable", json!(null))),
+                Invalid("is immutable"),
+            ),
+            (
+                "no owner",
+                operator,
+                create(but("/metadata/ownerReferences", json!([]))),
+                Invalid(owner),
+            ),
+            (
+                "no owners",
+                operator,
+                create(but("/metadata/ownerReferences", json!(null))),
+                Invalid(owner),
+            ),
+            (
+                "another name",
+                operator,
+                create(but("/metadata/name", json!("other"))),
+                Invalid(owner),
+            ),
+            (
+                "an owner of another kind",
+                operator,
+                create(but("/metadata/ownerReferences/0/kind", json!("TapPolicy"))),
+                Invalid(owner),
+            ),
+            (
+                "an owner of another group",
+                operator,
+                create(but("/metadata/ownerReferences/0/apiVersion", json!("contoso.com/v1"))),
+                Invalid(owner),
+            ),
+            (
+                "an owner that waits for it",
+                operator,
+                create(but("/metadata/ownerReferences/0/blockOwnerDeletion", json!(true))),
+                Invalid(owner),
+            ),
+            (
+                "a finalizer",
+                operator,
+                create(but("/metadata/finalizers", json!(["contoso.com/keep"]))),
+                Invalid("has no finalizers"),
+            ),
+        ])
+        .await
+    })
+}
+
+#[test]
+fn nobody_changes_a_secret_with_a_pass() -> Result<()> {
+    run(async {
+        let office = Office::new("changing").await?;
+        office.ask("live").await?;
+        office.issue("live").await?;
+        let (carol, admin) = (&office.carol, &office.cluster.admin);
+        let merge = |patch| Call::merge(&office.secret("live"), patch);
+        let fixed = "cannot be changed";
+        let now = admin.call(Call::get(&office.secret("live"))).await?;
+        check([
+            (
+                "a label",
+                carol,
+                merge(json!({"metadata": {"labels": {"a": "b"}}})),
+                Forbidden(fixed),
+            ),
+            (
+                "a label",
+                admin,
+                merge(json!({"metadata": {"labels": {"a": "b"}}})),
+                Forbidden(fixed),
+            ),
+            (
+                "an annotation",
+                carol,
+                merge(json!({"metadata": {"annotations": {"a": "b"}}})),
+                Forbidden(fixed),
+            ),
+            (
+                "a finalizer",
+                carol,
+                merge(json!({"metadata": {"finalizers": ["a.b/c"]}})),
+                Forbidden(fixed),
+            ),
+            (
+                "no owner",
+                carol,
+                merge(json!({"metadata": {"ownerReferences": null}})),
+                Forbidden(fixed),
+            ),
+            (
+                "nothing, as for a new encryption key",
+                admin,
+                Call::replace(&office.secret("live"), &now.clone(), now),
+                Allowed,
+            ),
+            (
+                "the operator",
+                office.operator(),
+                merge(json!({"metadata": {"labels": {"a": "b"}}})),
+                Forbidden("cannot patch resource"),
+            ),
+        ])
+        .await
+    })
+}
+
+#[test]
+fn people_may_delete_a_secret_with_a_pass() -> Result<()> {
+    run(async {
+        let office = Office::new("reading").await?;
+        for name in ["first", "second", "third"] {
+            office.ask(name).await?;
+            office.issue(name).await?;
+        }
+        office.carol.call(Call::delete(&office.secret("first"), json!({}))).await?;
+        let foreground = json!({"propagationPolicy": "Foreground"});
+        office.carol.call(Call::delete(&office.secret("second"), foreground)).await?;
+        office.carol.call(Call::delete(&office.secrets(), json!({}))).await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn the_operator_deletes_by_uid_and_learns_no_content() -> Result<()> {
+    run(async {
+        let office = Office::new("deleting").await?;
+        let operator = office.operator();
+        let absent =
+            operator.refused(Call::delete(&office.secret("live"), json!({})).dry_run()).await?;
+        ensure!(absent.code == 404, "{absent:?}");
+
+        office.ask("live").await?;
+        office.issue("live").await?;
+        let foreign =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "foreign"}});
+        let foreign = office.carol.call(Call::create(&office.secrets(), foreign)).await?;
+        let foreign_uid = text(&foreign, "/metadata/uid")?.to_owned();
+        let uid = office.secret_uid("live").await?;
+
+        // Real deletes that must be refused; a dry run may do without the uid.
+        for (what, name, options, code, message) in [
+            ("no uid", "live", json!({}), 422, "deletes Secrets only by uid"),
+            ("another uid", "live", json!({"preconditions": {"uid": UID}}), 409, "UID"),
+            (
+                "only a version",
+                "live",
+                json!({"preconditions": {"resourceVersion": "1"}}),
+                409,
+                "ResourceVersion",
+            ),
+            (
+                "foreign",
+                "foreign",
+                json!({"preconditions": {"uid": foreign_uid}}),
+                422,
+                "no Secrets but",
+            ),
+            ("foreign, no uid", "foreign", json!({}), 422, "no Secrets but"),
+        ] {
+            let refusal = operator.refused(Call::delete(&office.secret(name), options)).await?;
+            ensure!(
+                refusal.code == code && refusal.message.contains(message),
+                "{what}: {refusal:?}"
+            );
+        }
+        let delete = |options| Call::delete(&office.secret("live"), options);
+        check([
+            ("a dry run", operator, delete(json!({})), Allowed),
+            ("background", operator, delete(json!({"propagationPolicy": "Background"})), Allowed),
+            (
+                "a dry run of a foreign one",
+                operator,
+                Call::delete(&office.secret("foreign"), json!({})),
+                Invalid("no Secrets but"),
+            ),
+            (
+                "foreground",
+                operator,
+                delete(json!({"propagationPolicy": "Foreground", "preconditions": {"uid": uid}})),
+                Invalid("only in the background"),
+            ),
+            (
+                "orphan",
+                operator,
+                delete(json!({"propagationPolicy": "Orphan", "preconditions": {"uid": uid}})),
+                Invalid("only in the background"),
+            ),
+            (
+                "orphan, as it was said once",
+                operator,
+                delete(json!({"orphanDependents": true, "preconditions": {"uid": uid}})),
+                Invalid("only in the background"),
+            ),
+            (
+                "all",
+                operator,
+                Call::delete(&office.secrets(), json!({})),
+                Forbidden("cannot deletecollection"),
+            ),
+            ("reading", operator, Call::get(&office.secret("live")), Forbidden("cannot get")),
+            ("listing", operator, Call::get(&office.secrets()), Forbidden("cannot list")),
+        ])
+        .await?;
+        office.delete_secret("live").await
+    })
+}

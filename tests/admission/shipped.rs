@@ -1,0 +1,288 @@
+//! The files themselves: definitions, kustomizations, roles and examples.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::call::Call;
+use crate::call::Expect::{Allowed, Forbidden};
+use crate::call::check;
+use crate::cluster::{Cluster, apply, repository};
+use crate::support::{run, wait};
+
+const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
+
+#[test]
+fn everything_applies_without_a_warning_and_again_without_a_change() -> Result<()> {
+    run(async {
+        let cluster = Cluster::shared().await?;
+        for directory in ["crds", "deploy"] {
+            let again = apply(&cluster.control_plane, directory).await?;
+            let changed: Vec<_> =
+                again.stdout.lines().filter(|line| !line.ends_with(" unchanged")).collect();
+            ensure!(changed.is_empty(), "{again}");
+            // Nor has a GitOps tool anything to correct.
+            let path = repository(directory).display().to_string();
+            cluster.admin.identity.kubectl(["diff", "-k", &path]).ok().await?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_api_server_finds_no_fault_with_the_expressions() -> Result<()> {
+    run(async {
+        let cluster = Cluster::shared().await?;
+        wait::until(wait::PATIENCE, "the policies were type-checked", || async {
+            for name in ["requests", "decisions", "secrets"] {
+                let policy = Call::get(&format!("{POLICIES}/tap-operator-{name}"));
+                let policy = cluster.admin.call(policy).await?;
+                ensure!(policy["status"]["typeChecking"] == json!({}), "{:#}", policy["status"]);
+                ensure!(policy["status"]["observedGeneration"] == policy["metadata"]["generation"]);
+            }
+            Ok(())
+        })
+        .await
+    })
+}
+
+#[test]
+fn explain_reads_well() -> Result<()> {
+    run(async {
+        let cluster = Cluster::shared().await?;
+        for (resource, says) in [
+            ("taprequest", "asks for one Temporary Access Pass"),
+            ("taprequest.spec", "How long the pass is valid. 10m to 720h"),
+            ("tap.spec.onExistingPass", "Refuse (the default)"),
+            ("tap.status.decisions.decision", "A single Deny is final"),
+            ("tappolicy.spec", "Name of a tenant connection"),
+            ("tpol.spec.issuance.approval.required", "0 to 5, default 1"),
+            ("tpol.spec.method.lifetime", "10m to 720h"),
+        ] {
+            let text = cluster.admin.identity.kubectl(["explain", resource]).ok().await?;
+            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            ensure!(words.contains(says), "{resource}: {text}");
+            ensure!(!text.contains("<no description>"), "{resource}: {text}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_operator_may_do_what_it_needs_and_no_more() -> Result<()> {
+    run(async {
+        let cluster = Cluster::shared().await?;
+        let operator = &cluster.operator;
+        let home = "/api/v1/namespaces/tap-operator-system";
+        let leases = "/apis/coordination.k8s.io/v1/namespaces/tap-operator-system/leases";
+        let lease = |name: &str| {
+            json!({
+                "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name},
+            })
+        };
+        let event = json!({
+            "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "issued"},
+            "eventTime": "2026-11-24T08:00:00.000000Z", "type": "Normal", "reason": "Issued",
+            "action": "Issue", "reportingController": "tap-operator", "reportingInstance": "x",
+            "regarding": {"kind": "TapRequest", "namespace": "default", "name": "x"},
+        });
+        let stop = "fieldSelector=metadata.name%3Dtap-operator-stop";
+        let own = "fieldSelector=metadata.name%3Dtap-operator-secrets";
+        let stamp =
+            "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies/tap-operator-stamp";
+        let held = cluster.admin.call(Call::create(leases, lease("tap-operator"))).await?;
+        check([
+            (
+                "requests",
+                operator,
+                Call::get("/apis/tap-operator.io/v1alpha1/taprequests"),
+                Allowed,
+            ),
+            (
+                "policies",
+                operator,
+                Call::get("/apis/tap-operator.io/v1alpha1/tappolicies"),
+                Allowed,
+            ),
+            ("namespaces", operator, Call::get("/api/v1/namespaces"), Allowed),
+            ("the stop", operator, Call::get(&format!("{home}/configmaps?{stop}")), Allowed),
+            (
+                "other ConfigMaps",
+                operator,
+                Call::get(&format!("{home}/configmaps")),
+                Forbidden("list"),
+            ),
+            ("its rules", operator, Call::get(&format!("{POLICIES}?{own}")), Allowed),
+            ("its mutating rules", operator, Call::get(stamp), Allowed),
+            ("others' rules", operator, Call::get(POLICIES), Forbidden("cannot list")),
+            ("its lease", operator, Call::get(&format!("{leases}/tap-operator")), Allowed),
+            ("its lease", operator, Call::create(leases, lease("more")), Allowed),
+            (
+                "its lease",
+                operator,
+                Call::replace(&format!("{leases}/tap-operator"), &held, lease("tap-operator")),
+                Allowed,
+            ),
+            (
+                "other leases",
+                operator,
+                Call::get(&format!("{leases}/other")),
+                Forbidden("cannot get"),
+            ),
+            (
+                "leases elsewhere",
+                operator,
+                Call::create("/apis/coordination.k8s.io/v1/namespaces/default/leases", lease("x")),
+                Forbidden("cannot create"),
+            ),
+            (
+                "events",
+                operator,
+                Call::create("/apis/events.k8s.io/v1/namespaces/default/events", event),
+                Allowed,
+            ),
+            ("Secrets", operator, Call::get("/api/v1/secrets"), Forbidden("cannot list")),
+            (
+                "Secrets of its own",
+                operator,
+                Call::get(&format!("{home}/secrets")),
+                Forbidden("list"),
+            ),
+        ])
+        .await
+    })
+}
+
+#[test]
+fn roles_give_no_more_than_they_say() -> Result<()> {
+    run(async {
+        let cluster = Cluster::shared().await?;
+        let admin = &cluster.admin;
+        let role = async |name: &str| -> Result<Value> {
+            let path = format!("/apis/rbac.authorization.k8s.io/v1/clusterroles/{name}");
+            admin.call(Call::get(&path)).await
+        };
+        // Aggregation is done by the time that the other tests' namespaces end; these roles select by label.
+        for name in ["view", "edit", "admin"] {
+            let rules = role(name).await?["rules"].to_string();
+            ensure!(!rules.contains("tap-operator.io"), "{name}: {rules}");
+        }
+        for name in ["tap-requester", "tap-approver", "tap-viewer", "tap-policy-admin"] {
+            let role = role(name).await?;
+            let labels = role["metadata"]["labels"].to_string();
+            ensure!(!labels.contains("aggregate-to"), "{name}: {labels}");
+            for verb in ["use", "approve", "release", "*"] {
+                let rules = role["rules"].to_string();
+                ensure!(!rules.contains(&format!("\"{verb}\"")), "{name}: {rules}");
+            }
+        }
+        let identity = cluster.control_plane.person("policy-admin@contoso.com")?;
+        cluster.control_plane.grant_everywhere(&identity, "tap-policy-admin").await?;
+        let create = ["create", "--filename=-"];
+        let policy = json!({
+            "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapPolicy",
+            "metadata": {"name": "written"}, "spec": {"tenant": "default"},
+        });
+        identity.kubectl(create).input(policy.to_string()).ok().await?;
+        identity.kubectl(["delete", "tpol", "written"]).ok().await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn every_example_applies_and_again_without_a_change() -> Result<()> {
+    run(async {
+        let cluster = Cluster::shared().await?;
+        let kubectl = |arguments: &[&str]| cluster.admin.identity.kubectl(arguments.to_vec());
+        // Flux and Argo CD are not here; their kinds are, without their schemas.
+        for (group, version, plural, kind) in [
+            ("source.toolkit.fluxcd.io", "v1", "gitrepositories", "GitRepository"),
+            ("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization"),
+            ("argoproj.io", "v1alpha1", "applications", "Application"),
+        ] {
+            let definition = stand_in(group, version, plural, kind);
+            kubectl(&["apply", "-f", "-"]).input(definition.to_string()).ok().await?;
+        }
+        kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])
+            .ok()
+            .await?;
+        for namespace in ["flux-system", "argocd"] {
+            kubectl(&["create", "namespace", namespace]).ok().await?;
+        }
+        let files = yaml_files(&repository("examples"))?;
+        ensure!(files.len() >= 9, "{files:?}");
+        for file in files {
+            let text = std::fs::read_to_string(&file)?;
+            ensure!(text.starts_with("# "), "{file} does not say what it shows");
+            let outcome = kubectl(&["apply", "-f", &file]).run().await?;
+            ensure!(outcome.status.success() && outcome.stderr.is_empty(), "{outcome}");
+            let again = kubectl(&["apply", "-f", &file]).ok().await?;
+            ensure!(again.lines().all(|line| line.ends_with("unchanged")), "{file}: {again}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_policies_know_the_operator_in_another_namespace() -> Result<()> {
+    run(async {
+        let cluster = Cluster::shared().await?;
+        let scratch = cluster.control_plane.scratch();
+        let directory = scratch.file("overlays");
+        let deploy = repository("deploy");
+        for (layer, content) in [
+            ("inner", json!({"namespace": "passes", "resources": [up(&directory, &deploy)?]})),
+            (
+                "outer",
+                json!({
+                    "resources": ["../inner"],
+                    "components": [up(&directory, &deploy.join("identity"))?],
+                }),
+            ),
+        ] {
+            std::fs::create_dir_all(directory.join(layer))?;
+            std::fs::write(directory.join(layer).join("kustomization.yaml"), content.to_string())?;
+        }
+        let outer = directory.join("outer").display().to_string();
+        let text = cluster.admin.identity.kubectl(["kustomize", &outer]).ok().await?;
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ").replace("''", "'");
+        ensure!(!text.contains("tap-operator-system"), "{text}");
+        let operator = "'system:serviceaccount:' + 'passes' + ':' + 'tap-operator'";
+        // In each of the four policies, and in the condition of the one for Secrets.
+        ensure!(text.matches(operator).count() == 5, "{text}");
+        Ok(())
+    })
+}
+
+/// From a directory in `from` to `to`: a kustomization knows no absolute paths.
+fn up(from: &std::path::Path, to: &std::path::Path) -> Result<String> {
+    let to = to.strip_prefix("/")?.to_str().context("a path that is no text")?;
+    Ok("../".repeat(from.components().count()) + to)
+}
+
+fn stand_in(group: &str, version: &str, plural: &str, kind: &str) -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.{group}")},
+        "spec": {
+            "group": group, "scope": "Namespaced", "names": {"kind": kind, "plural": plural},
+            "versions": [{"name": version, "served": true, "storage": true, "schema": {
+                "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+            }}],
+        },
+    })
+}
+
+/// All YAML files below a directory, in order.
+fn yaml_files(directory: &std::path::Path) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(yaml_files(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            files.push(path.display().to_string());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
