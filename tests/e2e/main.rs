@@ -4,5 +4,6 @@
 mod support;
 
 mod control_plane;
+mod scene;
 mod watchdog;
 mod world;
