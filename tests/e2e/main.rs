@@ -4,6 +4,7 @@
 mod support;
 
 mod control_plane;
+mod scene;
 mod watchdog;
 mod thin_path;
 mod world;
