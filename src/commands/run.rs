@@ -192,7 +192,8 @@ fn end_on_signal(shutdown: &CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn length(text: &str) -> Result<SignedDuration, String> {
+/// A length of time on the command line.
+pub fn length(text: &str) -> Result<SignedDuration, String> {
     let length: SignedDuration =
         text.parse().map_err(|_| "write a length of time such as 150s, 2m or 1m30s".to_owned())?;
     if length.is_positive() { Ok(length) } else { Err("it must be longer than nothing".into()) }

@@ -242,6 +242,7 @@ fn tenants(clients: Vec<graph::Client>) -> HashMap<String, Tenant> {
         let connection = Connection {
             name: client.connection().to_owned(),
             tenant_id: client.tenant_id().to_owned(),
+            users: client.config().users.clone(),
         };
         (connection.name.clone(), Tenant { connection, client })
     };

@@ -323,7 +323,7 @@ impl<'a> Environment<'a> {
             let key_file = key_file.unwrap_or_else(|| certificate_file.clone());
             Credential::ClientCertificate { certificate_file, key_file }
         });
-        let found: Vec<(&str, Credential)> = [
+        let mut found: Vec<(&str, Credential)> = [
             (
                 "AZURE_FEDERATED_TOKEN_FILE",
                 path("AZURE_FEDERATED_TOKEN_FILE")
@@ -339,6 +339,10 @@ impl<'a> Environment<'a> {
         .into_iter()
         .filter_map(|(name, credential)| Some((name, credential?)))
         .collect();
+        // The workload identity webhook sets this one in every pod that it sees: what somebody chose wins over it.
+        if found.len() > 1 {
+            found.retain(|(name, _)| *name != "AZURE_FEDERATED_TOKEN_FILE");
+        }
         let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
         let all = "AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_SECRET_FILE, AZURE_CLIENT_CERTIFICATE_PATH or \
                    TAP_OPERATOR_MANAGED_IDENTITY=true";
@@ -729,9 +733,9 @@ mod tests {
                  certificate and key as PEM, the key not encrypted",
             ),
             (
-                &[("AZURE_FEDERATED_TOKEN_FILE", "/t")],
-                "environment: there are 2 credentials: AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_SECRET_FILE; keep one \
-                 of them",
+                &[("AZURE_CLIENT_CERTIFICATE_PATH", "/c"), ("AZURE_FEDERATED_TOKEN_FILE", "/t")],
+                "environment: there are 2 credentials: AZURE_CLIENT_SECRET_FILE, AZURE_CLIENT_CERTIFICATE_PATH; keep \
+                 one of them",
             ),
             (
                 &[("AZURE_CLIENT_SECRET_FILE", "")],

@@ -5,6 +5,6 @@ mod support;
 
 mod control_plane;
 mod scene;
-mod watchdog;
 mod thin_path;
+mod watchdog;
 mod world;

@@ -20,7 +20,7 @@ use crate::decision::clock::Now;
 use crate::decision::intent::{Intent, Stage};
 use crate::graph::{
     ErrorKind, GraphError, GraphTarget, MethodConfiguration, MethodState, TapMethod,
-    UsabilityReason, User,
+    UsabilityReason, User, UserNameForm, UserNames,
 };
 
 const USER_ID: &str = "11111111-0000-4000-8000-000000000001";
@@ -150,7 +150,11 @@ impl Life {
     fn pass(&mut self) -> Rest {
         let namespace =
             Namespace { metadata: kube::core::ObjectMeta::default(), ..Namespace::default() };
-        let connection = Connection { name: "default".into(), tenant_id: "tenant".into() };
+        let connection = Connection {
+            name: "default".into(),
+            tenant_id: "tenant".into(),
+            users: Some(UserNames { prefix: String::new(), form: UserNameForm::UserPrincipalName }),
+        };
         let settings = Settings {
             settle: SignedDuration::from_secs(150),
             use_check: SignedDuration::from_secs(60),
@@ -715,6 +719,21 @@ fn approvals_are_waited_for_and_count_each_person_once_and_never_the_requester()
     life.decide("quinn", "Approve");
     life.pass();
     assert_eq!(life.request.phase(), Phase::Active);
+}
+
+#[test]
+fn nobody_asks_for_themselves_and_the_user_does_not_count_as_approver() {
+    let mut life = Life::new();
+    life.edit_spec("{requestedBy: Alice@contoso.com}");
+    life.pass();
+    life.expect(Phase::Failed, "SelfService", &["status Failed"]);
+
+    let mut life = Life::new();
+    life.edit_policy("{approval: {required: 1}}");
+    life.edit_spec("{requestedBy: rita@contoso.com}");
+    life.decide("alice@contoso.com", "Approve");
+    life.pass();
+    assert_eq!(life.request.status.as_ref().unwrap().approvals.as_deref(), Some("0/1"));
 }
 
 #[test]
