@@ -302,6 +302,8 @@ fn intent(
     let latest_start = start.unwrap_or(listing.date).max(listing.date) + s.settings.settle;
     let before =
         Intent::of(s.request).filter(|i| Some(i.uid.as_str()) == s.request.metadata.uid.as_deref());
+    // What a lost attempt of ours replaced is not listed any more, and its request must still learn by whom.
+    let replaces = replaces.or_else(|| before.as_ref()?.replaces.clone());
     Intent {
         uid: s.request.metadata.uid.clone().unwrap_or_default(),
         attempt: s.new_attempt.into(),

@@ -317,6 +317,9 @@ impl Life {
             }
             Action::DeletePass { pass_id, .. } => {
                 self.done.push(format!("delete pass {pass_id}"));
+                if let (Ok(passes), Ok(())) = (&mut self.passes, &self.delete_pass) {
+                    passes.retain(|pass| pass.id != pass_id);
+                }
                 reads.deleted = Some(self.delete_pass.clone());
             }
             Action::Forget => {
@@ -404,6 +407,24 @@ fn a_secret_that_an_attempt_left_behind_makes_room() {
     life.pass();
     let done = ["delete secret", "intent", "post", "secret", "status Active"];
     life.expect(Phase::Active, "Issued", &done);
+}
+
+#[test]
+fn what_a_lost_attempt_replaced_is_remembered() {
+    let mut life = Life::new();
+    life.edit_policy("{replaceExistingPass: Allowed}");
+    life.edit_spec("{onExistingPass: Replace}");
+    life.passes = Ok(vec![pass("theirs", at(0), 60, true)]);
+    life.post = |_, _| Posted::Lost;
+    life.pass();
+    // The lost POST replaced it, and is found.
+    life.passes = Ok(vec![pass("ours", at(10), 60, true)]);
+    life.post = |intent, now| {
+        assert_eq!(intent.replaces.as_ref().map(|r| r.pass_id.as_str()), Some("theirs"));
+        made(intent, now)
+    };
+    life.pass();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Active, "Issued"), "{:?}", life.done);
 }
 
 #[test]
