@@ -336,7 +336,10 @@ async fn ask_for_the_time(operator: &Operator) {
         let answer = tenant.client.method(graph::Priority::Read);
         if tokio::time::timeout(FIRST_ANSWER, answer).await.is_err() {
             let name = tenant.connection.name.as_str();
-            tracing::warn!(connection = name, "the tenant does not tell the time; until it does, the local clock must do");
+            tracing::warn!(
+                connection = name,
+                "the tenant does not tell the time; until it does, the local clock must do"
+            );
         }
     });
     futures::future::join_all(asked).await;

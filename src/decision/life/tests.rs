@@ -54,6 +54,7 @@ struct Life {
     user: Result<User, GraphError>,
     passes: Result<Vec<TapMethod>, GraphError>,
     seen: Result<TapMethod, GraphError>,
+    turn: Turn,
     place: Place,
     secret: SecretFound,
     post: fn(&Intent, Timestamp) -> Posted,
@@ -134,6 +135,7 @@ impl Life {
             user: Ok(user),
             passes: Ok(vec![]),
             seen: Ok(pass("ours", at(10), 60, true)),
+            turn: Turn::Ours,
             place: Place::Free,
             secret: SecretFound::Absent,
             post: made,
@@ -196,7 +198,7 @@ impl Life {
             }
             Look::Groups { .. } => reads.groups = Some(Ok(vec![])),
             Look::Roles { .. } => reads.roles = Some(Ok(vec![])),
-            Look::Turn { .. } => reads.turn = Some(Turn::Ours),
+            Look::Turn { .. } => reads.turn = Some(self.turn.clone()),
             Look::Passes { .. } => {
                 let listing = self.passes.clone().map(|passes| Listing {
                     passes,
@@ -407,6 +409,17 @@ fn a_secret_that_an_attempt_left_behind_makes_room() {
     life.pass();
     let done = ["delete secret", "intent", "post", "secret", "status Active"];
     life.expect(Phase::Active, "Issued", &done);
+}
+
+#[test]
+fn who_waits_for_a_moment_says_nothing_and_who_waits_longer_says_for_whom() {
+    let mut life = Life::new();
+    life.turn = Turn::Busy;
+    assert_eq!(life.pass(), Rest::For(SignedDuration::from_secs(2)));
+    assert_eq!(life.done, Vec::<String>::new());
+    life.turn = Turn::Of("helpdesk/first".into());
+    life.pass();
+    life.expect(Phase::Pending, "AnotherRequest", &["status Pending"]);
 }
 
 #[test]
