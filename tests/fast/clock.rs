@@ -24,7 +24,8 @@ async fn overdue(world: &World, name: &str) -> f64 {
         }
         let left = expires.duration_since(before);
         assert!(left > SignedDuration::from_secs(-60), "a minute too late\n{}", world.report());
-        sleep(Duration::try_from(left / 10).unwrap_or_default().max(Duration::from_millis(10))).await;
+        sleep(Duration::try_from(left / 10).unwrap_or_default().max(Duration::from_millis(10)))
+            .await;
     }
 }
 
@@ -53,7 +54,11 @@ async fn one_wrong_date_changes_nothing() {
             world.request("lost-phone", &json!({"lifetime": "10m"}));
             world.until_phase("lost-phone", Phase::Active, Duration::from_mins(2)).await;
             let overdue = overdue(&world, "lost-phone").await;
-            assert!((0.0..=2.1).contains(&overdue), "{operation:?} {offset_seconds}: {overdue} s\n{}", world.report());
+            assert!(
+                (0.0..=2.1).contains(&overdue),
+                "{operation:?} {offset_seconds}: {overdue} s\n{}",
+                world.report()
+            );
             assert!(world.posts() <= 2);
             world.until_ended("lost-phone", Phase::Expired, SOON).await;
             world.check_at_rest();

@@ -10,7 +10,10 @@ use tap_operator::simulator::{Fault, FaultKind, Operation};
 use tokio::time::sleep;
 
 use crate::kubernetes::Point;
-use crate::world::{IN_ORDER, SETTLE, SOON, USE_CHECK, World, active_write, intent_write, recovery_write, secret_write};
+use crate::world::{
+    IN_ORDER, SETTLE, SOON, USE_CHECK, World, active_write, intent_write, recovery_write,
+    secret_write,
+};
 
 /// The calls of an issue, in their order.
 const CALLS: [Operation; 6] = [
@@ -88,7 +91,9 @@ async fn a_post_that_was_throttled_waits_as_long_as_it_was_told() {
 async fn a_post_that_takes_effect_late_is_found_and_taken_back() {
     for after_seconds in [1, 29, 31, 60, 89] {
         let world = World::new();
-        world.tenant.inject(Fault::on(Operation::PassCreate, FaultKind::LateCommit { after_seconds }));
+        world
+            .tenant
+            .inject(Fault::on(Operation::PassCreate, FaultKind::LateCommit { after_seconds }));
         let _operator = world.operator();
         world.request("lost-phone", &json!({}));
         world.until_phase("lost-phone", Phase::Active, IN_ORDER + Duration::from_secs(30)).await;
@@ -126,7 +131,11 @@ async fn a_delete_that_graph_does_not_know_yet_is_repeated() {
     world.until_phase("lost-phone", Phase::Active, SOON).await;
     world.decide("lost-phone", "ada@contoso.com", "Revoke").await;
     sleep(SOON).await;
-    assert_eq!((world.live().len(), world.delivered("lost-phone")), (1, None), "the Secret goes first");
+    assert_eq!(
+        (world.live().len(), world.delivered("lost-phone")),
+        (1, None),
+        "the Secret goes first"
+    );
     world.until_ended("lost-phone", Phase::Revoked, IN_ORDER).await;
     assert_eq!(world.live(), [], "{}", world.report());
     world.check_at_rest();
@@ -182,7 +191,9 @@ async fn while_graph_is_down_everything_waits() {
             held.release();
             sleep(Duration::from_mins(minutes)).await;
             world.tenant.set_unreachable(false);
-            world.until_phase("lost-phone", Phase::Active, IN_ORDER + Duration::from_secs(60)).await;
+            world
+                .until_phase("lost-phone", Phase::Active, IN_ORDER + Duration::from_secs(60))
+                .await;
             sleep(Duration::from_secs(60)).await;
             world.check_delivered("lost-phone");
         }
@@ -202,7 +213,8 @@ async fn while_graph_is_down_a_delivered_pass_stays_as_it_is() {
     world.tenant.set_unreachable(false);
     sleep(USE_CHECK * 2).await;
     world.check_delivered("lost-phone");
-    let of_request = world.writes()[writes..].iter().filter(|w| w.resource == "taprequests").count();
+    let of_request =
+        world.writes()[writes..].iter().filter(|w| w.resource == "taprequests").count();
     assert_eq!(of_request, 0, "{}", world.report());
 }
 
@@ -219,7 +231,9 @@ async fn while_graph_is_down_a_revocation_takes_the_secret_and_waits() {
                 "deletion" => world.delete("lost-phone"),
                 decision => world.decide("lost-phone", "ada@contoso.com", decision).await,
             }
-            world.until("the Secret is gone", SOON, || world.delivered("lost-phone").is_none()).await;
+            world
+                .until("the Secret is gone", SOON, || world.delivered("lost-phone").is_none())
+                .await;
             sleep(Duration::from_mins(5)).await;
             assert!(has_finalizer(&world.get("lost-phone")), "its pass is live");
             assert_eq!(world.live().len(), 1);
@@ -289,7 +303,8 @@ async fn a_pass_of_another_kind_than_asked_for_is_taken_back() {
 #[tokio::test(start_paused = true)]
 async fn a_post_that_is_refused_is_tried_for_two_minutes() {
     let refused = |times| {
-        let kind = FaultKind::Status { status: 400, effect: false, code: None, retry_after_seconds: None };
+        let kind =
+            FaultKind::Status { status: 400, effect: false, code: None, retry_after_seconds: None };
         Fault::on(Operation::PassCreate, kind).times(times)
     };
     let world = World::new();

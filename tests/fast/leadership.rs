@@ -18,7 +18,9 @@ const TAKEOVER: Duration = Duration::from_secs(20);
 fn cut_off(world: &World) -> Outage {
     let lease = world.kubernetes.list("leases");
     let leader = lease[0]["spec"]["holderIdentity"].as_str().expect("a leader").to_owned();
-    let renewals = Match::writes().resource("leases").when(move |r| r.body["spec"]["holderIdentity"] == leader);
+    let renewals = Match::writes()
+        .resource("leases")
+        .when(move |r| r.body["spec"]["holderIdentity"] == leader);
     world.kubernetes.fail(renewals, ApiFault::Hang)
 }
 
@@ -34,7 +36,9 @@ async fn two(world: &World) -> (Operator, Operator) {
 async fn only_one_of_two_replicas_works() {
     let world = World::new();
     let (_leader, _other) = two(&world).await;
-    for (name, user) in [("a", "alice@contoso.com"), ("b", "bob@contoso.com"), ("c", "carol@contoso.com")] {
+    for (name, user) in
+        [("a", "alice@contoso.com"), ("b", "bob@contoso.com"), ("c", "carol@contoso.com")]
+    {
         world.request(name, &json!({"user": user}));
         world.until_phase(name, Phase::Active, SOON).await;
     }

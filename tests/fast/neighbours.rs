@@ -22,13 +22,15 @@ async fn two_requests_for_one_user_are_issued_one_at_a_time() {
             let _operator = world.operator();
             world.request("first", &json!({"onExistingPass": wish}));
             world.request("second", &json!({"onExistingPass": wish}));
-            let active = || ["first", "second"].into_iter().find(|n| world.phase(n) == Phase::Active);
+            let active =
+                || ["first", "second"].into_iter().find(|n| world.phase(n) == Phase::Active);
             world.until("one is active", IN_ORDER, || active().is_some()).await;
             let winner = active().expect("one");
             let loser = if winner == "first" { "second" } else { "first" };
             world.until("the other was judged", IN_ORDER, || world.phase(loser) == second).await;
             sleep(Duration::from_mins(3)).await;
             assert_eq!((world.phase(winner), world.phase(loser)), (Phase::Active, second));
+            assert!(world.writes().len() < 16, "they disturb each other\n{}", world.report());
             world.check_delivered(winner);
 
             if wish == "Wait" {
@@ -61,7 +63,11 @@ async fn a_request_that_replaces_ends_the_one_before() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_post_that_replaced_is_asked_for_again() {
-    for fault in [FaultKind::AnswerLost, FaultKind::LateCommit { after_seconds: 40 }, FaultKind::Hang { seconds: None }] {
+    for fault in [
+        FaultKind::AnswerLost,
+        FaultKind::LateCommit { after_seconds: 40 },
+        FaultKind::Hang { seconds: None },
+    ] {
         let world = World::new();
         world.policy(&json!({"replaceExistingPass": "Allowed"}));
         let _operator = world.operator();
@@ -89,6 +95,11 @@ async fn the_pass_of_a_person_stays_and_is_judged_after_two_looks() {
     world.until_phase("refuses", Phase::Failed, Duration::from_secs(60)).await;
     assert_eq!(world.reason("refuses"), "ExistingPass");
     assert_eq!((world.phase("waits"), world.posts()), (Phase::Pending, 0));
+    assert!(
+        world.writes().len() < 10,
+        "requests for one user disturb each other\n{}",
+        world.report()
+    );
     world.tenant.portal_delete_pass("alice@contoso.com", theirs).expect("deleted");
     world.until_phase("waits", Phase::Active, Duration::from_secs(60)).await;
     world.check_delivered("waits");
@@ -180,7 +191,8 @@ async fn an_intent_that_waited_too_long_is_written_anew() {
     world.check_delivered("lost-phone");
     for post in world.tenant.requests_for(Operation::PassCreate) {
         let listed = world.tenant.requests_for(Operation::PassList);
-        let before = listed.iter().filter(|list| list.number < post.number).max_by_key(|list| list.number);
+        let before =
+            listed.iter().filter(|list| list.number < post.number).max_by_key(|list| list.number);
         let age = post.at.duration_since(before.expect("a list").at).as_secs_f64();
         assert!(age <= 31.0, "a POST rests on a list {age} s old");
     }
