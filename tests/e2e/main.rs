@@ -6,4 +6,5 @@ mod support;
 mod control_plane;
 mod scene;
 mod watchdog;
+mod thin_path;
 mod world;
