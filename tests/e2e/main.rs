@@ -4,6 +4,9 @@
 mod support;
 
 mod control_plane;
+mod phases;
+mod refusals;
 mod scene;
+mod tenants;
 mod watchdog;
 mod world;
