@@ -9,4 +9,5 @@ mod refusals;
 mod scene;
 mod tenants;
 mod watchdog;
+mod thin_path;
 mod world;
