@@ -134,7 +134,9 @@ fn tenants(
 ) -> anyhow::Result<Vec<graph::Client>> {
     let connections = match &arguments.tenants_file {
         Some(file) => graph::connections_from_file(file)?,
-        None => graph::connections_from_env(&std::env::vars().collect::<std::collections::HashMap<_, _>>())?,
+        None => graph::connections_from_env(
+            &std::env::vars().collect::<std::collections::HashMap<_, _>>(),
+        )?,
     };
     let deadline = Duration::try_from(arguments.call_deadline)?;
     let transport = graph::ReqwestTransport::new(deadline, arguments.extra_ca.as_deref())?;

@@ -23,7 +23,7 @@ fn ended_by_operator(end: &End) -> bool {
 }
 
 /// Waits until the operator has looked at a pass so many more times.
-async fn looked_at(scene: &Scene<'_>, request: &TapRequest, times: usize) -> Result<()> {
+pub async fn looked_at(scene: &Scene<'_>, request: &TapRequest, times: usize) -> Result<()> {
     let pass = scene.pass_of(request)?.id.to_string();
     let looks = || {
         let all = scene.simulator.requests_for(Operation::PassGet);

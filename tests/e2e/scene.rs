@@ -12,6 +12,7 @@ use tap_operator::simulator::{LedgerEntry, Operation, RequestRecord};
 use uuid::Uuid;
 
 use crate::support::identity::Identity;
+use crate::support::operator::{NAMESPACE, SERVICE_ACCOUNT};
 use crate::support::simulator::Simulator;
 use crate::support::world::{Options, World};
 use crate::tenants;
@@ -282,6 +283,21 @@ impl<'a> Scene<'a> {
         entry.with_context(|| format!("the ledger has no pass {id}"))
     }
 
+    /// What the operator has written in this namespace so far, oldest first: no events, and no dry runs that say so in
+    /// their address.
+    pub fn operator_writes(&self) -> Result<Vec<QuietWrite>> {
+        let operator = format!("system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}");
+        let here = format!("/namespaces/{}/", self.namespace);
+        let writes = self.world.control_plane.writes_by(&operator)?.into_iter();
+        let writes = writes.filter(|write| {
+            write.uri.contains(&here)
+                && !write.uri.contains("/events")
+                && !write.uri.contains("dryRun=All")
+        });
+        let path = |uri: &str| uri.split('?').next().unwrap_or_default().to_owned();
+        Ok(writes.map(|write| QuietWrite { path: path(&write.uri), verb: write.verb }).collect())
+    }
+
     /// The calls that changed, or would have changed, something of this user's in the tenant.
     pub fn writes_about(&self, user: &str) -> Result<Vec<RequestRecord>> {
         let id = self.user_id(user)?.to_string();
@@ -291,6 +307,13 @@ impl<'a> Scene<'a> {
         };
         Ok(self.simulator.requests().into_iter().filter(writes).collect())
     }
+}
+
+/// A write of the operator, without its parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuietWrite {
+    pub verb: String,
+    pub path: String,
 }
 
 /// A condition's status, reason and message.
