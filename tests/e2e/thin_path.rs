@@ -30,7 +30,10 @@ fn a_tenant_is_corrected_and_a_pass_is_issued_revoked_and_gone() -> Result<()> {
         let client = admin.client().await?;
         let policies: Api<TapPolicy> = Api::all(client.clone());
         let synced = |p: &TapPolicy| {
-            p.status.iter().flat_map(|s| &s.conditions).any(|c| c.type_ == "Synced" && c.status == "True")
+            p.status
+                .iter()
+                .flat_map(|s| &s.conditions)
+                .any(|c| c.type_ == "Synced" && c.status == "True")
         };
         world.wait_for(&policies, "thin", "it is synced", synced).await?;
         ensure!(world.simulator.policy().default_length == 12, "the tenant was not corrected");
@@ -48,7 +51,8 @@ fn a_tenant_is_corrected_and_a_pass_is_issued_revoked_and_gone() -> Result<()> {
         let requests: Api<TapRequest> = Api::namespaced(client, &namespace);
         let active = |r: &TapRequest| r.phase() == Phase::Active;
         let active = world.wait_for(&requests, "alice", "it is active", active).await?;
-        let pass = active.status.and_then(|s| s.pass).context("an active request records its pass")?;
+        let pass =
+            active.status.and_then(|s| s.pass).context("an active request records its pass")?;
         let code = admin
             .kubectl(["get", "secret", "alice", "--output=jsonpath={.data.temporaryAccessPass}"])
             .in_namespace(&namespace)
@@ -58,15 +62,30 @@ fn a_tenant_is_corrected_and_a_pass_is_issued_revoked_and_gone() -> Result<()> {
 
         let revoke = r#"[{"op":"add","path":"/status/decisions/-","value":{"by":"helen","decision":"Revoke"}}]"#;
         helen
-            .kubectl(["patch", "tap", "alice", "--subresource=status", "--type=json", "--patch", revoke])
+            .kubectl([
+                "patch",
+                "tap",
+                "alice",
+                "--subresource=status",
+                "--type=json",
+                "--patch",
+                revoke,
+            ])
             .in_namespace(&namespace)
             .ok()
             .await?;
-        let revoked = |r: &TapRequest| r.phase() == Phase::Revoked && r.metadata.finalizers.is_none();
+        let revoked =
+            |r: &TapRequest| r.phase() == Phase::Revoked && r.metadata.finalizers.is_none();
         world.wait_for(&requests, "alice", "it is revoked and let go", revoked).await?;
-        let secret = admin.kubectl(["get", "secret", "alice"]).in_namespace(&namespace).refused().await?;
+        let secret =
+            admin.kubectl(["get", "secret", "alice"]).in_namespace(&namespace).refused().await?;
         ensure!(secret.contains("NotFound"), "{secret}");
-        let entry = world.simulator.ledger().into_iter().find(|e| e.id.to_string() == pass.id).context("the ledger knows the pass")?;
+        let entry = world
+            .simulator
+            .ledger()
+            .into_iter()
+            .find(|e| e.id.to_string() == pass.id)
+            .context("the ledger knows the pass")?;
         ensure!(!entry.is_live(), "the pass is still usable: {entry:?}");
 
         helen.kubectl(["delete", "tap", "alice"]).in_namespace(&namespace).ok().await?;
