@@ -126,7 +126,10 @@ impl Operator {
             (intent.tenant_id == tenant_id && intent.user_id == user_id).then(|| name_of(other))
         });
         open.map_or_else(
-            || self.turns.take(tenant_id, user_id, &request_id(&pass.request)),
+            || {
+                let uid = pass.request.metadata.uid.as_deref().unwrap_or_default();
+                self.turns.take(tenant_id, user_id, uid)
+            },
             Turn::Of,
         )
     }

@@ -68,6 +68,8 @@ pub struct Operator {
     pub memories: std::sync::Mutex<HashMap<String, Arc<tokio::sync::Mutex<Remembered>>>>,
     /// What is remembered of each policy, by uid.
     pub refused_policies: std::sync::Mutex<HashMap<String, i64>>,
+    /// Whether this process knows all that there is: its caches are complete, and Graph was asked for the time.
+    pub informed: AtomicBool,
     /// Whether the admission policies are in force.
     pub guarded: AtomicBool,
     /// Requests to look at again because of something that happened to another.
@@ -94,6 +96,11 @@ impl Operator {
             return Stop::On;
         }
         stop_of(self.stores.stop.state().first().map(AsRef::as_ref))
+    }
+
+    /// Whether it is for this process to work, and it knows enough to.
+    pub fn works(&self) -> bool {
+        self.lease.is_held() && self.informed.load(Ordering::Acquire)
     }
 
     /// Whether the admission policies are in force.

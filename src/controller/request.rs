@@ -54,7 +54,7 @@ pub async fn reconcile(
     seen: Arc<GuardedRequest>,
     operator: Arc<Operator>,
 ) -> Result<Action, ApiError> {
-    if !operator.lease.is_held() {
+    if !operator.works() {
         return Ok(Action::await_change());
     }
     let seen = match &seen.0 {

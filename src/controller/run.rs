@@ -39,6 +39,8 @@ const CONCURRENCY: u16 = 64;
 const PROBE_EVERY: Duration = Duration::from_secs(60);
 /// How long to wait before asking again for what is not there at the start.
 const START_AGAIN: Duration = Duration::from_secs(3);
+/// How long a tenant is waited for at the start.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// How long to wait between two questions to a tenant whose clock seems to have jumped.
 const CLOCK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -189,6 +191,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         own_passes: super::registry::OwnPasses::default(),
         memories: std::sync::Mutex::default(),
         refused_policies: std::sync::Mutex::default(),
+        informed: AtomicBool::new(false),
         guarded: AtomicBool::new(w.allow_unguarded),
         nudges,
         metrics: w.metrics.clone(),
@@ -307,15 +310,40 @@ async fn wait(health: &Health, what: &str) {
     tokio::time::sleep(START_AGAIN).await;
 }
 
-/// Once this process leads, everything is looked at.
+/// Once this process leads and knows what it must, everything is looked at.
 async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSender<()>) {
     let mut lease = operator.lease.clone();
     lease.acquired().await;
     operator.metrics.leads(true);
-    operator.stores.requests.wait_until_ready().await.ok();
+    let stores = &operator.stores;
+    // They are dropped only when everything ends.
+    let _ = tokio::join!(
+        stores.requests.wait_until_ready(),
+        stores.policies.wait_until_ready(),
+        stores.namespaces.wait_until_ready(),
+        stores.stop.wait_until_ready(),
+    );
+    ask_for_the_time(operator).await;
+    operator.informed.store(true, Ordering::Release);
     operator.nudge_all();
     let _ = policies.send(());
     std::future::pending().await
+}
+
+/// Asks each tenant for the time, so that nothing ends by a local clock that is wrong. Who does not answer soon is not
+/// waited for: revocation must go on while Graph is gone.
+async fn ask_for_the_time(operator: &Operator) {
+    let asked = operator.tenants.values().map(|tenant| async {
+        let answer = tenant.client.method(graph::Priority::Read);
+        if tokio::time::timeout(FIRST_ANSWER, answer).await.is_err() {
+            let name = tenant.connection.name.as_str();
+            tracing::warn!(
+                connection = name,
+                "the tenant does not tell the time; until it does, the local clock must do"
+            );
+        }
+    });
+    futures::future::join_all(asked).await;
 }
 
 /// Asks a tenant again whose clock seems to have jumped, and looks at everything when it has.

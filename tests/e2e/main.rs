@@ -4,7 +4,13 @@
 mod support;
 
 mod control_plane;
+mod deletion;
+mod phases;
+mod policies;
+mod printing;
+mod refusals;
 mod scene;
+mod tenants;
 mod thin_path;
 mod watchdog;
 mod world;

@@ -14,6 +14,8 @@ use crate::graph::{ErrorKind, TapMethod, UsabilityReason};
 
 /// How long before another look at a user who has a pass, or whose turn is another request's.
 const AGAIN: SignedDuration = SignedDuration::from_secs(30);
+/// How long before another look while another request for the same user is being looked at.
+const BUSY: SignedDuration = SignedDuration::from_secs(2);
 /// A start less than this ahead is not sent: the pass starts when it is made.
 const START_SENT: SignedDuration = SignedDuration::from_secs(60);
 /// How long after a failed attempt the next one may be made: as long as attempts have been failing, so that it doubles
@@ -123,6 +125,8 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Step {
                 user_id: resolved.user_id.clone(),
             });
         }
+        // Nothing is said about it: requests that wait for the same user would tell each other so for ever.
+        Some(Turn::Busy) => return Step::Rest(Rest::For(BUSY)),
         Some(Turn::Of(other)) => {
             let message = format!("request {other} for the same user is being issued first");
             return pending(
@@ -302,6 +306,8 @@ fn intent(
     let latest_start = start.unwrap_or(listing.date).max(listing.date) + s.settings.settle;
     let before =
         Intent::of(s.request).filter(|i| Some(i.uid.as_str()) == s.request.metadata.uid.as_deref());
+    // What a lost attempt of ours replaced is not listed any more, and its request must still learn by whom.
+    let replaces = replaces.or_else(|| before.as_ref()?.replaces.clone());
     Intent {
         uid: s.request.metadata.uid.clone().unwrap_or_default(),
         attempt: s.new_attempt.into(),

@@ -137,6 +137,8 @@ pub enum Known {
 pub enum Turn {
     /// It is.
     Ours,
+    /// Another one is being looked at this moment, and may be issued or not: soon it is known.
+    Busy,
     /// Another request for the same user is being issued, namespace/name.
     Of(String),
 }

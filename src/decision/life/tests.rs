@@ -54,6 +54,7 @@ struct Life {
     user: Result<User, GraphError>,
     passes: Result<Vec<TapMethod>, GraphError>,
     seen: Result<TapMethod, GraphError>,
+    turn: Turn,
     place: Place,
     secret: SecretFound,
     post: fn(&Intent, Timestamp) -> Posted,
@@ -134,6 +135,7 @@ impl Life {
             user: Ok(user),
             passes: Ok(vec![]),
             seen: Ok(pass("ours", at(10), 60, true)),
+            turn: Turn::Ours,
             place: Place::Free,
             secret: SecretFound::Absent,
             post: made,
@@ -200,7 +202,7 @@ impl Life {
             }
             Look::Groups { .. } => reads.groups = Some(Ok(vec![])),
             Look::Roles { .. } => reads.roles = Some(Ok(vec![])),
-            Look::Turn { .. } => reads.turn = Some(Turn::Ours),
+            Look::Turn { .. } => reads.turn = Some(self.turn.clone()),
             Look::Passes { .. } => {
                 let listing = self.passes.clone().map(|passes| Listing {
                     passes,
@@ -321,6 +323,9 @@ impl Life {
             }
             Action::DeletePass { pass_id, .. } => {
                 self.done.push(format!("delete pass {pass_id}"));
+                if let (Ok(passes), Ok(())) = (&mut self.passes, &self.delete_pass) {
+                    passes.retain(|pass| pass.id != pass_id);
+                }
                 reads.deleted = Some(self.delete_pass.clone());
             }
             Action::Forget => {
@@ -408,6 +413,35 @@ fn a_secret_that_an_attempt_left_behind_makes_room() {
     life.pass();
     let done = ["delete secret", "intent", "post", "secret", "status Active"];
     life.expect(Phase::Active, "Issued", &done);
+}
+
+#[test]
+fn who_waits_for_a_moment_says_nothing_and_who_waits_longer_says_for_whom() {
+    let mut life = Life::new();
+    life.turn = Turn::Busy;
+    assert_eq!(life.pass(), Rest::For(SignedDuration::from_secs(2)));
+    assert_eq!(life.done, Vec::<String>::new());
+    life.turn = Turn::Of("helpdesk/first".into());
+    life.pass();
+    life.expect(Phase::Pending, "AnotherRequest", &["status Pending"]);
+}
+
+#[test]
+fn what_a_lost_attempt_replaced_is_remembered() {
+    let mut life = Life::new();
+    life.edit_policy("{replaceExistingPass: Allowed}");
+    life.edit_spec("{onExistingPass: Replace}");
+    life.passes = Ok(vec![pass("theirs", at(0), 60, true)]);
+    life.post = |_, _| Posted::Lost;
+    life.pass();
+    // The lost POST replaced it, and is found.
+    life.passes = Ok(vec![pass("ours", at(10), 60, true)]);
+    life.post = |intent, now| {
+        assert_eq!(intent.replaces.as_ref().map(|r| r.pass_id.as_str()), Some("theirs"));
+        made(intent, now)
+    };
+    life.pass();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Active, "Issued"), "{:?}", life.done);
 }
 
 #[test]
