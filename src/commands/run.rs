@@ -1,5 +1,6 @@
 //! `tap-operator run`: the operator.
 
+use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -134,9 +135,7 @@ fn tenants(
 ) -> anyhow::Result<Vec<graph::Client>> {
     let connections = match &arguments.tenants_file {
         Some(file) => graph::connections_from_file(file)?,
-        None => graph::connections_from_env(
-            &std::env::vars().collect::<std::collections::HashMap<_, _>>(),
-        )?,
+        None => graph::connections_from_env(&std::env::vars().collect::<HashMap<_, _>>())?,
     };
     let deadline = Duration::try_from(arguments.call_deadline)?;
     let transport = graph::ReqwestTransport::new(deadline, arguments.extra_ca.as_deref())?;

@@ -42,7 +42,7 @@ impl Bench {
             }),
             on_date: Arc::new({
                 let dates = Arc::clone(&dates);
-                move |sample| dates.lock().unwrap().push(sample)
+                move |_, sample| dates.lock().unwrap().push(sample)
             }),
             on_call: Arc::new({
                 let reports = Arc::clone(&reports);
