@@ -34,9 +34,8 @@ const FATES: [Fate; 4] = [Fate::Lost, Fate::Late, Fate::VeryLate, Fate::Arrived]
 /// The write of this number, counted from now.
 fn nth_write(world: &World, number: usize, point: Point) -> Intercept {
     let seen = Arc::new(AtomicUsize::new(0));
-    let nth = move |_: &crate::kubernetes::ApiRequest| {
-        seen.fetch_add(1, Ordering::Relaxed) == number
-    };
+    let nth =
+        move |_: &crate::kubernetes::ApiRequest| seen.fetch_add(1, Ordering::Relaxed) == number;
     world.kubernetes.intercept(operators_writes().when(nth), point)
 }
 

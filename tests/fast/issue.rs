@@ -179,13 +179,19 @@ async fn the_stop_holds_back_what_is_new_and_revokes_where_it_says_so() {
     stop(json!({}));
     world.request("another", &json!({"user": "bob@contoso.com"}));
     sleep(Duration::from_mins(2)).await;
-    assert_eq!((world.phase("another"), world.reason("another").as_str()), (Phase::Pending, "Stopped"));
+    assert_eq!(
+        (world.phase("another"), world.reason("another").as_str()),
+        (Phase::Pending, "Stopped")
+    );
     assert_eq!(world.phase("lost-phone"), Phase::Active);
 
     stop(json!({"revokeActive": "true"}));
     world.until_ended("lost-phone", Phase::Revoked, SOON).await;
     assert_eq!(world.phase("another"), Phase::Pending);
-    world.kubernetes.delete("configmaps", crate::world::SYSTEM, "tap-operator-stop").expect("there");
+    world
+        .kubernetes
+        .delete("configmaps", crate::world::SYSTEM, "tap-operator-stop")
+        .expect("there");
     world.until_phase("another", Phase::Active, SOON).await;
     world.check_delivered("another");
 }

@@ -24,7 +24,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::kubernetes::{
-    KubernetesApi, LoggedRequest, Match, Operation as Write, Refusal, Resource, Review, Verb, statuses,
+    KubernetesApi, LoggedRequest, Match, Operation as Write, Refusal, Resource, Review, Verb,
+    statuses,
 };
 
 /// Where requests live.
@@ -119,7 +120,8 @@ impl World {
         kubernetes.register(Resource::from_crd(&TapRequest::crd()).with_default_status(pending));
         kubernetes.register(Resource::from_crd(&TapPolicy::crd()));
         for namespace in [NAMESPACE, SYSTEM] {
-            let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+            let namespace =
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
             kubernetes.put(namespace);
         }
         let tenant = Simulator::starting_at(Tenant::contoso(), start);
@@ -127,13 +129,8 @@ impl World {
         tenant.switch(|switches| switches.authentication_method_limit = None);
         let short = json!({"minimumLifetimeInMinutes": 10, "defaultLifetimeInMinutes": 10});
         tenant.portal_patch_policy(&short).expect("passes of ten minutes");
-        let world = Self {
-            kubernetes,
-            tenant,
-            start,
-            began: Instant::now(),
-            replicas: AtomicU32::new(0),
-        };
+        let world =
+            Self { kubernetes, tenant, start, began: Instant::now(), replicas: AtomicU32::new(0) };
         world.policy(&json!({}));
         world
     }
@@ -274,7 +271,11 @@ impl World {
     pub async fn until(&self, what: &str, patience: Duration, mut so: impl FnMut() -> bool) {
         let began = Instant::now();
         while !so() {
-            assert!(began.elapsed() < patience, "{what}: not within {patience:?}\n{}", self.report());
+            assert!(
+                began.elapsed() < patience,
+                "{what}: not within {patience:?}\n{}",
+                self.report()
+            );
             sleep((began.elapsed() / 50).clamp(GLANCES[0], GLANCES[1])).await;
         }
     }
@@ -290,7 +291,12 @@ impl World {
         self.until_phase(name, phase, patience).await;
         let what = format!("{name} is let go");
         self.until(&what, patience, || !has_finalizer(&self.get(name))).await;
-        assert_eq!(self.delivered(name), None, "{name} is {phase} and has a Secret\n{}", self.report());
+        assert_eq!(
+            self.delivered(name),
+            None,
+            "{name} is {phase} and has a Secret\n{}",
+            self.report()
+        );
     }
 
     /// Somebody appends a decision.
@@ -324,17 +330,29 @@ impl World {
         }
         line("--- the ledger".into());
         for pass in self.tenant.ledger() {
-            line(format!("{} of {}: told {}: {:?}", pass.id, pass.user_principal_name, pass.is_told(), pass.end));
+            line(format!(
+                "{} of {}: told {}: {:?}",
+                pass.id,
+                pass.user_principal_name,
+                pass.is_told(),
+                pass.end
+            ));
         }
         line("--- calls to Graph".into());
         for call in self.tenant.requests() {
-            line(format!("{:.3} {} {} {:?} {:?}", call.at, call.method, call.path, call.status, call.fault));
+            line(format!(
+                "{:.3} {} {} {:?} {:?}",
+                call.at, call.method, call.path, call.status, call.fault
+            ));
         }
         line("--- writes to Kubernetes".into());
         let quiet = Match::writes().when(|r| !matches!(r.resource.as_str(), "leases" | "events"));
         for write in self.kubernetes.requests_for(&quiet) {
             let dry = if write.is_dry_run() { " (dry run)" } else { "" };
-            line(format!("{:.3} {:?} {}{dry} {:?}", write.at, write.verb, write.path, write.answer));
+            line(format!(
+                "{:.3} {:?} {}{dry} {:?}",
+                write.at, write.verb, write.path, write.answer
+            ));
         }
         report
     }
@@ -359,15 +377,27 @@ impl World {
             .requests()
             .iter()
             .filter(|r| r.phase() == Phase::Active)
-            .filter_map(|r| Some((r.status.as_ref()?.pass.as_ref()?.id.clone(), r.metadata.name.clone()?)))
+            .filter_map(|r| {
+                Some((r.status.as_ref()?.pass.as_ref()?.id.clone(), r.metadata.name.clone()?))
+            })
             .collect();
         for pass in self.live() {
             // What was used is left to expire: the user is registering a new key.
             let by: Vec<_> = recorded.iter().filter(|(id, _)| *id == pass.id.to_string()).collect();
             let used = !pass.uses.is_empty();
-            assert!(by.len() == 1 || (by.is_empty() && used), "{} is recorded by {by:?}\n{}", pass.id, self.report());
+            assert!(
+                by.len() == 1 || (by.is_empty() && used),
+                "{} is recorded by {by:?}\n{}",
+                pass.id,
+                self.report()
+            );
             for (_, name) in by {
-                assert_eq!(self.delivered(name), self.tenant.code(pass.id), "{name}\n{}", self.report());
+                assert_eq!(
+                    self.delivered(name),
+                    self.tenant.code(pass.id),
+                    "{name}\n{}",
+                    self.report()
+                );
             }
         }
         for (id, name) in &recorded {
@@ -375,13 +405,22 @@ impl World {
             assert!(live, "{name} records {id}, which is not live\n{}", self.report());
         }
         let balance = self.tenant.balance();
-        assert_eq!(balance.untold_live, 0, "a pass that nobody was told is live\n{}", self.report());
+        assert_eq!(
+            balance.untold_live,
+            0,
+            "a pass that nobody was told is live\n{}",
+            self.report()
+        );
         assert_eq!(balance.untold_expired, 0, "a lost pass was left to expire\n{}", self.report());
         for secret in self.kubernetes.list("secrets") {
             let name = secret["metadata"]["name"].as_str().unwrap_or_default();
             let ours = secret["type"] == SECRET_TYPE;
             let owned = recorded.iter().any(|(_, request)| request == name);
-            assert!(!ours || owned, "Secret {name} belongs to no active request\n{}", self.report());
+            assert!(
+                !ours || owned,
+                "Secret {name} belongs to no active request\n{}",
+                self.report()
+            );
         }
     }
 
@@ -416,7 +455,9 @@ impl World {
         let mut sent = Vec::new();
         for post in self.tenant.requests_for(Operation::PassCreate) {
             let id = post.client_request_id.clone().unwrap_or_default();
-            let recorded = intents.iter().any(|(at, intent)| *at <= self.on_cluster_clock(post.at) && intent.attempt == id);
+            let recorded = intents
+                .iter()
+                .any(|(at, intent)| *at <= self.on_cluster_clock(post.at) && intent.attempt == id);
             assert!(recorded, "POST {id} was not recorded before\n{}", self.report());
             assert!(!sent.contains(&id), "POST {id} was sent twice\n{}", self.report());
             sent.push(id);
@@ -432,7 +473,9 @@ impl World {
         let codes: Vec<String> =
             self.tenant.ledger().iter().filter_map(|pass| self.tenant.code(pass.id)).collect();
         for request in self.kubernetes.requests() {
-            let create = request.resource == "secrets" && request.verb == Verb::Create && !request.is_dry_run();
+            let create = request.resource == "secrets"
+                && request.verb == Verb::Create
+                && !request.is_dry_run();
             let text = request.body.to_string();
             for code in &codes {
                 let encoded = STANDARD.encode(code);
@@ -461,7 +504,8 @@ pub fn operators_writes() -> Match {
 /// Write 1: the intent.
 pub fn intent_write() -> Match {
     Match::verb(Verb::Patch).resource("taprequests").main_resource().when(|r| {
-        let intent = r.body["metadata"]["annotations"][INTENT_ANNOTATION].as_str().unwrap_or_default();
+        let intent =
+            r.body["metadata"]["annotations"][INTENT_ANNOTATION].as_str().unwrap_or_default();
         intent.contains(r#"{"name":"issuing"}"#)
     })
 }
@@ -485,7 +529,12 @@ fn fence(review: &Review<'_>) -> Result<(), Refusal> {
         return Ok(());
     }
     let refuse = |message: &str| {
-        Err(statuses::denied_by_policy(review.resource, review.name, "tap-operator-secrets", message))
+        Err(statuses::denied_by_policy(
+            review.resource,
+            review.name,
+            "tap-operator-secrets",
+            message,
+        ))
     };
     let object = review.new.or(review.old).unwrap_or(&Value::Null);
     if object["type"] != SECRET_TYPE {

@@ -56,7 +56,12 @@ async fn a_write_that_fails_for_a_while_is_made_when_it_can_be() {
             sleep(Duration::from_mins(5)).await;
             world.check();
             let posts = if which == "Secret" { 4..8 } else { 0..2 };
-            assert!(posts.contains(&world.posts()), "{which}: {} POSTs\n{}", world.posts(), world.report());
+            assert!(
+                posts.contains(&world.posts()),
+                "{which}: {} POSTs\n{}",
+                world.posts(),
+                world.report()
+            );
             drop(outage);
             world.until_phase("lost-phone", Phase::Active, IN_ORDER).await;
             sleep(Duration::from_secs(60)).await;
@@ -120,7 +125,8 @@ async fn a_revocation_between_intent_and_status_is_never_delivered_as_issued() {
             world.until("it has ended", SOON, ended).await;
             assert_eq!((world.live().len(), world.delivered("lost-phone")), (0, None));
             let issued = world.writes().iter().any(|w| {
-                w.answer == crate::kubernetes::Answer::Code(200) && w.body["status"]["phase"] == "Active"
+                w.answer == crate::kubernetes::Answer::Code(200)
+                    && w.body["status"]["phase"] == "Active"
             });
             assert!(!issued, "{which}\n{}", world.report());
             world.check_at_rest();
