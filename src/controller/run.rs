@@ -198,9 +198,19 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
     });
 
     let on_policy = Arc::clone(&operator);
+    let (all_policies, mut managers) = (policy_nudges.clone(), HashMap::new());
     let policy_stream = policy_stream.inspect(move |seen| {
-        if let Ok(policy) = seen {
-            on_policy.nudge_waiting(&policy.name().unwrap_or_default());
+        let Ok(policy) = seen else { return };
+        let name = policy.name().unwrap_or_default();
+        on_policy.nudge_waiting(&name);
+        // What a policy does depends on who else manages the method of its tenant.
+        let managed = on_policy.managed_by(&name);
+        let before = match &managed {
+            Some(tenant) => managers.insert(name.into_owned(), tenant.clone()),
+            None => managers.remove(name.as_ref()),
+        };
+        if before != managed {
+            let _ = all_policies.send(());
         }
     });
     let request_controller = Controller::for_stream(request_stream, requests)
