@@ -216,7 +216,7 @@ impl Operator {
         if pass.request.phase() != before.phase() {
             self.metrics.transition(pass.request.phase());
         }
-        announce::transition(&self.recorder, &before, &pass.request).await;
+        announce::transition(&self.recorder(), &before, &pass.request).await;
         Ok(())
     }
 

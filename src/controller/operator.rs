@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::core::DeserializeGuard;
-use kube::runtime::events::Recorder;
+use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use rand::RngExt as _;
 use tokio::sync::mpsc::UnboundedSender;
@@ -72,8 +72,8 @@ pub struct Operator {
     pub guarded: AtomicBool,
     /// Requests to look at again because of something that happened to another.
     pub nudges: UnboundedSender<ObjectRef<GuardedRequest>>,
-    /// Events.
-    pub recorder: Recorder,
+    /// Who signs events.
+    pub reporter: Reporter,
     /// Metrics.
     pub metrics: Metrics,
 }
@@ -94,6 +94,12 @@ impl Operator {
             return Stop::On;
         }
         stop_of(self.stores.stop.state().first().map(AsRef::as_ref))
+    }
+
+    /// Publishes one event. A recorder that is used again counts events of one reason as the first of them, whatever
+    /// they say: each event has one of its own.
+    pub fn recorder(&self) -> Recorder {
+        Recorder::new(self.client.clone(), self.reporter.clone())
     }
 
     /// Whether the admission policies are in force.

@@ -10,7 +10,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, ListParams};
 use kube::runtime::controller::{Action, Config};
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{Lookup as _, ObjectRef};
 use kube::runtime::{Controller, watcher};
 use tokio::net::TcpListener;
@@ -174,7 +174,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
     let (policy_nudges, policies_nudged) = tokio::sync::mpsc::unbounded_channel::<()>();
     let reporter = Reporter { controller: OPERATOR.into(), instance: Some(w.holder.clone()) };
     let operator = Arc::new(Operator {
-        recorder: Recorder::new(w.client.clone(), reporter),
+        reporter,
         client: w.client.clone(),
         own_connection: w.own_connection,
         namespace: w.namespace,
