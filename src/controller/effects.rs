@@ -15,12 +15,12 @@ use super::registry::RequestId;
 use super::request::Pass;
 use super::secret;
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION, OPERATOR, STOP_CONFIG_MAP};
-use crate::api::{Check, Phase, TapPolicy, TapRequest, TapRequestStatus};
+use crate::api::{Phase, TapPolicy, TapRequest, TapRequestStatus};
 use crate::decision::intent::{Intent, POST_WINDOW, Stage, unresolved};
 use crate::decision::life::existing_pass;
 use crate::decision::life::situation::{
-    Attempt, Brakes, Cause, Held, Known, Listing, Progress, Reads, SecretFound, SecretWritten,
-    Setback, Stop, Turn,
+    Attempt, Brakes, Cause, Held, Known, Listing, Passed, Progress, Reads, SecretFound,
+    SecretWritten, Setback, Stop, Turn,
 };
 use crate::decision::life::step::{Action, Look};
 use crate::graph::{Client, CreateError, ErrorKind, GraphError, NewPass, Priority};
@@ -81,7 +81,7 @@ impl Operator {
     pub(super) async fn act(&self, action: Action, pass: &mut Pass<'_>) -> Result<(), ApiError> {
         match action {
             Action::WriteStatus(status) => self.write_status(*status, pass).await,
-            Action::RecordIntent(intent, checks) => self.record_intent(*intent, checks, pass).await,
+            Action::RecordIntent(intent, passed) => self.record_intent(*intent, passed, pass).await,
             Action::Release(intent) => self.release(intent.as_deref(), pass).await,
             Action::Post(intent) => {
                 self.post(&intent, pass).await;
@@ -235,7 +235,7 @@ impl Operator {
     async fn record_intent(
         &self,
         intent: Intent,
-        checks: Vec<Check>,
+        passed: Passed,
         pass: &mut Pass<'_>,
     ) -> Result<(), ApiError> {
         let issuing = intent.stage == Stage::Issuing;
@@ -246,7 +246,7 @@ impl Operator {
         let patch = metadata_patch(&pass.request, &finalizers, Some(&intent));
         // Noted before it is sent: if the answer is lost, this process still knows that no POST followed.
         pass.remembered.memory.attempt =
-            issuing.then(|| Attempt { intent: intent.clone(), checks, progress: Progress::Armed });
+            issuing.then(|| Attempt { intent: intent.clone(), passed, progress: Progress::Armed });
         pass.request = self.patch_metadata("record intent", &pass.request, &patch).await?;
         pass.reads.secret = None;
         pass.reads.deleted = None;

@@ -1,11 +1,12 @@
 //! How findings read in the status of a request.
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::Reason;
 use super::guard::Findings;
-use super::life::situation::Situation;
-use crate::api::{Check, ConditionType, Pass, Phase, TapRequestStatus, merge_conditions};
+use super::life::situation::{Passed, Situation};
+use crate::api::{ConditionType, Pass, Phase, TapRequestStatus, merge_conditions};
 
 /// A status in the making: that of the request as it was read, changed by what was found.
 #[derive(Clone, Debug)]
@@ -59,21 +60,26 @@ impl<'a> Report<'a> {
     #[must_use]
     pub fn findings(mut self, findings: &Findings) -> Self {
         self.status.checks.clone_from(&findings.checks);
-        self.status.deadline = self.status.deadline.or(Some(Time(findings.deadline)));
         if self.status.resolved.is_none() {
             self.status.resolved.clone_from(&findings.resolved);
         }
-        if let Some((given, needed)) = findings.approvals {
-            self.status.approvals = Some(format!("{given}/{needed}"));
-        }
-        self
+        self.found(Some(findings.deadline), findings.approvals)
     }
 
-    /// The checks that the pass was issued on.
+    /// What the checks found on which the pass was issued.
     #[must_use]
-    pub fn checks(mut self, checks: &[Check]) -> Self {
-        if !checks.is_empty() {
-            self.status.checks = checks.to_vec();
+    pub fn passed(mut self, passed: &Passed) -> Self {
+        if !passed.checks.is_empty() {
+            self.status.checks.clone_from(&passed.checks);
+        }
+        self.found(passed.deadline, passed.approvals)
+    }
+
+    fn found(mut self, deadline: Option<Timestamp>, approvals: Option<(usize, usize)>) -> Self {
+        // Fixed once.
+        self.status.deadline = self.status.deadline.or(deadline.map(Time));
+        if let Some((given, needed)) = approvals {
+            self.status.approvals = Some(format!("{given}/{needed}"));
         }
         self
     }

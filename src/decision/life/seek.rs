@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::situation::{Cause, Known, Listing, Place, Situation, Turn};
+use super::situation::{Cause, Known, Listing, Passed, Place, Situation, Turn};
 use super::step::{Action, Look, Rest, Step};
 use super::{Ending, ending, needs_a_human, reason_of, report, rest_after};
 use crate::api::{DecisionKind, OnExistingPass, Phase, Resolved};
@@ -177,7 +177,12 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Step {
         Err(step) => return step,
     };
     let intent = intent(s, &connection.name, resolved, listing, replaces);
-    Step::Act(Action::RecordIntent(Box::new(intent), findings.checks.clone()))
+    let passed = Passed {
+        checks: findings.checks.clone(),
+        deadline: Some(findings.deadline),
+        approvals: findings.approvals,
+    };
+    Step::Act(Action::RecordIntent(Box::new(intent), passed))
 }
 
 /// The last attempt failed: wait a little, or give up when Graph keeps on refusing.

@@ -209,13 +209,24 @@ pub enum Cause {
     HeldBack,
 }
 
+/// What the checks found before an attempt; nothing where it is recovered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Passed {
+    /// The checks.
+    pub checks: Vec<Check>,
+    /// When the request would have ended.
+    pub deadline: Option<Timestamp>,
+    /// How many approvals there were, and how many were needed.
+    pub approvals: Option<(usize, usize)>,
+}
+
 /// What this process did for one attempt.
 #[derive(Debug)]
 pub struct Attempt {
     /// What was recorded for it.
     pub intent: Intent,
-    /// The checks that it passed, for the status.
-    pub checks: Vec<Check>,
+    /// What it passed, for the status.
+    pub passed: Passed,
     /// How far it is.
     pub progress: Progress,
 }
