@@ -1,5 +1,6 @@
 //! `tap-operator run`: the operator.
 
+use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -134,7 +135,7 @@ fn tenants(
 ) -> anyhow::Result<Vec<graph::Client>> {
     let connections = match &arguments.tenants_file {
         Some(file) => graph::connections_from_file(file)?,
-        None => graph::connections_from_env(&std::env::vars().collect())?,
+        None => graph::connections_from_env(&std::env::vars().collect::<HashMap<_, _>>())?,
     };
     let deadline = Duration::try_from(arguments.call_deadline)?;
     let transport = graph::ReqwestTransport::new(deadline, arguments.extra_ca.as_deref())?;
@@ -191,7 +192,8 @@ fn end_on_signal(shutdown: &CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn length(text: &str) -> Result<SignedDuration, String> {
+/// A length of time on the command line.
+pub fn length(text: &str) -> Result<SignedDuration, String> {
     let length: SignedDuration =
         text.parse().map_err(|_| "write a length of time such as 150s, 2m or 1m30s".to_owned())?;
     if length.is_positive() { Ok(length) } else { Err("it must be longer than nothing".into()) }

@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 use tap_operator::api::names::{STOP_CONFIG_MAP, STOP_REVOKE_ACTIVE_KEY};
 
+use super::run::length;
 use super::{custody, release};
 
 /// How often the requests are looked at.
@@ -22,9 +24,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// resource definitions are not touched.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// How long to wait for the operator, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    timeout: u64,
+    /// How long to wait for the operator
+    #[arg(long, default_value = "5m", value_parser = length)]
+    timeout: SignedDuration,
     /// Take the finalizer off what is left when the time is over
     #[arg(long)]
     release: bool,
@@ -49,7 +51,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             arguments.namespace
         );
     }
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(arguments.timeout);
+    let deadline = tokio::time::Instant::now() + Duration::try_from(arguments.timeout)?;
     let mut last = usize::MAX;
     let left = loop {
         let held = custody::held(&client).await?;
@@ -67,7 +69,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             writeln!(out, "{}: {}", custody::name_of(request), custody::what_may_live(request))?;
         }
         bail!(
-            "{} requests were not freed within {} s: see their status, then try again, or add --release",
+            "{} requests were not freed within {:#}: see their status, then try again, or add --release",
             left.len(),
             arguments.timeout
         );

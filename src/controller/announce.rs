@@ -60,7 +60,7 @@ fn log(request: &TapRequest, reason: &str, message: &str) {
         uid = request.metadata.uid.as_deref().unwrap_or_default(),
         phase = %status.phase,
         reason,
-        message,
+        explanation = message,
         policy = request.spec.policy_ref.name,
         user = request.spec.user,
         requester = request.spec.requested_by.as_deref().unwrap_or_default(),

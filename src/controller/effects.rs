@@ -265,7 +265,7 @@ impl Operator {
         if let Some(Attempt { progress: Progress::Armed, .. }) =
             pass.remembered.memory.attempt.take()
         {
-            set_back(pass, Cause::HeldBack);
+            self.set_back(pass, Cause::HeldBack);
         }
         pass.reads = Reads::default();
         Ok(())
@@ -339,7 +339,7 @@ impl Operator {
             }
         };
         if let Some(cause) = void {
-            set_back(pass, cause);
+            self.set_back(pass, cause);
         }
     }
 
@@ -371,14 +371,24 @@ impl Operator {
                 );
                 held.secret = SecretWritten::Failed;
                 pass.reads.secret = None;
-                set_back(pass, Cause::Secret(why));
+                self.set_back(pass, Cause::Secret(why));
             }
         }
+    }
+
+    /// Notes that an attempt failed, at the time that it is now: the call that failed may have taken long.
+    fn set_back(&self, pass: &mut Pass<'_>, cause: Cause) {
+        let tenant_id = Intent::of(&pass.request).map(|i| i.tenant_id);
+        let now = self.clocks.now(tenant_id.as_deref()).earliest;
+        let memory = &mut pass.remembered.memory;
+        let since = memory.setback.as_ref().map_or(now, |s| s.since);
+        memory.setback = Some(Setback { since, last: now, cause });
     }
 
     async fn delete_secret(&self, uid: &str, pass: &mut Pass<'_>) -> Result<(), ApiError> {
         let gone = secret::delete(&self.client, &pass.request, uid).await?;
         pass.reads.secret = gone.then_some(SecretFound::Absent);
+        pass.reads.place = None;
         let attempt = pass.remembered.memory.attempt.as_mut();
         if let Some(Attempt { progress: Progress::Held(held), .. }) = attempt {
             held.secret = SecretWritten::Removed;
@@ -410,12 +420,6 @@ impl Operator {
             Err(error) => Err(error),
         }
     }
-}
-
-fn set_back(pass: &mut Pass<'_>, cause: Cause) {
-    let now = pass.now;
-    let since = pass.remembered.memory.setback.as_ref().map_or(now, |s| s.since);
-    pass.remembered.memory.setback = Some(Setback { since, last: now, cause });
 }
 
 fn note_missing<T>(

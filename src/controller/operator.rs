@@ -96,8 +96,8 @@ impl Operator {
         stop_of(self.stores.stop.state().first().map(AsRef::as_ref))
     }
 
-    /// Publishes one event. A recorder that is used again counts events of one reason as the first of them, whatever
-    /// they say: each event has one of its own.
+    /// A recorder for one event. One that is used again answers a second event of the same reason by counting up the
+    /// first, whose note then tells of something else.
     pub fn recorder(&self) -> Recorder {
         Recorder::new(self.client.clone(), self.reporter.clone())
     }

@@ -13,7 +13,7 @@ use super::operator::{GuardedPolicy, GuardedRequest, Operator, backoff, jittered
 use crate::api::TapRequest;
 use crate::decision::intent::{Intent, has_finalizer, unresolved};
 use crate::decision::life;
-use crate::decision::life::situation::{Memory, PolicyFound, Reads, Situation};
+use crate::decision::life::situation::{Memory, PolicyFound, Progress, Reads, Situation};
 use crate::decision::life::step::{Rest, Step};
 use crate::graph::PassCode;
 
@@ -119,14 +119,14 @@ impl Operator {
             match step {
                 Step::Look(look) => self.look(look, &mut pass).await?,
                 Step::Act(action) => match self.act(action, &mut pass).await {
-                    Err(ApiError::Conflict { .. }) => {
+                    // Somebody wrote it meanwhile, or it is gone.
+                    Err(ApiError::Conflict { .. } | ApiError::NotFound { .. }) => {
                         let Some(request) = self.read(&pass.request, pass.remembered).await? else {
                             return Ok(None);
                         };
                         pass.request = request;
                         pass.reads = Reads::default();
                     }
-                    Err(ApiError::NotFound { .. }) => return self.after_vanishing(&mut pass).await,
                     done => done?,
                 },
                 // The request is gone, and with it whoever would wake us: what is held for it is taken back here and now.
@@ -211,16 +211,18 @@ impl Operator {
         match found {
             Some(request) if request.metadata.uid == seen.metadata.uid => Ok(Some(request)),
             // It is gone, or another one has its name. What this process still holds for it must go.
-            _ if remembered.memory.attempt.is_some() => Ok(Some(without_finalizer(seen))),
-            _ => Ok(None),
-        }
-    }
-
-    /// A write found no object: what this process holds for it must go.
-    async fn after_vanishing(&self, pass: &mut Pass<'_>) -> Result<Option<Rest>, ApiError> {
-        match self.read(&pass.request, pass.remembered).await? {
-            None => Ok(None),
-            Some(_) => Ok(Some(Rest::Backoff(None))),
+            _ => match remembered.memory.attempt.as_ref().map(|attempt| &attempt.progress) {
+                Some(Progress::Held(_)) => Ok(Some(without_finalizer(seen))),
+                Some(Progress::Sent) => {
+                    tracing::error!(
+                        request = name_of(seen),
+                        user = seen.spec.user,
+                        "the request was released and deleted while its pass was asked for: see in Entra that none is left"
+                    );
+                    Ok(None)
+                }
+                _ => Ok(None),
+            },
         }
     }
 

@@ -27,6 +27,7 @@ use super::watches::watch;
 use super::{policy, request};
 use crate::api::names::{OPERATOR, STOP_CONFIG_MAP};
 use crate::api::{Phase, TapRequest};
+use crate::decision::intent::has_finalizer;
 use crate::decision::life::situation::{Connection, Settings};
 use crate::graph;
 
@@ -241,6 +242,7 @@ fn tenants(clients: Vec<graph::Client>) -> HashMap<String, Tenant> {
         let connection = Connection {
             name: client.connection().to_owned(),
             tenant_id: client.tenant_id().to_owned(),
+            users: client.config().users.clone(),
         };
         (connection.name.clone(), Tenant { connection, client })
     };
@@ -373,7 +375,7 @@ async fn probe_fence(
 }
 
 impl Operator {
-    /// Looks again at every request that has not ended.
+    /// Looks again at every request for which something is left to do.
     fn nudge_all(&self) {
         self.nudge(|_| true);
     }
@@ -388,9 +390,9 @@ impl Operator {
     fn nudge(&self, which: impl Fn(&TapRequest) -> bool) {
         for request in self.requests() {
             let Ok(readable) = &request.0 else { continue };
-            if (!readable.phase().is_final() || readable.spec.ttl_after_finished.is_some())
-                && which(readable)
-            {
+            // One that has ended may still have the finalizer, where a process died before it took that off.
+            let ended = readable.phase().is_final() && !has_finalizer(readable);
+            if (!ended || readable.spec.ttl_after_finished.is_some()) && which(readable) {
                 let _ = self.nudges.send(ObjectRef::from_obj(request.as_ref()));
             }
         }

@@ -15,7 +15,7 @@ use crate::api::{
     Check, CheckResult, DecisionKind, Delivery, DirectoryRoleHolders, Issuance, Lifetime,
     OnExistingPass, ReplaceExistingPass, Resolved, StartTimeRule, TapPolicy, Users,
 };
-use crate::graph::{GraphError, MethodConfiguration, MethodState, User, UserKind};
+use crate::graph::{EntraName, GraphError, MethodConfiguration, MethodState, User, UserKind};
 
 /// How far ahead a pass may start.
 pub const START_AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -94,14 +94,24 @@ pub fn lifetime_bounds(issuance: &Issuance) -> Result<(u32, u32), crate::api::Li
     })
 }
 
-/// The different people who approved, without the requester.
-pub fn approvers<'a>(s: &Situation<'a>) -> Vec<&'a str> {
+/// Whether a Kubernetes user name is that of a user; `None` where it cannot be told.
+fn is_person(s: &Situation, kubernetes_name: &str, user: &User) -> Option<bool> {
+    let name = s.connection?.users.as_ref()?.entra(kubernetes_name)?;
+    Some(match name {
+        EntraName::UserPrincipalName(upn) => upn.eq_ignore_ascii_case(&user.user_principal_name),
+        EntraName::ObjectId(id) => id.eq_ignore_ascii_case(&user.id),
+    })
+}
+
+/// The different people who approved, without requester and user.
+fn approvers<'a>(s: &Situation<'a>, user: &User) -> Vec<&'a str> {
     let requester = s.request.spec.requested_by.as_deref();
     let mut people: Vec<&str> = s
         .request
         .decisions()
         .iter()
         .filter(|d| d.decision == DecisionKind::Approve && Some(d.by.as_str()) != requester)
+        .filter(|d| is_person(s, &d.by, user) != Some(true))
         .map(|d| d.by.as_str())
         .collect();
     people.sort_unstable();
@@ -168,7 +178,7 @@ impl<'a> Run<'a> {
         self.resolve(tenant_id, user, lifetime, one_time)?;
         self.membership(issuance, method, user)?;
         self.roles(issuance, user)?;
-        self.approval(issuance)?;
+        self.approval(issuance, user)?;
         self.start_is_near(issuance)?;
         Ok(Verdict::Issue)
     }
@@ -275,7 +285,7 @@ impl<'a> Run<'a> {
         let Some(namespace) = self.s.namespace else {
             return self.wait(
                 "Namespace",
-                Reason::NamespaceTerminating,
+                Reason::NamespaceUnknown,
                 format!("namespace {name} was not seen yet"),
                 Some(SignedDuration::from_secs(2)),
             );
@@ -532,8 +542,29 @@ impl<'a> Run<'a> {
             }
         }
         self.pass("User", format!("{} exists and is enabled", user.user_principal_name))?;
-        self.note("Requester", CheckResult::Unknown, "it cannot be told whether requester and user are the same person: the tenant connection does not map Kubernetes user names");
+        self.requester(user)?;
         Ok(user)
+    }
+
+    /// Nobody asks for themselves.
+    fn requester(&mut self, user: &User) -> Checked<'a> {
+        let who = self.s.request.spec.requested_by.as_deref().unwrap_or_default();
+        match is_person(&self.s, who, user) {
+            Some(true) => self.fail(
+                "Requester",
+                Reason::SelfService,
+                "requester and user are the same person, and nobody gets a pass by asking for it: somebody else must ask",
+            ),
+            Some(false) => self.pass("Requester", "requester and user are different people"),
+            None => {
+                self.note(
+                    "Requester",
+                    CheckResult::Unknown,
+                    "it cannot be told whether requester and user are the same person: the tenant connection does not map this Kubernetes user name",
+                );
+                Ok(())
+            }
+        }
     }
 
     fn user_missing<T>(&mut self) -> Checked<'a, T> {
@@ -669,10 +700,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn approval(&mut self, issuance: &Issuance) -> Checked<'a> {
+    fn approval(&mut self, issuance: &Issuance, user: &User) -> Checked<'a> {
         let required = issuance.approval.as_ref().and_then(|a| a.required).unwrap_or(1);
         let required = usize::try_from(required).unwrap_or(1);
-        let people = approvers(&self.s);
+        let people = approvers(&self.s, user);
         self.approvals = Some((people.len(), required));
         if people.len() >= required {
             let who = if required == 0 {

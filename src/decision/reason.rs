@@ -69,6 +69,8 @@ reasons! {
     Stopped,
     /// The policy is suspended.
     Suspended,
+    /// The namespace was not seen yet.
+    NamespaceUnknown,
     /// The namespace is terminating.
     NamespaceTerminating,
     /// The tenant's method is disabled.
@@ -117,6 +119,8 @@ reasons! {
     OneTimeUseRequired,
     /// The policy does not let a pass be replaced.
     ReplaceNotAllowed,
+    /// Requester and user are the same person.
+    SelfService,
     /// The user's account is disabled.
     UserDisabled,
     /// The user is an external guest.

@@ -100,7 +100,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// `/collection/key`, with a key that may hold anything.
 ///
-/// A sign-in name that begins with `$` must stand in parentheses and quotes, as OData writes keys. So must what a URL
+/// A sign-in name that begins with `$` must stand in parentheses and quotes, as `OData` writes keys. So must what a URL
 /// would take for a step up in the path, and an empty key, which would address the collection.
 pub(super) fn keyed(collection: &str, key: &str) -> String {
     let mut path = format!("/{collection}");

@@ -33,7 +33,7 @@ const MOST_PAGES: usize = 100;
 /// How long a 429 without `Retry-After` keeps the others back: until about one more call would fit.
 const PAUSE_WITHOUT_RETRY_AFTER: Duration = Duration::from_secs(2);
 /// A permission granted since is only in a new token: after a 403, one older than this is not used again.
-const STALE_AFTER_REFUSAL: Duration = Duration::from_secs(300);
+const STALE_AFTER_REFUSAL: Duration = Duration::from_mins(5);
 
 /// What clients need beside their connections.
 #[derive(Clone)]
@@ -163,8 +163,7 @@ impl Client {
     /// Changes the tenant's TAP method, in one PATCH. Read it again afterwards: Graph may recalculate other fields.
     pub async fn patch_method(&self, patch: &MethodPatch) -> Result<(), GraphError> {
         let form = wire::MethodPatchForm::from(patch);
-        let path = METHOD_PATH.to_owned();
-        let request = Request::get(Call::PatchMethod, Priority::Issue, path)
+        let request = Request::get(Call::PatchMethod, Priority::Issue, METHOD_PATH.to_owned())
             .with(Method::PATCH)
             .with_body(&form)?;
         self.exchange(&request).await.map(drop)
@@ -295,9 +294,10 @@ impl Client {
             let error = self.failure(request, &answer).await;
             // 408 and 499 come from something in between, which knows nothing of the outcome.
             let refused = status.is_client_error() && !matches!(status.as_u16(), 408 | 499);
-            return Err(match refused {
-                true => CreateError::Refused(error),
-                false => CreateError::Unknown(error),
+            return Err(if refused {
+                CreateError::Refused(error)
+            } else {
+                CreateError::Unknown(error)
             });
         }
         let unknown = |error: String| CreateError::Unknown(answer.annotate(request, &error));
@@ -368,24 +368,24 @@ impl Client {
     /// A call with an answer that means success; once again with a new token after a 401.
     async fn exchange(&self, request: &Request<'_>) -> Result<Answer, GraphError> {
         let began = Instant::now();
-        let answer = self.exchange_unreported(request).await;
+        let answer = match self.exchange_once(request).await {
+            Err(error) if error.kind == ErrorKind::Unauthorized => {
+                self.exchange_once(request).await
+            }
+            answer => answer,
+        };
         self.report(request.call, began, answer.as_ref().err().map(|error| error.kind));
         answer
     }
 
-    async fn exchange_unreported(&self, request: &Request<'_>) -> Result<Answer, GraphError> {
-        for last in [false, true] {
-            let latest = Instant::now() + self.inner.options.deadline;
-            let answer = self.attempt(request, latest).await.map_err(|failure| failure.error)?;
-            if answer.status.is_success() {
-                return Ok(answer);
-            }
-            let error = self.failure(request, &answer).await;
-            if last || error.kind != ErrorKind::Unauthorized {
-                return Err(error);
-            }
+    async fn exchange_once(&self, request: &Request<'_>) -> Result<Answer, GraphError> {
+        let latest = Instant::now() + self.inner.options.deadline;
+        let answer = self.attempt(request, latest).await.map_err(|failure| failure.error)?;
+        if answer.status.is_success() {
+            Ok(answer)
+        } else {
+            Err(self.failure(request, &answer).await)
         }
-        unreachable!("the second round returns")
     }
 
     /// Token, turn, one request, one answer of whatever status.
@@ -393,16 +393,15 @@ impl Client {
         let Inner { connection, options, .. } = &*self.inner;
         let unsent = |error| Failure { error, maybe_sent: false };
         let client_request_id = match request.client_request_id {
-            Some(id) => id.to_owned(),
-            None => uuid::Uuid::new_v4().to_string(),
+            Some(id) => Box::from(id),
+            None => uuid::Uuid::new_v4().to_string().into_boxed_str(),
         };
         let identified = |error: GraphError| GraphError {
             client_request_id: Some(client_request_id.clone()),
             ..error
         };
         let token = self.token(request.call, latest).await.map_err(unsent)?;
-        let patience = latest.saturating_duration_since(Instant::now());
-        (self.pacer(request.call).turn(request.priority, patience).await)
+        (self.pacer(request.call).turn(request.priority, latest).await)
             .map_err(|no_turn| unsent(no_turn_error(request.call, no_turn)))?;
 
         let url = format!("{}{VERSION}{}", connection.graph_url, request.path);
@@ -469,9 +468,10 @@ impl Client {
 
     fn pacer(&self, call: Call) -> &Pacer {
         let pacers = &self.inner.pacers;
-        match call.is_authentication_method() {
-            true => &pacers.authentication_methods,
-            false => &pacers.others,
+        if call.is_authentication_method() {
+            &pacers.authentication_methods
+        } else {
+            &pacers.others
         }
     }
 
@@ -563,15 +563,15 @@ struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: Body,
-    client_request_id: String,
+    client_request_id: Box<str>,
     token: Arc<Token>,
     received: Timestamp,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> Option<String> {
+    fn header(&self, name: &str) -> Option<Box<str>> {
         let value = self.headers.get(name)?.to_str().ok()?;
-        Some(wire::printable(value, 80))
+        Some(wire::printable(value, 80).into())
     }
 
     /// An error about an answer whose status is no error.

@@ -4,9 +4,11 @@
 //! webhook use; several come from a file. Secrets are only ever named by the file they are mounted as.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 /// The name of the connection that the environment describes.
 pub const DEFAULT_CONNECTION: &str = "default";
@@ -216,10 +218,10 @@ impl Problem {
 /// `TAP_OPERATOR_MANAGED_IDENTITY=true`; optional `TAP_OPERATOR_CLOUD`, `AZURE_AUTHORITY_HOST`,
 /// `TAP_OPERATOR_GRAPH_URL`, and `TAP_OPERATOR_USER_NAME` (`userPrincipalName` or `objectId`) with
 /// `TAP_OPERATOR_USER_NAME_PREFIX`.
-pub fn connections_from_env(
-    environment: &HashMap<String, String>,
+pub fn connections_from_env<S: BuildHasher>(
+    environment: &HashMap<String, String, S>,
 ) -> Result<Vec<ConnectionConfig>, ConfigError> {
-    let environment = Environment(environment);
+    let environment = Environment(&|name| environment.get(name).map(String::as_str));
     let connection = Parts {
         name: DEFAULT_CONNECTION,
         tenant_id: environment.required("AZURE_TENANT_ID")?,
@@ -276,12 +278,12 @@ pub fn connections_from_text(
     Ok(connections)
 }
 
-struct Environment<'a>(&'a HashMap<String, String>);
+struct Environment<'a>(&'a dyn Fn(&str) -> Option<&'a str>);
 
 impl<'a> Environment<'a> {
     /// A variable's value; an empty one counts as not set.
     fn get(&self, name: &str) -> Option<&'a str> {
-        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        (self.0)(name).map(str::trim).filter(|value| !value.is_empty())
     }
 
     fn required(&self, name: &str) -> Result<&'a str, ConfigError> {
@@ -321,7 +323,7 @@ impl<'a> Environment<'a> {
             let key_file = key_file.unwrap_or_else(|| certificate_file.clone());
             Credential::ClientCertificate { certificate_file, key_file }
         });
-        let found: Vec<(&str, Credential)> = [
+        let mut found: Vec<(&str, Credential)> = [
             (
                 "AZURE_FEDERATED_TOKEN_FILE",
                 path("AZURE_FEDERATED_TOKEN_FILE")
@@ -337,6 +339,10 @@ impl<'a> Environment<'a> {
         .into_iter()
         .filter_map(|(name, credential)| Some((name, credential?)))
         .collect();
+        // The workload identity webhook sets this one in every pod that it sees: what somebody chose wins over it.
+        if found.len() > 1 {
+            found.retain(|(name, _)| *name != "AZURE_FEDERATED_TOKEN_FILE");
+        }
         let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
         let all = "AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_SECRET_FILE, AZURE_CLIENT_CERTIFICATE_PATH or \
                    TAP_OPERATOR_MANAGED_IDENTITY=true";
@@ -399,7 +405,7 @@ struct TenantForm {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct CredentialForm {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "secret_form")]
     client_secret: Option<SecretForm>,
     #[serde(default)]
     client_certificate: Option<CertificateForm>,
@@ -413,6 +419,13 @@ struct CredentialForm {
 #[serde(deny_unknown_fields)]
 struct SecretForm {
     file: PathBuf,
+}
+
+/// The usual messages quote what they found, which here may be the secret itself.
+fn secret_form<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SecretForm>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    serde_json::from_value(value)
+        .map_err(|_| D::Error::custom("clientSecret must be {file: <path of a mounted file>}"))
 }
 
 #[derive(Deserialize)]
@@ -576,7 +589,8 @@ fn origin(url: &str) -> Result<String, Problem> {
     }
     let authority = uri.authority().ok_or_else(|| wrong("has no host"))?;
     if authority.as_str().contains('@') {
-        return Err(wrong("names a user"));
+        // Not quoted: there may be a password in it.
+        return Err(Problem::new("the URL names a user", remedy));
     }
     if uri.path() != "/" || uri.query().is_some() {
         return Err(wrong("has a path"));
@@ -607,4 +621,325 @@ fn check_cloud(url: &str, cloud: Cloud) -> Result<(), Problem> {
         format!("{host} does not belong to the cloud {}", cloud.name()),
         format!("set the cloud to {}, or leave the URL out", names.join(" or ")),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TENANT: &str = "7F2D6C1E-3B6A-4C64-9D0E-5A1C3E2B4F60";
+    const CLIENT: &str = "0d9a4f3c-62b1-4a57-8c5e-2f7be1d06a11";
+
+    fn environment(changes: &[(&str, &str)]) -> HashMap<String, String> {
+        let base = [
+            ("AZURE_TENANT_ID", TENANT),
+            ("AZURE_CLIENT_ID", CLIENT),
+            ("AZURE_CLIENT_SECRET_FILE", "/secrets/client"),
+        ];
+        (base.iter().chain(changes))
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    fn from_environment(changes: &[(&str, &str)]) -> Result<ConnectionConfig, String> {
+        let connections = connections_from_env(&environment(changes));
+        let mut connections = connections.map_err(|error| error.to_string())?;
+        assert_eq!(connections.len(), 1);
+        Ok(connections.remove(0))
+    }
+
+    #[test]
+    fn the_environment_describes_one_connection() {
+        assert_eq!(
+            from_environment(&[]),
+            Ok(ConnectionConfig {
+                name: "default".into(),
+                tenant_id: TENANT.to_ascii_lowercase(),
+                client_id: CLIENT.into(),
+                cloud: Cloud::Global,
+                credential: Credential::ClientSecret { file: "/secrets/client".into() },
+                login_url: "https://login.microsoftonline.com".into(),
+                graph_url: "https://graph.microsoft.com".into(),
+                users: None,
+            })
+        );
+        let other = from_environment(&[
+            ("AZURE_CLIENT_SECRET_FILE", ""),
+            ("AZURE_CLIENT_CERTIFICATE_PATH", "/c.pem"),
+            ("TAP_OPERATOR_CLOUD", "usgovdod"),
+            ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.us/"),
+            ("TAP_OPERATOR_USER_NAME", "objectId"),
+            ("TAP_OPERATOR_USER_NAME_PREFIX", "entra:"),
+        ])
+        .unwrap();
+        let path = PathBuf::from("/c.pem");
+        assert_eq!(
+            other.credential,
+            Credential::ClientCertificate { certificate_file: path.clone(), key_file: path }
+        );
+        assert_eq!(other.scope(), "https://dod-graph.microsoft.us/.default");
+        let endpoint =
+            format!("https://login.microsoftonline.us/{}/oauth2/v2.0/token", other.tenant_id);
+        assert_eq!(other.token_endpoint(), endpoint);
+        assert_eq!(
+            other.users,
+            Some(UserNames { prefix: "entra:".into(), form: UserNameForm::ObjectId })
+        );
+        let simulator = from_environment(&[
+            ("AZURE_AUTHORITY_HOST", "https://127.0.0.1:8443"),
+            ("TAP_OPERATOR_GRAPH_URL", "https://Localhost:8443/"),
+        ])
+        .unwrap();
+        assert_eq!(simulator.login_url, "https://127.0.0.1:8443");
+        assert_eq!(simulator.graph_url, "https://localhost:8443");
+    }
+
+    #[test]
+    fn each_credential_can_be_had_from_the_environment() {
+        let no_secret = ("AZURE_CLIENT_SECRET_FILE", "");
+        let of = |change| from_environment(&[no_secret, change]).unwrap().credential;
+        assert_eq!(
+            of(("AZURE_FEDERATED_TOKEN_FILE", "/t")),
+            Credential::WorkloadIdentity { token_file: "/t".into() }
+        );
+        assert_eq!(of(("TAP_OPERATOR_MANAGED_IDENTITY", "true")), Credential::ManagedIdentity);
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_environment_is_told_with_its_remedy() {
+        for (changes, expected) in [
+            (
+                &[("AZURE_TENANT_ID", "")][..],
+                "environment variable AZURE_TENANT_ID: is not set; set it, or describe the tenant connections in a file",
+            ),
+            (
+                &[("AZURE_TENANT_ID", "contoso.com")],
+                "environment variable AZURE_TENANT_ID: \"contoso.com\" is no GUID; take the tenant id from the Entra \
+                 admin center, a GUID; a domain name will not do",
+            ),
+            (
+                &[("AZURE_CLIENT_ID", "{0d9a4f3c-62b1-4a57-8c5e-2f7be1d06a11}")],
+                "environment variable AZURE_CLIENT_ID: \"{0d9a4f3c-62b1-4a57-8c5e-2f7be1d06a11}\" is no GUID; take \
+                 the application (client) id from the app registration, a GUID",
+            ),
+            (
+                &[("AZURE_CLIENT_SECRET", "s3cr3t")],
+                "environment variable AZURE_CLIENT_SECRET: a secret in the environment can be read by too many; mount \
+                 it as a file and set AZURE_CLIENT_SECRET_FILE to its path",
+            ),
+            (
+                &[("AZURE_CLIENT_CERTIFICATE_PASSWORD", "s3cr3t")],
+                "environment variable AZURE_CLIENT_CERTIFICATE_PASSWORD: encrypted keys are not supported; mount \
+                 certificate and key as PEM, the key not encrypted",
+            ),
+            (
+                &[("AZURE_CLIENT_CERTIFICATE_PATH", "/c"), ("AZURE_FEDERATED_TOKEN_FILE", "/t")],
+                "environment: there are 2 credentials: AZURE_CLIENT_SECRET_FILE, AZURE_CLIENT_CERTIFICATE_PATH; keep \
+                 one of them",
+            ),
+            (
+                &[("AZURE_CLIENT_SECRET_FILE", "")],
+                "environment: there is no credential; set one of AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_SECRET_FILE, \
+                 AZURE_CLIENT_CERTIFICATE_PATH or TAP_OPERATOR_MANAGED_IDENTITY=true",
+            ),
+            (
+                &[("TAP_OPERATOR_MANAGED_IDENTITY", "yes")],
+                "environment variable TAP_OPERATOR_MANAGED_IDENTITY: is \"yes\"; set it to true or false",
+            ),
+            (
+                &[("TAP_OPERATOR_CLOUD", "china")],
+                "environment variable TAP_OPERATOR_CLOUD: the cloud china (21Vianet) has no Temporary Access Pass in \
+                 Graph v1.0; such a tenant cannot be managed until Microsoft adds it; remove the connection",
+            ),
+            (
+                &[("TAP_OPERATOR_CLOUD", "GCC")],
+                "environment variable TAP_OPERATOR_CLOUD: there is no cloud \"GCC\"; take global, usgov (GCC High) or \
+                 usgovdod",
+            ),
+            (
+                &[("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.us")],
+                "environment variable AZURE_AUTHORITY_HOST: login.microsoftonline.us does not belong to the cloud \
+                 global; set the cloud to usgov or usgovdod, or leave the URL out",
+            ),
+            (
+                &[("AZURE_AUTHORITY_HOST", "https://login.chinacloudapi.cn/")],
+                "environment variable AZURE_AUTHORITY_HOST: the cloud china (21Vianet) has no Temporary Access Pass in \
+                 Graph v1.0; such a tenant cannot be managed until Microsoft adds it; remove the connection",
+            ),
+            (
+                &[("TAP_OPERATOR_GRAPH_URL", "http://localhost:8080")],
+                "environment variable TAP_OPERATOR_GRAPH_URL: \"http://localhost:8080\" is not https; write it as \
+                 https://host or https://host:port",
+            ),
+            (
+                &[("TAP_OPERATOR_GRAPH_URL", "https://graph.microsoft.com/v1.0")],
+                "environment variable TAP_OPERATOR_GRAPH_URL: \"https://graph.microsoft.com/v1.0\" has a path; write \
+                 it as https://host or https://host:port",
+            ),
+            (
+                &[("TAP_OPERATOR_GRAPH_URL", "https://me:pw@graph.microsoft.com")],
+                "environment variable TAP_OPERATOR_GRAPH_URL: the URL names a user; write it as https://host or \
+                 https://host:port",
+            ),
+            (
+                &[("TAP_OPERATOR_USER_NAME", "mail")],
+                "environment variable TAP_OPERATOR_USER_NAME: is \"mail\"; set it to userPrincipalName or objectId",
+            ),
+            (
+                &[("TAP_OPERATOR_USER_NAME_PREFIX", "entra:")],
+                "environment variable TAP_OPERATOR_USER_NAME: is not set; set it to userPrincipalName or objectId",
+            ),
+        ] {
+            let error = from_environment(changes).unwrap_err();
+            assert_eq!(error, expected);
+            assert!(!error.contains("s3cr3t"));
+        }
+    }
+
+    fn file(entries: &str) -> Result<Vec<ConnectionConfig>, String> {
+        let text = format!("tenants:\n{entries}");
+        connections_from_text(&text, "tenants.yaml").map_err(|error| error.to_string())
+    }
+
+    fn entry(rest: &str) -> String {
+        format!("- {{name: contoso, tenantId: {TENANT}, clientId: {CLIENT}, {rest}}}\n")
+    }
+
+    #[test]
+    fn a_file_describes_several() {
+        let text = format!(
+            "- name: contoso
+  tenantId: {TENANT}
+  clientId: {CLIENT}
+  credential: {{clientSecret: {{file: /s}}}}
+  users: {{prefix: 'entra:', form: userPrincipalName}}
+- name: fabrikam
+  tenantId: {TENANT}
+  clientId: {CLIENT}
+  cloud: usgov
+  credential: {{clientCertificate: {{certificateFile: /c, keyFile: /k}}}}
+- {{name: a, tenantId: {TENANT}, clientId: {CLIENT}, credential: {{workloadIdentity: {{}}}}}}
+- {{name: b, tenantId: {TENANT}, clientId: {CLIENT}, credential: {{workloadIdentity: {{tokenFile: /t}}}}}}
+- name: c
+  tenantId: {TENANT}
+  clientId: {CLIENT}
+  loginUrl: https://login.example
+  graphUrl: https://graph.example:8443
+  credential: {{managedIdentity: {{}}}}
+"
+        );
+        let connections = file(&text).unwrap();
+        let names: Vec<_> = connections.iter().map(|connection| connection.name.as_str()).collect();
+        assert_eq!(names, ["contoso", "fabrikam", "a", "b", "c"]);
+        let credentials: Vec<_> =
+            connections.iter().map(|connection| connection.credential.clone()).collect();
+        assert_eq!(
+            credentials,
+            [
+                Credential::ClientSecret { file: "/s".into() },
+                Credential::ClientCertificate {
+                    certificate_file: "/c".into(),
+                    key_file: "/k".into()
+                },
+                Credential::WorkloadIdentity { token_file: FEDERATED_TOKEN_FILE.into() },
+                Credential::WorkloadIdentity { token_file: "/t".into() },
+                Credential::ManagedIdentity,
+            ]
+        );
+        assert_eq!(connections[1].graph_url, "https://graph.microsoft.us");
+        assert_eq!(connections[4].graph_url, "https://graph.example:8443");
+        assert_eq!(connections[4].login_url, "https://login.example");
+        assert_eq!(connections[0].tenant_id, TENANT.to_ascii_lowercase());
+        assert!(connections[0].users.is_some() && connections[1].users.is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_file_is_told_with_place_and_remedy() {
+        let secret = "credential: {clientSecret: {file: /s}}";
+        for (entries, expected) in [
+            (
+                " []".to_owned(),
+                "tenants.yaml: there is no tenant in it; add at least one entry to tenants",
+            ),
+            (
+                entry(secret) + &entry(secret),
+                "tenants.yaml: tenants[1] (contoso): name: an earlier entry has this name; give each its own name",
+            ),
+            (
+                entry(secret).replace("contoso", "Contoso"),
+                "tenants.yaml: tenants[0] (Contoso): name: \"Contoso\" is no name; take lower case letters, digits and \
+                 hyphens, at most 63, as for a Kubernetes label",
+            ),
+            (
+                entry(secret).replace(TENANT, "contoso.com"),
+                "tenants.yaml: tenants[0] (contoso): tenantId: \"contoso.com\" is no GUID; take the tenant id from the \
+                 Entra admin center, a GUID; a domain name will not do",
+            ),
+            (
+                entry("credential: {}"),
+                "tenants.yaml: tenants[0] (contoso): credential: there must be exactly one credential; give one of \
+                 clientSecret: {file}, clientCertificate: {certificateFile, keyFile}, workloadIdentity: {} or \
+                 managedIdentity: {}",
+            ),
+            (
+                entry("credential: {managedIdentity: {}, clientSecret: {file: /s}}"),
+                "tenants.yaml: tenants[0] (contoso): credential: there must be exactly one credential; give one of \
+                 clientSecret: {file}, clientCertificate: {certificateFile, keyFile}, workloadIdentity: {} or \
+                 managedIdentity: {}",
+            ),
+            (
+                entry(&format!("cloud: china, {secret}")),
+                "tenants.yaml: tenants[0] (contoso): cloud: the cloud china (21Vianet) has no Temporary Access Pass in \
+                 Graph v1.0; such a tenant cannot be managed until Microsoft adds it; remove the connection",
+            ),
+            (
+                entry(&format!("graphUrl: 'http://x', {secret}")),
+                "tenants.yaml: tenants[0] (contoso): graphUrl: \"http://x\" is not https; write it as https://host or \
+                 https://host:port",
+            ),
+        ] {
+            assert_eq!(file(&entries).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn unknown_fields_and_other_forms_are_refused_by_name() {
+        for (entries, part) in [
+            (entry("credential: {clientSecret: {value: s3cr3t}}"), "clientSecret must be"),
+            (entry("credential: {clientSecret: s3cr3t}"), "clientSecret must be"),
+            (entry("credential: {clientSecret: {file: /s}}, region: eu"), "region"),
+            (entry("credential: {password: {}}"), "password"),
+            ("- {name: contoso}\n".to_owned(), "tenantId"),
+            (" 7".to_owned(), "tenants"),
+        ] {
+            let error = file(&entries).unwrap_err();
+            assert!(error.starts_with("tenants.yaml: "), "{error}");
+            assert!(error.contains(part), "{error}");
+            assert!(error.ends_with("[{name, tenantId, clientId, credential: {...}}]"), "{error}");
+            assert!(!error.contains("s3cr3t"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = connections_from_file(Path::new("/does/not/exist.yaml")).unwrap_err();
+        assert!(error.to_string().starts_with("/does/not/exist.yaml: cannot be read: "), "{error}");
+    }
+
+    #[test]
+    fn user_names_of_the_cluster_map_to_the_tenants() {
+        let by = |prefix: &str, form| UserNames { prefix: prefix.into(), form };
+        let upn = by("entra:", UserNameForm::UserPrincipalName);
+        let alice = EntraName::UserPrincipalName("alice@contoso.com".into());
+        assert_eq!(upn.entra("entra:alice@contoso.com"), Some(alice.clone()));
+        assert_eq!(by("", UserNameForm::UserPrincipalName).entra("alice@contoso.com"), Some(alice));
+        assert_eq!(upn.entra("alice@contoso.com"), None);
+        assert_eq!(upn.entra("entra:alice"), None);
+        let id = by("", UserNameForm::ObjectId);
+        let object = EntraName::ObjectId(TENANT.to_ascii_lowercase());
+        assert_eq!(id.entra(TENANT), Some(object));
+        assert_eq!(id.entra("alice@contoso.com"), None);
+        let anything = by("", UserNameForm::UserPrincipalName);
+        assert_eq!(anything.entra("system:serviceaccount:a:b@c"), None);
+    }
 }

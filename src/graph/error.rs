@@ -22,9 +22,9 @@ pub struct GraphError {
     /// What was said about it.
     pub message: String,
     /// Graph's id of the request, for its support.
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
     /// Our id of the request, as Graph's and Entra's logs show it.
-    pub client_request_id: Option<String>,
+    pub client_request_id: Option<Box<str>>,
     /// How long Graph asks to wait.
     pub retry_after: Option<Duration>,
 }
@@ -114,11 +114,13 @@ impl SignInErrorKind {
             7_000_222 => Self::ExpiredSecret,
             700_027 | 50_012 => Self::WrongCertificate,
             700_024 => Self::AssertionTime,
-            70_021 | 70_025 | 700_211 | 700_212 | 700_213 => Self::NoFederatedCredential,
+            70_021 | 70_025 | 700_211 | 700_212 | 700_213 | 50_013 | 501_661 => {
+                Self::NoFederatedCredential
+            }
             700_016 => Self::AppNotInTenant,
             7_000_112 => Self::AppDisabled,
             90_002 => Self::TenantNotFound,
-            90_038 | 900_382 | 900_432 | 500_011 | 70_011 | 1_002_012 => Self::WrongCloud,
+            90_038 | 900_382 | 900_432 | 500_011 | 70_011 | 1_002_012 | 700_023 => Self::WrongCloud,
             53_003 => Self::BlockedByPolicy,
             90_055 | 50_196 => Self::Throttled,
             _ => return None,
@@ -143,7 +145,8 @@ impl SignInErrorKind {
             }
             Self::NoFederatedCredential => {
                 "add a federated credential to the app registration with exactly the cluster's issuer, the subject \
-                 system:serviceaccount:<namespace>:<name> and the audience of the mounted token"
+                 system:serviceaccount:<namespace>:<name> and the audience of the mounted token; Entra must be able to \
+                 fetch the issuer's keys"
             }
             Self::AppNotInTenant => {
                 "check client id and tenant id, and consent to the app in that tenant"
@@ -271,6 +274,81 @@ impl CreateError {
     pub fn graph(&self) -> &GraphError {
         match self {
             Self::NotSent(error) | Self::Refused(error) | Self::Unknown(error) => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(kind: ErrorKind) -> GraphError {
+        GraphError {
+            status: Some(403),
+            code: "accessDenied".into(),
+            request_id: Some("request".into()),
+            client_request_id: Some("client".into()),
+            retry_after: Some(Duration::from_secs(5)),
+            ..GraphError::new(Call::CreatePass, kind, "Request Authorization failed")
+        }
+    }
+
+    #[test]
+    fn a_missing_permission_is_named() {
+        assert_eq!(
+            error(ErrorKind::Forbidden).to_string(),
+            "create the pass: answered with 403 accessDenied: Request Authorization failed; grant the app the \
+             application permission UserAuthMethod-TAP.ReadWrite.All with admin consent, then allow some minutes"
+        );
+    }
+
+    #[test]
+    fn a_message_holds_nothing_that_changes_with_each_attempt() {
+        let (one, mut other) = (error(ErrorKind::Throttled), error(ErrorKind::Throttled));
+        other.request_id = Some("another".into());
+        other.client_request_id = None;
+        other.retry_after = None;
+        assert_eq!(one.to_string(), other.to_string());
+    }
+
+    #[test]
+    fn advice_follows_the_kind() {
+        let after = Some(Duration::from_secs(5));
+        let sign_in = ErrorKind::SignIn;
+        for (kind, advice) in [
+            (ErrorKind::Throttled, Advice::Retry { after }),
+            (ErrorKind::Unavailable, Advice::Retry { after }),
+            (ErrorKind::Unexpected, Advice::Retry { after }),
+            (sign_in(SignInErrorKind::Unavailable), Advice::Retry { after }),
+            (sign_in(SignInErrorKind::Throttled), Advice::Retry { after }),
+            (sign_in(SignInErrorKind::WrongSecret), Advice::Wait),
+            (ErrorKind::NotFound, Advice::Wait),
+            (ErrorKind::Forbidden, Advice::Wait),
+            (ErrorKind::BadRequest, Advice::Stop),
+        ] {
+            assert_eq!(error(kind).advice(), advice, "{kind:?}");
+        }
+        let unauthorized = error(ErrorKind::Unauthorized);
+        assert_eq!(unauthorized.advice(), Advice::Retry { after: None }, "a POST is made once");
+        let read = GraphError { call: Call::User.name(), ..unauthorized };
+        assert_eq!(read.advice(), Advice::Wait);
+    }
+
+    #[test]
+    fn entras_numbers_are_understood() {
+        use SignInErrorKind as Kind;
+        for (number, kind) in [
+            (7_000_215, Some(Kind::WrongSecret)),
+            (7_000_222, Some(Kind::ExpiredSecret)),
+            (700_016, Some(Kind::AppNotInTenant)),
+            (90_002, Some(Kind::TenantNotFound)),
+            (700_213, Some(Kind::NoFederatedCredential)),
+            (700_027, Some(Kind::WrongCertificate)),
+            (500_011, Some(Kind::WrongCloud)),
+            (53_003, Some(Kind::BlockedByPolicy)),
+            (1, None),
+        ] {
+            assert_eq!(Kind::of_aadsts(number), kind, "{number}");
         }
     }
 }

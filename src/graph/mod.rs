@@ -25,6 +25,8 @@ mod error;
 mod pacing;
 mod pass_code;
 mod sign_in;
+#[cfg(all(test, feature = "simulator"))]
+mod tests;
 mod transport;
 mod types;
 mod wire;

@@ -27,7 +27,7 @@ impl Default for Pace {
 }
 
 /// The longest that one `Retry-After` is believed. A slip of a proxy must not stop revocation for a day.
-const LONGEST_CLOSURE: Duration = Duration::from_secs(600);
+const LONGEST_CLOSURE: Duration = Duration::from_mins(10);
 
 /// The turn will not come within the time that the call may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +60,8 @@ impl Pacer {
         Self { pace, room: Mutex::default() }
     }
 
-    /// Waits for a turn, and takes it. May be dropped at any time.
-    pub(super) async fn turn(&self, priority: Priority, patience: Duration) -> Result<(), NoTurn> {
-        let latest = Instant::now() + patience;
+    /// Waits for a turn until `latest`, and takes it. May be dropped at any time.
+    pub(super) async fn turn(&self, priority: Priority, latest: Instant) -> Result<(), NoTurn> {
         let place = Place::take(self, priority);
         loop {
             let (woken, due) = match place.ask(latest)? {
@@ -174,4 +173,215 @@ impl Room {
 
 fn nth_from_end(times: impl DoubleEndedIterator<Item = Instant>, n: usize) -> Option<Instant> {
     times.rev().nth(n - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn within(seconds: u64) -> Instant {
+        Instant::now() + Duration::from_secs(seconds)
+    }
+
+    fn patiently() -> Instant {
+        within(300)
+    }
+
+    fn pacer(calls: u32) -> Arc<Pacer> {
+        Arc::new(Pacer::new(Some(Pace { calls, window: Duration::from_secs(10) })))
+    }
+
+    /// Lets whoever is ready run, without time passing.
+    async fn settle() {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Lets these wait in this order, and tells in which order and second they got their turns.
+    async fn order(
+        pacer: &Arc<Pacer>,
+        arrivals: &[(&'static str, Priority)],
+    ) -> Vec<(&'static str, u64)> {
+        let began = Instant::now();
+        let (done, mut turns) = tokio::sync::mpsc::unbounded_channel();
+        for (name, priority) in arrivals.iter().copied() {
+            let (pacer, done) = (Arc::clone(pacer), done.clone());
+            tokio::spawn(async move {
+                pacer.turn(priority, patiently()).await.unwrap();
+                done.send((name, began.elapsed().as_secs())).unwrap();
+            });
+            settle().await;
+        }
+        drop(done);
+        let mut order = Vec::new();
+        while let Some(turn) = turns.recv().await {
+            order.push(turn);
+        }
+        order
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_window_holds_more_calls_than_the_pace() {
+        let (pacer, began) = (pacer(5), Instant::now());
+        let mut turns = Vec::new();
+        for _ in 0..23 {
+            pacer.turn(Priority::Revoke, patiently()).await.unwrap();
+            turns.push(began.elapsed());
+            tokio::time::sleep(Duration::from_millis(700)).await;
+        }
+        for (index, turn) in turns.iter().enumerate() {
+            let later = turns.get(index + 5).copied();
+            assert!(
+                later.is_none_or(|later| later >= *turn + Duration::from_secs(10)),
+                "{turns:?}"
+            );
+        }
+        // And no slower than that.
+        assert!(turns[22] < Duration::from_secs(44), "{turns:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_urgent_go_first_and_equals_by_arrival() {
+        let pacer = pacer(1);
+        let turns = order(
+            &pacer,
+            &[
+                ("first", Priority::Read),
+                ("read 1", Priority::Read),
+                ("issue 1", Priority::Issue),
+                ("read 2", Priority::Read),
+                ("revoke 1", Priority::Revoke),
+                ("issue 2", Priority::Issue),
+                ("revoke 2", Priority::Revoke),
+            ],
+        )
+        .await;
+        let names = ["first", "revoke 1", "revoke 2", "issue 1", "issue 2", "read 1", "read 2"];
+        let expected: Vec<_> = names.into_iter().zip((0..).step_by(10)).collect();
+        assert_eq!(turns, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_leave_half_of_the_pace_to_others() {
+        let pacer = pacer(5);
+        let turns = order(
+            &pacer,
+            &[
+                ("read 1", Priority::Read),
+                ("read 2", Priority::Read),
+                ("read 3", Priority::Read),
+                ("revoke 1", Priority::Revoke),
+                ("issue 1", Priority::Issue),
+                ("revoke 2", Priority::Revoke),
+                ("revoke 3", Priority::Revoke),
+            ],
+        )
+        .await;
+        let expected = [
+            ("read 1", 0),
+            ("read 2", 0),
+            ("revoke 1", 0),
+            ("issue 1", 0),
+            ("revoke 2", 0),
+            ("revoke 3", 10),
+            ("read 3", 10),
+        ];
+        assert_eq!(turns, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_gate_holds_all_and_keeps_their_order() {
+        let (pacer, began) = (pacer(5), Instant::now());
+        pacer.close(Duration::from_secs(30));
+        pacer.close(Duration::from_secs(3));
+        let waiting =
+            order(&pacer, &[("read", Priority::Read), ("revoke", Priority::Revoke)]).await;
+        assert_eq!(waiting, [("revoke", 30), ("read", 30)]);
+        assert_eq!(began.elapsed().as_secs(), 30);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gate_that_closes_while_somebody_waits_holds_them_too() {
+        let pacer = pacer(1);
+        pacer.turn(Priority::Issue, patiently()).await.unwrap();
+        let began = Instant::now();
+        let waiting = tokio::spawn({
+            let pacer = Arc::clone(&pacer);
+            async move { pacer.turn(Priority::Revoke, patiently()).await }
+        });
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        pacer.close(Duration::from_secs(20));
+        waiting.await.unwrap().unwrap();
+        assert_eq!(began.elapsed().as_secs(), 25);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_cannot_have_a_turn_in_time_is_told_at_once_when_to_ask_again() {
+        let (pacer, began) = (pacer(5), Instant::now());
+        pacer.close(Duration::from_mins(2));
+        let refused = pacer.turn(Priority::Revoke, within(30)).await;
+        assert_eq!(refused, Err(NoTurn { retry_after: Duration::from_mins(2) }));
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_behind_others_gives_up_in_time() {
+        let pacer = pacer(1);
+        pacer.turn(Priority::Revoke, patiently()).await.unwrap();
+        let others: Vec<_> = (0..4)
+            .map(|_| {
+                let pacer = Arc::clone(&pacer);
+                tokio::spawn(async move { pacer.turn(Priority::Revoke, patiently()).await })
+            })
+            .collect();
+        settle().await;
+        let began = Instant::now();
+        let late = pacer.turn(Priority::Read, within(30)).await;
+        assert_eq!(late, Err(NoTurn { retry_after: Duration::from_secs(10) }));
+        assert_eq!(began.elapsed().as_secs(), 30);
+        for other in others {
+            other.await.unwrap().unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_dropped_gives_its_place_to_the_next() {
+        let (pacer, began) = (pacer(1), Instant::now());
+        pacer.turn(Priority::Revoke, patiently()).await.unwrap();
+        let first = tokio::spawn({
+            let pacer = Arc::clone(&pacer);
+            async move { pacer.turn(Priority::Revoke, patiently()).await }
+        });
+        settle().await;
+        let second = tokio::spawn({
+            let pacer = Arc::clone(&pacer);
+            async move { pacer.turn(Priority::Read, patiently()).await }
+        });
+        settle().await;
+        first.abort();
+        second.await.unwrap().unwrap();
+        assert_eq!(began.elapsed().as_secs(), 10);
+        assert!(pacer.room().waiting.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_pace_only_the_gate_holds_calls() {
+        let (pacer, began) = (Pacer::new(None), Instant::now());
+        for _ in 0..1000 {
+            pacer.turn(Priority::Read, within(0)).await.unwrap();
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        pacer.close(Duration::from_secs(7));
+        pacer.turn(Priority::Read, patiently()).await.unwrap();
+        assert_eq!(began.elapsed().as_secs(), 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_absurd_wait_is_cut() {
+        let pacer = pacer(5);
+        pacer.close(Duration::from_hours(24));
+        let refused = pacer.turn(Priority::Revoke, within(0)).await;
+        assert_eq!(refused, Err(NoTurn { retry_after: LONGEST_CLOSURE }));
+    }
 }

@@ -32,12 +32,12 @@ use super::transport::{SendOptions, Transport};
 use super::{Clock, wire};
 
 /// A token is renewed so long before its end.
-const RENEWAL: Duration = Duration::from_secs(300);
+const RENEWAL: Duration = Duration::from_mins(5);
 /// After a refusal that a human must mend, Entra is left alone for so long: a thousand requests that wait for a token
 /// must not become a thousand failed sign-ins.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(10);
 /// The longest that one `Retry-After` of Entra is believed.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
 /// An access token.
 pub(super) struct Token {
@@ -198,11 +198,11 @@ impl SignIn {
             Credential::ClientCertificate { certificate_file, key_file } => {
                 let audience = connection.token_endpoint();
                 let unusable = |error| {
-                    let files = match certificate_file == key_file {
-                        true => certificate_file.display().to_string(),
-                        false => {
-                            format!("{} and {}", certificate_file.display(), key_file.display())
-                        }
+                    let certificate = certificate_file.display();
+                    let files = if certificate_file == key_file {
+                        certificate.to_string()
+                    } else {
+                        format!("{certificate} and {}", key_file.display())
                     };
                     Refusal::new(SignInErrorKind::CredentialFile, format!("{files}: {error}"))
                 };
@@ -236,7 +236,7 @@ impl SignIn {
         ClientOptions {
             retry: RetryOptions::none(),
             transport: Some(AzureTransport::new(way)),
-            user_agent: UserAgentOptions { application_id: Some(super::USER_AGENT.to_owned()) },
+            user_agent: UserAgentOptions { application_id: Some("tap-operator".to_owned()) },
             cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
             ..ClientOptions::default()
         }

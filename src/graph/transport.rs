@@ -227,3 +227,50 @@ impl Transport for InProcess {
         Ok(Response::from_parts(parts, body))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_cut_off() {
+        let endless = || async {
+            let chunks =
+                futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 60_000]));
+            axum::body::Body::from_stream(chunks)
+        };
+        let service = InProcess(axum::Router::new().fallback(endless));
+        let request = Request::get("https://graph.test/").body(Bytes::new()).unwrap();
+        let error = service.send(request, SendOptions::default()).await.unwrap_err();
+        assert!(error.maybe_sent);
+        assert_eq!(error.message, "the answer is longer than 1048576 bytes");
+    }
+
+    #[test]
+    fn certificate_authorities_that_will_not_do_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("ca.pem");
+        let refused = |file: &Path| {
+            let error = ReqwestTransport::new(Duration::from_secs(1), Some(file)).unwrap_err();
+            error.to_string()
+        };
+        assert!(refused(&file).ends_with("; mount a PEM file there"), "{}", refused(&file));
+        std::fs::write(&file, "no certificate").unwrap();
+        assert!(refused(&file).ends_with("ca.pem holds no certificate in PEM form"));
+    }
+
+    #[tokio::test]
+    async fn plain_http_is_for_the_identity_endpoint_alone() {
+        let transport = ReqwestTransport::new(Duration::from_secs(1), None).unwrap();
+        // Nothing listens there: what counts is who tried.
+        let request = || Request::get("http://127.0.0.1:9/").body(Bytes::new()).unwrap();
+        for own_connection in [false, true] {
+            let options = SendOptions { own_connection, ..SendOptions::default() };
+            let error = transport.send(request(), options).await.unwrap_err();
+            assert!(!error.maybe_sent && error.message.contains("scheme"), "{error}");
+        }
+        let options = SendOptions { identity_endpoint: true, ..SendOptions::default() };
+        let error = transport.send(request(), options).await.unwrap_err();
+        assert!(error.message.contains("refused"), "{error}");
+    }
+}

@@ -357,8 +357,7 @@ impl From<&NewPass> for NewPassForm {
 pub(super) struct ErrorAnswer {
     pub(super) code: String,
     pub(super) message: String,
-    pub(super) request_id: Option<String>,
-    pub(super) client_request_id: Option<String>,
+    pub(super) request_id: Option<Box<str>>,
 }
 
 /// Reads an error envelope; `None` for a body that is none, such as a proxy's HTML.
@@ -386,17 +385,12 @@ pub(super) fn error(body: &[u8]) -> Option<ErrorAnswer> {
     struct Inner {
         #[serde(default, rename = "request-id")]
         request_id: Option<String>,
-        #[serde(default, rename = "client-request-id")]
-        client_request_id: Option<String>,
     }
     let main = read::<Envelope>(body).ok()?.error;
-    let (request_id, client_request_id) =
-        main.inner.map_or((None, None), |inner| (inner.request_id, inner.client_request_id));
     Some(ErrorAnswer {
         code: main.code.map(|code| printable(&code, 80)).unwrap_or_default(),
         message: main.message.map(|message| printable(&message, 400)).unwrap_or_default(),
-        request_id: request_id.map(|id| printable(&id, 80)),
-        client_request_id: client_request_id.map(|id| printable(&id, 80)),
+        request_id: main.inner.and_then(|inner| Some(printable(&inner.request_id?, 80).into())),
     })
 }
 
@@ -489,4 +483,284 @@ pub(super) fn token_claims(token: &str) -> Option<TokenClaims> {
     let claims = token.split('.').nth(1)?;
     let claims = Zeroizing::new(URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?);
     read(&claims).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+            })
+            .collect()
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn written(value: &impl Serialize) -> Value {
+        serde_json::to_value(value).unwrap()
+    }
+
+    #[test]
+    fn retry_after_in_all_its_forms() {
+        let now = at("2026-11-23T08:00:00Z");
+        for (value, expected) in [
+            ("5", Some(5.0)),
+            ("2.128", Some(2.128)),
+            (" 10 ", Some(10.0)),
+            ("0", Some(0.0)),
+            ("-3", None),
+            ("NaN", None),
+            ("1e400", None),
+            ("soon", None),
+            ("", None),
+            ("Mon, 23 Nov 2026 08:00:07 GMT", Some(7.0)),
+            ("Mon, 23 Nov 2026 07:59:00 GMT", Some(0.0)),
+        ] {
+            let wait = retry_after(&headers(&[("retry-after", value)]), now);
+            assert_eq!(wait.map(|wait| wait.as_secs_f64()), expected, "{value:?}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+        // The answer's own clock counts, not ours.
+        let theirs = headers(&[
+            ("date", "Mon, 23 Nov 2026 09:00:00 GMT"),
+            ("retry-after", "Mon, 23 Nov 2026 09:00:07 GMT"),
+        ]);
+        assert_eq!(retry_after(&theirs, now), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn dates_of_answers() {
+        let date_of = |value| date(&headers(&[("date", value)]));
+        assert_eq!(date_of("Mon, 23 Nov 2026 08:00:00 GMT"), Some(at("2026-11-23T08:00:00Z")));
+        assert_eq!(date_of("yesterday"), None);
+        assert_eq!(date(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn the_documented_method_is_read() {
+        let body = br##"{
+            "@odata.context": "https://graph.microsoft.com/v1.0/$metadata#authenticationMethodConfigurations/$entity",
+            "@odata.type": "#microsoft.graph.temporaryAccessPassAuthenticationMethodConfiguration",
+            "id": "TemporaryAccessPass", "state": "enabled",
+            "defaultLifetimeInMinutes": 60, "defaultLength": 8,
+            "minimumLifetimeInMinutes": 60, "maximumLifetimeInMinutes": 480, "isUsableOnce": false,
+            "includeTargets@odata.context": "https://graph.microsoft.com/...",
+            "includeTargets": [{"targetType": "group", "id": "all_users", "isRegistrationRequired": false}],
+            "excludeTargets": [{"targetType": "group", "id": "91aa"}],
+            "somethingNew": {"deep": [1]}}"##;
+        let method: MethodConfiguration = read::<MethodAnswer>(body).unwrap().into();
+        let target = |id: &str, required| GraphTarget {
+            id: id.into(),
+            target_type: "group".into(),
+            is_registration_required: required,
+        };
+        assert_eq!(
+            method,
+            MethodConfiguration {
+                state: MethodState::Enabled,
+                default_lifetime_minutes: Some(60),
+                minimum_lifetime_minutes: Some(60),
+                maximum_lifetime_minutes: Some(480),
+                default_length: Some(8),
+                one_time_required: Some(false),
+                include: vec![target("all_users", Some(false))],
+                exclude: vec![target("91aa", None)],
+            }
+        );
+    }
+
+    #[test]
+    fn a_method_without_its_numbers_is_read_but_not_one_without_its_targets() {
+        let body = br#"{"state": "paused", "defaultLifetimeInMinutes": null, "defaultLength": "8",
+            "includeTargets": []}"#;
+        let method: MethodConfiguration = read::<MethodAnswer>(body).unwrap().into();
+        assert_eq!(method.state, MethodState::Other("paused".into()));
+        assert_eq!((method.default_lifetime_minutes, method.default_length), (None, None));
+        assert!(read::<MethodAnswer>(br#"{"state": "enabled"}"#).is_err());
+    }
+
+    #[test]
+    fn a_patch_sends_what_is_set_and_nothing_else() {
+        let odata_type = "#microsoft.graph.temporaryAccessPassAuthenticationMethodConfiguration";
+        let patch = MethodPatch { default_length: Some(14), ..MethodPatch::default() };
+        assert_eq!(
+            written(&MethodPatchForm::from(&patch)),
+            json!({"@odata.type": odata_type, "defaultLength": 14})
+        );
+        let target = GraphTarget {
+            id: "6c1f".into(),
+            target_type: "group".into(),
+            is_registration_required: Some(true),
+        };
+        let patch = MethodPatch {
+            state: Some(MethodState::Disabled),
+            minimum_lifetime_minutes: Some(10),
+            default_lifetime_minutes: Some(20),
+            maximum_lifetime_minutes: Some(30),
+            default_length: Some(8),
+            one_time_required: Some(true),
+            include: Some(vec![target.clone()]),
+            exclude: Some(vec![target]),
+        };
+        assert_eq!(
+            written(&MethodPatchForm::from(&patch)),
+            json!({
+                "@odata.type": odata_type, "state": "disabled", "minimumLifetimeInMinutes": 10,
+                "defaultLifetimeInMinutes": 20, "maximumLifetimeInMinutes": 30, "defaultLength": 8,
+                "isUsableOnce": true,
+                "includeTargets": [{"targetType": "group", "id": "6c1f", "isRegistrationRequired": true}],
+                "excludeTargets": [{"targetType": "group", "id": "6c1f"}],
+            })
+        );
+        let cleared = MethodPatch { exclude: Some(vec![]), ..MethodPatch::default() };
+        assert_eq!(written(&MethodPatchForm::from(&cleared))["excludeTargets"], json!([]));
+        assert!(MethodPatch::default().is_empty() && !cleared.is_empty());
+    }
+
+    #[test]
+    fn a_new_pass_sends_its_start_only_if_it_has_one() {
+        let new = NewPass { start: None, lifetime_minutes: 120, one_time: true };
+        let expected = json!({"lifetimeInMinutes": 120, "isUsableOnce": true});
+        assert_eq!(written(&NewPassForm::from(&new)), expected);
+        let new = NewPass { start: Some(at("2026-11-23T08:00:00Z")), ..new };
+        let start = &written(&NewPassForm::from(&new))["startDateTime"];
+        assert_eq!(start, &json!("2026-11-23T08:00:00Z"));
+    }
+
+    #[test]
+    fn the_documented_answer_to_a_post_is_read() {
+        let body = br##"{"@odata.type": "#microsoft.graph.temporaryAccessPassAuthenticationMethod",
+            "id": "6f1967b7-15e8-4935-ac26-d50770ed07a7", "temporaryAccessPass": "+drkzqAD",
+            "createdDateTime": "2022-06-02T16:21:09.765173Z", "startDateTime": "2022-06-05T00:00:00Z",
+            "lifetimeInMinutes": 60, "isUsableOnce": false, "isUsable": false,
+            "methodUsabilityReason": "NotYetValid"}"##;
+        let (method, code) = created(body).unwrap();
+        assert_eq!(code.expose(), "+drkzqAD");
+        assert_eq!(
+            method,
+            TapMethod {
+                id: "6f1967b7-15e8-4935-ac26-d50770ed07a7".into(),
+                created: Some(at("2022-06-02T16:21:09.765173Z")),
+                start: Some(at("2022-06-05T00:00:00Z")),
+                lifetime_minutes: Some(60),
+                one_time: Some(false),
+                usable: Some(false),
+                reason: Some(UsabilityReason::NotYetValid),
+            }
+        );
+    }
+
+    #[test]
+    fn codes_with_escapes_come_out_whole() {
+        let (_, code) =
+            created(br#"{"id": "1", "temporaryAccessPass": "nc+\u0026G=x\"\\"}"#).unwrap();
+        assert_eq!(code.expose(), "nc+&G=x\"\\");
+    }
+
+    #[test]
+    fn an_answer_without_a_code_is_none() {
+        for body in [
+            r#"{"id": "1"}"#,
+            r#"{"id": "1", "temporaryAccessPass": null}"#,
+            r#"{"id": "1", "temporaryAccessPass": ""}"#,
+            r#"{"temporaryAccessPass": "+drkzqAD"}"#,
+            r#"{"id": "1", "temporaryAccessPass": "+drkzqAD""#,
+            "",
+        ] {
+            assert!(created(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_never_quoted() {
+        for body in [
+            r#"{"id": "1", "temporaryAccessPass": 12345678}"#,
+            r#"{"id": {"no": "12345678"}, "temporaryAccessPass": "12345678"}"#,
+            r#"{"id": "1", "temporaryAccessPass": "12345678", 12345678"#,
+        ] {
+            let error = created(body.as_bytes()).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("1234"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn passes_are_read_with_what_they_have() {
+        let body = br#"{"value": [
+            {"id": "1", "temporaryAccessPass": null, "createdDateTime": "2022-06-02T16:21:09.7651732Z",
+             "startDateTime": "2022-06-05T00:00:00", "lifetimeInMinutes": -5,
+             "methodUsabilityReason": "SomethingNew"},
+            {"id": "2", "startDateTime": null, "isUsable": "yes", "methodUsabilityReason": "OneTimeUsed"}]}"#;
+        let page: Page<PassAnswer> = read(body).unwrap();
+        let passes: Vec<TapMethod> = page.value.into_iter().map(Into::into).collect();
+        assert_eq!(passes[0].created, Some(at("2022-06-02T16:21:09.7651732Z")));
+        assert_eq!(passes[0].start, Some(at("2022-06-05T00:00:00Z")), "without a zone it is UTC");
+        assert_eq!(passes[0].lifetime_minutes, None);
+        assert_eq!(passes[0].reason, Some(UsabilityReason::Other("SomethingNew".into())));
+        assert_eq!((passes[1].start, passes[1].usable), (None, None));
+        assert_eq!(passes[1].reason, Some(UsabilityReason::OneTimeUsed));
+        assert!(read::<Page<PassAnswer>>(br#"{"value": [{"isUsable": true}]}"#).is_err());
+        assert!(read::<Page<PassAnswer>>(b"{}").is_err(), "no list is no empty list");
+    }
+
+    #[test]
+    fn roles_that_are_not_told_in_full_are_kept() {
+        let body = br##"{"value": [{"@odata.type": "#microsoft.graph.directoryRole", "id": "1",
+            "displayName": null, "roleTemplateId": null}, {}]}"##;
+        let page: Page<RoleAnswer> = read(body).unwrap();
+        let roles: Vec<DirectoryRole> = page.value.into_iter().map(Into::into).collect();
+        let unknown =
+            |id: &str| DirectoryRole { id: id.into(), template_id: None, display_name: None };
+        assert_eq!(roles, [unknown("1"), unknown("")]);
+    }
+
+    #[test]
+    fn error_envelopes_in_both_spellings() {
+        let told = error(
+            br#"{"error":{"code":"badRequest","message":"Invalid LifetimeInMinutes specified.",
+            "innerError":{"message":"x","date":"2021-04-01T17:02:01","request-id":"r","client-request-id":"c"}}}"#,
+        );
+        let told = told.unwrap();
+        assert_eq!((told.code.as_str(), told.request_id.as_deref()), ("badRequest", Some("r")));
+        assert_eq!(told.message, "Invalid LifetimeInMinutes specified.");
+        let told = error(br#"{"error":{"code":"","message":"m","innererror":{"request-id":"r"}}}"#);
+        assert_eq!(told.unwrap().request_id.as_deref(), Some("r"));
+        let told = error(br#"{"error":{"message":"a\r\nb\u001b[31m"}}"#).unwrap();
+        assert_eq!(told.message, "a  b [31m", "nothing from outside moves a terminal");
+        let told = error(br#"{"error":{"innerError":"odd"}}"#).unwrap();
+        assert_eq!(told, ErrorAnswer::default());
+        for none in [&b"<html>"[..], b"", b"{}", br#"{"error": "invalid_client"}"#] {
+            assert_eq!(error(none), None);
+        }
+    }
+
+    #[test]
+    fn long_messages_are_cut() {
+        assert_eq!(printable("żółw", 4), "żółw");
+        assert_eq!(printable("żółwie", 4), "żółw…");
+    }
+
+    #[test]
+    fn what_entra_says_is_told_without_what_changes() {
+        let answer: TokenErrorAnswer = read(
+            br#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret provided. Trace ID: 1b\r\nCorrelation ID: 2c\r\nTimestamp: 2026-11-23 08:00:00Z","error_codes":[7000215],"trace_id":"1b"}"#,
+        )
+        .unwrap();
+        assert_eq!(answer.sentence(), "Invalid client secret provided.");
+        assert_eq!(answer.numbers(), [7_000_215]);
+        let answer: TokenErrorAnswer =
+            read(br#"{"error":"x","error_description":"AADSTS90002: Tenant not found."}"#).unwrap();
+        assert_eq!(
+            (answer.numbers(), answer.sentence()),
+            (vec![90_002], "Tenant not found.".into())
+        );
+        assert_eq!(read::<TokenErrorAnswer>(b"{}").unwrap().numbers(), [0; 0]);
+    }
 }

@@ -242,3 +242,53 @@ fn the_intent_of_a_finished_request_stays_too() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn nobody_makes_a_request_too_large_for_the_rules() -> Result<()> {
+    run(async {
+        let office = Office::new("large").await?;
+        let with = |annotations: usize, finalizers: usize| {
+            let mut request = request("large");
+            for n in 0..annotations {
+                request["metadata"]["annotations"][format!("contoso.com/{n}")] = json!("");
+            }
+            let finalizers: Vec<_> = (0..finalizers).map(|n| format!("contoso.com/{n}")).collect();
+            request["metadata"]["finalizers"] = json!(finalizers);
+            request
+        };
+        let create = |object| Call::create(&office.requests(), object);
+        let most = "at most 500 annotations and 50 finalizers";
+        office.alice.call(create(with(500, 49))).await?;
+        let more = json!({"metadata": {"annotations": {"contoso.com/more": ""}}});
+        check([
+            ("annotations", &office.alice, create(with(501, 0)), Forbidden(most)),
+            ("finalizers", &office.alice, create(with(0, 51)), Forbidden(most)),
+            (
+                "one more",
+                &office.carol,
+                Call::merge(&office.request("large"), more),
+                Forbidden(most),
+            ),
+        ])
+        .await?;
+        // The largest is not too large for the operator.
+        let seen = office.operator().call(Call::get(&office.request("large"))).await?;
+        let mut finalizers = seen["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+        finalizers.push(json!("tap-operator.io/pass"));
+        let intent = json!({"metadata": {
+            "annotations": {"tap-operator.io/intent": "{}"}, "finalizers": finalizers,
+        }});
+        office.operator().call(Call::merge(&office.request("large"), intent)).await?;
+        office
+            .operator()
+            .call(Call::merge(
+                &office.request("large"),
+                json!({
+                    "metadata": {"finalizers": seen["metadata"]["finalizers"]},
+                }),
+            ))
+            .await?;
+        let free = json!({"metadata": {"finalizers": null}});
+        office.carol.call(Call::merge(&office.request("large"), free)).await.map(drop)
+    })
+}

@@ -4,5 +4,7 @@
 mod support;
 
 mod control_plane;
+mod scene;
+mod thin_path;
 mod watchdog;
 mod world;

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::situation::{Cause, Known, Listing, Passed, Place, Situation, Turn};
+use super::situation::{Cause, Known, Listing, Passed, Place, SecretFound, Situation, Turn};
 use super::step::{Action, Look, Rest, Step};
 use super::{Ending, ending, needs_a_human, reason_of, report, rest_after};
 use crate::api::{DecisionKind, OnExistingPass, Phase, Resolved};
@@ -16,8 +16,10 @@ use crate::graph::{ErrorKind, TapMethod, UsabilityReason};
 const AGAIN: SignedDuration = SignedDuration::from_secs(30);
 /// A start less than this ahead is not sent: the pass starts when it is made.
 const START_SENT: SignedDuration = SignedDuration::from_secs(60);
-/// How long after a failed attempt the next one may be made.
+/// How long after a failed attempt the next one may be made: as long as attempts have been failing, so that it doubles
+/// each time, but at least and at most so long.
 const PAUSE: SignedDuration = SignedDuration::from_secs(10);
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(2);
 /// How long Graph may refuse a pass before the request fails: new users and just deleted passes are refused at first
 /// (reported).
 const REFUSALS: SignedDuration = SignedDuration::from_mins(2);
@@ -136,17 +138,7 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Step {
     match &s.reads.place {
         None => return Step::Look(Look::Place),
         Some(Place::Free) => {}
-        Some(Place::Taken) => {
-            let name = s.request.metadata.name.as_deref().unwrap_or_default();
-            let message = format!(
-                "a Secret named {name} exists already and is not this request's: delete it or make a request of another name"
-            );
-            return report(
-                s,
-                Report::new(s, Phase::Failed, Reason::SecretNameTaken, message).findings(findings),
-                Rest::ForChange,
-            );
-        }
+        Some(Place::Taken) => return taken(s, findings),
         Some(Place::Refused(why)) => {
             let message = format!("the API server refuses the Secret: {why}");
             return pending(
@@ -185,22 +177,41 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Step {
     Step::Act(Action::RecordIntent(Box::new(intent), passed))
 }
 
+/// There is a Secret of the request's name. One of ours holds nothing that is of use: it is of an attempt that was
+/// taken back, or of a request that had the name before.
+fn taken(s: &Situation, findings: &Findings) -> Step {
+    match &s.reads.secret {
+        None => Step::Look(Look::Secret),
+        Some(SecretFound::Ours(uid)) => Step::Act(Action::DeleteSecret(uid.clone())),
+        Some(SecretFound::Absent) => Step::Rest(Rest::For(PAUSE)),
+        Some(SecretFound::Foreign) => {
+            let name = s.request.metadata.name.as_deref().unwrap_or_default();
+            let message = format!(
+                "a Secret named {name} exists already and is not this request's: delete it or make a request of another name"
+            );
+            let failed = Report::new(s, Phase::Failed, Reason::SecretNameTaken, message);
+            report(s, failed.findings(findings), Rest::ForChange)
+        }
+    }
+}
+
 /// The last attempt failed: wait a little, or give up when Graph keeps on refusing.
 fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> {
     let setback = s.memory.setback.as_ref()?;
+    let grown = setback.last.duration_since(setback.since).clamp(PAUSE, LONGEST_PAUSE);
     let (reason, message, pause, refused) = match &setback.cause {
         Cause::HeldBack => {
             let message = "the last attempt was given up before the pass was asked for (a stop, a suspension, a lost lease or a slow server); the next one follows";
             (Reason::HeldBack, message.to_owned(), PAUSE, false)
         }
         Cause::Secret(why) => {
-            (Reason::SecretRefused, format!("the Secret could not be created: {why}"), PAUSE, false)
+            (Reason::SecretRefused, format!("the Secret could not be created: {why}"), grown, false)
         }
         Cause::Graph(error) => {
             let asked = error.retry_after.and_then(|d| SignedDuration::try_from(d).ok());
             let refused = matches!(error.kind, ErrorKind::BadRequest | ErrorKind::NotFound);
             let reason = if refused { Reason::RefusedByTenant } else { reason_of(error) };
-            (reason, error.to_string(), asked.unwrap_or(PAUSE).max(PAUSE), refused)
+            (reason, error.to_string(), asked.unwrap_or(grown).max(grown), refused)
         }
     };
     if refused && s.now.earliest >= setback.since + REFUSALS {

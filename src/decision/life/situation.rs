@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use crate::api::{Check, TapPolicy, TapRequest};
 use crate::decision::clock::Now;
 use crate::decision::intent::Intent;
-use crate::graph::{DirectoryRole, GraphError, MethodConfiguration, TapMethod, User};
+use crate::graph::{DirectoryRole, GraphError, MethodConfiguration, TapMethod, User, UserNames};
 
 /// Everything that is known about one request at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +70,8 @@ pub struct Connection {
     pub name: String,
     /// Id of its tenant.
     pub tenant_id: String,
+    /// How Kubernetes user names become users of the tenant, where that is known.
+    pub users: Option<UserNames>,
 }
 
 /// The stop `ConfigMap`.

@@ -20,7 +20,7 @@ use crate::decision::clock::Now;
 use crate::decision::intent::{Intent, Stage};
 use crate::graph::{
     ErrorKind, GraphError, GraphTarget, MethodConfiguration, MethodState, TapMethod,
-    UsabilityReason, User,
+    UsabilityReason, User, UserNameForm, UserNames,
 };
 
 const USER_ID: &str = "11111111-0000-4000-8000-000000000001";
@@ -150,7 +150,11 @@ impl Life {
     fn pass(&mut self) -> Rest {
         let namespace =
             Namespace { metadata: kube::core::ObjectMeta::default(), ..Namespace::default() };
-        let connection = Connection { name: "default".into(), tenant_id: "tenant".into() };
+        let connection = Connection {
+            name: "default".into(),
+            tenant_id: "tenant".into(),
+            users: Some(UserNames { prefix: String::new(), form: UserNameForm::UserPrincipalName }),
+        };
         let settings = Settings {
             settle: SignedDuration::from_secs(150),
             use_check: SignedDuration::from_secs(60),
@@ -306,7 +310,9 @@ impl Life {
                 );
                 self.done.push("delete secret".into());
                 self.secret = SecretFound::Absent;
+                self.place = Place::Free;
                 reads.secret = Some(SecretFound::Absent);
+                reads.place = None;
                 if let Some(Attempt { progress: Progress::Held(held), .. }) =
                     &mut self.memory.attempt
                 {
@@ -393,6 +399,35 @@ fn a_pass_is_issued_in_three_writes_and_one_post() {
     assert_eq!(rest, Rest::Until(at(70)));
     assert_eq!(life.pass(), rest, "and then nothing is written");
     assert_eq!(life.done.len(), 4);
+}
+
+#[test]
+fn a_secret_that_an_attempt_left_behind_makes_room() {
+    let mut life = Life::new();
+    (life.place, life.secret) = (Place::Taken, SecretFound::Ours("late".into()));
+    life.pass();
+    let done = ["delete secret", "intent", "post", "secret", "status Active"];
+    life.expect(Phase::Active, "Issued", &done);
+}
+
+#[test]
+fn the_longer_attempts_fail_the_longer_the_pauses() {
+    let mut life = Life::new();
+    life.create_secret = false;
+    let mut posts = Vec::new();
+    for second in 0..600 {
+        life.now = at(second);
+        life.done.clear();
+        life.pass();
+        if life.done.contains(&"post".to_owned()) {
+            posts.push(second);
+        }
+    }
+    assert_eq!(posts, [0, 10, 20, 40, 80, 160, 280, 400, 520]);
+    life.create_secret = true;
+    life.now = at(640);
+    life.pass();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Active, "Issued"));
 }
 
 #[test]
@@ -690,6 +725,21 @@ fn approvals_are_waited_for_and_count_each_person_once_and_never_the_requester()
 }
 
 #[test]
+fn nobody_asks_for_themselves_and_the_user_does_not_count_as_approver() {
+    let mut life = Life::new();
+    life.edit_spec("{requestedBy: Alice@contoso.com}");
+    life.pass();
+    life.expect(Phase::Failed, "SelfService", &["status Failed"]);
+
+    let mut life = Life::new();
+    life.edit_policy("{approval: {required: 1}}");
+    life.edit_spec("{requestedBy: rita@contoso.com}");
+    life.decide("alice@contoso.com", "Approve");
+    life.pass();
+    assert_eq!(life.request.status.as_ref().unwrap().approvals.as_deref(), Some("0/1"));
+}
+
+#[test]
 fn a_request_that_was_not_issued_in_time_expires() {
     let mut life = Life::new();
     life.policy = None;
@@ -734,7 +784,11 @@ fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
         (|l| l.edit_policy("{users: {domains: [fabrikam.com]}}"), Phase::Failed, "UserNotAllowed"),
         (|l| l.edit_policy("{users: null}"), Phase::Failed, "UserNotAllowed"),
         (|l| l.method.as_mut().unwrap().include.clear(), Phase::Failed, "UserNotInScope"),
-        (|l| l.place = Place::Taken, Phase::Failed, "SecretNameTaken"),
+        (
+            |l| (l.place, l.secret) = (Place::Taken, SecretFound::Foreign),
+            Phase::Failed,
+            "SecretNameTaken",
+        ),
         (|l| l.passes = Ok(vec![pass("x", at(0), 60, true)]), Phase::Pending, "ExistingPass"),
     ];
     for (change, phase, reason) in cases {

@@ -1,0 +1,111 @@
+//! The client against the simulated tenant: in-process under paused time, and over TLS.
+
+mod calls;
+mod creating;
+mod failures;
+mod over_tls;
+mod signing_in;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use super::*;
+use crate::simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
+use crate::simulator::{Fault, FaultKind, Operation, Simulator, Tenant};
+
+const HOST: &str = "https://entra.test";
+
+/// A tenant, a client that signs in to it by a secret in a file, and what the client told on the side.
+struct Bench {
+    simulator: Simulator,
+    client: Client,
+    options: Options,
+    files: TempDir,
+    dates: Arc<Mutex<Vec<DateSample>>>,
+    reports: Arc<Mutex<Vec<CallReport>>>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let start: Timestamp = "2026-11-24T08:00:00Z".parse().unwrap();
+        let simulator = Simulator::starting_at(Tenant::contoso(), start);
+        let files = TempDir::new().unwrap();
+        let (dates, reports) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<Vec<_>>>::default());
+        let options = Options {
+            clock: Arc::new({
+                let simulator = simulator.clone();
+                move || simulator.now()
+            }),
+            on_date: Arc::new({
+                let dates = Arc::clone(&dates);
+                move |_, sample| dates.lock().unwrap().push(sample)
+            }),
+            on_call: Arc::new({
+                let reports = Arc::clone(&reports);
+                move |report| reports.lock().unwrap().push(report)
+            }),
+            ..Options::new(Arc::new(InProcess(simulator.router())))
+        };
+        let secret = files.path().join("secret");
+        std::fs::write(&secret, format!("{OPERATOR_SECRET}\n")).unwrap();
+        let connection = connection("default", Credential::ClientSecret { file: secret });
+        let client = Client::connect(vec![connection], &options).remove(0);
+        Self { simulator, client, options, files, dates, reports }
+    }
+
+    /// Without Graph's own limit and without a pace, for tests that are about something else.
+    fn unpaced() -> Self {
+        let mut bench = Self::new();
+        bench.simulator.switch(|switches| switches.authentication_method_limit = None);
+        bench.options.pace.calls = 1000;
+        bench.client = bench.connect(bench.client.config().credential.clone());
+        bench
+    }
+
+    /// Another client of the same tenant.
+    fn connect(&self, credential: Credential) -> Client {
+        Client::connect(vec![connection("other", credential)], &self.options).remove(0)
+    }
+
+    fn file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.files.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    fn fault(&self, operation: Operation, kind: FaultKind) {
+        self.simulator.inject(Fault::on(operation, kind));
+    }
+
+    fn count(&self, operation: Operation) -> usize {
+        self.simulator.requests_for(operation).len()
+    }
+
+    fn reports(&self) -> Vec<(&'static str, &'static str)> {
+        let reports = self.reports.lock().unwrap();
+        reports.iter().map(|report| (report.call, report.outcome)).collect()
+    }
+}
+
+fn connection(name: &str, credential: Credential) -> ConnectionConfig {
+    ConnectionConfig {
+        name: name.into(),
+        tenant_id: CONTOSO.to_string(),
+        client_id: OPERATOR.to_string(),
+        cloud: Cloud::Global,
+        credential,
+        login_url: HOST.into(),
+        graph_url: HOST.into(),
+        users: None,
+    }
+}
+
+fn new_pass() -> NewPass {
+    NewPass { start: None, lifetime_minutes: 60, one_time: true }
+}
+
+const REQUEST_ID: &str = "c0ffee00-0000-4000-8000-000000000001";

@@ -1,0 +1,213 @@
+//! Every call as it goes when nothing goes wrong.
+
+use super::*;
+use crate::simulator::Actor;
+use crate::simulator::switches::{PolicyWriteAnswer, UsabilityFields};
+use crate::simulator::tenant::{
+    ALICE, BOB, CAROL, DAVE, ERIN, FRANK, GLOBAL_ADMINISTRATOR_TEMPLATE, GRACE, HEIDI,
+    HELPDESK_ADMINISTRATOR_TEMPLATE, PILOT_GROUP, STAFF_GROUP,
+};
+
+#[tokio::test(start_paused = true)]
+async fn the_life_of_a_pass() {
+    let Bench { simulator, client, dates, .. } = &Bench::unpaced();
+    let alice = ALICE.to_string();
+    assert_eq!(client.passes(&alice, Priority::Issue).await.unwrap().passes, []);
+
+    let created = client.create_pass(&alice, &new_pass(), REQUEST_ID).await.unwrap();
+    assert_eq!(created.method.lifetime_minutes, Some(60));
+    assert_eq!(created.method.one_time, Some(true));
+    assert_eq!(created.method.reason, Some(UsabilityReason::EnabledByPolicy));
+    assert_eq!(created.date, simulator.now());
+    let entry = simulator.ledger().remove(0);
+    assert_eq!(entry.id.to_string(), created.method.id);
+    assert_eq!(entry.client_request_id.as_deref(), Some(REQUEST_ID));
+    assert!(matches!(entry.made_by, Actor::App { client_id, .. } if client_id == OPERATOR));
+
+    let listed = client.passes(&alice, Priority::Read).await.unwrap();
+    assert_eq!(listed.passes, std::slice::from_ref(&created.method));
+    assert_eq!(listed.date, simulator.now());
+
+    simulator.sign_in("alice@contoso.com", created.code.expose()).unwrap();
+    let used = client.pass(&alice, &created.method.id, Priority::Read).await.unwrap();
+    assert_eq!(used.reason, Some(UsabilityReason::OneTimeUsed));
+    assert_eq!(used.usable, Some(false));
+
+    client.delete_pass(&alice, &created.method.id).await.unwrap();
+    let gone = client.delete_pass(&alice, &created.method.id).await.unwrap_err();
+    assert!(gone.is_not_found(), "{gone}");
+    let gone = client.pass(&alice, &created.method.id, Priority::Read).await.unwrap_err();
+    assert!(gone.is_not_found(), "{gone}");
+    assert_eq!(client.passes(&alice, Priority::Read).await.unwrap().passes, []);
+    let dates = dates.lock().unwrap();
+    assert_eq!(dates.len(), 8, "one for each of Graph's answers");
+    assert!(
+        dates.iter().all(|sample| sample.sent == sample.date && sample.received == sample.date)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_with_a_start_is_not_yet_valid() {
+    let Bench { simulator, client, .. } = &Bench::unpaced();
+    let start = "2026-11-30T08:00:00Z".parse().unwrap();
+    let new = NewPass { start: Some(start), lifetime_minutes: 90, one_time: false };
+    let created = client.create_pass(&BOB.to_string(), &new, REQUEST_ID).await.unwrap();
+    assert_eq!(created.method.start, Some(start));
+    assert_eq!(created.method.reason, Some(UsabilityReason::NotYetValid));
+    assert_eq!(simulator.ledger()[0].lifetime_in_minutes, 90);
+    assert!(!simulator.ledger()[0].is_usable_once);
+}
+
+#[tokio::test(start_paused = true)]
+async fn passes_without_usability_are_read() {
+    let Bench { simulator, client, .. } = &Bench::unpaced();
+    simulator.switch(|switches| switches.usability_fields = UsabilityFields::Neither);
+    let created = client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await.unwrap();
+    assert_eq!((created.method.usable, created.method.reason), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_method_is_read_and_changed_in_part() {
+    for answer in [PolicyWriteAnswer::NoContent, PolicyWriteAnswer::Ok] {
+        let Bench { simulator, client, .. } = &Bench::new();
+        simulator.switch(|switches| switches.policy_write_answer = answer);
+        let before = client.method(Priority::Read).await.unwrap();
+        assert_eq!(before.state, MethodState::Enabled);
+        let exclude = vec![GraphTarget {
+            id: STAFF_GROUP.to_string(),
+            target_type: "group".into(),
+            is_registration_required: None,
+        }];
+        let patch = MethodPatch {
+            minimum_lifetime_minutes: Some(10),
+            default_length: Some(14),
+            one_time_required: Some(true),
+            exclude: Some(exclude.clone()),
+            ..MethodPatch::default()
+        };
+        client.patch_method(&patch).await.unwrap();
+        let after = client.method(Priority::Read).await.unwrap();
+        let expected = MethodConfiguration {
+            minimum_lifetime_minutes: Some(10),
+            default_length: Some(14),
+            one_time_required: Some(true),
+            exclude,
+            ..before
+        };
+        assert_eq!(after, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_of_every_kind() {
+    let client = &Bench::new().client;
+    for (id, kind, enabled) in [
+        (ALICE, UserKind::Member, true),
+        (DAVE, UserKind::Member, false),
+        (ERIN, UserKind::ExternalGuest, true),
+        (FRANK, UserKind::InternalGuest, true),
+    ] {
+        let user = client.user(&id.to_string(), Priority::Read).await.unwrap();
+        assert_eq!((user.kind(), user.account_enabled), (kind, Some(enabled)), "{user:?}");
+        let by_name = client.user(&user.user_principal_name, Priority::Read).await.unwrap();
+        assert_eq!(by_name, user);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_users_are_not_found() {
+    let client = &Bench::unpaced().client;
+    for name in
+        ["nobody@contoso.com", "$nobody@contoso.com", "no#body@contoso.com", "a/b", "..", "."]
+    {
+        let error = client.user(name, Priority::Read).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotFound, "{name}: {error}");
+    }
+    let error = client.passes("nobody@contoso.com", Priority::Read).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_are_checked_by_twenty_and_told_as_asked() {
+    let bench = Bench::new();
+    let mut groups: Vec<String> = (0..45).map(|_| uuid::Uuid::new_v4().to_string()).collect();
+    let (pilot, staff) = (PILOT_GROUP.to_string().to_uppercase(), STAFF_GROUP.to_string());
+    groups[3].clone_from(&pilot);
+    groups[44].clone_from(&staff);
+    let member = async |user: uuid::Uuid, groups: &[String]| {
+        bench.client.member_groups(&user.to_string(), groups, Priority::Issue).await.unwrap()
+    };
+    assert_eq!(member(ALICE, &groups).await, [pilot, staff.clone()]);
+    assert_eq!(bench.count(Operation::CheckMemberGroups), 3);
+    assert_eq!(member(CAROL, &groups).await, [staff]);
+    assert_eq!(member(CAROL, &[]).await, [""; 0]);
+    assert_eq!(bench.count(Operation::CheckMemberGroups), 6, "no groups need no call");
+}
+
+#[tokio::test(start_paused = true)]
+async fn roles_count_directly_and_through_groups_over_all_pages() {
+    let Bench { simulator, client, .. } = &Bench::new();
+    let roles = async |user: uuid::Uuid| {
+        let roles = client.directory_roles(&user.to_string(), Priority::Read).await.unwrap();
+        roles.into_iter().map(|role| role.template_id.unwrap()).collect::<Vec<_>>()
+    };
+    let (global, helpdesk) =
+        (GLOBAL_ADMINISTRATOR_TEMPLATE.to_string(), HELPDESK_ADMINISTRATOR_TEMPLATE.to_string());
+    assert_eq!(roles(ALICE).await, [""; 0]);
+    assert_eq!(roles(GRACE).await, std::slice::from_ref(&global));
+    assert_eq!(roles(HEIDI).await, std::slice::from_ref(&helpdesk));
+    simulator.add_member(crate::simulator::tenant::GLOBAL_ADMINISTRATORS, HEIDI).unwrap();
+    simulator.switch(|switches| switches.page_size = 1);
+    simulator.clear_requests();
+    let mut both = roles(HEIDI).await;
+    both.sort();
+    assert_eq!(both, [global, helpdesk]);
+    assert_eq!(simulator.requests_for(Operation::TransitiveMemberOf).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_token_goes_to_no_other_host() {
+    let Bench { simulator, client, .. } = &Bench::new();
+    simulator.add_member(crate::simulator::tenant::GLOBAL_ADMINISTRATORS, HEIDI).unwrap();
+    simulator.switch(|switches| {
+        switches.page_size = 1;
+        switches.foreign_next_link = true;
+    });
+    let error = client.directory_roles(&HEIDI.to_string(), Priority::Read).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unexpected);
+    assert!(error.message.contains("another host"), "{error}");
+    assert_eq!(simulator.requests_for(Operation::TransitiveMemberOf).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn group_names() {
+    let client = &Bench::new().client;
+    let name = async |id: &str| client.group_name(id, Priority::Read).await.unwrap();
+    assert_eq!(name(&PILOT_GROUP.to_string()).await.as_deref(), Some("Helpdesk pilot"));
+    assert_eq!(name(&uuid::Uuid::new_v4().to_string()).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tokens_permissions_are_told() {
+    let roles = Bench::new().client.token_roles().await.unwrap();
+    assert!(roles.contains(&"UserAuthMethod-TAP.ReadWrite.All".to_owned()), "{roles:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_name_the_operator_and_have_ids_of_their_own() {
+    let bench = Bench::new();
+    let recorder = bench.simulator.record();
+    bench.client.method(Priority::Read).await.unwrap();
+    bench.client.method(Priority::Read).await.unwrap();
+    let of_graph =
+        |exchange: &crate::simulator::Exchange| exchange.operation == Operation::PolicyGet;
+    let exchanges: Vec<_> = recorder.exchanges().into_iter().filter(of_graph).collect();
+    let header = |index: usize, name: &str| {
+        exchanges[index].request_headers[name].to_str().unwrap().to_owned()
+    };
+    let own = concat!("tap-operator/", env!("CARGO_PKG_VERSION"));
+    assert_eq!(header(0, "user-agent"), own);
+    assert_ne!(header(0, "client-request-id"), header(1, "client-request-id"));
+    uuid::Uuid::parse_str(&header(0, "client-request-id")).unwrap();
+    assert_eq!(bench.reports(), [("get_method", "ok"), ("get_method", "ok")]);
+}

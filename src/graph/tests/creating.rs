@@ -1,0 +1,195 @@
+//! The one POST: what each way to fail means, and that it is never repeated.
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::simulator::switches::{OneTimeEnforced, PostOverLivePass};
+use crate::simulator::tenant::{ALICE, ERIN};
+
+/// What a failed POST is, by its name and the kind of its error.
+fn outcome(result: &Result<Created, CreateError>) -> (&'static str, ErrorKind) {
+    match result {
+        Ok(_) => panic!("a pass was made"),
+        Err(CreateError::NotSent(error)) => ("not sent", error.kind),
+        Err(CreateError::Refused(error)) => ("refused", error.kind),
+        Err(CreateError::Unknown(error)) => ("unknown", error.kind),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_fault_is_what_it_is_and_sends_one_request() {
+    use FaultKind as Fault;
+    let status =
+        |status, effect| Fault::Status { status, effect, code: None, retry_after_seconds: None };
+    let html = |status, effect| Fault::Html { status, effect };
+    let throttled = Fault::Throttled { retry_after_seconds: Some(3.0), form: None };
+    for (fault, expected, made) in [
+        (Fault::AnswerLost, ("unknown", ErrorKind::Unavailable), true),
+        (Fault::ConnectionCut, ("unknown", ErrorKind::Unavailable), false),
+        (Fault::AnswerHangs, ("unknown", ErrorKind::Unavailable), true),
+        (Fault::Hang { seconds: None }, ("unknown", ErrorKind::Unavailable), false),
+        (Fault::Hang { seconds: Some(10) }, ("unknown", ErrorKind::Unavailable), false),
+        (Fault::Garbled, ("unknown", ErrorKind::Unexpected), true),
+        (status(500, false), ("unknown", ErrorKind::Unavailable), false),
+        (status(503, true), ("unknown", ErrorKind::Unavailable), true),
+        (status(408, true), ("unknown", ErrorKind::Unavailable), true),
+        (status(499, true), ("unknown", ErrorKind::Unexpected), true),
+        (status(302, false), ("unknown", ErrorKind::Unexpected), false),
+        (html(502, true), ("unknown", ErrorKind::Unavailable), true),
+        (html(200, true), ("unknown", ErrorKind::Unexpected), true),
+        (html(403, false), ("refused", ErrorKind::Forbidden), false),
+        (html(404, false), ("refused", ErrorKind::Unexpected), false),
+        (status(400, false), ("refused", ErrorKind::BadRequest), false),
+        (status(403, false), ("refused", ErrorKind::Forbidden), false),
+        (status(404, false), ("refused", ErrorKind::NotFound), false),
+        (status(409, false), ("refused", ErrorKind::Unexpected), false),
+        (throttled, ("refused", ErrorKind::Throttled), false),
+        (Fault::ExpiredToken, ("refused", ErrorKind::Unauthorized), false),
+    ] {
+        let bench = Bench::unpaced();
+        let case = format!("{fault:?}");
+        bench.fault(Operation::PassCreate, fault);
+        let result = bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await;
+        assert_eq!(outcome(&result), expected, "{case}");
+        let error = result.unwrap_err();
+        assert_eq!(error.graph().client_request_id.as_deref(), Some(REQUEST_ID), "{case}");
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        assert_eq!(bench.count(Operation::PassCreate), 1, "{case}");
+        assert_eq!(!bench.simulator.ledger().is_empty(), made, "{case}");
+        // Nothing of it tells the code.
+        if let Some(entry) = bench.simulator.ledger().first() {
+            let code = bench.simulator.code(entry.id).unwrap();
+            assert!(!format!("{error} {error:?}").contains(&code), "{case}");
+        }
+        assert_eq!(bench.reports(), [("create_pass", expected.1.label())], "{case}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_401_the_next_attempt_has_a_new_token() {
+    let bench = Bench::unpaced();
+    bench.client.method(Priority::Read).await.unwrap();
+    bench.simulator.expire_tokens();
+    let refused = bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await;
+    let error = refused.unwrap_err();
+    assert_eq!(error.graph().advice(), Advice::Retry { after: None });
+    assert!(bench.simulator.ledger().is_empty());
+    bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await.unwrap();
+    assert_eq!(bench.count(Operation::Token), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_commit_is_unknown_within_the_deadline() {
+    let bench = Bench::unpaced();
+    bench.fault(Operation::PassCreate, FaultKind::LateCommit { after_seconds: 50 });
+    let began = Instant::now();
+    let result = bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await;
+    assert_eq!(outcome(&result), ("unknown", ErrorKind::Unavailable));
+    assert_eq!(began.elapsed(), Duration::from_secs(30));
+    assert!(bench.simulator.ledger().is_empty());
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(bench.simulator.ledger().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_token_nothing_is_sent() {
+    for (fault, kind, seconds) in [
+        (FaultKind::Hang { seconds: None }, SignInErrorKind::Unavailable, 30),
+        (FaultKind::ConnectionCut, SignInErrorKind::Unavailable, 0),
+        (FaultKind::Html { status: 502, effect: false }, SignInErrorKind::Unavailable, 0),
+    ] {
+        let bench = Bench::unpaced();
+        bench.fault(Operation::Token, fault);
+        let began = Instant::now();
+        let result = bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await;
+        assert_eq!(outcome(&result), ("not sent", ErrorKind::SignIn(kind)));
+        assert_eq!(began.elapsed().as_secs(), seconds);
+        assert_eq!(bench.count(Operation::PassCreate), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_turn_in_time_is_not_sent() {
+    let bench = Bench::new();
+    let alice = ALICE.to_string();
+    bench.client.create_pass(&alice, &new_pass(), REQUEST_ID).await.unwrap();
+    for _ in 0..4 {
+        bench.client.delete_pass(&alice, "00000000-0000-4000-8000-000000000000").await.unwrap_err();
+    }
+    let latest = Instant::now() + Duration::from_secs(5);
+    let late = bench.client.create_pass_by(&alice, &new_pass(), REQUEST_ID, latest).await;
+    assert_eq!(outcome(&late), ("not sent", ErrorKind::Throttled));
+    let after = Some(Duration::from_millis(10_500));
+    assert_eq!(late.unwrap_err().graph().advice(), Advice::Retry { after });
+    assert_eq!(bench.count(Operation::PassCreate), 1);
+    // With more patience it is.
+    bench.client.create_pass(&alice, &new_pass(), REQUEST_ID).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_moment_that_has_passed_sends_nothing_even_without_waiting() {
+    let bench = Bench::new();
+    let past = Instant::now();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let late = bench.client.create_pass_by(&ALICE.to_string(), &new_pass(), REQUEST_ID, past).await;
+    assert_eq!(outcome(&late).0, "not sent");
+    // Also with a token at hand.
+    bench.client.method(Priority::Read).await.unwrap();
+    let late = bench.client.create_pass_by(&ALICE.to_string(), &new_pass(), REQUEST_ID, past).await;
+    assert_eq!(outcome(&late), ("not sent", ErrorKind::Throttled));
+    assert_eq!(bench.count(Operation::PassCreate), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn graphs_own_refusals_are_told() {
+    let bench = Bench::unpaced();
+    let short = NewPass { lifetime_minutes: 59, ..new_pass() };
+    let refused = bench.client.create_pass(&ALICE.to_string(), &short, REQUEST_ID).await;
+    assert_eq!(outcome(&refused), ("refused", ErrorKind::BadRequest));
+    let message = refused.unwrap_err().to_string();
+    assert!(message.contains("Invalid LifetimeInMinutes specified"), "{message}");
+    let refused = bench.client.create_pass(&ERIN.to_string(), &new_pass(), REQUEST_ID).await;
+    assert_eq!(outcome(&refused), ("refused", ErrorKind::BadRequest));
+    assert_eq!(refused.unwrap_err().graph().advice(), Advice::Stop);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_after_a_delete_may_be_tried_again() {
+    let bench = Bench::unpaced();
+    bench.simulator.switch(|switches| switches.post_after_delete_conflict_seconds = 15);
+    let alice = ALICE.to_string();
+    let created = bench.client.create_pass(&alice, &new_pass(), REQUEST_ID).await.unwrap();
+    bench.client.delete_pass(&alice, &created.method.id).await.unwrap();
+    let refused = bench.client.create_pass(&alice, &new_pass(), REQUEST_ID).await;
+    assert_eq!(outcome(&refused), ("refused", ErrorKind::Unexpected));
+    assert_eq!(refused.unwrap_err().graph().advice(), Advice::Retry { after: None });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coerced_flag_and_a_refused_replacement_are_told_as_they_are() {
+    let bench = Bench::unpaced();
+    bench.simulator.switch(|switches| {
+        switches.one_time_enforced = OneTimeEnforced::Coerce;
+        switches.post_over_live_pass = PostOverLivePass::Refuse;
+    });
+    let patch = MethodPatch { one_time_required: Some(true), ..MethodPatch::default() };
+    bench.client.patch_method(&patch).await.unwrap();
+    let multi = NewPass { one_time: false, ..new_pass() };
+    let alice = ALICE.to_string();
+    let created = bench.client.create_pass(&alice, &multi, REQUEST_ID).await.unwrap();
+    assert_eq!(created.method.one_time, Some(true));
+    let refused = bench.client.create_pass(&alice, &multi, REQUEST_ID).await;
+    assert_eq!(outcome(&refused).0, "refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_date_is_told_as_it_came() {
+    let bench = Bench::unpaced();
+    bench.fault(Operation::PassCreate, FaultKind::WrongDate { offset_seconds: -3_600 });
+    let created =
+        bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await.unwrap();
+    assert_eq!(created.date, "2026-11-24T07:00:00Z".parse().unwrap());
+    let sample = *bench.dates.lock().unwrap().last().unwrap();
+    assert_eq!(sample.date, created.date);
+    assert_eq!(sample.sent, "2026-11-24T08:00:00Z".parse().unwrap());
+}

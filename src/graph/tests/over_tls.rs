@@ -1,0 +1,130 @@
+//! The real transport, on the loopback.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::simulator::tenant::{ALICE, BOB};
+use crate::simulator::tls::Server;
+
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// A bench whose client goes over TLS; without `trusted` it does not know the certificate authority.
+async fn bench(trusted: bool) -> (Bench, Server) {
+    let mut bench = Bench::unpaced();
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = Server::start(&bench.simulator, listen, bench.files.path()).await.unwrap();
+    let ca = trusted.then(|| server.ca_file());
+    bench.options.transport = Arc::new(ReqwestTransport::new(CONNECT, ca).unwrap());
+    bench.client = over(&bench, &server.url());
+    (bench, server)
+}
+
+fn over(bench: &Bench, url: &str) -> Client {
+    let secret = bench.client.config().credential.clone();
+    let mut connection = connection("tls", secret);
+    url.clone_into(&mut connection.login_url);
+    url.clone_into(&mut connection.graph_url);
+    Client::connect(vec![connection], &bench.options).remove(0)
+}
+
+#[tokio::test]
+async fn sign_in_and_passes_over_tls() {
+    let (bench, _server) = bench(true).await;
+    let alice = ALICE.to_string();
+    let created = bench.client.create_pass(&alice, &new_pass(), REQUEST_ID).await.unwrap();
+    bench.simulator.sign_in("alice@contoso.com", created.code.expose()).unwrap();
+    let listed = bench.client.passes(&alice, Priority::Read).await.unwrap();
+    assert_eq!(listed.passes[0].reason, Some(UsabilityReason::OneTimeUsed));
+    bench.client.delete_pass(&alice, &created.method.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_trusted_gets_nothing() {
+    let (trusting, server) = bench(true).await;
+    let (careful, _) = bench(false).await;
+    let client = over(&careful, &server.url());
+    let error = client.method(Priority::Read).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::SignIn(SignInErrorKind::Unavailable));
+    assert!(error.message.to_lowercase().contains("certificate"), "{error}");
+    assert!(trusting.simulator.requests().is_empty());
+}
+
+/// Passes bytes on to a server and counts connections: those there ever were, and those still open.
+struct Forwarder {
+    url: String,
+    opened: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
+}
+
+impl Forwarder {
+    async fn to(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let (opened, open) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let counters = (Arc::clone(&opened), Arc::clone(&open));
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let (opened, open) = counters.clone();
+                opened.fetch_add(1, Ordering::SeqCst);
+                open.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    let mut server = TcpStream::connect(server).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                    open.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        Self { url, opened, open }
+    }
+
+    fn opened(&self) -> usize {
+        self.opened.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn an_answer_with_a_code_has_a_connection_of_its_own() {
+    let (bench, server) = bench(true).await;
+    let forwarder = Forwarder::to(server.address()).await;
+    let client = over(&bench, &forwarder.url);
+    let shared = forwarder.opened() + 1;
+    client.method(Priority::Read).await.unwrap();
+    client.passes(&ALICE.to_string(), Priority::Read).await.unwrap();
+    assert_eq!(forwarder.opened(), shared);
+    for (made, user) in [ALICE, BOB, ALICE].into_iter().enumerate() {
+        client.create_pass(&user.to_string(), &new_pass(), REQUEST_ID).await.unwrap();
+        assert_eq!(forwarder.opened(), shared + made + 1);
+        client.passes(&user.to_string(), Priority::Read).await.unwrap();
+        assert_eq!(forwarder.opened(), shared + made + 1, "reads go on with theirs");
+    }
+    let closed = async {
+        while forwarder.open.load(Ordering::SeqCst) > shared {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(CONNECT, closed).await.expect("they are closed afterwards");
+}
+
+#[tokio::test]
+async fn a_post_that_reaches_nobody_is_not_sent() {
+    let (bench, server) = bench(true).await;
+    bench.client.method(Priority::Read).await.unwrap();
+    server.stop().await;
+    let result = bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await;
+    assert!(matches!(&result, Err(CreateError::NotSent(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_after_the_request_is_unknown() {
+    let (bench, _server) = bench(true).await;
+    for (fault, made) in [(FaultKind::AnswerLost, 1), (FaultKind::ConnectionCut, 1)] {
+        bench.fault(Operation::PassCreate, fault);
+        let result = bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await;
+        assert!(matches!(&result, Err(CreateError::Unknown(_))), "{result:?}");
+        assert_eq!(bench.simulator.ledger().len(), made);
+    }
+    assert_eq!(bench.count(Operation::PassCreate), 2);
+}

@@ -1,0 +1,273 @@
+//! Every credential, what refuses it, and files that change.
+
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::simulator::tenant::{ALICE, Certificate, FederatedCredential, Secret};
+
+/// An RSA key as PEM, and a certificate with it.
+fn certificate() -> (String, String) {
+    let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048)
+        .unwrap();
+    let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    (key.serialize_pem(), certificate.pem())
+}
+
+fn register(bench: &Bench, certificate: &str) {
+    let certificate =
+        Certificate { key: certificate.to_owned(), start_date_time: None, end_date_time: None };
+    bench.simulator.edit_app(OPERATOR, |app| app.certificates.push(certificate)).unwrap();
+}
+
+async fn sign_in(client: &Client) -> Result<(), (SignInErrorKind, String)> {
+    match client.method(Priority::Read).await {
+        Ok(_) => Ok(()),
+        Err(GraphError { kind: ErrorKind::SignIn(kind), .. }) => {
+            let error = client.method(Priority::Read).await.unwrap_err();
+            Err((kind, error.to_string()))
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_signs_in_and_may_be_rotated() {
+    let bench = Bench::new();
+    let (key, certificate_one) = certificate();
+    register(&bench, &certificate_one);
+    let key_file = bench.file("key.pem", &key);
+    let certificate_file = bench.file("certificate.pem", &certificate_one);
+    let client = bench.connect(Credential::ClientCertificate { certificate_file, key_file });
+    sign_in(&client).await.unwrap();
+
+    let (key, certificate_two) = certificate();
+    register(&bench, &certificate_two);
+    bench.file("key.pem", &key);
+    // A chain: the other certificate stands first.
+    bench.file("certificate.pem", &(certificate_one + &certificate_two));
+    bench.simulator.edit_app(OPERATOR, |app| drop(app.certificates.remove(0))).unwrap();
+    bench.simulator.expire_tokens();
+    sign_in(&client).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_and_certificate_may_share_a_file() {
+    let bench = Bench::new();
+    let (key, certificate) = certificate();
+    register(&bench, &certificate);
+    let both = bench.file("both.pem", &(key + &certificate));
+    let credential =
+        Credential::ClientCertificate { certificate_file: both.clone(), key_file: both };
+    sign_in(&bench.connect(credential)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn certificates_that_will_not_do_are_told() {
+    let bench = Bench::new();
+    let ((key, certificate_one), (_, certificate_two)) = (certificate(), certificate());
+    let elliptic = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    for (certificate, key, part) in [
+        (&certificate_two, &key, "belongs to none of the certificates"),
+        (&key, &key, "no certificate in PEM form"),
+        (&certificate_one, &certificate_one, "no private key in PEM form"),
+        (&certificate_one, &encrypted, "encrypted"),
+        (&certificate_one, &elliptic, "no RSA key"),
+    ] {
+        let credential = Credential::ClientCertificate {
+            certificate_file: bench.file("c.pem", certificate),
+            key_file: bench.file("k.pem", key),
+        };
+        let (kind, message) = sign_in(&bench.connect(credential)).await.unwrap_err();
+        assert_eq!(kind, SignInErrorKind::CredentialFile);
+        assert!(message.contains(part) && message.contains("c.pem"), "{message}");
+    }
+    assert_eq!(bench.count(Operation::Token), 0);
+    let credential = Credential::ClientCertificate {
+        certificate_file: bench.file("c.pem", &certificate_one),
+        key_file: bench.file("k.pem", &key),
+    };
+    let (kind, message) = sign_in(&bench.connect(credential)).await.unwrap_err();
+    assert_eq!(kind, SignInErrorKind::WrongCertificate, "nobody registered it: {message}");
+    assert!(message.contains("AADSTS700027"), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_account_token_signs_in_and_is_read_anew() {
+    let bench = Bench::new();
+    let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    // RSAPublicKey of 2048 bits in DER: the modulus after a header of nine bytes, the exponent at the end.
+    let public = key.public_key().as_ref();
+    let jwks = json!({"keys": [
+        {"kty": "RSA", "kid": "k", "alg": "RS256", "n": part(&public[9..265]), "e": part(&public[267..])}
+    ]});
+    let token = |expires: i64| {
+        let json = |value: Value| part(value.to_string().as_bytes());
+        let claims = json!({
+            "aud": ["api://AzureADTokenExchange"], "iss": "https://issuer.test",
+            "sub": "system:serviceaccount:tap-operator:tap-operator", "exp": expires,
+        });
+        let signed = format!("{}.{}", json(json!({"alg": "RS256", "kid": "k"})), json(claims));
+        let mut signature = vec![0; 256];
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        key.sign(&RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature).unwrap();
+        format!("{signed}.{}", part(&signature))
+    };
+    let now = bench.simulator.now().as_second();
+    let token_file = bench.file("token", &token(now + 3_600));
+    let client = bench.connect(Credential::WorkloadIdentity { token_file });
+
+    let (kind, message) = sign_in(&client).await.unwrap_err();
+    assert_eq!(kind, SignInErrorKind::NoFederatedCredential);
+    assert!(message.contains("system:serviceaccount:<namespace>:<name>"), "{message}");
+
+    bench.simulator.register_issuer("https://issuer.test", jwks);
+    let credential = FederatedCredential {
+        name: "cluster".into(),
+        issuer: "https://issuer.test".into(),
+        subject: "system:serviceaccount:tap-operator:tap-operator".into(),
+        audience: "api://AzureADTokenExchange".into(),
+        created_date_time: None,
+    };
+    bench.simulator.add_federated_credential(OPERATOR, credential).unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    sign_in(&client).await.unwrap();
+
+    bench.simulator.expire_tokens();
+    bench.file("token", &token(now - 3_600));
+    assert_eq!(sign_in(&client).await.unwrap_err().0, SignInErrorKind::AssertionTime);
+    bench.file("token", &token(now + 7_200));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    sign_in(&client).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_secret_is_explained_asked_seldom_and_may_be_rotated() {
+    let bench = Bench::new();
+    let file = bench.file("secret", "wrong");
+    let (kind, message) = sign_in(&bench.client).await.unwrap_err();
+    assert_eq!(kind, SignInErrorKind::WrongSecret);
+    assert_eq!(
+        message,
+        format!(
+            "read the tenant's TAP method: signing in to Entra failed: answered with 401 AADSTS7000215: Invalid \
+             client secret provided for app '{OPERATOR}'.; the client secret is wrong: put the secret's value, not \
+             its id, into the mounted file"
+        )
+    );
+    for _ in 0..50 {
+        bench.client.user(&ALICE.to_string(), Priority::Read).await.unwrap_err();
+    }
+    assert_eq!(bench.count(Operation::Token), 1, "one refusal in ten seconds is enough");
+    std::fs::write(file, OPERATOR_SECRET).unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    sign_in(&bench.client).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_else_refuses_a_sign_in() {
+    let bench = Bench::new();
+    let expired = Secret {
+        value: "expired".into(),
+        end_date_time: Some("2026-11-24T07:00:00Z".parse().unwrap()),
+    };
+    bench.simulator.edit_app(OPERATOR, |app| app.secrets.push(expired)).unwrap();
+    let expired = Credential::ClientSecret { file: bench.file("expired", "expired") };
+    let (kind, message) = sign_in(&bench.connect(expired)).await.unwrap_err();
+    assert_eq!(kind, SignInErrorKind::ExpiredSecret);
+    assert!(message.contains("AADSTS7000222") && message.contains("add a new one"), "{message}");
+
+    for (content, part) in [("", "is empty"), (" \n", "is empty")] {
+        let empty = Credential::ClientSecret { file: bench.file("empty", content) };
+        let (kind, message) = sign_in(&bench.connect(empty)).await.unwrap_err();
+        assert_eq!(kind, SignInErrorKind::CredentialFile);
+        assert!(message.contains(part), "{message}");
+    }
+    let missing = Credential::ClientSecret { file: bench.files.path().join("missing") };
+    let (kind, message) = sign_in(&bench.connect(missing)).await.unwrap_err();
+    assert_eq!(kind, SignInErrorKind::CredentialFile);
+    assert!(message.contains("missing") && message.contains("mount the file"), "{message}");
+
+    let secret = bench.client.config().credential.clone();
+    let changed = |change: fn(&mut ConnectionConfig)| {
+        let mut connection = connection("changed", secret.clone());
+        change(&mut connection);
+        Client::connect(vec![connection], &bench.options).remove(0)
+    };
+    let stranger = changed(|connection| connection.client_id = ALICE.to_string());
+    assert_eq!(sign_in(&stranger).await.unwrap_err().0, SignInErrorKind::AppNotInTenant);
+    let nowhere = changed(|connection| connection.tenant_id = ALICE.to_string());
+    assert_eq!(sign_in(&nowhere).await.unwrap_err().0, SignInErrorKind::TenantNotFound);
+    let elsewhere =
+        changed(|connection| connection.graph_url = "https://graph.microsoft.us".into());
+    assert_eq!(sign_in(&elsewhere).await.unwrap_err().0, SignInErrorKind::WrongCloud);
+    bench.simulator.edit_app(OPERATOR, |app| app.enabled = false).unwrap();
+    assert_eq!(sign_in(&bench.client).await.unwrap_err().0, SignInErrorKind::AppDisabled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_login_is_left_alone_as_long_as_it_asks() {
+    let bench = Bench::new();
+    let throttled = FaultKind::Throttled { retry_after_seconds: Some(20.0), form: None };
+    bench.fault(Operation::Token, throttled);
+    for waited in [0, 5] {
+        tokio::time::sleep(Duration::from_secs(waited)).await;
+        let error = bench.client.method(Priority::Read).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::SignIn(SignInErrorKind::Throttled));
+        let after = Some(Duration::from_secs(20 - waited));
+        assert_eq!(error.advice(), Advice::Retry { after });
+    }
+    assert_eq!(bench.count(Operation::Token), 1);
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    sign_in(&bench.client).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_managed_identity_takes_its_own_way_and_must_be_of_the_tenant() {
+    /// The identity endpoint of a machine, which has an identity of some tenant.
+    #[derive(Debug, Clone)]
+    struct Machine {
+        tenant: String,
+        graph: InProcess,
+    }
+    #[async_trait::async_trait]
+    impl Transport for Machine {
+        async fn send(
+            &self,
+            request: http::Request<bytes::Bytes>,
+            options: SendOptions,
+        ) -> Result<http::Response<Body>, TransportError> {
+            if !options.identity_endpoint {
+                return self.graph.send(request, options).await;
+            }
+            assert_eq!(request.uri().host(), Some("169.254.169.254"));
+            assert_eq!(request.headers()["metadata"], "true");
+            let query = request.uri().query().unwrap();
+            assert!(query.contains(&format!("client_id={OPERATOR}")), "{query}");
+            let claims =
+                URL_SAFE_NO_PAD.encode(json!({"tid": self.tenant, "roles": ["A"]}).to_string());
+            let expires = Timestamp::now().as_second() + 3_600;
+            let answer = json!({
+                "access_token": format!("e30.{claims}.x"), "expires_on": expires.to_string(),
+                "token_type": "Bearer", "resource": HOST,
+            });
+            Ok(http::Response::new(Body::new(answer.to_string().into_bytes())))
+        }
+    }
+    let bench = Bench::new();
+    let on = |tenant: uuid::Uuid| {
+        let graph = InProcess(bench.simulator.router());
+        let machine = Machine { tenant: tenant.to_string(), graph };
+        let options = Options { transport: Arc::new(machine), ..bench.options.clone() };
+        let connection = connection("machine", Credential::ManagedIdentity);
+        Client::connect(vec![connection], &options).remove(0)
+    };
+    assert_eq!(on(CONTOSO).token_roles().await.unwrap(), ["A"]);
+    let error = on(ALICE).token_roles().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::SignIn(SignInErrorKind::WrongTenant));
+}

@@ -1,0 +1,356 @@
+//! A helpdesk in a namespace of its own: people with the shipped roles, a policy, users of the tenant, and what
+//! becomes of the requests.
+
+use anyhow::{Context, Result, anyhow, bail};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+use tap_operator::api::{DecisionKind, Phase, TapPolicy, TapRequest};
+use tap_operator::simulator::tenant::User;
+use tap_operator::simulator::{LedgerEntry, Operation, RequestRecord};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use crate::support::identity::Identity;
+use crate::support::simulator::Simulator;
+use crate::support::world::{Options, World};
+
+/// Flags with which a test need not wait: uses are seen within a second, calls are not paced, and a final verdict
+/// from a read comes soon.
+pub const QUICK: [&str; 3] =
+    ["--use-check-interval=1s", "--calls-per-10-seconds=1000", "--settle-time=5s"];
+
+/// The options of a world whose operator has [`QUICK`] and these flags.
+pub fn quick(more: &[&str]) -> Options {
+    let operator_flags = QUICK.iter().chain(more).map(|&flag| flag.to_owned()).collect();
+    Options { operator_flags, ..Options::default() }
+}
+
+/// The world of all tests that leave the tenant's method, its clock and the operator alone.
+pub async fn shared() -> Result<&'static World> {
+    static SHARED: OnceCell<Result<World, String>> = OnceCell::const_new();
+    let world = SHARED
+        .get_or_init(|| async { World::own(quick(&[])).await.map_err(|e| format!("{e:?}")) })
+        .await;
+    world.as_ref().map_err(|error| anyhow!("the shared world could not be started: {error}"))
+}
+
+/// A namespace with a requester who may read Secrets there, an approver, and the name of a policy that both may use.
+pub struct Scene<'a> {
+    pub world: &'a World,
+    pub simulator: &'a Simulator,
+    /// The tenant connection that the policies of this scene name.
+    pub connection: String,
+    pub namespace: String,
+    /// The name of the policy. It does not exist before [`Scene::policy`].
+    pub policy: String,
+    /// Holds tap-requester and `use` on the policy, and reads Secrets of the namespace.
+    pub helpdesk: Identity,
+    /// Holds tap-approver and `approve` on the policy.
+    pub approver: Identity,
+    /// Holds tap-policy-admin.
+    pub administrator: Identity,
+    requests: Api<TapRequest>,
+}
+
+impl Scene<'static> {
+    /// A scene in the shared world.
+    pub async fn shared(prefix: &str) -> Result<Self> {
+        Scene::new(shared().await?, prefix).await
+    }
+
+    /// The same, with a policy that asks for no approval.
+    pub async fn shared_with_policy(prefix: &str) -> Result<Self> {
+        let scene = Self::shared(prefix).await?;
+        scene.policy(json!({})).await?;
+        Ok(scene)
+    }
+}
+
+impl<'a> Scene<'a> {
+    /// A scene in this world, for its tenant.
+    pub async fn new(world: &'a World, prefix: &str) -> Result<Self> {
+        Self::for_tenant(world, &world.simulator, "default", prefix).await
+    }
+
+    /// A scene for another tenant, which the operator knows as `connection`.
+    pub async fn for_tenant(
+        world: &'a World,
+        simulator: &'a Simulator,
+        connection: &str,
+        prefix: &str,
+    ) -> Result<Self> {
+        let control_plane = &world.control_plane;
+        let namespace = control_plane.new_namespace(prefix).await?;
+        let policy = namespace.clone();
+        let helpdesk = control_plane.person(&format!("helpdesk-{namespace}@contoso.com"))?;
+        let approver = control_plane.person(&format!("approver-{namespace}@contoso.com"))?;
+        let administrator = control_plane.person(&format!("admin-{namespace}@contoso.com"))?;
+        // Before the other rights: when those are in force, so is this.
+        let readers = readers(helpdesk.user()).to_string();
+        control_plane.admin().apply(&readers).in_namespace(&namespace).ok().await?;
+        tokio::try_join!(
+            control_plane.grant(&helpdesk, "tap-requester", &namespace),
+            control_plane.grant(&approver, "tap-approver", &namespace),
+            control_plane.grant_policy(&helpdesk, "use", &policy, &namespace),
+            control_plane.grant_policy(&approver, "approve", &policy, &namespace),
+            control_plane.grant_everywhere(&administrator, "tap-policy-admin"),
+        )?;
+        let requests = Api::namespaced(helpdesk.client().await?, &namespace);
+        Ok(Self {
+            world,
+            simulator,
+            connection: connection.to_owned(),
+            namespace,
+            policy,
+            helpdesk,
+            approver,
+            administrator,
+            requests,
+        })
+    }
+
+    /// Requests of the namespace, as the helpdesk sees them.
+    pub fn requests(&self) -> &Api<TapRequest> {
+        &self.requests
+    }
+
+    /// Policies, as their administrator sees them.
+    pub async fn policies(&self) -> Result<Api<TapPolicy>> {
+        Ok(Api::all(self.administrator.client().await?))
+    }
+
+    /// Secrets of the namespace, as the helpdesk sees them.
+    pub async fn secrets(&self) -> Result<Api<Secret>> {
+        Ok(Api::namespaced(self.helpdesk.client().await?, &self.namespace))
+    }
+
+    /// Creates the scene's policy: users of contoso.com from this namespace, no approval, a lifetime of 1h, 8h at most,
+    /// changed by the fields of `issuance` as a merge patch does.
+    pub async fn policy(&self, issuance: Value) -> Result<TapPolicy> {
+        let mut spec = json!({
+            "namespaces": { "names": [self.namespace] },
+            "users": { "domains": ["contoso.com"] },
+            "lifetime": { "default": "1h", "maximum": "8h" },
+            "approval": { "required": 0 },
+        });
+        merge(&mut spec, issuance);
+        self.policy_named(&self.policy, json!({ "tenant": self.connection, "issuance": spec }))
+            .await
+    }
+
+    /// Creates a policy with this whole spec.
+    pub async fn policy_named(&self, name: &str, spec: Value) -> Result<TapPolicy> {
+        let policy = serde_json::from_value(json!({
+            "apiVersion": "tap-operator.io/v1alpha1",
+            "kind": "TapPolicy",
+            "metadata": { "name": name },
+            "spec": spec,
+        }))?;
+        let created = self.policies().await?.create(&PostParams::default(), &policy).await;
+        created.with_context(|| format!("the policy {name}"))
+    }
+
+    /// Changes the scene's policy with a merge patch of its spec.
+    pub async fn change_policy(&self, spec: Value) -> Result<TapPolicy> {
+        let patch = Patch::Merge(json!({ "spec": spec }));
+        Ok(self.policies().await?.patch(&self.policy, &PatchParams::default(), &patch).await?)
+    }
+
+    /// A new member of the tenant whom only this test knows: the user principal name.
+    pub fn user(&self) -> String {
+        self.new_user(|_| {})
+    }
+
+    /// A new user who differs from a usual member.
+    pub fn new_user(&self, change: impl FnOnce(&mut User)) -> String {
+        let id = Uuid::new_v4();
+        let name = format!("u{}@contoso.com", id.simple());
+        let mut user = User::member(id, &name, "A User");
+        change(&mut user);
+        let name = user.user_principal_name.clone();
+        self.simulator.add_user(user);
+        name
+    }
+
+    /// The object id of a user.
+    pub fn user_id(&self, user: &str) -> Result<Uuid> {
+        let users = self.simulator.users();
+        let user = users.iter().find(|known| known.user_principal_name == user);
+        Ok(user.context("there is no such user")?.id)
+    }
+
+    /// The manifest of a request through the scene's policy, with these more fields in its spec.
+    pub fn manifest(&self, name: &str, user: &str, spec: Value) -> Value {
+        let mut whole = json!({ "policyRef": { "name": self.policy }, "user": user });
+        merge(&mut whole, spec);
+        json!({
+            "apiVersion": "tap-operator.io/v1alpha1",
+            "kind": "TapRequest",
+            "metadata": { "name": name, "namespace": self.namespace },
+            "spec": whole,
+        })
+    }
+
+    /// The helpdesk asks for a pass.
+    pub async fn ask(&self, name: &str, user: &str, spec: Value) -> Result<TapRequest> {
+        let request = serde_json::from_value(self.manifest(name, user, spec))?;
+        let created = self.requests.create(&PostParams::default(), &request).await;
+        created.with_context(|| format!("the request {name}"))
+    }
+
+    /// Somebody decides about a request, as people do: a JSON patch of the status subresource.
+    pub async fn decide(
+        &self,
+        who: &Identity,
+        name: &str,
+        decision: DecisionKind,
+    ) -> Result<TapRequest> {
+        let entry = json!({ "by": who.user(), "decision": decision });
+        let patch: json_patch::Patch = serde_json::from_value(json!([
+            { "op": "add", "path": "/status/decisions/-", "value": entry },
+        ]))?;
+        let requests: Api<TapRequest> = Api::namespaced(who.client().await?, &self.namespace);
+        let patch = Patch::Json::<()>(patch);
+        Ok(requests.patch_status(name, &PatchParams::default(), &patch).await?)
+    }
+
+    /// Waits until the request is in a phase for a reason (that of its condition Ready).
+    pub async fn wait_phase(&self, name: &str, phase: Phase, reason: &str) -> Result<TapRequest> {
+        let what = format!("{phase}, {reason}");
+        self.wait(name, &what, |seen| {
+            seen.phase() == phase && condition(seen, "Ready").is_some_and(|c| c.1 == reason)
+        })
+        .await
+    }
+
+    /// Waits until the request is as it should be.
+    pub async fn wait(
+        &self,
+        name: &str,
+        what: &str,
+        is: impl Fn(&TapRequest) -> bool,
+    ) -> Result<TapRequest> {
+        // A request in a final phase stays in it: there is nothing to wait for.
+        let seen = self
+            .world
+            .wait_for(&self.requests, name, what, |seen| is(seen) || seen.phase().is_final());
+        let seen = seen.await?;
+        if !is(&seen) {
+            bail!("{name}: {what}: it ended otherwise\n{}", serde_json::to_string_pretty(&seen)?);
+        }
+        Ok(seen)
+    }
+
+    /// Waits until a pass was issued for the request.
+    pub async fn wait_active(&self, name: &str) -> Result<TapRequest> {
+        self.wait_phase(name, Phase::Active, "Issued").await
+    }
+
+    /// Deletes the request, without waiting.
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        self.requests.delete(name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Waits until the request is gone.
+    pub async fn wait_gone(&self, name: &str) -> Result<()> {
+        self.world.wait_gone(&self.requests, name).await
+    }
+
+    /// The Secret of a request, as the helpdesk reads it.
+    pub async fn secret(&self, name: &str) -> Result<Option<Secret>> {
+        Ok(self.secrets().await?.get_opt(name).await?)
+    }
+
+    /// One key of a Secret that must be there.
+    pub async fn read(&self, name: &str, key: &str) -> Result<String> {
+        let secret = self.secret(name).await?.with_context(|| format!("no Secret {name}"))?;
+        let data = secret.data.unwrap_or_default();
+        let value = data.get(key).with_context(|| format!("no key {key} in the Secret {name}"))?;
+        Ok(String::from_utf8(value.0.clone())?)
+    }
+
+    /// The code, as the helpdesk reads it to the user.
+    pub async fn code(&self, name: &str) -> Result<String> {
+        self.read(name, "temporaryAccessPass").await
+    }
+
+    /// Every pass that this user ever had, oldest first.
+    pub fn ledger(&self, user: &str) -> Vec<LedgerEntry> {
+        let ledger = self.simulator.ledger().into_iter();
+        ledger.filter(|pass| pass.user_principal_name == user).collect()
+    }
+
+    /// The one pass in the ledger that was made for a request.
+    pub fn pass_of(&self, request: &TapRequest) -> Result<LedgerEntry> {
+        let pass = request.status.as_ref().and_then(|status| status.pass.as_ref());
+        let id = &pass.with_context(|| format!("{} has no pass", request.name_any()))?.id;
+        let entry = self.simulator.ledger().into_iter().find(|entry| entry.id.to_string() == *id);
+        entry.with_context(|| format!("the ledger has no pass {id}"))
+    }
+
+    /// The calls that changed, or would have changed, something of this user's in the tenant.
+    pub fn writes_about(&self, user: &str) -> Result<Vec<RequestRecord>> {
+        let id = self.user_id(user)?.to_string();
+        let writes = |call: &RequestRecord| {
+            matches!(call.operation, Operation::PassCreate | Operation::PassDelete)
+                && (call.path.contains(&id) || call.path.contains(user))
+        };
+        Ok(self.simulator.requests().into_iter().filter(writes).collect())
+    }
+}
+
+/// A condition's status, reason and message.
+pub fn condition<'a>(request: &'a TapRequest, type_: &str) -> Option<(&'a str, &'a str, &'a str)> {
+    let conditions = &request.status.as_ref()?.conditions;
+    let condition = conditions.iter().find(|condition| condition.type_ == type_)?;
+    Some((&condition.status, &condition.reason, &condition.message))
+}
+
+/// A condition's status, reason and message of a policy.
+pub fn policy_condition<'a>(
+    policy: &'a TapPolicy,
+    type_: &str,
+) -> Option<(&'a str, &'a str, &'a str)> {
+    let conditions = &policy.status.as_ref()?.conditions;
+    let condition = conditions.iter().find(|condition| condition.type_ == type_)?;
+    Some((&condition.status, &condition.reason, &condition.message))
+}
+
+/// The right of one person to read the Secrets of a namespace and to delete what was read.
+fn readers(user: &str) -> Value {
+    let group = "rbac.authorization.k8s.io";
+    let version = "rbac.authorization.k8s.io/v1";
+    json!({ "apiVersion": "v1", "kind": "List", "items": [
+        {
+            "apiVersion": version, "kind": "Role", "metadata": { "name": "read-passes" },
+            "rules": [{
+                "apiGroups": [""], "resources": ["secrets"],
+                "verbs": ["get", "list", "watch", "delete"],
+            }],
+        },
+        {
+            "apiVersion": version, "kind": "RoleBinding", "metadata": { "name": "read-passes" },
+            "roleRef": { "apiGroup": group, "kind": "Role", "name": "read-passes" },
+            "subjects": [{ "apiGroup": group, "kind": "User", "name": user }],
+        },
+    ]})
+}
+
+/// As a JSON merge patch.
+fn merge(to: &mut Value, patch: Value) {
+    match (to, patch) {
+        (Value::Object(to), Value::Object(patch)) => {
+            for (key, value) in patch {
+                if value.is_null() {
+                    to.remove(&key);
+                } else {
+                    merge(to.entry(key).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (to, patch) => *to = patch,
+    }
+}

@@ -1,0 +1,10 @@
+//! The real controllers against an API server and a tenant in the same process, under paused time: days pass in
+//! milliseconds, and every call can be made to fail at its worst moment.
+
+#[path = "../support/kubernetes/mod.rs"]
+mod kubernetes;
+
+mod crashes;
+mod issue;
+mod world;
+mod writes;

@@ -1,0 +1,559 @@
+//! A cluster, a tenant and operators, and the promises that are checked on what they did.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::{SignedDuration, Timestamp};
+use kube::CustomResourceExt as _;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::{Value, json};
+use tap_operator::api::names::{INTENT_ANNOTATION, SECRET_TYPE};
+use tap_operator::api::{Phase, TapPolicy, TapRequest};
+use tap_operator::controller::{self, Clocks, LocalClock, Metrics, Options, RunError};
+use tap_operator::decision::intent::{Intent, has_finalizer};
+use tap_operator::decision::life::situation::Settings;
+use tap_operator::graph::{self, Client, InProcess, Pace};
+use tap_operator::simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
+use tap_operator::simulator::{Actor, LedgerEntry, Operation, Simulator, Tenant};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::kubernetes::{
+    KubernetesApi, LoggedRequest, Match, Operation as Write, Refusal, Resource, Review, Verb,
+    statuses,
+};
+
+/// Where requests live.
+pub const NAMESPACE: &str = "helpdesk";
+/// Where the operator lives.
+pub const SYSTEM: &str = "tap-operator-system";
+/// The operator's user name.
+pub const SERVICE_ACCOUNT: &str = "system:serviceaccount:tap-operator-system:tap-operator";
+/// The settle time of these operators.
+pub const SETTLE: Duration = Duration::from_secs(150);
+/// Within this time after the last fault everything is in order again.
+pub const IN_ORDER: Duration = Duration::from_secs(150 + 60);
+/// How often an active pass is looked at.
+pub const USE_CHECK: Duration = Duration::from_secs(60);
+/// For what has nothing to wait for but the network.
+pub const SOON: Duration = Duration::from_secs(5);
+/// How often a condition is looked at: often at first, then less.
+const GLANCES: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
+
+/// The client secret, as a file, as it is mounted.
+static SECRET_FILE: LazyLock<tempfile::NamedTempFile> = LazyLock::new(|| {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), OPERATOR_SECRET).expect("written");
+    file
+});
+
+/// A cluster and a tenant.
+pub struct World {
+    pub kubernetes: KubernetesApi,
+    pub tenant: Simulator,
+    start: Timestamp,
+    began: Instant,
+    replicas: AtomicU32,
+}
+
+/// A running operator. It ends with this value.
+pub struct Operator {
+    task: JoinHandle<Result<(), RunError>>,
+    shutdown: CancellationToken,
+}
+
+impl Operator {
+    /// Ends it at once, wherever it is. What it has sent may still arrive.
+    pub async fn crash(self) {
+        self.task.abort();
+        self.gone().await;
+    }
+
+    /// Ends it as SIGTERM does.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(60), &mut self.task).await;
+        let ended = ended.expect("it ends in time").expect("no panic");
+        ended.expect("it was told to end");
+    }
+
+    /// Waits until it has ended by itself, and how.
+    pub async fn ended(&mut self, patience: Duration) -> RunError {
+        let ended = tokio::time::timeout(patience, &mut self.task).await;
+        let ended = ended.unwrap_or_else(|_| panic!("it has not ended within {patience:?}"));
+        ended.expect("no panic").expect_err("nobody told it to end")
+    }
+
+    async fn gone(mut self) {
+        let _ = (&mut self.task).await;
+        // Its reconciles are tasks of their own, which end with it a moment later.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl World {
+    /// Contoso, a cluster with what the operator needs, and the policy `contoso`, which asks for nobody's approval.
+    pub fn new() -> Self {
+        let world = Self::unguarded();
+        world.guard();
+        world
+    }
+
+    /// The same without the admission policies.
+    pub fn unguarded() -> Self {
+        let start = "2026-11-23T08:00:00Z".parse().expect("a time");
+        let kubernetes = KubernetesApi::new(start);
+        let pending = json!({"phase": "Pending", "decisions": []});
+        kubernetes.register(Resource::from_crd(&TapRequest::crd()).with_default_status(pending));
+        kubernetes.register(Resource::from_crd(&TapPolicy::crd()));
+        for namespace in [NAMESPACE, SYSTEM] {
+            let namespace =
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+            kubernetes.put(namespace);
+        }
+        let tenant = Simulator::starting_at(Tenant::contoso(), start);
+        // How the operator keeps to Graph's limit is not the question here.
+        tenant.switch(|switches| switches.authentication_method_limit = None);
+        let short = json!({"minimumLifetimeInMinutes": 10, "defaultLifetimeInMinutes": 10});
+        tenant.portal_patch_policy(&short).expect("passes of ten minutes");
+        let world =
+            Self { kubernetes, tenant, start, began: Instant::now(), replicas: AtomicU32::new(0) };
+        world.policy(&json!({}));
+        world
+    }
+
+    /// Puts the admission policies in force.
+    pub fn guard(&self) {
+        self.kubernetes.admit("secrets", fence);
+    }
+
+    /// Writes the policy `contoso`, with these fields of `issuance` beside or instead of the usual ones.
+    pub fn policy(&self, fields: &Value) {
+        let mut issuance = json!({
+            "namespaces": {"names": [NAMESPACE]},
+            "users": {"domains": ["contoso.com"]},
+            "lifetime": {"default": "10m", "maximum": "8h"},
+            "approval": {"required": 0},
+        });
+        merge(&mut issuance, fields);
+        self.kubernetes.put(json!({
+            "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapPolicy", "metadata": {"name": "contoso"},
+            "spec": {"tenant": "default", "issuance": issuance},
+        }));
+    }
+
+    /// Creates a request for Alice, with these fields of the spec beside or instead of the usual ones.
+    pub fn request(&self, name: &str, fields: &Value) {
+        let mut spec = json!({
+            "policyRef": {"name": "contoso"}, "user": "alice@contoso.com", "lifetime": "1h",
+            "requestedBy": "rita@contoso.com",
+        });
+        merge(&mut spec, fields);
+        self.kubernetes.put(json!({
+            "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest",
+            "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec,
+        }));
+    }
+
+    /// Starts an operator whose clock is right.
+    pub fn operator(&self) -> Operator {
+        self.operator_with_clock(SignedDuration::ZERO)
+    }
+
+    /// Starts an operator whose clock is ahead of everybody else's.
+    pub fn operator_with_clock(&self, ahead: SignedDuration) -> Operator {
+        let passed = SignedDuration::try_from(self.began.elapsed()).expect("short");
+        let clocks = Arc::new(Clocks::new(LocalClock::starting_at(self.start + passed + ahead)));
+        let shutdown = CancellationToken::new();
+        let client = self.kubernetes.client_as(SERVICE_ACCOUNT);
+        let own = self.kubernetes.clone();
+        let replica = self.replicas.fetch_add(1, Ordering::Relaxed);
+        let seconds = |length: Duration| SignedDuration::try_from(length).expect("short");
+        let options = Options {
+            client,
+            own_connection: Box::new(move || Ok(own.client_as(SERVICE_ACCOUNT))),
+            namespace: SYSTEM.into(),
+            holder: format!("replica-{replica}"),
+            settings: Settings { settle: seconds(SETTLE), use_check: seconds(USE_CHECK) },
+            tenants: self.graph_clients(&clocks),
+            clocks,
+            metrics: Metrics::default(),
+            allow_unguarded: false,
+            listener: None,
+            shutdown: shutdown.clone(),
+        };
+        Operator { task: tokio::spawn(controller::run(options)), shutdown }
+    }
+
+    fn graph_clients(&self, clocks: &Arc<Clocks>) -> Vec<Client> {
+        let environment: HashMap<String, String> = [
+            ("AZURE_TENANT_ID", CONTOSO.to_string()),
+            ("AZURE_CLIENT_ID", OPERATOR.to_string()),
+            ("AZURE_CLIENT_SECRET_FILE", SECRET_FILE.path().display().to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        let mut options = graph::Options::new(Arc::new(InProcess(self.tenant.router())));
+        let (local, learning) = (Arc::clone(clocks), Arc::clone(clocks));
+        options.clock = Arc::new(move || local.local());
+        options.pace = Pace { calls: 1000, window: Duration::from_secs(10) };
+        options.on_date = Arc::new(move |connection, seen| {
+            learning.learn(&connection.tenant_id, seen.into());
+        });
+        let connections = graph::connections_from_env(&environment).expect("a connection");
+        Client::connect(connections, &options)
+    }
+}
+
+/// What happens.
+impl World {
+    /// A request as it is now; `None` when it is gone.
+    pub fn find(&self, name: &str) -> Option<TapRequest> {
+        let found = self.kubernetes.get("taprequests", NAMESPACE, name)?;
+        Some(serde_json::from_value(found).expect("a TapRequest"))
+    }
+
+    /// A request as it is now.
+    pub fn get(&self, name: &str) -> TapRequest {
+        self.find(name).unwrap_or_else(|| panic!("{name} is gone\n{}", self.report()))
+    }
+
+    /// The phase of a request.
+    pub fn phase(&self, name: &str) -> Phase {
+        self.get(name).phase()
+    }
+
+    /// The reason of the condition Ready.
+    pub fn reason(&self, name: &str) -> String {
+        let status = self.get(name).status.unwrap_or_default();
+        let ready = status.conditions.into_iter().find(|c| c.type_ == "Ready");
+        ready.map(|c| c.reason).unwrap_or_default()
+    }
+
+    /// The code in a request's Secret, if there is a Secret.
+    pub fn delivered(&self, name: &str) -> Option<String> {
+        let secret = self.kubernetes.get("secrets", NAMESPACE, name)?;
+        let code = STANDARD.decode(secret["data"]["temporaryAccessPass"].as_str()?);
+        Some(String::from_utf8(code.expect("base64")).expect("UTF-8"))
+    }
+
+    /// The live passes that the operator made.
+    pub fn live(&self) -> Vec<LedgerEntry> {
+        let mut ledger = self.tenant.ledger();
+        ledger.retain(|pass| pass.is_live() && matches!(pass.made_by, Actor::App { .. }));
+        ledger
+    }
+
+    /// How many POSTs reached the tenant.
+    pub fn posts(&self) -> usize {
+        self.tenant.requests_for(Operation::PassCreate).len()
+    }
+
+    /// What the operator wrote, its lease, its events and dry runs apart.
+    pub fn writes(&self) -> Vec<LoggedRequest> {
+        self.kubernetes.requests_for(&operators_writes())
+    }
+
+    /// Waits until something is so.
+    pub async fn until(&self, what: &str, patience: Duration, mut so: impl FnMut() -> bool) {
+        let began = Instant::now();
+        while !so() {
+            assert!(
+                began.elapsed() < patience,
+                "{what}: not within {patience:?}\n{}",
+                self.report()
+            );
+            sleep((began.elapsed() / 50).clamp(GLANCES[0], GLANCES[1])).await;
+        }
+    }
+
+    /// Waits until a request is in a phase.
+    pub async fn until_phase(&self, name: &str, phase: Phase, patience: Duration) {
+        let what = format!("{name} is {phase}");
+        self.until(&what, patience, || self.find(name).is_some_and(|r| r.phase() == phase)).await;
+    }
+
+    /// Waits until a request has ended in a phase, and the operator's hand is off it.
+    pub async fn until_ended(&self, name: &str, phase: Phase, patience: Duration) {
+        self.until_phase(name, phase, patience).await;
+        let what = format!("{name} is let go");
+        self.until(&what, patience, || !has_finalizer(&self.get(name))).await;
+        assert_eq!(
+            self.delivered(name),
+            None,
+            "{name} is {phase} and has a Secret\n{}",
+            self.report()
+        );
+    }
+
+    /// Somebody appends a decision.
+    pub async fn decide(&self, name: &str, by: &str, decision: &str) {
+        let requests: Api<TapRequest> = Api::namespaced(self.kubernetes.client_as(by), NAMESPACE);
+        let append = json!([{"op": "add", "path": "/status/decisions/-", "value": {"by": by, "decision": decision}}]);
+        let append = Patch::<()>::Json(serde_json::from_value(append).expect("a JSON patch"));
+        let decided = requests.patch_status(name, &PatchParams::default(), &append).await;
+        decided.expect("the decision is taken");
+    }
+
+    /// Somebody deletes a request.
+    pub fn delete(&self, name: &str) {
+        self.kubernetes.delete("taprequests", NAMESPACE, name).expect("it is there");
+    }
+
+    /// Everything that there is to know when something went wrong.
+    pub fn report(&self) -> String {
+        let mut report = String::new();
+        let mut line = |line: String| {
+            report.push_str(&line);
+            report.push('\n');
+        };
+        line(format!("--- now: {}; in the tenant: {}", self.kubernetes.now(), self.tenant.now()));
+        for mut request in self.kubernetes.list("taprequests") {
+            request["status"]["checks"].take();
+            line(serde_json::to_string_pretty(&request).unwrap_or_default());
+        }
+        for secret in self.kubernetes.list("secrets") {
+            line(format!("Secret {} {}", secret["metadata"]["name"], secret["type"]));
+        }
+        line("--- the ledger".into());
+        for pass in self.tenant.ledger() {
+            line(format!(
+                "{} of {}: told {}: {:?}",
+                pass.id,
+                pass.user_principal_name,
+                pass.is_told(),
+                pass.end
+            ));
+        }
+        line("--- calls to Graph".into());
+        for call in self.tenant.requests() {
+            line(format!(
+                "{:.3} {} {} {:?} {:?}",
+                call.at, call.method, call.path, call.status, call.fault
+            ));
+        }
+        line("--- writes to Kubernetes".into());
+        let quiet = Match::writes().when(|r| !matches!(r.resource.as_str(), "leases" | "events"));
+        for write in self.kubernetes.requests_for(&quiet) {
+            let dry = if write.is_dry_run() { " (dry run)" } else { "" };
+            line(format!(
+                "{:.3} {:?} {}{dry} {:?}",
+                write.at, write.verb, write.path, write.answer
+            ));
+        }
+        report
+    }
+}
+
+/// The promises.
+impl World {
+    /// What must be true at every moment, however the operator got there.
+    pub fn check(&self) {
+        self.each_post_was_recorded_before();
+        self.the_code_is_in_the_secret_alone();
+        self.no_secret_was_read();
+        let balance = self.tenant.balance();
+        assert_eq!(balance.deleted_foreign, 0, "a foreign pass was deleted\n{}", self.report());
+    }
+
+    /// What must be true once everything has come to rest: no pass is live that no request records, and what is recorded
+    /// is live and delivered.
+    pub fn check_at_rest(&self) {
+        self.check();
+        let recorded: Vec<(String, String)> = self
+            .requests()
+            .iter()
+            .filter(|r| r.phase() == Phase::Active)
+            .filter_map(|r| {
+                Some((r.status.as_ref()?.pass.as_ref()?.id.clone(), r.metadata.name.clone()?))
+            })
+            .collect();
+        for pass in self.live() {
+            // What was used is left to expire: the user is registering a new key.
+            let by: Vec<_> = recorded.iter().filter(|(id, _)| *id == pass.id.to_string()).collect();
+            let used = !pass.uses.is_empty();
+            assert!(
+                by.len() == 1 || (by.is_empty() && used),
+                "{} is recorded by {by:?}\n{}",
+                pass.id,
+                self.report()
+            );
+            for (_, name) in by {
+                assert_eq!(
+                    self.delivered(name),
+                    self.tenant.code(pass.id),
+                    "{name}\n{}",
+                    self.report()
+                );
+            }
+        }
+        for (id, name) in &recorded {
+            let live = self.live().iter().any(|pass| pass.id.to_string() == *id);
+            assert!(live, "{name} records {id}, which is not live\n{}", self.report());
+        }
+        let balance = self.tenant.balance();
+        assert_eq!(
+            balance.untold_live,
+            0,
+            "a pass that nobody was told is live\n{}",
+            self.report()
+        );
+        assert_eq!(balance.untold_expired, 0, "a lost pass was left to expire\n{}", self.report());
+        for secret in self.kubernetes.list("secrets") {
+            let name = secret["metadata"]["name"].as_str().unwrap_or_default();
+            let ours = secret["type"] == SECRET_TYPE;
+            let owned = recorded.iter().any(|(_, request)| request == name);
+            assert!(
+                !ours || owned,
+                "Secret {name} belongs to no active request\n{}",
+                self.report()
+            );
+        }
+    }
+
+    /// As [`World::check_at_rest`], and the one thing that is live is the pass of this request.
+    pub fn check_delivered(&self, name: &str) {
+        self.check_at_rest();
+        let live = self.live();
+        assert_eq!(live.len(), 1, "live passes: {live:?}\n{}", self.report());
+        assert_eq!(self.delivered(name), self.tenant.code(live[0].id), "{}", self.report());
+        let pass = self.get(name).status.and_then(|s| s.pass).expect("a pass");
+        assert_eq!(pass.id, live[0].id.to_string());
+        assert_eq!(Some(pass.client_request_id), live[0].client_request_id);
+        let balance = self.tenant.balance();
+        assert_eq!(balance.replaced, 0, "a pass was replaced by a POST\n{}", self.report());
+    }
+
+    fn requests(&self) -> Vec<TapRequest> {
+        let read = |value| serde_json::from_value(value).expect("a TapRequest");
+        self.kubernetes.list("taprequests").into_iter().map(read).collect()
+    }
+
+    fn each_post_was_recorded_before(&self) {
+        let intents: Vec<(Timestamp, Intent)> = self
+            .kubernetes
+            .writes()
+            .into_iter()
+            .filter_map(|write| {
+                let text = write.body["metadata"]["annotations"][INTENT_ANNOTATION].as_str()?;
+                Some((write.at, serde_json::from_str(text).ok()?))
+            })
+            .collect();
+        let mut sent = Vec::new();
+        for post in self.tenant.requests_for(Operation::PassCreate) {
+            let id = post.client_request_id.clone().unwrap_or_default();
+            let recorded = intents
+                .iter()
+                .any(|(at, intent)| *at <= self.on_cluster_clock(post.at) && intent.attempt == id);
+            assert!(recorded, "POST {id} was not recorded before\n{}", self.report());
+            assert!(!sent.contains(&id), "POST {id} was sent twice\n{}", self.report());
+            sent.push(id);
+        }
+    }
+
+    /// A time in the tenant, as the cluster's clock shows it.
+    fn on_cluster_clock(&self, time: Timestamp) -> Timestamp {
+        time + self.kubernetes.now().duration_since(self.tenant.now())
+    }
+
+    fn the_code_is_in_the_secret_alone(&self) {
+        let codes: Vec<String> =
+            self.tenant.ledger().iter().filter_map(|pass| self.tenant.code(pass.id)).collect();
+        for request in self.kubernetes.requests() {
+            let create = request.resource == "secrets"
+                && request.verb == Verb::Create
+                && !request.is_dry_run();
+            let text = request.body.to_string();
+            for code in &codes {
+                let encoded = STANDARD.encode(code);
+                let told = text.contains(code) || text.contains(&encoded);
+                assert!(!told || create, "{} {} carries a code", request.method, request.path);
+                assert!(!request.path.contains(code), "a code in a path");
+            }
+        }
+    }
+
+    fn no_secret_was_read(&self) {
+        let read = |r: &crate::kubernetes::ApiRequest| !r.verb.writes();
+        let reads = Match::any().resource("secrets").user(SERVICE_ACCOUNT).when(read);
+        assert_eq!(self.kubernetes.requests_for(&reads).len(), 0, "the operator read Secrets");
+    }
+}
+
+/// The operator's writes that may change something, its lease and events apart.
+pub fn operators_writes() -> Match {
+    Match::writes()
+        .user(SERVICE_ACCOUNT)
+        .dry_run(false)
+        .when(|r| !matches!(r.resource.as_str(), "leases" | "events"))
+}
+
+/// Write 1: the intent.
+pub fn intent_write() -> Match {
+    Match::verb(Verb::Patch).resource("taprequests").main_resource().when(|r| {
+        let intent =
+            r.body["metadata"]["annotations"][INTENT_ANNOTATION].as_str().unwrap_or_default();
+        intent.contains(r#"{"name":"issuing"}"#)
+    })
+}
+
+/// Write 2: the Secret.
+pub fn secret_write() -> Match {
+    Match::verb(Verb::Create).resource("secrets").dry_run(false)
+}
+
+/// Write 3: the status that says Active.
+pub fn active_write() -> Match {
+    Match::verb(Verb::Patch)
+        .resource("taprequests")
+        .subresource("status")
+        .when(|r| r.body["status"]["phase"] == "Active")
+}
+
+/// What the admission policy on Secrets does with the operator's own writes.
+fn fence(review: &Review<'_>) -> Result<(), Refusal> {
+    if review.user != Some(SERVICE_ACCOUNT) {
+        return Ok(());
+    }
+    let refuse = |message: &str| {
+        Err(statuses::denied_by_policy(
+            review.resource,
+            review.name,
+            "tap-operator-secrets",
+            message,
+        ))
+    };
+    let object = review.new.or(review.old).unwrap_or(&Value::Null);
+    if object["type"] != SECRET_TYPE {
+        return refuse("tap-operator creates and deletes no Secrets but those of its type");
+    }
+    let uid = &review.options["preconditions"]["uid"];
+    match review.operation {
+        Write::Update => refuse("a Secret with a pass cannot be changed"),
+        Write::Delete if !review.dry_run && !uid.is_string() => {
+            refuse("tap-operator deletes Secrets only by uid")
+        }
+        Write::Create | Write::Delete => Ok(()),
+    }
+}
+
+fn merge(into: &mut Value, fields: &Value) {
+    if let (Some(into), Some(fields)) = (into.as_object_mut(), fields.as_object()) {
+        for (name, value) in fields {
+            into.insert(name.clone(), value.clone());
+        }
+    }
+}

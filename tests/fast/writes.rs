@@ -1,0 +1,254 @@
+//! What can happen to a single write to the API server: lost before or after its effect, refused, overtaken.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tap_operator::api::Phase;
+use tap_operator::decision::intent::has_finalizer;
+use tokio::time::sleep;
+
+use crate::kubernetes::{Fault, Match, Point, statuses};
+use crate::world::{IN_ORDER, NAMESPACE, SOON, World, active_write, intent_write, secret_write};
+
+/// The three writes of an issue.
+const WRITES: [(&str, fn() -> Match); 3] =
+    [("intent", intent_write), ("Secret", secret_write), ("status", active_write)];
+
+/// Everything that can happen to a write but a refusal for good.
+fn faults() -> [Fault; 8] {
+    [
+        Fault::ConnectionLost,
+        Fault::AnswerLost,
+        Fault::Hang,
+        Fault::HangAfterEffect,
+        Fault::server_error(503),
+        Fault::RefusedAfterEffect(statuses::server_error(500)),
+        Fault::RefusedAfterEffect(statuses::server_error(504)),
+        Fault::too_many_requests(2),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_fails_once_costs_a_little_time() {
+    for (which, write) in WRITES {
+        for fault in faults() {
+            let world = World::new();
+            world.kubernetes.fail_next(write(), fault.clone());
+            let _operator = world.operator();
+            world.request("lost-phone", &json!({}));
+            world.until_phase("lost-phone", Phase::Active, IN_ORDER).await;
+            sleep(Duration::from_secs(60)).await;
+            world.check_delivered("lost-phone");
+            let posts = if which == "Secret" { 2 } else { 1 };
+            assert_eq!(world.posts(), posts, "{which}, {fault:?}\n{}", world.report());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_fails_for_a_while_is_made_when_it_can_be() {
+    for (which, write) in WRITES {
+        for fault in [Fault::AnswerLost, Fault::server_error(500)] {
+            let world = World::new();
+            let outage = world.kubernetes.fail(write(), fault.clone());
+            let _operator = world.operator();
+            world.request("lost-phone", &json!({}));
+            sleep(Duration::from_mins(5)).await;
+            world.check();
+            let posts = if which == "Secret" { 4..8 } else { 0..2 };
+            assert!(
+                posts.contains(&world.posts()),
+                "{which}: {} POSTs\n{}",
+                world.posts(),
+                world.report()
+            );
+            drop(outage);
+            world.until_phase("lost-phone", Phase::Active, IN_ORDER).await;
+            sleep(Duration::from_secs(60)).await;
+            world.check_delivered("lost-phone");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_refused_takes_the_pass_back() {
+    for fault in [
+        Fault::Refused(statuses::too_many_requests(1)),
+        Fault::Refused(statuses::server_error(500)),
+    ] {
+        let world = World::new();
+        let outage = world.kubernetes.fail(secret_write(), fault);
+        let _operator = world.operator();
+        world.request("lost-phone", &json!({}));
+        world.until("a pass was made", SOON, || world.posts() == 1).await;
+        world.until("and taken back", SOON, || world.live().is_empty()).await;
+        assert_ne!(world.phase("lost-phone"), Phase::Active);
+        drop(outage);
+        world.until_phase("lost-phone", Phase::Active, IN_ORDER).await;
+        world.check_delivered("lost-phone");
+    }
+}
+
+/// The creation of a Secret arrives after its sender has given it up, cleaned up and tried again.
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_arrives_late_is_found_and_replaced() {
+    for late in [10, 29, 35, 41, 55] {
+        let world = World::new();
+        let mut held = world.kubernetes.intercept(secret_write(), Point::BeforeEffect);
+        let _operator = world.operator();
+        world.request("lost-phone", &json!({}));
+        held.reached().await;
+        sleep(Duration::from_secs(late)).await;
+        held.release();
+        world.until_phase("lost-phone", Phase::Active, IN_ORDER).await;
+        sleep(Duration::from_secs(60)).await;
+        world.check_delivered("lost-phone");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revocation_between_intent_and_status_is_never_delivered_as_issued() {
+    for (which, write) in WRITES {
+        for decision in ["Revoke", "Deny"] {
+            let world = World::new();
+            let mut held = world.kubernetes.intercept(write(), Point::BeforeEffect);
+            let _operator = world.operator();
+            world.request("lost-phone", &json!({}));
+            held.reached().await;
+            world.decide("lost-phone", "ada@contoso.com", decision).await;
+            held.release();
+            let ended = || {
+                let request = world.get("lost-phone");
+                assert_ne!(request.phase(), Phase::Active, "{which}\n{}", world.report());
+                request.phase().is_final() && !has_finalizer(&request)
+            };
+            world.until("it has ended", SOON, ended).await;
+            assert_eq!((world.live().len(), world.delivered("lost-phone")), (0, None));
+            let issued = world.writes().iter().any(|w| {
+                w.answer == crate::kubernetes::Answer::Code(200)
+                    && w.body["status"]["phase"] == "Active"
+            });
+            assert!(!issued, "{which}\n{}", world.report());
+            world.check_at_rest();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_between_intent_and_status_takes_everything_along() {
+    for (which, write) in WRITES {
+        let world = World::new();
+        let mut held = world.kubernetes.intercept(write(), Point::BeforeEffect);
+        let _operator = world.operator();
+        world.request("lost-phone", &json!({}));
+        held.reached().await;
+        world.delete("lost-phone");
+        held.release();
+        world.until("it is gone", IN_ORDER, || world.find("lost-phone").is_none()).await;
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(world.live(), [], "{which}\n{}", world.report());
+        world.check_at_rest();
+    }
+}
+
+/// Somebody who may takes the finalizer off and the request is gone, while its pass is being made.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_vanishes_in_the_middle_leaves_nothing() {
+    for (which, write) in &WRITES[1..] {
+        let world = World::new();
+        let mut held = world.kubernetes.intercept(write(), Point::BeforeEffect);
+        let _operator = world.operator();
+        world.request("lost-phone", &json!({}));
+        held.reached().await;
+        let mut request = serde_json::to_value(world.get("lost-phone")).expect("JSON");
+        request["metadata"]["finalizers"] = json!([]);
+        world.kubernetes.put(request);
+        world.delete("lost-phone");
+        assert!(world.find("lost-phone").is_none());
+        held.release();
+        world.until("its pass is gone", IN_ORDER, || world.live().is_empty()).await;
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!((world.live().len(), world.delivered("lost-phone")), (0, None), "{which}");
+        world.check_at_rest();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_harmless_change_in_between_is_only_a_conflict() {
+    for (which, write) in WRITES {
+        let world = World::new();
+        let mut held = world.kubernetes.intercept(write(), Point::BeforeEffect);
+        let _operator = world.operator();
+        world.request("lost-phone", &json!({}));
+        held.reached().await;
+        world.decide("lost-phone", "ada@contoso.com", "Approve").await;
+        held.release();
+        world.until_phase("lost-phone", Phase::Active, SOON).await;
+        world.check_delivered("lost-phone");
+        assert_eq!(world.posts(), 1, "{which}\n{}", world.report());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn watches_that_break_or_lag_hide_nothing() {
+    use crate::kubernetes::WatchEnd::{Closed, ConnectionLost, Expired, Silent};
+    for end in [Closed, ConnectionLost, Expired, Silent] {
+        let world = World::new();
+        let _operator = world.operator();
+        sleep(SOON).await;
+        world.kubernetes.compact();
+        world.kubernetes.end_watches(&Match::any(), end);
+        world.request("lost-phone", &json!({}));
+        world.until_phase("lost-phone", Phase::Active, Duration::from_mins(6)).await;
+        world.check_delivered("lost-phone");
+    }
+    let world = World::new();
+    world.kubernetes.delay_watches(Match::any().resource("taprequests"), Duration::from_secs(30));
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, Duration::from_secs(40)).await;
+    sleep(IN_ORDER).await;
+    world.check_delivered("lost-phone");
+    assert_eq!(world.posts(), 1, "an old state from the cache is acted on\n{}", world.report());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_of_somebody_else_stays() {
+    let world = World::new();
+    world.kubernetes.put(json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": "lost-phone", "namespace": NAMESPACE},
+    }));
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Failed, SOON).await;
+    assert_eq!((world.reason("lost-phone").as_str(), world.posts()), ("SecretNameTaken", 0));
+    assert!(world.kubernetes.get("secrets", NAMESPACE, "lost-phone").is_some());
+
+    // It takes the place after the dry run, and is still there after everything was taken back.
+    let world = World::new();
+    let mut held = world.kubernetes.intercept(secret_write(), Point::BeforeEffect);
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    held.reached().await;
+    world.kubernetes.put(json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": "lost-phone", "namespace": NAMESPACE},
+    }));
+    held.release();
+    world.until_phase("lost-phone", Phase::Failed, IN_ORDER).await;
+    assert_eq!(world.live(), [], "{}", world.report());
+    assert_eq!(world.reason("lost-phone"), "SecretNameTaken");
+    assert!(world.kubernetes.get("secrets", NAMESPACE, "lost-phone").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_terminating_namespace_lets_everything_go() {
+    let world = World::new();
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    world.kubernetes.delete("namespaces", "", NAMESPACE).expect("there");
+    let gone = || world.kubernetes.get("namespaces", "", NAMESPACE).is_none();
+    world.until("the namespace is gone", SOON, gone).await;
+    assert_eq!(world.live(), []);
+    world.check_at_rest();
+}
