@@ -94,7 +94,7 @@ impl Operator {
                     let patched = client.patch_method(&patch).await;
                     match &patched {
                         Ok(()) => {
-                            announce::corrected(&self.recorder, &policy, &sentence).await;
+                            announce::corrected(&self.recorder(), &policy, &sentence).await;
                             self.metrics.drift_corrected();
                             // Graph may have recalculated other fields: it is read again.
                             reads.method = None;
@@ -162,7 +162,7 @@ impl Operator {
             api.patch_status(name, &as_operator(), &Patch::Merge(&patch)),
         )
         .await?;
-        announce::drift(&self.recorder, policy, &status).await;
+        announce::drift(&self.recorder(), policy, &status).await;
         Ok(written)
     }
 }
