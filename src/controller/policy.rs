@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use kube::api::{Api, Patch};
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 use serde_json::json;
 
 use super::announce;
@@ -93,7 +94,7 @@ impl Operator {
                     let patched = client.patch_method(&patch).await;
                     match &patched {
                         Ok(()) => {
-                            announce::corrected(&self.recorder, &policy, &sentence).await;
+                            announce::corrected(&self.recorder(), &policy, &sentence).await;
                             self.metrics.drift_corrected();
                             // Graph may have recalculated other fields: it is read again.
                             reads.method = None;
@@ -115,6 +116,13 @@ impl Operator {
         Ok(Rest::Backoff(None))
     }
 
+    /// The tenant connection whose method the policy of this name manages, if it is there and manages any.
+    pub(super) fn managed_by(&self, name: &str) -> Option<String> {
+        let policy = self.stores.policies.get(&ObjectRef::new(name))?;
+        let policy = policy.0.as_ref().ok().filter(|p| manages(p))?;
+        Some(policy.spec.tenant.clone())
+    }
+
     /// The other policies that manage the method of the same tenant, by name.
     fn rivals(&self, policy: &TapPolicy) -> Vec<String> {
         let tenant_of = |p: &TapPolicy| {
@@ -125,9 +133,7 @@ impl Operator {
             .policies()
             .iter()
             .filter_map(|other| other.0.as_ref().ok())
-            .filter(|other| {
-                other.spec.method.is_some() && other.metadata.deletion_timestamp.is_none()
-            })
+            .filter(|other| manages(other))
             .filter(|other| {
                 other.metadata.uid != policy.metadata.uid
                     && ours.is_some()
@@ -156,9 +162,14 @@ impl Operator {
             api.patch_status(name, &as_operator(), &Patch::Merge(&patch)),
         )
         .await?;
-        announce::drift(&self.recorder, policy, &status).await;
+        announce::drift(&self.recorder(), policy, &status).await;
         Ok(written)
     }
+}
+
+/// Whether a policy manages the method of its tenant.
+fn manages(policy: &TapPolicy) -> bool {
+    policy.spec.method.is_some() && policy.metadata.deletion_timestamp.is_none()
 }
 
 async fn names(

@@ -10,7 +10,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, ListParams};
 use kube::runtime::controller::{Action, Config};
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{Lookup as _, ObjectRef};
 use kube::runtime::{Controller, watcher};
 use tokio::net::TcpListener;
@@ -177,7 +177,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
     let (policy_nudges, policies_nudged) = tokio::sync::mpsc::unbounded_channel::<()>();
     let reporter = Reporter { controller: OPERATOR.into(), instance: Some(w.holder.clone()) };
     let operator = Arc::new(Operator {
-        recorder: Recorder::new(w.client.clone(), reporter),
+        reporter,
         client: w.client.clone(),
         own_connection: w.own_connection,
         namespace: w.namespace,
@@ -193,14 +193,25 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         refused_policies: std::sync::Mutex::default(),
         informed: AtomicBool::new(false),
         guarded: AtomicBool::new(w.allow_unguarded),
+        fenced: AtomicBool::new(false),
         nudges,
         metrics: w.metrics.clone(),
     });
 
     let on_policy = Arc::clone(&operator);
+    let (all_policies, mut managers) = (policy_nudges.clone(), HashMap::new());
     let policy_stream = policy_stream.inspect(move |seen| {
-        if let Ok(policy) = seen {
-            on_policy.nudge_waiting(&policy.name().unwrap_or_default());
+        let Ok(policy) = seen else { return };
+        let name = policy.name().unwrap_or_default();
+        on_policy.nudge_waiting(&name);
+        // What a policy does depends on who else manages the method of its tenant.
+        let managed = on_policy.managed_by(&name);
+        let before = match &managed {
+            Some(tenant) => managers.insert(name.into_owned(), tenant.clone()),
+            None => managers.remove(name.as_ref()),
+        };
+        if before != managed {
+            let _ = all_policies.send(());
         }
     });
     let request_controller = Controller::for_stream(request_stream, requests)
@@ -234,7 +245,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         lost = lease.run() => Err(lost.into()),
         () = namespace_stream.for_each(|_| async {}) => Err(RunError::PartEnded("the watch of Namespaces")),
         () = stop_watch => Err(RunError::PartEnded("the watch of the stop ConfigMap")),
-        () = lead(&operator, &policy_nudges) => Err(RunError::PartEnded("the leader's watch")),
+        () = lead(&operator, w.allow_unguarded, &policy_nudges) => Err(RunError::PartEnded("the leader's watch")),
         () = follow_clocks(&operator) => Err(RunError::PartEnded("the clock")),
         () = probe_fence(&operator, w.allow_unguarded, &policy_nudges) => Err(RunError::PartEnded("the probe of the admission policies")),
     }
@@ -311,7 +322,11 @@ async fn wait(health: &Health, what: &str) {
 }
 
 /// Once this process leads and knows what it must, everything is looked at.
-async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSender<()>) {
+async fn lead(
+    operator: &Operator,
+    allow_unguarded: bool,
+    policies: &tokio::sync::mpsc::UnboundedSender<()>,
+) {
     let mut lease = operator.lease.clone();
     lease.acquired().await;
     operator.metrics.leads(true);
@@ -323,7 +338,7 @@ async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSender
         stores.namespaces.wait_until_ready(),
         stores.stop.wait_until_ready(),
     );
-    ask_for_the_time(operator).await;
+    tokio::join!(ask_for_the_time(operator), ask_for_the_fence(operator, allow_unguarded));
     operator.informed.store(true, Ordering::Release);
     operator.nudge_all();
     let _ = policies.send(());
@@ -371,35 +386,42 @@ async fn probe_fence(
     let mut lease = operator.lease.clone();
     lease.acquired().await;
     loop {
-        let guarded = match fence::probe(&operator.client, &operator.namespace).await {
-            Ok(Fence::InForce) => true,
-            Ok(Fence::Missing(why)) if allow_unguarded => {
-                tracing::warn!(
-                    why,
-                    "the admission policies are not in force, and passes are issued all the same, as was asked for"
-                );
-                true
-            }
-            Ok(Fence::Missing(why)) => {
-                tracing::error!(
-                    why,
-                    "the admission policies are not in force, so nothing is issued: apply them with kubectl apply -k deploy"
-                );
-                false
-            }
-            // A failed probe says nothing.
-            Err(error) => {
-                tracing::warn!(%error, "it cannot be asked whether the admission policies are in force");
-                operator.is_guarded()
-            }
-        };
-        if operator.guarded.swap(guarded, Ordering::AcqRel) != guarded {
+        let again = if operator.is_guarded() { PROBE_EVERY } else { START_AGAIN };
+        tokio::time::sleep(again).await;
+        if ask_for_the_fence(operator, allow_unguarded).await {
             operator.nudge_all();
             let _ = policies.send(());
         }
-        let again = if guarded { PROBE_EVERY } else { START_AGAIN };
-        tokio::time::sleep(again).await;
     }
+}
+
+/// Asks whether the admission policies are in force, and answers whether that changed what may be issued.
+async fn ask_for_the_fence(operator: &Operator, allow_unguarded: bool) -> bool {
+    let fenced = match fence::probe(&operator.client, &operator.namespace).await {
+        Ok(Fence::InForce) => true,
+        Ok(Fence::Missing(why)) if allow_unguarded => {
+            tracing::warn!(
+                why,
+                "the admission policies are not in force, and passes are issued all the same, as was asked for"
+            );
+            false
+        }
+        Ok(Fence::Missing(why)) => {
+            tracing::error!(
+                why,
+                "the admission policies are not in force, so nothing is issued: apply them with kubectl apply -k deploy"
+            );
+            false
+        }
+        // A failed probe says nothing.
+        Err(error) => {
+            tracing::warn!(%error, "it cannot be asked whether the admission policies are in force");
+            return false;
+        }
+    };
+    operator.fenced.store(fenced, Ordering::Release);
+    let guarded = fenced || allow_unguarded;
+    operator.guarded.swap(guarded, Ordering::AcqRel) != guarded
 }
 
 impl Operator {

@@ -4,8 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::Reason;
 use super::guard::Findings;
-use super::life::situation::Situation;
-use crate::api::{Check, ConditionType, Pass, Phase, TapRequestStatus, merge_conditions};
+use super::life::situation::{Grounds, Situation};
+use crate::api::{ConditionType, Pass, Phase, TapRequestStatus, merge_conditions};
 
 /// A status in the making: that of the request as it was read, changed by what was found.
 #[derive(Clone, Debug)]
@@ -63,17 +63,22 @@ impl<'a> Report<'a> {
         if self.status.resolved.is_none() {
             self.status.resolved.clone_from(&findings.resolved);
         }
-        if let Some((given, needed)) = findings.approvals {
-            self.status.approvals = Some(format!("{given}/{needed}"));
-        }
-        self
+        self.approvals(findings.approvals)
     }
 
-    /// The checks that the pass was issued on.
+    /// What the pass was issued on.
     #[must_use]
-    pub fn checks(mut self, checks: &[Check]) -> Self {
-        if !checks.is_empty() {
-            self.status.checks = checks.to_vec();
+    pub fn grounds(self, grounds: &Grounds) -> Self {
+        let mut report = self.approvals(grounds.approvals);
+        if !grounds.checks.is_empty() {
+            report.status.checks.clone_from(&grounds.checks);
+        }
+        report
+    }
+
+    fn approvals(mut self, approvals: Option<(usize, usize)>) -> Self {
+        if let Some((given, needed)) = approvals {
+            self.status.approvals = Some(format!("{given}/{needed}"));
         }
         self
     }

@@ -358,11 +358,7 @@ fn used_and_the_session_goes_on() -> Result<()> {
             let found = condition(&used, type_);
             ensure!(found.is_some_and(|c| c.0 == holds), "{type_}: {found:?}");
         }
-        scene
-            .wait("lost-key", "the finalizer is gone", |seen| {
-                seen.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
-            })
-            .await?;
+        scene.wait_released("lost-key", Phase::Used).await?;
         ensure!(scene.simulator.session_alive(session), "the session was ended");
         ensure!(scene.pass_of(&used)?.is_live(), "the pass was not left to expire");
         let writes = scene.writes_about(&user)?;

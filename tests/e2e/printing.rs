@@ -110,7 +110,9 @@ fn explain_reads_well() -> Result<()> {
         let scene = Scene::shared("explain").await?;
         let explain = |path: &str| scene.helpdesk.kubectl(["explain", path]).ok();
         let spec = explain("taprequest.spec").await?;
-        for words in ["policyRef", "-required-", "10m to 720h", "Default Refuse", "up to 30 days"] {
+        for words in
+            ["policyRef", "-required-", "10m to 720h", "Refuse (the default)", "up to 30 days"]
+        {
             ensure!(spec.contains(words), "no {words:?} in\n{spec}");
         }
         // No field without a description.

@@ -327,7 +327,6 @@ fn a_malformed_spec_is_refused_at_once_with_words_that_help() -> Result<()> {
             (json!({ "reason": "" }), "spec.reason", "at least 1"),
             (json!({ "ttlAfterFinished": "24h" }), "spec", "needs a startTime"),
             (json!({ "liftime": "1h" }), "liftime", "unknown field"),
-            (json!({ "requestedBy": "somebody@contoso.com" }), "spec.requestedBy", "name"),
         ];
         for (spec, field, words) in cases {
             let manifest = scene.manifest("bad", "somebody@contoso.com", spec.clone());

@@ -235,6 +235,15 @@ impl<'a> Scene<'a> {
         Ok(seen)
     }
 
+    /// Waits until the request is in a phase and holds nothing any more: its finalizer is gone.
+    pub async fn wait_released(&self, name: &str, phase: Phase) -> Result<TapRequest> {
+        let what = format!("{phase} without a finalizer");
+        let released = |seen: &TapRequest| {
+            seen.phase() == phase && seen.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
+        };
+        self.world.wait_for(&self.requests, name, &what, released).await
+    }
+
     /// Waits until a pass was issued for the request.
     pub async fn wait_active(&self, name: &str) -> Result<TapRequest> {
         self.wait_phase(name, Phase::Active, "Issued").await

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::situation::{Cause, Known, Listing, Place, SecretFound, Situation, Turn};
+use super::situation::{Cause, Grounds, Known, Listing, Place, SecretFound, Situation, Turn};
 use super::step::{Action, Look, Rest, Step};
 use super::{Ending, ending, needs_a_human, reason_of, report, rest_after};
 use crate::api::{DecisionKind, OnExistingPass, Phase, Resolved};
@@ -173,7 +173,8 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Step {
         Err(step) => return step,
     };
     let intent = intent(s, &connection.name, resolved, listing, replaces);
-    Step::Act(Action::RecordIntent(Box::new(intent), findings.checks.clone()))
+    let grounds = Grounds { checks: findings.checks.clone(), approvals: findings.approvals };
+    Step::Act(Action::RecordIntent(Box::new(intent), grounds))
 }
 
 /// There is a Secret of the request's name. One of ours holds nothing that is of use: it is of an attempt that was

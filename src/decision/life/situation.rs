@@ -218,10 +218,19 @@ pub enum Cause {
 pub struct Attempt {
     /// What was recorded for it.
     pub intent: Intent,
-    /// The checks that it passed, for the status.
-    pub checks: Vec<Check>,
+    /// What it was admitted on, for the status.
+    pub grounds: Grounds,
     /// How far it is.
     pub progress: Progress,
+}
+
+/// What an attempt was admitted on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grounds {
+    /// The checks that it passed.
+    pub checks: Vec<Check>,
+    /// How many approvals there were, and how many were needed.
+    pub approvals: Option<(usize, usize)>,
 }
 
 /// How far an attempt is, as far as this process knows.

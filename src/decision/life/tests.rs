@@ -240,13 +240,16 @@ impl Life {
                 }
                 self.request.status = Some(*status);
             }
-            Action::RecordIntent(intent, checks) => {
+            Action::RecordIntent(intent, grounds) => {
                 let issuing = intent.stage == Stage::Issuing;
                 self.done.push(if issuing { "intent" } else { "raise" }.into());
                 self.annotate(&intent);
                 self.request.metadata.finalizers = Some(vec![FINALIZER.into()]);
-                self.memory.attempt =
-                    issuing.then(|| Attempt { intent: *intent, checks, progress: Progress::Armed });
+                self.memory.attempt = issuing.then(|| Attempt {
+                    intent: *intent,
+                    grounds,
+                    progress: Progress::Armed,
+                });
                 *reads = Reads {
                     method: reads.method.take(),
                     user: reads.user.take(),
@@ -753,6 +756,10 @@ fn approvals_are_waited_for_and_count_each_person_once_and_never_the_requester()
     life.decide("quinn", "Approve");
     life.pass();
     assert_eq!(life.request.phase(), Phase::Active);
+    let status = life.request.status.as_ref().unwrap();
+    assert_eq!(status.approvals.as_deref(), Some("2/2"));
+    let approved = status.conditions.iter().find(|c| c.type_ == "Approved").unwrap();
+    assert_eq!((approved.status.as_str(), approved.reason.as_str()), ("True", "Approved"));
 }
 
 #[test]
