@@ -275,7 +275,7 @@ fn the_operator_is_removed_with_its_passes_or_without() -> Result<()> {
             scene.ask(name, user, json!({})).await?;
             scene.wait_active(name).await?;
         }
-        let uninstalled = command(&world, &["uninstall", "--timeout=60"]).await?;
+        let uninstalled = command(&world, &["uninstall", "--timeout=60s"]).await?;
         ensure!(uninstalled.status.success(), "{uninstalled:?}");
         for (name, user) in [("second", &second), ("third", &third)] {
             let request = scene.wait_phase(name, Phase::Revoked, "StopRevokesActive").await?;
