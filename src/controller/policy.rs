@@ -40,7 +40,9 @@ pub async fn reconcile(
     match operator.pass_over_policy(seen).await {
         Ok(Rest::ForChange | Rest::Until(_)) => Ok(Action::requeue(jittered(RESYNC))),
         Ok(Rest::For(length)) => Ok(Action::requeue(jittered(length))),
-        Ok(Rest::Backoff(least)) => Ok(Action::requeue(backoff(4, least))),
+        Ok(Rest::Backoff(least) | Rest::BackoffUntil(least, _)) => {
+            Ok(Action::requeue(backoff(4, least)))
+        }
         Err(ApiError::NotFound { .. }) => Ok(Action::await_change()),
         Err(ApiError::Conflict { .. }) => {
             Ok(Action::requeue(std::time::Duration::from_millis(200)))

@@ -45,7 +45,7 @@ pub async fn reconcile(
     let outcome = operator.pass_over(seen, &mut remembered).await;
     let action = match outcome {
         Ok(Some(rest)) => {
-            remembered.failures = if matches!(rest, Rest::Backoff(_)) {
+            remembered.failures = if matches!(rest, Rest::Backoff(_) | Rest::BackoffUntil(..)) {
                 remembered.failures.saturating_add(1)
             } else {
                 0
@@ -230,19 +230,21 @@ impl Operator {
             Rest::ForChange => jittered(RESYNC),
             Rest::For(length) => jittered(length),
             Rest::Backoff(least) => backoff(failures, least),
-            Rest::Until(time) => {
-                let tenant_id = request
-                    .status
-                    .as_ref()
-                    .and_then(|s| s.resolved.as_ref())
-                    .map(|r| r.tenant_id.as_str());
-                let left = time.duration_since(self.clocks.now(tenant_id).earliest);
-                // No longer than a day: timers are monotonic, and a machine may have slept.
-                let left =
-                    left.clamp(SignedDuration::from_millis(1), SignedDuration::from_hours(24));
-                Duration::try_from(left).unwrap_or_default()
+            Rest::BackoffUntil(least, time) => {
+                backoff(failures, least).min(self.left(request, time))
             }
+            Rest::Until(time) => self.left(request, time),
         }
+    }
+
+    /// How long it is until a time at Graph, on the local clock.
+    fn left(&self, request: &TapRequest, time: Timestamp) -> Duration {
+        let resolved = request.status.as_ref().and_then(|status| status.resolved.as_ref());
+        let tenant_id = resolved.map(|resolved| resolved.tenant_id.as_str());
+        let left = time.duration_since(self.clocks.now(tenant_id).earliest);
+        // No longer than a day: timers are monotonic, and a machine may have slept.
+        let left = left.clamp(SignedDuration::from_millis(1), SignedDuration::from_hours(24));
+        Duration::try_from(left).unwrap_or_default()
     }
 }
 

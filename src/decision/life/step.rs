@@ -108,6 +108,8 @@ pub enum Rest {
     For(SignedDuration),
     /// For a backoff that grows with each failure in a row, and at least so long.
     Backoff(Option<SignedDuration>),
+    /// The same, but no longer than until a time at Graph.
+    BackoffUntil(Option<SignedDuration>, Timestamp),
 }
 
 impl Rest {
@@ -117,8 +119,33 @@ impl Rest {
         match self {
             Self::ForChange => Self::Until(time),
             Self::Until(other) => Self::Until(other.min(time)),
-            Self::For(length) if now + length > time => Self::Until(time),
-            Self::For(_) | Self::Backoff(_) => self,
+            // Jitter makes it up to a tenth longer.
+            Self::For(length) if now + length + length / 10 > time => Self::Until(time),
+            Self::For(_) => self,
+            Self::Backoff(least) => Self::BackoffUntil(least, time),
+            Self::BackoffUntil(least, other) => Self::BackoffUntil(least, other.min(time)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_rest_outlasts_its_time() {
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let seconds = SignedDuration::from_secs;
+        for (rest, expected) in [
+            (Rest::ForChange, Rest::Until(at(100))),
+            (Rest::Until(at(99)), Rest::Until(at(99))),
+            (Rest::Until(at(101)), Rest::Until(at(100))),
+            (Rest::For(seconds(90)), Rest::For(seconds(90))),
+            (Rest::For(seconds(95)), Rest::Until(at(100))),
+            (Rest::Backoff(None), Rest::BackoffUntil(None, at(100))),
+            (Rest::BackoffUntil(None, at(99)), Rest::BackoffUntil(None, at(99))),
+        ] {
+            assert_eq!(rest.or_until(at(100), at(0)), expected);
         }
     }
 }

@@ -526,7 +526,7 @@ fn while_graph_is_down_a_revocation_waits_and_ends_when_the_pass_expires() {
     life.decide("helen", "Revoke");
     life.delete_pass = Err(error(ErrorKind::Unavailable));
     let rest = life.pass();
-    assert!(matches!(rest, Rest::Backoff(_)), "{rest:?}");
+    assert!(matches!(rest, Rest::BackoffUntil(..)), "{rest:?}");
     life.expect(Phase::Active, "Revoking", &["delete secret", "delete pass ours", "status Active"]);
     assert_eq!(life.request.status.as_ref().unwrap().secret_name, None);
     life.now = at(3610);
