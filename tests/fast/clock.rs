@@ -44,6 +44,22 @@ async fn a_secret_goes_within_two_seconds_of_the_expiry_and_never_before() {
     }
 }
 
+/// Calls that fail are tried again with growing pauses, and none of these outlasts a pass.
+#[tokio::test(start_paused = true)]
+async fn a_secret_goes_on_time_while_graph_is_down() {
+    for down in [1, 5, 9] {
+        let world = World::new();
+        let _operator = world.operator();
+        world.request("lost-phone", &json!({"lifetime": "10m"}));
+        world.until_phase("lost-phone", Phase::Active, SOON).await;
+        sleep(Duration::from_mins(down)).await;
+        world.tenant.set_unreachable(true);
+        let overdue = overdue(&world, "lost-phone").await;
+        assert!((0.0..=2.1).contains(&overdue), "{down}: {overdue} s\n{}", world.report());
+        world.until_ended("lost-phone", Phase::Expired, SOON).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_wrong_date_changes_nothing() {
     for offset_seconds in [7200, -7200, 86_400 * 400] {

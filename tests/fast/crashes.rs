@@ -87,7 +87,7 @@ async fn at_any_write_of_an_issue() {
             let Some(_next) = die_at(&world, operator, held, fate, done).await else { break };
             points += 1;
             world.until_phase("lost-phone", Phase::Active, IN_ORDER + TAKEOVER).await;
-            sleep(Duration::from_secs(60)).await;
+            sleep(Duration::from_mins(1)).await;
             world.check_delivered("lost-phone");
             assert_eq!(world.phase("lost-phone"), Phase::Active);
         }
@@ -113,7 +113,7 @@ async fn at_any_write_of_a_recovery() {
             let Some(_next) = die_at(&world, operator, held, fate, done).await else { break };
             points += 1;
             world.until_phase("lost-phone", Phase::Active, IN_ORDER + TAKEOVER).await;
-            sleep(Duration::from_secs(60)).await;
+            sleep(Duration::from_mins(1)).await;
             world.check_delivered("lost-phone");
         }
     }
@@ -213,7 +213,7 @@ async fn while_the_list_lags_behind_the_post() {
         operator.crash().await;
         let _next = world.operator();
         world.until_phase("lost-phone", Phase::Active, IN_ORDER + TAKEOVER).await;
-        sleep(Duration::from_secs(60)).await;
+        sleep(Duration::from_mins(1)).await;
         world.check_delivered("lost-phone");
     }
 }
@@ -238,7 +238,7 @@ async fn while_the_post_is_on_its_way_and_nobody_wants_the_pass_any_more() {
                 world.find("lost-phone").is_none_or(|r| r.phase().is_final() && !has_finalizer(&r))
             };
             world.until("it has ended", IN_ORDER + TAKEOVER, done).await;
-            sleep(Duration::from_secs(60)).await;
+            sleep(Duration::from_mins(1)).await;
             assert_eq!((world.live().len(), world.posts()), (0, 1), "{how}\n{}", world.report());
             world.check_at_rest();
         }

@@ -62,7 +62,7 @@ async fn a_call_that_fails_once_costs_a_little_time() {
             world.request("lost-phone", &json!({}));
             world.until_phase("lost-phone", Phase::Active, IN_ORDER).await;
             if call == Operation::PassCreate {
-                sleep(Duration::from_secs(60)).await;
+                sleep(Duration::from_mins(1)).await;
             }
             world.check_delivered("lost-phone");
             let posts = if call == Operation::PassCreate { 1..3 } else { 1..2 };
@@ -193,10 +193,8 @@ async fn while_graph_is_down_everything_waits() {
             held.release();
             sleep(Duration::from_mins(minutes)).await;
             world.tenant.set_unreachable(false);
-            world
-                .until_phase("lost-phone", Phase::Active, IN_ORDER + Duration::from_secs(60))
-                .await;
-            sleep(Duration::from_secs(60)).await;
+            world.until_phase("lost-phone", Phase::Active, IN_ORDER + Duration::from_mins(1)).await;
+            sleep(Duration::from_mins(1)).await;
             world.check_delivered("lost-phone");
         }
     }

@@ -35,7 +35,7 @@ async fn two_requests_for_one_user_are_issued_one_at_a_time() {
 
             if wish == "Wait" {
                 world.decide(winner, "ada@contoso.com", "Revoke").await;
-                world.until_phase(loser, Phase::Active, Duration::from_secs(60)).await;
+                world.until_phase(loser, Phase::Active, Duration::from_mins(1)).await;
                 world.check_delivered(loser);
             }
         }
@@ -77,7 +77,7 @@ async fn a_lost_post_that_replaced_is_asked_for_again() {
         world.request("second", &json!({"onExistingPass": "Replace"}));
         world.until_phase("second", Phase::Active, IN_ORDER + Duration::from_secs(30)).await;
         world.until_ended("first", Phase::Revoked, IN_ORDER).await;
-        sleep(Duration::from_secs(60)).await;
+        sleep(Duration::from_mins(1)).await;
         world.check_at_rest();
         assert_eq!(world.live().len(), 1);
     }
@@ -90,9 +90,9 @@ async fn the_pass_of_a_person_stays_and_is_judged_after_two_looks() {
     let _operator = world.operator();
     world.request("refuses", &json!({}));
     world.request("waits", &json!({"onExistingPass": "Wait"}));
-    sleep(SETTLE - SOON).await;
+    sleep(SETTLE.saturating_sub(SOON)).await;
     assert_eq!(world.phase("refuses"), Phase::Pending, "one look is no proof");
-    world.until_phase("refuses", Phase::Failed, Duration::from_secs(60)).await;
+    world.until_phase("refuses", Phase::Failed, Duration::from_mins(1)).await;
     assert_eq!(world.reason("refuses"), "ExistingPass");
     assert_eq!((world.phase("waits"), world.posts()), (Phase::Pending, 0));
     assert!(
@@ -101,7 +101,7 @@ async fn the_pass_of_a_person_stays_and_is_judged_after_two_looks() {
         world.report()
     );
     world.tenant.portal_delete_pass("alice@contoso.com", theirs).expect("deleted");
-    world.until_phase("waits", Phase::Active, Duration::from_secs(60)).await;
+    world.until_phase("waits", Phase::Active, Duration::from_mins(1)).await;
     world.check_delivered("waits");
 }
 
@@ -130,7 +130,7 @@ async fn a_pass_replaced_in_the_portal_ends_its_request() {
     world.request("lost-phone", &json!({}));
     world.until_phase("lost-phone", Phase::Active, SOON).await;
     let theirs = world.tenant.portal_create_pass("alice@contoso.com", &json!({})).expect("a pass");
-    world.until_ended("lost-phone", Phase::Revoked, IN_ORDER + Duration::from_secs(60)).await;
+    world.until_ended("lost-phone", Phase::Revoked, IN_ORDER + Duration::from_mins(1)).await;
     assert_eq!(world.reason("lost-phone"), "PassRemoved");
     assert!(world.tenant.ledger().iter().any(|pass| pass.id == theirs && pass.is_live()));
     world.check();
@@ -143,7 +143,7 @@ async fn a_user_who_is_deleted_takes_the_pass_along() {
     world.request("lost-phone", &json!({}));
     world.until_phase("lost-phone", Phase::Active, SOON).await;
     world.tenant.delete_user("alice@contoso.com").expect("there");
-    world.until_ended("lost-phone", Phase::Revoked, IN_ORDER + Duration::from_secs(60)).await;
+    world.until_ended("lost-phone", Phase::Revoked, IN_ORDER + Duration::from_mins(1)).await;
     assert_eq!(world.reason("lost-phone"), "PassRemoved");
 
     // And while it is not known whether there is a pass.
@@ -187,7 +187,7 @@ async fn an_intent_that_waited_too_long_is_written_anew() {
     held.reached().await;
     sleep(Duration::from_secs(29)).await;
     held.release();
-    world.until_phase("lost-phone", Phase::Active, Duration::from_secs(60)).await;
+    world.until_phase("lost-phone", Phase::Active, Duration::from_mins(1)).await;
     world.check_delivered("lost-phone");
     for post in world.tenant.requests_for(Operation::PassCreate) {
         let listed = world.tenant.requests_for(Operation::PassList);

@@ -39,7 +39,7 @@ pub const SETTLE: Duration = Duration::from_secs(150);
 /// Within this time after the last fault everything is in order again.
 pub const IN_ORDER: Duration = Duration::from_secs(150 + 60);
 /// How often an active pass is looked at.
-pub const USE_CHECK: Duration = Duration::from_secs(60);
+pub const USE_CHECK: Duration = Duration::from_mins(1);
 /// For what has nothing to wait for but the network.
 pub const SOON: Duration = Duration::from_secs(5);
 /// How often a condition is looked at: often at first, then less.
@@ -77,7 +77,7 @@ impl Operator {
     /// Ends it as SIGTERM does.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
-        let ended = tokio::time::timeout(Duration::from_secs(60), &mut self.task).await;
+        let ended = tokio::time::timeout(Duration::from_mins(1), &mut self.task).await;
         let ended = ended.expect("it ends in time").expect("no panic");
         ended.expect("it was told to end");
     }

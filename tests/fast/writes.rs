@@ -37,7 +37,7 @@ async fn a_write_that_fails_once_costs_a_little_time() {
             let _operator = world.operator();
             world.request("lost-phone", &json!({}));
             world.until_phase("lost-phone", Phase::Active, IN_ORDER).await;
-            sleep(Duration::from_secs(60)).await;
+            sleep(Duration::from_mins(1)).await;
             world.check_delivered("lost-phone");
             let posts = if which == "Secret" { 2 } else { 1 };
             assert_eq!(world.posts(), posts, "{which}, {fault:?}\n{}", world.report());
@@ -64,7 +64,7 @@ async fn a_write_that_fails_for_a_while_is_made_when_it_can_be() {
             );
             drop(outage);
             world.until_phase("lost-phone", Phase::Active, IN_ORDER).await;
-            sleep(Duration::from_secs(60)).await;
+            sleep(Duration::from_mins(1)).await;
             world.check_delivered("lost-phone");
         }
     }
@@ -101,7 +101,7 @@ async fn a_secret_that_arrives_late_is_found_and_replaced() {
         sleep(Duration::from_secs(late)).await;
         held.release();
         world.until_phase("lost-phone", Phase::Active, IN_ORDER).await;
-        sleep(Duration::from_secs(60)).await;
+        sleep(Duration::from_mins(1)).await;
         world.check_delivered("lost-phone");
     }
 }
@@ -145,7 +145,7 @@ async fn a_deletion_between_intent_and_status_takes_everything_along() {
         world.delete("lost-phone");
         held.release();
         world.until("it is gone", IN_ORDER, || world.find("lost-phone").is_none()).await;
-        sleep(Duration::from_secs(60)).await;
+        sleep(Duration::from_mins(1)).await;
         assert_eq!(world.live(), [], "{which}\n{}", world.report());
         world.check_at_rest();
     }
@@ -167,7 +167,7 @@ async fn a_request_that_vanishes_in_the_middle_leaves_nothing() {
         assert!(world.find("lost-phone").is_none());
         held.release();
         world.until("its pass is gone", IN_ORDER, || world.live().is_empty()).await;
-        sleep(Duration::from_secs(60)).await;
+        sleep(Duration::from_mins(1)).await;
         assert_eq!((world.live().len(), world.delivered("lost-phone")), (0, None), "{which}");
         world.check_at_rest();
     }
