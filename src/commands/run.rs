@@ -69,7 +69,7 @@ pub struct Arguments {
     #[arg(
         long,
         env = "TAP_OPERATOR_LOG",
-        default_value = "info,kube_client=warn,azure_core=warn,azure_identity=warn"
+        default_value = "info,kube_client=warn,azure_core=warn,azure_identity=warn,typespec_client_core=warn"
     )]
     log: String,
 }

@@ -148,7 +148,7 @@ fn decide(
     match &s.reads.patched {
         Some(Err(error)) if error.kind != ErrorKind::BadRequest => {
             let message = format!("the difference could not be corrected: {error}");
-            let draft = draft.ready(false, reason_of(error), &message).synced(
+            let draft = draft.ready(false, Reason::of(error), &message).synced(
                 "False",
                 Reason::Drifted,
                 &sentence,
@@ -207,9 +207,9 @@ fn not_taken<'a>(draft: Draft<'a>, sentence: &str, message: &str) -> Draft<'a> {
 
 fn unreadable(s: &PolicySituation, connection: &Connection, error: &GraphError) -> PolicyStep {
     let message = format!("the tenant cannot be read: {error}");
-    let mut draft = Draft::of(s).ready(false, reason_of(error), &message).synced(
+    let mut draft = Draft::of(s).ready(false, Reason::of(error), &message).synced(
         "Unknown",
-        reason_of(error),
+        Reason::of(error),
         &message,
     );
     draft.status.tenant_id = Some(connection.tenant_id.clone());
@@ -228,14 +228,6 @@ fn rest_after(error: &GraphError) -> Rest {
             Rest::Backoff(after.and_then(|d| SignedDuration::try_from(d).ok()))
         }
         Advice::Wait | Advice::Stop => Rest::For(SignedDuration::from_secs(60)),
-    }
-}
-
-fn reason_of(error: &GraphError) -> Reason {
-    match error.kind {
-        ErrorKind::SignIn(_) | ErrorKind::Unauthorized => Reason::SignInFailed,
-        ErrorKind::Forbidden => Reason::PermissionMissing,
-        _ => Reason::TenantUnreachable,
     }
 }
 

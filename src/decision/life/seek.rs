@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::situation::{Cause, Grounds, Known, Listing, Place, SecretFound, Situation, Turn};
 use super::step::{Action, Look, Rest, Step};
-use super::{Ending, ending, needs_a_human, reason_of, report, rest_after};
+use super::{Ending, ending, needs_a_human, report, rest_after};
 use crate::api::{DecisionKind, OnExistingPass, Phase, Resolved};
 use crate::decision::Reason;
 use crate::decision::guard::{self, Findings, Verdict};
@@ -84,9 +84,9 @@ pub(super) fn next(s: &Situation) -> Step {
             pending(s, &findings, *reason, message, until(again.map_or(Rest::ForChange, Rest::For)))
         }
         Verdict::Unknown(error) => {
-            let waiting = Report::new(s, Phase::Pending, reason_of(error), error.to_string())
+            let waiting = Report::new(s, Phase::Pending, Reason::of(error), error.to_string())
                 .findings(&findings)
-                .reconciling(reason_of(error), error.to_string());
+                .reconciling(Reason::of(error), error.to_string());
             let waiting = if needs_a_human(error) { waiting.stalled() } else { waiting };
             report(s, waiting, until(rest_after(error)))
         }
@@ -164,7 +164,7 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Step {
         }
         Some(Err(error)) => {
             let message = error.to_string();
-            return pending(s, findings, reason_of(error), &message, until(rest_after(error)));
+            return pending(s, findings, Reason::of(error), &message, until(rest_after(error)));
         }
         Some(Ok(listing)) => listing,
     };
@@ -210,7 +210,7 @@ fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> {
         Cause::Graph(error) => {
             let asked = error.retry_after.and_then(|d| SignedDuration::try_from(d).ok());
             let refused = matches!(error.kind, ErrorKind::BadRequest | ErrorKind::NotFound);
-            let reason = if refused { Reason::RefusedByTenant } else { reason_of(error) };
+            let reason = if refused { Reason::RefusedByTenant } else { Reason::of(error) };
             (reason, error.to_string(), asked.unwrap_or(grown).max(grown), refused)
         }
     };
