@@ -107,7 +107,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         format!("cannot listen on {}: choose another address with --listen", arguments.listen)
     })?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = arguments.namespace, listen = %arguments.listen, "starting");
-    Box::pin(controller::run(Options {
+    controller::run(Options {
         client,
         own_connection: Box::new(move || kube::Client::try_from(config.clone())),
         namespace: arguments.namespace,
@@ -122,7 +122,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         allow_unguarded: arguments.allow_unguarded,
         listener: Some(listener),
         shutdown,
-    }))
+    })
     .await?;
     tracing::info!("ended");
     Ok(ExitCode::SUCCESS)
