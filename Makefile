@@ -13,8 +13,8 @@ help: ## list the targets
 	@printf '\n  ONCE=1 make demo   shows the demo and ends, instead of leaving everything running to play with\n'
 
 demo: control-plane ## a control plane, a simulated tenant and the operator: the whole life of a pass
-	$(say) 'building the operator, the simulator and the demo'
-	@$(CARGO) build --locked --all-features --bins --example demo
+	$(say) 'building the operator, the simulated tenant and the demo (the first time takes minutes)'
+	@$(CARGO) build --locked --all-features --bin tap-operator --example demo
 	$(say) 'starting the demo'
 	@$(CARGO) run --quiet --locked --all-features --example demo -- $(if $(ONCE),--once)
 

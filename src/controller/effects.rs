@@ -1,5 +1,7 @@
 //! The one place through which the effects of a request pass: what it looks at, and what it does.
 
+use std::sync::atomic::Ordering;
+
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
@@ -10,9 +12,9 @@ use tokio::time::{Duration, Instant};
 use super::announce;
 use super::error::{ApiError, call};
 use super::operator::{Operator, stop_of};
+use super::pass::{Pass, name, name_of, requests};
 use super::patch::merge_patch;
 use super::registry::RequestId;
-use super::request::Pass;
 use super::secret;
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION, OPERATOR, STOP_CONFIG_MAP};
 use crate::api::{Phase, TapPolicy, TapRequest, TapRequestStatus};
@@ -49,10 +51,10 @@ impl Operator {
                 pass.reads.roles = Some(client.directory_roles(&user_id, Priority::Issue).await);
             }
             Look::Turn { tenant_id, user_id } => {
-                pass.reads.turn = Some(self.turn(&tenant_id, &user_id, pass))
+                pass.reads.turn = Some(self.turn(&tenant_id, &user_id, pass));
             }
             Look::Passes { connection, user_id } => {
-                self.list_passes(&connection, &user_id, pass).await
+                self.list_passes(&connection, &user_id, pass).await;
             }
             Look::Pass { connection, user_id, pass_id } => {
                 let seen = match self.tenants.get(&connection) {
@@ -67,10 +69,10 @@ impl Operator {
                 pass.reads.pass = Some(seen);
             }
             Look::Place => {
-                pass.reads.place = Some(secret::place(&self.client, &pass.request).await?)
+                pass.reads.place = Some(secret::place(&self.client, &pass.request).await?);
             }
             Look::Secret => {
-                pass.reads.secret = Some(secret::find(&self.client, &pass.request).await?)
+                pass.reads.secret = Some(self.find_secret(pass).await?);
             }
             Look::Brakes => pass.reads.brakes = Some(self.brakes(&pass.request).await),
         }
@@ -112,6 +114,25 @@ impl Operator {
             }
             Action::DeleteRequest => self.delete_request(pass).await,
         }
+    }
+
+    /// Is there a Secret of the request's name, and is it ours? Where the fence is not in force the API server does not
+    /// tell, and ours is only what this process created.
+    async fn find_secret(&self, pass: &Pass<'_>) -> Result<SecretFound, ApiError> {
+        let found = secret::find(&self.client, &pass.request).await?;
+        let fenced = self.fenced.load(Ordering::Acquire);
+        Ok(match found {
+            SecretFound::Ours(uid)
+                if !fenced && pass.remembered.secret_uid.as_ref() != Some(&uid) =>
+            {
+                tracing::error!(
+                    request = name_of(&pass.request),
+                    "the admission policies are not in force, so it cannot be told whose Secret of that name it is: it is left alone"
+                );
+                SecretFound::Foreign
+            }
+            found => found,
+        })
     }
 
     fn policy_client(&self, pass: &Pass<'_>) -> Option<&Client> {
@@ -171,10 +192,10 @@ impl Operator {
                     .ok()
                     .filter(|o| o.metadata.uid.as_deref() != Some(asking_uid))?;
                 let recorded = other.status.as_ref()?.pass.as_ref()?;
-                let known = if other.phase().is_final() && other.phase() != Phase::Unknown {
-                    Known::Gone
-                } else {
-                    Known::Recorded(name_of(other))
+                let known = match other.phase() {
+                    Phase::Used | Phase::Expired | Phase::Revoked => Known::Gone,
+                    // Also of one that was released by hand: its pass may live on.
+                    _ => Known::Recorded(name_of(other)),
                 };
                 (recorded.id == pass_id).then_some(known)
             })
@@ -221,7 +242,7 @@ impl Operator {
         if pass.request.phase() != before.phase() {
             self.metrics.transition(pass.request.phase());
         }
-        announce::transition(&self.recorder, &before, &pass.request).await;
+        announce::transition(&self.recorder(), &before, &pass.request).await;
         Ok(())
     }
 
@@ -367,7 +388,10 @@ impl Operator {
             (_, Err(error)) => Err(error.to_string()),
         };
         match created {
-            Ok(uid) => held.secret = SecretWritten::Created(uid),
+            Ok(uid) => {
+                pass.remembered.secret_uid = Some(uid.clone());
+                held.secret = SecretWritten::Created(uid);
+            }
             Err(why) => {
                 tracing::warn!(
                     request = name_of(&pass.request),
@@ -467,18 +491,6 @@ fn not_configured(connection: &str) -> GraphError {
         client_request_id: None,
         retry_after: None,
     }
-}
-
-pub(super) fn requests(client: &kube::Client, request: &TapRequest) -> Api<TapRequest> {
-    Api::namespaced(client.clone(), request.metadata.namespace.as_deref().unwrap_or_default())
-}
-
-fn name(request: &TapRequest) -> String {
-    request.metadata.name.clone().unwrap_or_default()
-}
-
-pub(super) fn name_of(request: &TapRequest) -> String {
-    format!("{}/{}", request.metadata.namespace.as_deref().unwrap_or_default(), name(request))
 }
 
 fn request_id(request: &TapRequest) -> RequestId {

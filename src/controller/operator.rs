@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::core::DeserializeGuard;
-use kube::runtime::events::Recorder;
+use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use rand::RngExt as _;
 use tokio::sync::mpsc::UnboundedSender;
@@ -15,8 +15,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::clocks::Clocks;
 use super::lease::LeaseView;
 use super::metrics::Metrics;
+use super::pass::Remembered;
 use super::registry::{OwnPasses, Turns};
-use super::request::Remembered;
 use crate::api::names::STOP_REVOKE_ACTIVE_KEY;
 use crate::api::{TapPolicy, TapRequest};
 use crate::decision::life::situation::{Connection, Settings, Stop};
@@ -70,12 +70,14 @@ pub struct Operator {
     pub refused_policies: std::sync::Mutex<HashMap<String, i64>>,
     /// Whether this process knows all that there is: its caches are complete, and Graph was asked for the time.
     pub informed: AtomicBool,
-    /// Whether the admission policies are in force.
+    /// Whether passes may be issued: the admission policies are in force, or were said not to matter.
     pub guarded: AtomicBool,
+    /// Whether the fence on Secrets is in force: only then does the API server tell ours from others'.
+    pub fenced: AtomicBool,
     /// Requests to look at again because of something that happened to another.
     pub nudges: UnboundedSender<ObjectRef<GuardedRequest>>,
-    /// Events.
-    pub recorder: Recorder,
+    /// Who signs events.
+    pub reporter: Reporter,
     /// Metrics.
     pub metrics: Metrics,
 }
@@ -103,7 +105,13 @@ impl Operator {
         self.lease.is_held() && self.informed.load(Ordering::Acquire)
     }
 
-    /// Whether the admission policies are in force.
+    /// Publishes one event. A recorder that is used again counts events of one reason as the first of them, whatever
+    /// they say: each event has one of its own.
+    pub fn recorder(&self) -> Recorder {
+        Recorder::new(self.client.clone(), self.reporter.clone())
+    }
+
+    /// Whether passes may be issued.
     pub fn is_guarded(&self) -> bool {
         self.guarded.load(Ordering::Acquire)
     }

@@ -4,7 +4,9 @@
 mod support;
 
 mod control_plane;
+mod crashes;
 mod deletion;
+mod faults;
 mod phases;
 mod policies;
 mod printing;

@@ -59,6 +59,11 @@ impl Identity {
         &self.kubeconfig
     }
 
+    /// The kubectl that goes with the API server.
+    pub fn kubectl_program(&self) -> &Path {
+        &self.kubectl
+    }
+
     /// A client of the API server that fails at once instead of trying again, and never hangs.
     pub async fn client(&self) -> Result<kube::Client> {
         let mut config = Config::from_custom_kubeconfig(

@@ -230,6 +230,8 @@ impl Life {
         }
     }
 
+    // One arm for each action, side by side with what the API server and Graph would do.
+    #[allow(clippy::too_many_lines)]
     fn act(&mut self, action: Action, reads: &mut Reads) {
         match action {
             Action::WriteStatus(status) => {
@@ -245,7 +247,7 @@ impl Life {
                 self.done.push(if issuing { "intent" } else { "raise" }.into());
                 self.annotate(&intent);
                 self.request.metadata.finalizers = Some(vec![FINALIZER.into()]);
-                self.memory.attempt = issuing.then(|| Attempt {
+                self.memory.attempt = issuing.then_some(Attempt {
                     intent: *intent,
                     grounds,
                     progress: Progress::Armed,

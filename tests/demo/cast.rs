@@ -1,0 +1,97 @@
+//! The people of the story, each with nothing but the rights of examples/access.yaml.
+
+use anyhow::{Context, Result, ensure};
+use futures::future::try_join_all;
+
+use crate::stage::NAMESPACE;
+use crate::support::control_plane::ControlPlane;
+use crate::support::identity::Identity;
+use crate::support::kubectl::Kubectl;
+use crate::support::wait;
+use crate::words::words;
+
+/// Somebody at a command line.
+pub struct Person {
+    /// How the story calls them.
+    pub name: &'static str,
+    /// Who they are to the API server.
+    pub identity: Identity,
+    /// What they are there for.
+    pub task: &'static str,
+}
+
+impl Person {
+    /// A command line that begins with kubectl, not run yet.
+    pub fn kubectl(&self, line: &str) -> Result<Kubectl> {
+        let mut words = words(line)?.into_iter();
+        ensure!(words.next().as_deref() == Some("kubectl"), "not a kubectl command: {line}");
+        Ok(self.identity.kubectl(words))
+    }
+}
+
+/// Everybody.
+pub struct Cast {
+    /// The cluster's administrator.
+    pub admin: Person,
+    /// Writes policies.
+    pub ines: Person,
+    /// Asks for passes, and reads them.
+    pub heidi: Person,
+    /// Approves.
+    pub leo: Person,
+    /// May create requests, but use no policy.
+    pub sam: Person,
+}
+
+impl Cast {
+    pub async fn of(control_plane: &ControlPlane) -> Result<Self> {
+        let member = |name, user, group, task| {
+            Ok::<_, anyhow::Error>(Person {
+                name,
+                identity: control_plane.member(user, group)?,
+                task,
+            })
+        };
+        let cast = Self {
+            admin: Person {
+                name: "admin",
+                identity: control_plane.admin().clone(),
+                task: "installs the operator and grants rights",
+            },
+            ines: member("ines", "ines@contoso.com", "identity-team", "writes policies")?,
+            heidi: member("heidi", "heidi@contoso.com", "helpdesk", "asks for passes")?,
+            leo: member("leo", "leo@contoso.com", "helpdesk-leads", "approves them")?,
+            sam: member("sam", "sam@contoso.com", "trainees", "may use no policy yet")?,
+        };
+        let namespace = format!("--namespace={NAMESPACE}");
+        for who in [&cast.heidi, &cast.leo, &cast.sam] {
+            let context = ["config", "set-context", "--current", &namespace];
+            who.identity.kubectl(context).ok().await?;
+        }
+        Ok(cast)
+    }
+
+    /// Returns when the rights are in force, a moment after they were granted.
+    pub async fn has_its_rights(&self) -> Result<()> {
+        let rights = [
+            (&self.ines, "create", "tappolicies"),
+            (&self.heidi, "create", "taprequests"),
+            (&self.heidi, "use", "tappolicies/helpdesk"),
+            (&self.heidi, "get", "secrets"),
+            (&self.leo, "approve", "tappolicies/helpdesk"),
+            (&self.leo, "get", "taprequests"),
+        ];
+        try_join_all(rights.map(|(who, verb, resource)| async move {
+            wait::until(wait::PATIENCE, "rights are in force", || async {
+                let question = who.identity.kubectl(["auth", "can-i", verb, resource]);
+                let answer = question.in_namespace(NAMESPACE).run().await?;
+                let last = answer.stdout.lines().last().context("no answer")?;
+                ensure!(last == "yes", "{} may not yet {verb} {resource}", who.name);
+                Ok(())
+            })
+            .await
+        }))
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,23 @@
+//! A pass is taken away before anybody used it.
+
+use anyhow::{Result, ensure};
+use tap_operator::simulator::SignInError;
+
+use crate::stage::Stage;
+
+pub async fn revoked(stage: &Stage) -> Result<()> {
+    let Stage { cast, terminal, .. } = stage;
+    terminal.chapter("3. Bob finds his key after all")?;
+    terminal.tell("Bob forgot his security key, gets a pass as well, and finds the key before he used the pass.")?;
+    stage.run(&cast.heidi, "kubectl create -f tests/demo/manifests/bob.yaml").await?;
+    stage.decide(&cast.leo, "bob", "Approve").await?;
+    let code = stage.code("bob").await?;
+    terminal.tell("Who asked for a pass, or may approve, can revoke it. The spec never changes, so Git has nothing to undo.")?;
+    stage.decide(&cast.heidi, "bob", "Revoke").await?;
+    stage.reaches("bob", "Revoked").await?;
+    stage.secret_is_gone("bob").await?;
+    terminal.tell("The code is worth nothing now:")?;
+    let answer = stage.sign_in("bob@contoso.com", &code)?;
+    ensure!(answer == Err(SignInError::WrongCode), "a revoked code: {answer:?}");
+    Ok(())
+}

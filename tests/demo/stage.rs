@@ -1,0 +1,151 @@
+//! Where the story plays: a world, the people in it, and a terminal that shows what they do.
+//!
+//! What is shown is what happens: the line that is printed is the line that is run. Each step fails the demo when it does
+//! not come out as the story says.
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kube::Api;
+use tap_operator::api::TapRequest;
+use tap_operator::simulator::{SignIn, SignInError};
+
+use crate::cast::{Cast, Person};
+use crate::support::kubectl::Outcome;
+use crate::support::world::World;
+use crate::terminal::Terminal;
+
+/// The namespace of the helpdesk, as in examples/access.yaml.
+pub const NAMESPACE: &str = "helpdesk";
+
+/// The demo's stage.
+pub struct Stage {
+    pub world: World,
+    pub cast: Cast,
+    pub terminal: Terminal,
+}
+
+impl Stage {
+    /// Somebody runs a kubectl command that must succeed. What it printed is shown.
+    pub async fn run(&self, who: &Person, line: &str) -> Result<String> {
+        let outcome = self.shown(who, line).await?;
+        ensure!(outcome.status.success(), "kubectl failed\n{outcome}");
+        Ok(outcome.stdout)
+    }
+
+    /// Somebody runs a kubectl command that must be refused with this word in the answer, which is shown.
+    pub async fn refused(&self, who: &Person, line: &str, word: &str) -> Result<()> {
+        let outcome = self.shown(who, line).await?;
+        ensure!(
+            !outcome.status.success() && outcome.stderr.contains(word),
+            "a refusal ({word}) was expected\n{outcome}"
+        );
+        Ok(())
+    }
+
+    /// Somebody shows a file.
+    pub fn cat(&self, who: &Person, file: &str) -> Result<()> {
+        let content = std::fs::read_to_string(file).with_context(|| file.to_owned())?;
+        self.terminal.typed(who.name, &format!("cat {file}"))?;
+        self.terminal.output(&content)
+    }
+
+    /// Somebody approves or revokes a request, in their own name.
+    pub async fn decide(&self, who: &Person, request: &str, decision: &str) -> Result<()> {
+        self.run(who, &decision_line(who, request, decision)).await.map(drop)
+    }
+
+    /// A decision that must be refused with this word in the answer.
+    pub async fn decide_in_vain(
+        &self,
+        who: &Person,
+        request: &str,
+        decision: &str,
+        word: &str,
+    ) -> Result<()> {
+        self.refused(who, &decision_line(who, request, decision), word).await
+    }
+
+    /// Waits until a request is in a phase.
+    pub async fn reaches(&self, request: &str, phase: &str) -> Result<()> {
+        let line = format!(
+            "kubectl wait tap/{request} --for=jsonpath='{{.status.phase}}'={phase} --timeout=60s"
+        );
+        self.run(&self.cast.heidi, &line).await.map(drop)
+    }
+
+    /// Waits until the pass of a request was issued; the code, as Heidi reads it.
+    pub async fn code(&self, request: &str) -> Result<String> {
+        let heidi = &self.cast.heidi;
+        let wait = format!("kubectl wait tap/{request} --for=condition=Issued --timeout=60s");
+        self.run(heidi, &wait).await?;
+        let get =
+            format!("kubectl get secret {request} -o jsonpath='{{.data.temporaryAccessPass}}'");
+        self.terminal.typed(heidi.name, &format!("{get} | base64 -d"))?;
+        let encoded = heidi.kubectl(&get)?.ok().await?;
+        let code = String::from_utf8(STANDARD.decode(encoded.trim())?)?;
+        self.terminal.output(&code)?;
+        Ok(code)
+    }
+
+    /// That the Secret of a request is gone.
+    pub async fn secret_is_gone(&self, request: &str) -> Result<()> {
+        let line = format!("kubectl get secret {request}");
+        self.refused(&self.cast.heidi, &line, "NotFound").await
+    }
+
+    /// Somebody types a code at the tenant's sign-in page.
+    pub fn sign_in(&self, user: &str, code: &str) -> Result<Result<SignIn, SignInError>> {
+        self.terminal
+            .elsewhere("sign-in page", &format!("{user}, Temporary Access Pass {code}"))?;
+        let answer = self.world.simulator.sign_in(user, code);
+        match &answer {
+            Ok(signed_in) => {
+                self.terminal.output(&format!("signed in, session {}", signed_in.session))?;
+            }
+            Err(refusal) => self.terminal.output(&format!("refused: {refusal}"))?,
+        }
+        Ok(answer)
+    }
+
+    /// All requests, as an administrator sees them.
+    pub async fn requests(&self) -> Result<Vec<TapRequest>> {
+        let api: Api<TapRequest> =
+            Api::namespaced(self.cast.admin.identity.client().await?, NAMESPACE);
+        Ok(api.list(&kube::api::ListParams::default()).await?.items)
+    }
+
+    /// What helps to understand why the story went another way: objects, events, the operator's log, the ledger.
+    pub async fn dump(&self) -> String {
+        let admin = &self.cast.admin.identity;
+        let shown = async |arguments: &[&str]| {
+            let outcome = admin.kubectl(arguments.iter().copied()).run().await;
+            outcome.map_or_else(|error| format!("{error:#}"), |outcome| outcome.to_string())
+        };
+        let objects =
+            shown(&["get", "tappolicies,taprequests", "--all-namespaces", "-o", "yaml"]).await;
+        let events =
+            shown(&["get", "events", "--all-namespaces", "--sort-by=.lastTimestamp"]).await;
+        let ledger = serde_json::to_string_pretty(&self.world.simulator.ledger());
+        let ledger = ledger.unwrap_or_else(|error| error.to_string());
+        let operator = self.world.operator.component().log_tail(60);
+        format!("{objects}\n{events}\n{operator}\n--- the ledger\n{ledger}")
+    }
+
+    async fn shown(&self, who: &Person, line: &str) -> Result<Outcome> {
+        self.terminal.typed(who.name, line)?;
+        let outcome = who.kubectl(line)?.run().await?;
+        self.terminal.output(&outcome.stdout)?;
+        self.terminal.output(&outcome.stderr)?;
+        Ok(outcome)
+    }
+}
+
+fn decision_line(who: &Person, request: &str, decision: &str) -> String {
+    let by = who.identity.user();
+    // A line break between JSON's tokens is none to JSON, nor to the shell inside quotes.
+    format!(
+        "kubectl patch tap {request} --subresource=status --type=json -p '[{{\"op\":\"add\",\n\
+         \"path\":\"/status/decisions/-\",\"value\":{{\"by\":\"{by}\",\"decision\":\"{decision}\"}}}}]'"
+    )
+}
