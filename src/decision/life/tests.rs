@@ -780,6 +780,30 @@ fn nobody_asks_for_themselves_and_the_user_does_not_count_as_approver() {
 }
 
 #[test]
+fn what_needs_a_human_stalls_and_what_ends_by_itself_reconciles() {
+    type Change = fn(&mut Life, GraphError);
+    let places: [Change; 2] =
+        [|life, error| life.method = Err(error), |life, error| life.passes = Err(error)];
+    for (kind, expected) in
+        [(ErrorKind::Forbidden, "Stalled"), (ErrorKind::Unavailable, "Reconciling")]
+    {
+        for place in places {
+            let mut life = Life::new();
+            place(&mut life, error(kind));
+            life.pass();
+            let conditions = &life.request.status.as_ref().unwrap().conditions;
+            let both = ["Stalled", "Reconciling"];
+            let found: Vec<&str> = conditions
+                .iter()
+                .map(|c| c.type_.as_str())
+                .filter(|type_| both.contains(type_))
+                .collect();
+            assert_eq!(found, [expected], "{kind:?}");
+        }
+    }
+}
+
+#[test]
 fn a_request_that_was_not_issued_in_time_expires() {
     let mut life = Life::new();
     life.policy = None;
