@@ -96,7 +96,7 @@ impl Terminal {
         let code = match style {
             Style::Title => "1",
             Style::Who => "36",
-            Style::Command => "1;37",
+            Style::Command => "1",
             Style::Dim => "2",
             Style::Good => "32",
         };
