@@ -9,6 +9,10 @@ use tokio::time::Instant;
 
 use crate::decision::clock::{GraphClock, Now, Sample, Verdict};
 
+/// How wrong the local clock may be before Graph has told the time. Entra refuses the assertions of a machine whose clock
+/// is further off.
+const LOCAL_ERROR: SignedDuration = SignedDuration::from_mins(5);
+
 /// The local clock: read once at the start and carried on by the monotonic one, so that a step of the system's clock
 /// moves nothing.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +40,7 @@ pub struct Clocks {
     tenants: Mutex<HashMap<String, GraphClock>>,
     /// Wakes when a tenant's clock contradicts what was known and should be asked again.
     pub suspect: Notify,
-    /// Wakes when a tenant's clock turned out to have jumped.
+    /// Wakes when a tenant's clock is known for the first time, or turned out to have jumped.
     pub jumped: Notify,
 }
 
@@ -51,17 +55,24 @@ impl Clocks {
         self.local.now()
     }
 
-    /// Graph's time in a tenant; local time where nothing is known of it.
+    /// Graph's time in a tenant; local time, as far as that is to be trusted, where no tenant has answered yet.
     pub fn now(&self, tenant_id: Option<&str>) -> Now {
         let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let clock = tenant_id.and_then(|id| tenants.get(id)).or_else(|| tenants.values().next());
-        clock.map_or_else(|| Now::exactly(self.local()), |clock| clock.now(self.local()))
+        let local = self.local();
+        clock.map_or_else(
+            || Now { earliest: local - LOCAL_ERROR, latest: local + LOCAL_ERROR },
+            |clock| clock.now(local),
+        )
     }
 
     /// Learns from an answer of a tenant.
     pub fn learn(&self, tenant_id: &str, sample: Sample) {
         let verdict = {
             let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+            if !tenants.contains_key(tenant_id) {
+                self.jumped.notify_one();
+            }
             tenants.entry(tenant_id.into()).or_default().learn(sample)
         };
         match verdict {
@@ -75,5 +86,24 @@ impl Clocks {
                 self.jumped.notify_one();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn before_graph_has_answered_the_local_clock_is_not_believed_to_the_second() {
+        let wall: Timestamp = "2026-11-23T08:00:00Z".parse().unwrap();
+        let clocks = Clocks::new(LocalClock::starting_at(wall));
+        let now = clocks.now(Some("tenant"));
+        assert!(now.earliest < wall && wall < now.latest);
+
+        let date = wall + SignedDuration::from_hours(1);
+        clocks.learn("tenant", Sample { date, sent: wall, received: wall });
+        let now = clocks.now(Some("tenant"));
+        assert!(date <= now.latest && now.latest.duration_since(now.earliest).as_secs() <= 1);
+        clocks.jumped.notified().await;
     }
 }

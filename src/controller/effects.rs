@@ -1,5 +1,7 @@
 //! The one place through which the effects of a request pass: what it looks at, and what it does.
 
+use std::sync::atomic::Ordering;
+
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
@@ -10,16 +12,16 @@ use tokio::time::{Duration, Instant};
 use super::announce;
 use super::error::{ApiError, call};
 use super::operator::{Operator, stop_of};
+use super::pass::{Pass, name, name_of, requests};
 use super::patch::merge_patch;
 use super::registry::RequestId;
-use super::request::Pass;
 use super::secret;
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION, OPERATOR, STOP_CONFIG_MAP};
 use crate::api::{Phase, TapPolicy, TapRequest, TapRequestStatus};
 use crate::decision::intent::{Intent, POST_WINDOW, Stage, unresolved};
 use crate::decision::life::existing_pass;
 use crate::decision::life::situation::{
-    Attempt, Brakes, Cause, Held, Known, Listing, Passed, Progress, Reads, SecretFound,
+    Attempt, Brakes, Cause, Grounds, Held, Known, Listing, Progress, Reads, SecretFound,
     SecretWritten, Setback, Stop, Turn,
 };
 use crate::decision::life::step::{Action, Look};
@@ -49,10 +51,10 @@ impl Operator {
                 pass.reads.roles = Some(client.directory_roles(&user_id, Priority::Issue).await);
             }
             Look::Turn { tenant_id, user_id } => {
-                pass.reads.turn = Some(self.turn(&tenant_id, &user_id, pass))
+                pass.reads.turn = Some(self.turn(&tenant_id, &user_id, pass));
             }
             Look::Passes { connection, user_id } => {
-                self.list_passes(&connection, &user_id, pass).await
+                self.list_passes(&connection, &user_id, pass).await;
             }
             Look::Pass { connection, user_id, pass_id } => {
                 let seen = match self.tenants.get(&connection) {
@@ -67,10 +69,10 @@ impl Operator {
                 pass.reads.pass = Some(seen);
             }
             Look::Place => {
-                pass.reads.place = Some(secret::place(&self.client, &pass.request).await?)
+                pass.reads.place = Some(secret::place(&self.client, &pass.request).await?);
             }
             Look::Secret => {
-                pass.reads.secret = Some(secret::find(&self.client, &pass.request).await?)
+                pass.reads.secret = Some(self.find_secret(pass).await?);
             }
             Look::Brakes => pass.reads.brakes = Some(self.brakes(&pass.request).await),
         }
@@ -81,7 +83,9 @@ impl Operator {
     pub(super) async fn act(&self, action: Action, pass: &mut Pass<'_>) -> Result<(), ApiError> {
         match action {
             Action::WriteStatus(status) => self.write_status(*status, pass).await,
-            Action::RecordIntent(intent, passed) => self.record_intent(*intent, passed, pass).await,
+            Action::RecordIntent(intent, grounds) => {
+                self.record_intent(*intent, grounds, pass).await
+            }
             Action::Release(intent) => self.release(intent.as_deref(), pass).await,
             Action::Post(intent) => {
                 self.post(&intent, pass).await;
@@ -112,6 +116,25 @@ impl Operator {
         }
     }
 
+    /// Is there a Secret of the request's name, and is it ours? Where the fence is not in force the API server does not
+    /// tell, and ours is only what this process created.
+    async fn find_secret(&self, pass: &Pass<'_>) -> Result<SecretFound, ApiError> {
+        let found = secret::find(&self.client, &pass.request).await?;
+        let fenced = self.fenced.load(Ordering::Acquire);
+        Ok(match found {
+            SecretFound::Ours(uid)
+                if !fenced && pass.remembered.secret_uid.as_ref() != Some(&uid) =>
+            {
+                tracing::error!(
+                    request = name_of(&pass.request),
+                    "the admission policies are not in force, so it cannot be told whose Secret of that name it is: it is left alone"
+                );
+                SecretFound::Foreign
+            }
+            found => found,
+        })
+    }
+
     fn policy_client(&self, pass: &Pass<'_>) -> Option<&Client> {
         let name = &pass.policy.as_ref()?.as_ref().0.as_ref().ok()?.spec.tenant;
         self.tenants.get(name).map(|tenant| &tenant.client)
@@ -126,7 +149,10 @@ impl Operator {
             (intent.tenant_id == tenant_id && intent.user_id == user_id).then(|| name_of(other))
         });
         open.map_or_else(
-            || self.turns.take(tenant_id, user_id, &request_id(&pass.request)),
+            || {
+                let uid = pass.request.metadata.uid.as_deref().unwrap_or_default();
+                self.turns.take(tenant_id, user_id, uid)
+            },
             Turn::Of,
         )
     }
@@ -166,10 +192,10 @@ impl Operator {
                     .ok()
                     .filter(|o| o.metadata.uid.as_deref() != Some(asking_uid))?;
                 let recorded = other.status.as_ref()?.pass.as_ref()?;
-                let known = if other.phase().is_final() && other.phase() != Phase::Unknown {
-                    Known::Gone
-                } else {
-                    Known::Recorded(name_of(other))
+                let known = match other.phase() {
+                    Phase::Used | Phase::Expired | Phase::Revoked => Known::Gone,
+                    // Also of one that was released by hand: its pass may live on.
+                    _ => Known::Recorded(name_of(other)),
                 };
                 (recorded.id == pass_id).then_some(known)
             })
@@ -235,7 +261,7 @@ impl Operator {
     async fn record_intent(
         &self,
         intent: Intent,
-        passed: Passed,
+        grounds: Grounds,
         pass: &mut Pass<'_>,
     ) -> Result<(), ApiError> {
         let issuing = intent.stage == Stage::Issuing;
@@ -246,7 +272,7 @@ impl Operator {
         let patch = metadata_patch(&pass.request, &finalizers, Some(&intent));
         // Noted before it is sent: if the answer is lost, this process still knows that no POST followed.
         pass.remembered.memory.attempt =
-            issuing.then(|| Attempt { intent: intent.clone(), passed, progress: Progress::Armed });
+            issuing.then(|| Attempt { intent: intent.clone(), grounds, progress: Progress::Armed });
         pass.request = self.patch_metadata("record intent", &pass.request, &patch).await?;
         pass.reads.secret = None;
         pass.reads.deleted = None;
@@ -362,7 +388,10 @@ impl Operator {
             (_, Err(error)) => Err(error.to_string()),
         };
         match created {
-            Ok(uid) => held.secret = SecretWritten::Created(uid),
+            Ok(uid) => {
+                pass.remembered.secret_uid = Some(uid.clone());
+                held.secret = SecretWritten::Created(uid);
+            }
             Err(why) => {
                 tracing::warn!(
                     request = name_of(&pass.request),
@@ -462,18 +491,6 @@ fn not_configured(connection: &str) -> GraphError {
         client_request_id: None,
         retry_after: None,
     }
-}
-
-pub(super) fn requests(client: &kube::Client, request: &TapRequest) -> Api<TapRequest> {
-    Api::namespaced(client.clone(), request.metadata.namespace.as_deref().unwrap_or_default())
-}
-
-fn name(request: &TapRequest) -> String {
-    request.metadata.name.clone().unwrap_or_default()
-}
-
-pub(super) fn name_of(request: &TapRequest) -> String {
-    format!("{}/{}", request.metadata.namespace.as_deref().unwrap_or_default(), name(request))
 }
 
 fn request_id(request: &TapRequest) -> RequestId {

@@ -12,6 +12,7 @@ mod health;
 mod lease;
 mod metrics;
 mod operator;
+mod pass;
 mod patch;
 mod policy;
 mod registry;

@@ -15,8 +15,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::clocks::Clocks;
 use super::lease::LeaseView;
 use super::metrics::Metrics;
+use super::pass::Remembered;
 use super::registry::{OwnPasses, Turns};
-use super::request::Remembered;
 use crate::api::names::STOP_REVOKE_ACTIVE_KEY;
 use crate::api::{TapPolicy, TapRequest};
 use crate::decision::life::situation::{Connection, Settings, Stop};
@@ -68,8 +68,12 @@ pub struct Operator {
     pub memories: std::sync::Mutex<HashMap<String, Arc<tokio::sync::Mutex<Remembered>>>>,
     /// What is remembered of each policy, by uid.
     pub refused_policies: std::sync::Mutex<HashMap<String, i64>>,
-    /// Whether the admission policies are in force.
+    /// Whether this process knows all that there is: its caches are complete, and Graph was asked for the time.
+    pub informed: AtomicBool,
+    /// Whether passes may be issued: the admission policies are in force, or were said not to matter.
     pub guarded: AtomicBool,
+    /// Whether the fence on Secrets is in force: only then does the API server tell ours from others'.
+    pub fenced: AtomicBool,
     /// Requests to look at again because of something that happened to another.
     pub nudges: UnboundedSender<ObjectRef<GuardedRequest>>,
     /// Who signs events.
@@ -96,13 +100,18 @@ impl Operator {
         stop_of(self.stores.stop.state().first().map(AsRef::as_ref))
     }
 
-    /// A recorder for one event. One that is used again answers a second event of the same reason by counting up the
-    /// first, whose note then tells of something else.
+    /// Whether it is for this process to work, and it knows enough to.
+    pub fn works(&self) -> bool {
+        self.lease.is_held() && self.informed.load(Ordering::Acquire)
+    }
+
+    /// Publishes one event. A recorder that is used again counts events of one reason as the first of them, whatever
+    /// they say: each event has one of its own.
     pub fn recorder(&self) -> Recorder {
         Recorder::new(self.client.clone(), self.reporter.clone())
     }
 
-    /// Whether the admission policies are in force.
+    /// Whether passes may be issued.
     pub fn is_guarded(&self) -> bool {
         self.guarded.load(Ordering::Acquire)
     }

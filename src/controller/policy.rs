@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use kube::api::{Api, Patch};
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 use serde_json::json;
 
 use super::announce;
@@ -13,7 +14,7 @@ use super::operator::{GuardedPolicy, Operator, backoff, jittered};
 use super::patch::merge_patch;
 use crate::api::{TapPolicy, TapPolicyStatus};
 use crate::decision::life::step::Rest;
-use crate::decision::policy::{self, PolicyReads, PolicySituation, PolicyStep};
+use crate::decision::policy::{self, GroupName, PolicyReads, PolicySituation, PolicyStep};
 use crate::graph::{Client, ErrorKind, GraphError, Priority};
 
 /// More steps than any pass has.
@@ -26,7 +27,7 @@ pub async fn reconcile(
     seen: Arc<GuardedPolicy>,
     operator: Arc<Operator>,
 ) -> Result<Action, ApiError> {
-    if !operator.lease.is_held() {
+    if !operator.works() {
         return Ok(Action::await_change());
     }
     let seen = match &seen.0 {
@@ -81,13 +82,13 @@ impl Operator {
             match (step, tenant.map(|t| &t.client)) {
                 (PolicyStep::Rest(rest), _) => return Ok(rest),
                 (PolicyStep::WriteStatus(status), _) => {
-                    policy = self.write_policy_status(&api, &policy, *status).await?
+                    policy = self.write_policy_status(&api, &policy, *status).await?;
                 }
                 (PolicyStep::ReadMethod, Some(client)) => {
-                    reads.method = Some(client.method(Priority::Read).await)
+                    reads.method = Some(client.method(Priority::Read).await);
                 }
                 (PolicyStep::ReadNames(ids), Some(client)) => {
-                    reads.names = Some(names(client, &ids).await)
+                    reads.names = Some(names(client, &ids).await);
                 }
                 (PolicyStep::Patch(patch, sentence), Some(client)) => {
                     let patched = client.patch_method(&patch).await;
@@ -115,6 +116,13 @@ impl Operator {
         Ok(Rest::Backoff(None))
     }
 
+    /// The tenant connection whose method the policy of this name manages, if it is there and manages any.
+    pub(super) fn managed_by(&self, name: &str) -> Option<String> {
+        let policy = self.stores.policies.get(&ObjectRef::new(name))?;
+        let policy = policy.0.as_ref().ok().filter(|p| manages(p))?;
+        Some(policy.spec.tenant.clone())
+    }
+
     /// The other policies that manage the method of the same tenant, by name.
     fn rivals(&self, policy: &TapPolicy) -> Vec<String> {
         let tenant_of = |p: &TapPolicy| {
@@ -125,9 +133,7 @@ impl Operator {
             .policies()
             .iter()
             .filter_map(|other| other.0.as_ref().ok())
-            .filter(|other| {
-                other.spec.method.is_some() && other.metadata.deletion_timestamp.is_none()
-            })
+            .filter(|other| manages(other))
             .filter(|other| {
                 other.metadata.uid != policy.metadata.uid
                     && ours.is_some()
@@ -161,10 +167,12 @@ impl Operator {
     }
 }
 
-async fn names(
-    client: &Client,
-    ids: &[String],
-) -> Result<Vec<(String, Option<String>)>, GraphError> {
+/// Whether a policy manages the method of its tenant.
+fn manages(policy: &TapPolicy) -> bool {
+    policy.spec.method.is_some() && policy.metadata.deletion_timestamp.is_none()
+}
+
+async fn names(client: &Client, ids: &[String]) -> Result<Vec<GroupName>, GraphError> {
     let mut names = Vec::with_capacity(ids.len());
     for id in ids {
         names.push((id.clone(), client.group_name(id, Priority::Read).await?));

@@ -18,20 +18,20 @@ pub struct RequestId {
 
 /// One request at a time for each user of a tenant, over namespaces, policies and connections.
 #[derive(Debug, Default)]
-pub struct Turns(Mutex<HashMap<(String, String), RequestId>>);
+pub struct Turns(Mutex<HashMap<(String, String), String>>);
 
 impl Turns {
-    /// Takes the turn for a user, unless another request has it.
-    pub fn take(&self, tenant_id: &str, user_id: &str, request: &RequestId) -> Turn {
+    /// Takes the turn for a user, unless a request with another uid has it.
+    pub fn take(&self, tenant_id: &str, user_id: &str, uid: &str) -> Turn {
         let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let holder =
-            turns.entry((tenant_id.into(), user_id.into())).or_insert_with(|| request.clone());
-        if holder.uid == request.uid { Turn::Ours } else { Turn::Of(holder.name.clone()) }
+            turns.entry((tenant_id.into(), user_id.into())).or_insert_with(|| uid.to_owned());
+        if holder == uid { Turn::Ours } else { Turn::Busy }
     }
 
     /// Gives back every turn of a request.
     pub fn give_back(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, holder| holder.uid != uid);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, holder| holder != uid);
     }
 }
 
@@ -40,7 +40,7 @@ impl Turns {
 pub struct OwnPasses(Mutex<HashMap<String, (Known, String, Instant)>>);
 
 /// How long an id is remembered: longer than any pass lives.
-const REMEMBERED: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+const REMEMBERED: Duration = Duration::from_hours(744);
 
 impl OwnPasses {
     /// This process made a pass for a request.
@@ -78,16 +78,12 @@ mod tests {
     #[test]
     fn one_request_at_a_time_for_each_user() {
         let turns = Turns::default();
-        assert_eq!(turns.take("t", "alice", &request("a")), Turn::Ours);
-        assert_eq!(
-            turns.take("t", "alice", &request("a")),
-            Turn::Ours,
-            "taking it again is no harm"
-        );
-        assert_eq!(turns.take("t", "alice", &request("b")), Turn::Of("ns/a".into()));
-        assert_eq!(turns.take("t", "bob", &request("b")), Turn::Ours);
+        assert_eq!(turns.take("t", "alice", "a"), Turn::Ours);
+        assert_eq!(turns.take("t", "alice", "a"), Turn::Ours, "taking it again is no harm");
+        assert_eq!(turns.take("t", "alice", "b"), Turn::Busy);
+        assert_eq!(turns.take("t", "bob", "b"), Turn::Ours);
         turns.give_back("a");
-        assert_eq!(turns.take("t", "alice", &request("b")), Turn::Ours);
+        assert_eq!(turns.take("t", "alice", "b"), Turn::Ours);
     }
 
     #[tokio::test]

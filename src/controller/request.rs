@@ -7,54 +7,26 @@ use jiff::{SignedDuration, Timestamp};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
-use super::effects::{name_of, requests};
 use super::error::{ApiError, call};
-use super::operator::{GuardedPolicy, GuardedRequest, Operator, backoff, jittered};
+use super::operator::{GuardedRequest, Operator, backoff, jittered};
+use super::pass::{Pass, Remembered, name_of, requests};
 use crate::api::TapRequest;
 use crate::decision::intent::{Intent, has_finalizer, unresolved};
 use crate::decision::life;
-use crate::decision::life::situation::{Memory, PolicyFound, Progress, Reads, Situation};
+use crate::decision::life::situation::{PolicyFound, Progress, Reads, Situation};
 use crate::decision::life::step::{Rest, Step};
-use crate::graph::PassCode;
 
 /// More steps than any life has: beyond them something goes in circles, and a backoff is due.
 const STEPS: usize = 64;
 /// How often a request that waits for a change is looked at all the same.
 const RESYNC: SignedDuration = SignedDuration::from_mins(10);
 
-/// What one process remembers of a request.
-#[derive(Default)]
-pub struct Remembered {
-    /// What decisions may know.
-    pub memory: Memory,
-    /// The code, between Graph's answer and the Secret.
-    pub code: Option<PassCode>,
-    /// Failures in a row.
-    pub failures: u32,
-}
-
-/// One pass over a request.
-pub struct Pass<'a> {
-    /// The request as it was last read or written.
-    pub request: TapRequest,
-    /// The policy that it names.
-    pub policy: Option<Arc<GuardedPolicy>>,
-    /// What was read.
-    pub reads: Reads,
-    /// What is remembered.
-    pub remembered: &'a mut Remembered,
-    /// Graph's time, at least.
-    pub now: Timestamp,
-    /// Whether the request is no longer there.
-    pub gone: bool,
-}
-
 /// Reconciles one request.
 pub async fn reconcile(
     seen: Arc<GuardedRequest>,
     operator: Arc<Operator>,
 ) -> Result<Action, ApiError> {
-    if !operator.lease.is_held() {
+    if !operator.works() {
         return Ok(Action::await_change());
     }
     let seen = match &seen.0 {
@@ -156,7 +128,7 @@ impl Operator {
         let intent = Intent::of(request).filter(|_| has_finalizer(request));
         let (policy, unreadable) = match pass.policy.as_deref().map(|p| &p.0) {
             Some(Ok(policy)) => (Some(policy), None),
-            Some(Err(invalid)) => (None, Some(invalid.error.to_string())),
+            Some(Err(invalid)) => (None, Some(invalid.error.clone())),
             None => (None, None),
         };
         let connection =

@@ -36,9 +36,11 @@ const OLDEST_MINOR: u32 = 30;
 /// How many requests are worked on at once.
 const CONCURRENCY: u16 = 64;
 /// How often it is asked whether the admission policies are in force.
-const PROBE_EVERY: Duration = Duration::from_secs(60);
+const PROBE_EVERY: Duration = Duration::from_mins(1);
 /// How long to wait before asking again for what is not there at the start.
 const START_AGAIN: Duration = Duration::from_secs(3);
+/// How long a tenant is waited for at the start.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// How long to wait between two questions to a tenant whose clock seems to have jumped.
 const CLOCK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -171,8 +173,8 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         health,
     );
 
-    let (nudges, nudged) = tokio::sync::mpsc::unbounded_channel();
-    let (policy_nudges, policies_nudged) = tokio::sync::mpsc::unbounded_channel::<()>();
+    let (nudges, to_look_at) = tokio::sync::mpsc::unbounded_channel();
+    let (policy_nudges, policies_to_look_at) = tokio::sync::mpsc::unbounded_channel::<()>();
     let reporter = Reporter { controller: OPERATOR.into(), instance: Some(w.holder.clone()) };
     let operator = Arc::new(Operator {
         reporter,
@@ -189,25 +191,37 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         own_passes: super::registry::OwnPasses::default(),
         memories: std::sync::Mutex::default(),
         refused_policies: std::sync::Mutex::default(),
+        informed: AtomicBool::new(false),
         guarded: AtomicBool::new(w.allow_unguarded),
+        fenced: AtomicBool::new(false),
         nudges,
         metrics: w.metrics.clone(),
     });
 
     let on_policy = Arc::clone(&operator);
+    let (all_policies, mut managers) = (policy_nudges.clone(), HashMap::new());
     let policy_stream = policy_stream.inspect(move |seen| {
-        if let Ok(policy) = seen {
-            on_policy.nudge_waiting(&policy.name().unwrap_or_default());
+        let Ok(policy) = seen else { return };
+        let name = policy.name().unwrap_or_default();
+        on_policy.nudge_waiting(&name);
+        // What a policy does depends on who else manages the method of its tenant.
+        let managed = on_policy.managed_by(&name);
+        let before = match &managed {
+            Some(tenant) => managers.insert(name.into_owned(), tenant.clone()),
+            None => managers.remove(name.as_ref()),
+        };
+        if before != managed {
+            let _ = all_policies.send(());
         }
     });
     let request_controller = Controller::for_stream(request_stream, requests)
-        .reconcile_on(stream_of(nudged))
+        .reconcile_on(stream_of(to_look_at))
         .with_config(Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(shutdown.clone().cancelled_owned())
         .run(request::reconcile, |_, error, _| retry(error), Arc::clone(&operator))
         .for_each(|_| async {});
     let policy_controller = Controller::for_stream(policy_stream, policies)
-        .reconcile_all_on(stream_of(policies_nudged))
+        .reconcile_all_on(stream_of(policies_to_look_at))
         .with_config(Config::default().concurrency(4))
         .graceful_shutdown_on(shutdown.clone().cancelled_owned())
         .run(policy::reconcile, |_, error, _| retry(error), Arc::clone(&operator))
@@ -231,7 +245,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         lost = lease.run() => Err(lost.into()),
         () = namespace_stream.for_each(|_| async {}) => Err(RunError::PartEnded("the watch of Namespaces")),
         () = stop_watch => Err(RunError::PartEnded("the watch of the stop ConfigMap")),
-        () = lead(&operator, &policy_nudges) => Err(RunError::PartEnded("the leader's watch")),
+        () = lead(&operator, w.allow_unguarded, &policy_nudges) => Err(RunError::PartEnded("the leader's watch")),
         () = follow_clocks(&operator) => Err(RunError::PartEnded("the clock")),
         () = probe_fence(&operator, w.allow_unguarded, &policy_nudges) => Err(RunError::PartEnded("the probe of the admission policies")),
     }
@@ -307,15 +321,44 @@ async fn wait(health: &Health, what: &str) {
     tokio::time::sleep(START_AGAIN).await;
 }
 
-/// Once this process leads, everything is looked at.
-async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSender<()>) {
+/// Once this process leads and knows what it must, everything is looked at.
+async fn lead(
+    operator: &Operator,
+    allow_unguarded: bool,
+    policies: &tokio::sync::mpsc::UnboundedSender<()>,
+) {
     let mut lease = operator.lease.clone();
     lease.acquired().await;
     operator.metrics.leads(true);
-    operator.stores.requests.wait_until_ready().await.ok();
+    let stores = &operator.stores;
+    // They are dropped only when everything ends.
+    let _ = tokio::join!(
+        stores.requests.wait_until_ready(),
+        stores.policies.wait_until_ready(),
+        stores.namespaces.wait_until_ready(),
+        stores.stop.wait_until_ready(),
+    );
+    tokio::join!(ask_for_the_time(operator), ask_for_the_fence(operator, allow_unguarded));
+    operator.informed.store(true, Ordering::Release);
     operator.nudge_all();
     let _ = policies.send(());
-    std::future::pending().await
+    std::future::pending::<()>().await;
+}
+
+/// Asks each tenant for the time, so that nothing ends by a local clock that is wrong. Who does not answer soon is not
+/// waited for: revocation must go on while Graph is gone.
+async fn ask_for_the_time(operator: &Operator) {
+    let asked = operator.tenants.values().map(|tenant| async {
+        let answer = tenant.client.method(graph::Priority::Read);
+        if tokio::time::timeout(FIRST_ANSWER, answer).await.is_err() {
+            let name = tenant.connection.name.as_str();
+            tracing::warn!(
+                connection = name,
+                "the tenant does not tell the time; until it does, the local clock must do"
+            );
+        }
+    });
+    futures::future::join_all(asked).await;
 }
 
 /// Asks a tenant again whose clock seems to have jumped, and looks at everything when it has.
@@ -343,35 +386,42 @@ async fn probe_fence(
     let mut lease = operator.lease.clone();
     lease.acquired().await;
     loop {
-        let guarded = match fence::probe(&operator.client, &operator.namespace).await {
-            Ok(Fence::InForce) => true,
-            Ok(Fence::Missing(why)) if allow_unguarded => {
-                tracing::warn!(
-                    why,
-                    "the admission policies are not in force, and passes are issued all the same, as was asked for"
-                );
-                true
-            }
-            Ok(Fence::Missing(why)) => {
-                tracing::error!(
-                    why,
-                    "the admission policies are not in force, so nothing is issued: apply them with kubectl apply -k deploy"
-                );
-                false
-            }
-            // A failed probe says nothing.
-            Err(error) => {
-                tracing::warn!(%error, "it cannot be asked whether the admission policies are in force");
-                operator.is_guarded()
-            }
-        };
-        if operator.guarded.swap(guarded, Ordering::AcqRel) != guarded {
+        let again = if operator.is_guarded() { PROBE_EVERY } else { START_AGAIN };
+        tokio::time::sleep(again).await;
+        if ask_for_the_fence(operator, allow_unguarded).await {
             operator.nudge_all();
             let _ = policies.send(());
         }
-        let again = if guarded { PROBE_EVERY } else { START_AGAIN };
-        tokio::time::sleep(again).await;
     }
+}
+
+/// Asks whether the admission policies are in force, and answers whether that changed what may be issued.
+async fn ask_for_the_fence(operator: &Operator, allow_unguarded: bool) -> bool {
+    let fenced = match fence::probe(&operator.client, &operator.namespace).await {
+        Ok(Fence::InForce) => true,
+        Ok(Fence::Missing(why)) if allow_unguarded => {
+            tracing::warn!(
+                why,
+                "the admission policies are not in force, and passes are issued all the same, as was asked for"
+            );
+            false
+        }
+        Ok(Fence::Missing(why)) => {
+            tracing::error!(
+                why,
+                "the admission policies are not in force, so nothing is issued: apply them with kubectl apply -k deploy"
+            );
+            false
+        }
+        // A failed probe says nothing.
+        Err(error) => {
+            tracing::warn!(%error, "it cannot be asked whether the admission policies are in force");
+            return false;
+        }
+    };
+    operator.fenced.store(fenced, Ordering::Release);
+    let guarded = fenced || allow_unguarded;
+    operator.guarded.swap(guarded, Ordering::AcqRel) != guarded
 }
 
 impl Operator {

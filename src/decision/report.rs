@@ -1,11 +1,10 @@
 //! How findings read in the status of a request.
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::Reason;
 use super::guard::Findings;
-use super::life::situation::{Passed, Situation};
+use super::life::situation::{Grounds, Situation};
 use crate::api::{ConditionType, Pass, Phase, TapRequestStatus, merge_conditions};
 
 /// A status in the making: that of the request as it was read, changed by what was found.
@@ -34,8 +33,12 @@ impl<'a> Report<'a> {
             status.finished_at = status.finished_at.or(Some(Time(whole_second(s.now.earliest))));
         }
         let ready = match phase {
-            Phase::AwaitingApproval | Phase::Scheduled | Phase::Active => true,
-            Phase::Used | Phase::Expired | Phase::Revoked => true,
+            Phase::AwaitingApproval
+            | Phase::Scheduled
+            | Phase::Active
+            | Phase::Used
+            | Phase::Expired
+            | Phase::Revoked => true,
             Phase::Pending | Phase::Denied | Phase::Failed | Phase::Unknown => false,
         };
         let stalled = matches!(phase, Phase::Denied | Phase::Failed);
@@ -60,24 +63,24 @@ impl<'a> Report<'a> {
     #[must_use]
     pub fn findings(mut self, findings: &Findings) -> Self {
         self.status.checks.clone_from(&findings.checks);
+        self.status.deadline = self.status.deadline.or(Some(Time(findings.deadline)));
         if self.status.resolved.is_none() {
             self.status.resolved.clone_from(&findings.resolved);
         }
-        self.found(Some(findings.deadline), findings.approvals)
+        self.approvals(findings.approvals)
     }
 
-    /// What the checks found on which the pass was issued.
+    /// What the pass was issued on.
     #[must_use]
-    pub fn passed(mut self, passed: &Passed) -> Self {
-        if !passed.checks.is_empty() {
-            self.status.checks.clone_from(&passed.checks);
+    pub fn grounds(self, grounds: &Grounds) -> Self {
+        let mut report = self.approvals(grounds.approvals);
+        if !grounds.checks.is_empty() {
+            report.status.checks.clone_from(&grounds.checks);
         }
-        self.found(passed.deadline, passed.approvals)
+        report
     }
 
-    fn found(mut self, deadline: Option<Timestamp>, approvals: Option<(usize, usize)>) -> Self {
-        // Fixed once.
-        self.status.deadline = self.status.deadline.or(deadline.map(Time));
+    fn approvals(mut self, approvals: Option<(usize, usize)>) -> Self {
         if let Some((given, needed)) = approvals {
             self.status.approvals = Some(format!("{given}/{needed}"));
         }

@@ -4,7 +4,17 @@
 mod support;
 
 mod control_plane;
+mod crashes;
+mod deletion;
+mod faults;
+mod phases;
+mod policies;
+mod printing;
+mod process;
+mod refusals;
 mod scene;
+mod stop;
+mod tenants;
 mod thin_path;
 mod watchdog;
 mod world;

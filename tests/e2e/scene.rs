@@ -1,7 +1,7 @@
 //! A helpdesk in a namespace of its own: people with the shipped roles, a policy, users of the tenant, and what
 //! becomes of the requests.
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use tap_operator::api::{DecisionKind, Phase, TapPolicy, TapRequest};
 use tap_operator::simulator::tenant::User;
 use tap_operator::simulator::{LedgerEntry, Operation, RequestRecord};
-use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::support::identity::Identity;
+use crate::support::operator::{NAMESPACE, SERVICE_ACCOUNT};
 use crate::support::simulator::Simulator;
 use crate::support::world::{Options, World};
+use crate::tenants;
 
 /// Flags with which a test need not wait: uses are seen within a second, calls are not paced, and a final verdict
 /// from a read comes soon.
@@ -25,15 +26,6 @@ pub const QUICK: [&str; 3] =
 pub fn quick(more: &[&str]) -> Options {
     let operator_flags = QUICK.iter().chain(more).map(|&flag| flag.to_owned()).collect();
     Options { operator_flags, ..Options::default() }
-}
-
-/// The world of all tests that leave the tenant's method, its clock and the operator alone.
-pub async fn shared() -> Result<&'static World> {
-    static SHARED: OnceCell<Result<World, String>> = OnceCell::const_new();
-    let world = SHARED
-        .get_or_init(|| async { World::own(quick(&[])).await.map_err(|e| format!("{e:?}")) })
-        .await;
-    world.as_ref().map_err(|error| anyhow!("the shared world could not be started: {error}"))
 }
 
 /// A namespace with a requester who may read Secrets there, an approver, and the name of a policy that both may use.
@@ -57,7 +49,7 @@ pub struct Scene<'a> {
 impl Scene<'static> {
     /// A scene in the shared world.
     pub async fn shared(prefix: &str) -> Result<Self> {
-        Scene::new(shared().await?, prefix).await
+        Scene::new(tenants::world().await?, prefix).await
     }
 
     /// The same, with a policy that asks for no approval.
@@ -243,6 +235,15 @@ impl<'a> Scene<'a> {
         Ok(seen)
     }
 
+    /// Waits until the request is in a phase and holds nothing any more: its finalizer is gone.
+    pub async fn wait_released(&self, name: &str, phase: Phase) -> Result<TapRequest> {
+        let what = format!("{phase} without a finalizer");
+        let released = |seen: &TapRequest| {
+            seen.phase() == phase && seen.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
+        };
+        self.world.wait_for(&self.requests, name, &what, released).await
+    }
+
     /// Waits until a pass was issued for the request.
     pub async fn wait_active(&self, name: &str) -> Result<TapRequest> {
         self.wait_phase(name, Phase::Active, "Issued").await
@@ -291,6 +292,21 @@ impl<'a> Scene<'a> {
         entry.with_context(|| format!("the ledger has no pass {id}"))
     }
 
+    /// What the operator has written in this namespace so far, oldest first: no events, and no dry runs that say so in
+    /// their address.
+    pub fn operator_writes(&self) -> Result<Vec<QuietWrite>> {
+        let operator = format!("system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}");
+        let here = format!("/namespaces/{}/", self.namespace);
+        let writes = self.world.control_plane.writes_by(&operator)?.into_iter();
+        let writes = writes.filter(|write| {
+            write.uri.contains(&here)
+                && !write.uri.contains("/events")
+                && !write.uri.contains("dryRun=All")
+        });
+        let path = |uri: &str| uri.split('?').next().unwrap_or_default().to_owned();
+        Ok(writes.map(|write| QuietWrite { path: path(&write.uri), verb: write.verb }).collect())
+    }
+
     /// The calls that changed, or would have changed, something of this user's in the tenant.
     pub fn writes_about(&self, user: &str) -> Result<Vec<RequestRecord>> {
         let id = self.user_id(user)?.to_string();
@@ -300,6 +316,13 @@ impl<'a> Scene<'a> {
         };
         Ok(self.simulator.requests().into_iter().filter(writes).collect())
     }
+}
+
+/// A write of the operator, without its parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuietWrite {
+    pub verb: String,
+    pub path: String,
 }
 
 /// A condition's status, reason and message.

@@ -4,7 +4,11 @@
 #[path = "../support/kubernetes/mod.rs"]
 mod kubernetes;
 
+mod clock;
 mod crashes;
+mod graph;
 mod issue;
+mod leadership;
+mod neighbours;
 mod world;
 mod writes;

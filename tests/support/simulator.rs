@@ -20,10 +20,15 @@ pub struct Simulator {
 impl Simulator {
     /// Serves the tenant, its login and its Graph.
     pub async fn start(scratch: &Scratch, tenant: Tenant) -> Result<Self> {
+        Self::start_in(&scratch.file("simulator"), tenant).await
+    }
+
+    /// The same, with the files in this directory: for a second tenant beside the first.
+    pub async fn start_in(directory: &Path, tenant: Tenant) -> Result<Self> {
         let port = Port::reserve()?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number));
         let tenant = simulator::Simulator::new(tenant);
-        let server = Server::start(&tenant, address, &scratch.file("simulator")).await;
+        let server = Server::start(&tenant, address, directory).await;
         let server = server.context("starting the simulator")?;
         Ok(Self { tenant, server, _port: port })
     }

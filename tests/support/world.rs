@@ -5,9 +5,11 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
+use kube::api::PostParams;
 use kube::{Api, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tap_operator::api::TapRequest;
 use tap_operator::simulator::Tenant;
 use tokio::sync::OnceCell;
 
@@ -76,6 +78,7 @@ impl World {
             control_plane.start_controller_manager()?;
         }
         install(&control_plane, options.deploy).await?;
+        requests_are_known(&control_plane).await?;
 
         let scratch = control_plane.scratch();
         let simulator = Simulator::start(scratch, options.tenant).await?;
@@ -132,6 +135,24 @@ impl World {
         let operator = self.operator.component().log_tail(60);
         format!("--- its events\n{events}\n{operator}\n--- the ledger\n{ledger}")
     }
+}
+
+/// Mutating admission policies learn of a new kind a moment after it is served, and refuse it until then.
+async fn requests_are_known(control_plane: &ControlPlane) -> Result<()> {
+    let requests: Api<TapRequest> =
+        Api::namespaced(control_plane.admin().client().await?, "default");
+    let request = serde_json::from_value(serde_json::json!({
+        "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest", "metadata": { "name": "known" },
+        "spec": { "policyRef": { "name": "none" }, "user": "nobody@example.com" },
+    }))?;
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    wait::until(wait::PATIENCE, "requests can be created", || async {
+        match requests.create(&dry_run, &request).await {
+            Err(kube::Error::Api(status)) if status.code == 503 => Err(anyhow!(status.message)),
+            _ => Ok(()),
+        }
+    })
+    .await
 }
 
 async fn install(control_plane: &ControlPlane, kustomization: &str) -> Result<()> {

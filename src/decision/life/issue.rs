@@ -49,7 +49,7 @@ pub(super) fn after_post(s: &Situation, intent: &Intent, attempt: &Attempt, held
             undo(s, intent, held).unwrap_or_else(|| release(intent))
         }
         SecretWritten::Created(_) => {
-            let active = active(s, intent, held).passed(&attempt.passed);
+            let active = active(s, intent, held).grounds(&attempt.grounds);
             report(s, active, Rest::For(s.settings.use_check))
         }
     }

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::situation::{Known, Passed, Situation};
+use super::situation::{Grounds, Known, Situation};
 use super::step::{Action, Look, Rest, Step};
 use super::{release, remove_pass, remove_secret, report, rest_after, write_or};
 use crate::api::{Pass, Phase};
@@ -23,7 +23,7 @@ pub(super) fn next(s: &Situation, intent: &Intent) -> Step {
         Stage::Resolving { .. } | Stage::Issuing | Stage::Closed => {
             let raised =
                 intent.raised(s.new_attempt.into(), s.holder.into(), whole_second(s.now.latest));
-            return Step::Act(Action::RecordIntent(Box::new(raised), Passed::default()));
+            return Step::Act(Action::RecordIntent(Box::new(raised), Grounds::default()));
         }
     };
     if let Some(step) = remove_secret(s.reads) {

@@ -2,9 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::situation::{Cause, Known, Listing, Passed, Place, SecretFound, Situation, Turn};
+use super::situation::{Cause, Grounds, Known, Listing, Place, SecretFound, Situation, Turn};
 use super::step::{Action, Look, Rest, Step};
-use super::{Ending, ending, needs_a_human, reason_of, report, rest_after};
+use super::{Ending, ending, needs_a_human, report, rest_after};
 use crate::api::{DecisionKind, OnExistingPass, Phase, Resolved};
 use crate::decision::Reason;
 use crate::decision::guard::{self, Findings, Verdict};
@@ -14,6 +14,8 @@ use crate::graph::{ErrorKind, TapMethod, UsabilityReason};
 
 /// How long before another look at a user who has a pass, or whose turn is another request's.
 const AGAIN: SignedDuration = SignedDuration::from_secs(30);
+/// How long before another look while another request for the same user is being looked at.
+const BUSY: SignedDuration = SignedDuration::from_secs(2);
 /// A start less than this ahead is not sent: the pass starts when it is made.
 const START_SENT: SignedDuration = SignedDuration::from_secs(60);
 /// How long after a failed attempt the next one may be made: as long as attempts have been failing, so that it doubles
@@ -82,9 +84,9 @@ pub(super) fn next(s: &Situation) -> Step {
             pending(s, &findings, *reason, message, until(again.map_or(Rest::ForChange, Rest::For)))
         }
         Verdict::Unknown(error) => {
-            let waiting = Report::new(s, Phase::Pending, reason_of(error), error.to_string())
+            let waiting = Report::new(s, Phase::Pending, Reason::of(error), error.to_string())
                 .findings(&findings)
-                .reconciling(reason_of(error), error.to_string());
+                .reconciling(Reason::of(error), error.to_string());
             let waiting = if needs_a_human(error) { waiting.stalled() } else { waiting };
             report(s, waiting, until(rest_after(error)))
         }
@@ -123,6 +125,8 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Step {
                 user_id: resolved.user_id.clone(),
             });
         }
+        // Nothing is said about it: requests that wait for the same user would tell each other so for ever.
+        Some(Turn::Busy) => return Step::Rest(Rest::For(BUSY)),
         Some(Turn::Of(other)) => {
             let message = format!("request {other} for the same user is being issued first");
             return pending(
@@ -160,7 +164,7 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Step {
         }
         Some(Err(error)) => {
             let message = error.to_string();
-            return pending(s, findings, reason_of(error), &message, until(rest_after(error)));
+            return pending(s, findings, Reason::of(error), &message, until(rest_after(error)));
         }
         Some(Ok(listing)) => listing,
     };
@@ -169,12 +173,8 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Step {
         Err(step) => return step,
     };
     let intent = intent(s, &connection.name, resolved, listing, replaces);
-    let passed = Passed {
-        checks: findings.checks.clone(),
-        deadline: Some(findings.deadline),
-        approvals: findings.approvals,
-    };
-    Step::Act(Action::RecordIntent(Box::new(intent), passed))
+    let grounds = Grounds { checks: findings.checks.clone(), approvals: findings.approvals };
+    Step::Act(Action::RecordIntent(Box::new(intent), grounds))
 }
 
 /// There is a Secret of the request's name. One of ours holds nothing that is of use: it is of an attempt that was
@@ -210,7 +210,7 @@ fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> {
         Cause::Graph(error) => {
             let asked = error.retry_after.and_then(|d| SignedDuration::try_from(d).ok());
             let refused = matches!(error.kind, ErrorKind::BadRequest | ErrorKind::NotFound);
-            let reason = if refused { Reason::RefusedByTenant } else { reason_of(error) };
+            let reason = if refused { Reason::RefusedByTenant } else { Reason::of(error) };
             (reason, error.to_string(), asked.unwrap_or(grown).max(grown), refused)
         }
     };
@@ -307,6 +307,8 @@ fn intent(
     let latest_start = start.unwrap_or(listing.date).max(listing.date) + s.settings.settle;
     let before =
         Intent::of(s.request).filter(|i| Some(i.uid.as_str()) == s.request.metadata.uid.as_deref());
+    // What a lost attempt of ours replaced is not listed any more, and its request must still learn by whom.
+    let replaces = replaces.or_else(|| before.as_ref()?.replaces.clone());
     Intent {
         uid: s.request.metadata.uid.clone().unwrap_or_default(),
         attempt: s.new_attempt.into(),

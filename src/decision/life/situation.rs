@@ -137,6 +137,8 @@ pub enum Known {
 pub enum Turn {
     /// It is.
     Ours,
+    /// Another one is being looked at this moment, and may be issued or not: soon it is known.
+    Busy,
     /// Another request for the same user is being issued, namespace/name.
     Of(String),
 }
@@ -211,26 +213,24 @@ pub enum Cause {
     HeldBack,
 }
 
-/// What the checks found before an attempt; nothing where it is recovered.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Passed {
-    /// The checks.
-    pub checks: Vec<Check>,
-    /// When the request would have ended.
-    pub deadline: Option<Timestamp>,
-    /// How many approvals there were, and how many were needed.
-    pub approvals: Option<(usize, usize)>,
-}
-
 /// What this process did for one attempt.
 #[derive(Debug)]
 pub struct Attempt {
     /// What was recorded for it.
     pub intent: Intent,
-    /// What it passed, for the status.
-    pub passed: Passed,
+    /// What it was admitted on, for the status.
+    pub grounds: Grounds,
     /// How far it is.
     pub progress: Progress,
+}
+
+/// What an attempt was admitted on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grounds {
+    /// The checks that it passed.
+    pub checks: Vec<Check>,
+    /// How many approvals there were, and how many were needed.
+    pub approvals: Option<(usize, usize)>,
 }
 
 /// How far an attempt is, as far as this process knows.

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::situation::Passed;
+use super::situation::Grounds;
 use crate::api::TapRequestStatus;
 use crate::decision::intent::Intent;
 
@@ -73,7 +73,7 @@ pub enum Action {
     /// Write the status (all of it but `decisions`).
     WriteStatus(Box<TapRequestStatus>),
     /// Record an intent, with the finalizer.
-    RecordIntent(Box<Intent>, Passed),
+    RecordIntent(Box<Intent>, Grounds),
     /// Close the intent and take the finalizer off.
     Release(Option<Box<Intent>>),
     /// Ask Graph for the pass of this intent: one POST.

@@ -54,6 +54,7 @@ struct Life {
     user: Result<User, GraphError>,
     passes: Result<Vec<TapMethod>, GraphError>,
     seen: Result<TapMethod, GraphError>,
+    turn: Turn,
     place: Place,
     secret: SecretFound,
     post: fn(&Intent, Timestamp) -> Posted,
@@ -134,6 +135,7 @@ impl Life {
             user: Ok(user),
             passes: Ok(vec![]),
             seen: Ok(pass("ours", at(10), 60, true)),
+            turn: Turn::Ours,
             place: Place::Free,
             secret: SecretFound::Absent,
             post: made,
@@ -200,7 +202,7 @@ impl Life {
             }
             Look::Groups { .. } => reads.groups = Some(Ok(vec![])),
             Look::Roles { .. } => reads.roles = Some(Ok(vec![])),
-            Look::Turn { .. } => reads.turn = Some(Turn::Ours),
+            Look::Turn { .. } => reads.turn = Some(self.turn.clone()),
             Look::Passes { .. } => {
                 let listing = self.passes.clone().map(|passes| Listing {
                     passes,
@@ -228,6 +230,8 @@ impl Life {
         }
     }
 
+    // One arm for each action, side by side with what the API server and Graph would do.
+    #[allow(clippy::too_many_lines)]
     fn act(&mut self, action: Action, reads: &mut Reads) {
         match action {
             Action::WriteStatus(status) => {
@@ -238,13 +242,16 @@ impl Life {
                 }
                 self.request.status = Some(*status);
             }
-            Action::RecordIntent(intent, passed) => {
+            Action::RecordIntent(intent, grounds) => {
                 let issuing = intent.stage == Stage::Issuing;
                 self.done.push(if issuing { "intent" } else { "raise" }.into());
                 self.annotate(&intent);
                 self.request.metadata.finalizers = Some(vec![FINALIZER.into()]);
-                self.memory.attempt =
-                    issuing.then(|| Attempt { intent: *intent, passed, progress: Progress::Armed });
+                self.memory.attempt = issuing.then_some(Attempt {
+                    intent: *intent,
+                    grounds,
+                    progress: Progress::Armed,
+                });
                 *reads = Reads {
                     method: reads.method.take(),
                     user: reads.user.take(),
@@ -321,6 +328,9 @@ impl Life {
             }
             Action::DeletePass { pass_id, .. } => {
                 self.done.push(format!("delete pass {pass_id}"));
+                if let (Ok(passes), Ok(())) = (&mut self.passes, &self.delete_pass) {
+                    passes.retain(|pass| pass.id != pass_id);
+                }
                 reads.deleted = Some(self.delete_pass.clone());
             }
             Action::Forget => {
@@ -408,6 +418,35 @@ fn a_secret_that_an_attempt_left_behind_makes_room() {
     life.pass();
     let done = ["delete secret", "intent", "post", "secret", "status Active"];
     life.expect(Phase::Active, "Issued", &done);
+}
+
+#[test]
+fn who_waits_for_a_moment_says_nothing_and_who_waits_longer_says_for_whom() {
+    let mut life = Life::new();
+    life.turn = Turn::Busy;
+    assert_eq!(life.pass(), Rest::For(SignedDuration::from_secs(2)));
+    assert_eq!(life.done, Vec::<String>::new());
+    life.turn = Turn::Of("helpdesk/first".into());
+    life.pass();
+    life.expect(Phase::Pending, "AnotherRequest", &["status Pending"]);
+}
+
+#[test]
+fn what_a_lost_attempt_replaced_is_remembered() {
+    let mut life = Life::new();
+    life.edit_policy("{replaceExistingPass: Allowed}");
+    life.edit_spec("{onExistingPass: Replace}");
+    life.passes = Ok(vec![pass("theirs", at(0), 60, true)]);
+    life.post = |_, _| Posted::Lost;
+    life.pass();
+    // The lost POST replaced it, and is found.
+    life.passes = Ok(vec![pass("ours", at(10), 60, true)]);
+    life.post = |intent, now| {
+        assert_eq!(intent.replaces.as_ref().map(|r| r.pass_id.as_str()), Some("theirs"));
+        made(intent, now)
+    };
+    life.pass();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Active, "Issued"), "{:?}", life.done);
 }
 
 #[test]
@@ -721,7 +760,8 @@ fn approvals_are_waited_for_and_count_each_person_once_and_never_the_requester()
     assert_eq!(life.request.phase(), Phase::Active);
     let status = life.request.status.as_ref().unwrap();
     assert_eq!(status.approvals.as_deref(), Some("2/2"));
-    assert!(status.conditions.iter().any(|c| c.type_ == "Approved" && c.status == "True"));
+    let approved = status.conditions.iter().find(|c| c.type_ == "Approved").unwrap();
+    assert_eq!((approved.status.as_str(), approved.reason.as_str()), ("True", "Approved"));
 }
 
 #[test]

@@ -1,0 +1,54 @@
+//! One pass over a request: what it has read and done so far, and what the process remembers from earlier ones.
+
+use std::sync::Arc;
+
+use crate::api::{TapPolicy, TapRequest};
+use crate::decision::life::situation::{Memory, Reads};
+use crate::graph::PassCode;
+use jiff::Timestamp;
+use kube::Api;
+use kube::core::DeserializeGuard;
+
+/// What one process remembers of a request.
+#[derive(Default)]
+pub struct Remembered {
+    /// What decisions may know.
+    pub memory: Memory,
+    /// The code, between Graph's answer and the Secret.
+    pub code: Option<PassCode>,
+    /// Uid of the Secret that this process created.
+    pub secret_uid: Option<String>,
+    /// Failures in a row.
+    pub failures: u32,
+}
+
+/// One pass over a request.
+pub struct Pass<'a> {
+    /// The request as it was last read or written.
+    pub request: TapRequest,
+    /// The policy that it names.
+    pub policy: Option<Arc<DeserializeGuard<TapPolicy>>>,
+    /// What was read.
+    pub reads: Reads,
+    /// What is remembered.
+    pub remembered: &'a mut Remembered,
+    /// Graph's time, at least.
+    pub now: Timestamp,
+    /// Whether the request is no longer there.
+    pub gone: bool,
+}
+
+/// The API of the requests in a request's namespace.
+pub fn requests(client: &kube::Client, request: &TapRequest) -> Api<TapRequest> {
+    Api::namespaced(client.clone(), request.metadata.namespace.as_deref().unwrap_or_default())
+}
+
+/// A request's name.
+pub fn name(request: &TapRequest) -> String {
+    request.metadata.name.clone().unwrap_or_default()
+}
+
+/// namespace/name of a request, for readers.
+pub fn name_of(request: &TapRequest) -> String {
+    format!("{}/{}", request.metadata.namespace.as_deref().unwrap_or_default(), name(request))
+}

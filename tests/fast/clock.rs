@@ -1,0 +1,124 @@
+//! On time by Graph's clock, whatever the local one says.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::json;
+use tap_operator::api::Phase;
+use tap_operator::simulator::{Fault, FaultKind, Operation};
+use tokio::time::sleep;
+
+use crate::world::{SOON, USE_CHECK, World};
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// Waits for the end of the one pass, and answers how long after its expiry at Graph the Secret went, in seconds.
+async fn overdue(world: &World, name: &str) -> f64 {
+    let pass = world.tenant.ledger().into_iter().next_back().expect("a pass");
+    let lifetime = SignedDuration::from_mins(i64::from(pass.lifetime_in_minutes));
+    let expires = pass.start_date_time + lifetime;
+    loop {
+        let before = world.tenant.now();
+        if world.delivered(name).is_none() {
+            return before.duration_since(expires).as_secs_f64();
+        }
+        let left = expires.duration_since(before);
+        assert!(left > SignedDuration::from_secs(-60), "a minute too late\n{}", world.report());
+        sleep(Duration::try_from(left / 10).unwrap_or_default().max(Duration::from_millis(10)))
+            .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_goes_within_two_seconds_of_the_expiry_and_never_before() {
+    for ahead in [SignedDuration::ZERO, HOUR, -HOUR, SignedDuration::from_millis(1400)] {
+        let world = World::new();
+        let _operator = world.operator_with_clock(ahead);
+        world.request("lost-phone", &json!({"lifetime": "10m"}));
+        world.until_phase("lost-phone", Phase::Active, SOON).await;
+        let overdue = overdue(&world, "lost-phone").await;
+        // The pass's end is cut up to whole seconds, and so is Graph's `Date`.
+        assert!((0.0..=2.1).contains(&overdue), "{ahead:?}: {overdue} s\n{}", world.report());
+        world.until_ended("lost-phone", Phase::Expired, SOON).await;
+        world.check_at_rest();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_wrong_date_changes_nothing() {
+    for offset_seconds in [7200, -7200, 86_400 * 400] {
+        for operation in [Operation::PassGet, Operation::PassCreate, Operation::PassList] {
+            let world = World::new();
+            world.tenant.inject(Fault::on(operation, FaultKind::WrongDate { offset_seconds }));
+            let _operator = world.operator();
+            world.request("lost-phone", &json!({"lifetime": "10m"}));
+            world.until_phase("lost-phone", Phase::Active, Duration::from_mins(2)).await;
+            let overdue = overdue(&world, "lost-phone").await;
+            assert!(
+                (0.0..=2.1).contains(&overdue),
+                "{operation:?} {offset_seconds}: {overdue} s\n{}",
+                world.report()
+            );
+            assert!(world.posts() <= 2);
+            world.until_ended("lost-phone", Phase::Expired, SOON).await;
+            world.check_at_rest();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_is_followed() {
+    // Forward, past the end of the pass.
+    let world = World::new();
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    world.tenant.step_clock(SignedDuration::from_hours(2));
+    world.until_ended("lost-phone", Phase::Expired, USE_CHECK * 2).await;
+    world.check_at_rest();
+
+    // Back: the pass lasts that much longer.
+    let world = World::new();
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({"lifetime": "10m"}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    world.tenant.step_clock(SignedDuration::from_mins(-5));
+    let overdue = overdue(&world, "lost-phone").await;
+    assert!((0.0..=2.1).contains(&overdue), "{overdue} s\n{}", world.report());
+    world.until_ended("lost-phone", Phase::Expired, SOON).await;
+    world.check_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_time_is_kept_by_graphs_clock() {
+    for ahead in [SignedDuration::ZERO, HOUR, -HOUR] {
+        let world = World::new();
+        let _operator = world.operator_with_clock(ahead);
+        let start = world.tenant.now() + SignedDuration::from_mins(20);
+        world.request("first-day", &json!({"startTime": start.to_string(), "lifetime": "10m"}));
+        world.until_phase("first-day", Phase::Scheduled, SOON).await;
+        sleep(Duration::from_mins(14)).await;
+        assert_eq!((world.phase("first-day"), world.posts()), (Phase::Scheduled, 0), "{ahead:?}");
+        world.until_phase("first-day", Phase::Active, Duration::from_mins(2)).await;
+        let pass = world.live().remove(0);
+        assert_eq!(pass.start_date_time, start);
+        let overdue = overdue(&world, "first-day").await;
+        assert!((0.0..=2.1).contains(&overdue), "{ahead:?}: {overdue} s");
+        world.check_at_rest();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_not_issued_in_time_ends() {
+    for ahead in [SignedDuration::ZERO, HOUR, -HOUR] {
+        let world = World::new();
+        world.policy(&json!({"approval": {"required": 1, "timeout": "30m"}}));
+        let _operator = world.operator_with_clock(ahead);
+        world.request("lost-phone", &json!({}));
+        world.until_phase("lost-phone", Phase::AwaitingApproval, SOON).await;
+        sleep(Duration::from_mins(29)).await;
+        assert_eq!(world.phase("lost-phone"), Phase::AwaitingApproval, "{ahead:?}");
+        world.until_ended("lost-phone", Phase::Expired, Duration::from_secs(70)).await;
+        assert_eq!((world.reason("lost-phone").as_str(), world.posts()), ("NotIssuedInTime", 0));
+    }
+}

@@ -1,0 +1,147 @@
+//! Two replicas, and what happens to whoever loses the lease.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tap_operator::api::Phase;
+use tap_operator::controller::RunError;
+use tap_operator::simulator::{Fault, FaultKind, Operation};
+use tokio::time::sleep;
+
+use crate::kubernetes::{Fault as ApiFault, Match, Outage, Point};
+use crate::world::{IN_ORDER, Operator, SETTLE, SOON, World, intent_write};
+
+/// From the death of a leader to the first act of the next.
+const TAKEOVER: Duration = Duration::from_secs(20);
+
+/// Holds the renewals of whoever leads now; others may take the lease.
+fn cut_off(world: &World) -> Outage {
+    let lease = world.kubernetes.list("leases");
+    let leader = lease[0]["spec"]["holderIdentity"].as_str().expect("a leader").to_owned();
+    let renewals = Match::writes()
+        .resource("leases")
+        .when(move |r| r.body["spec"]["holderIdentity"] == leader);
+    world.kubernetes.fail(renewals, ApiFault::Hang)
+}
+
+async fn two(world: &World) -> (Operator, Operator) {
+    let leader = world.operator();
+    sleep(Duration::from_secs(1)).await;
+    let other = world.operator();
+    sleep(Duration::from_secs(4)).await;
+    (leader, other)
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_one_of_two_replicas_works() {
+    let world = World::new();
+    let (_leader, _other) = two(&world).await;
+    for (name, user) in
+        [("a", "alice@contoso.com"), ("b", "bob@contoso.com"), ("c", "carol@contoso.com")]
+    {
+        world.request(name, &json!({"user": user}));
+        world.until_phase(name, Phase::Active, SOON).await;
+    }
+    sleep(IN_ORDER).await;
+    assert_eq!(world.posts(), 3);
+    assert_eq!(world.tenant.requests_for(Operation::Token).len(), 1, "the other has nothing to do");
+    world.check_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_told_to_end_hands_over_at_once() {
+    let world = World::new();
+    let (leader, _other) = two(&world).await;
+    leader.stop().await;
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    world.check_delivered("lost-phone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_told_to_end_finishes_what_is_under_way() {
+    let world = World::new();
+    world.tenant.inject(Fault::on(Operation::PassCreate, FaultKind::Slow { seconds: 10 }));
+    let (leader, _other) = two(&world).await;
+    world.request("lost-phone", &json!({}));
+    world.until("the POST is sent", SOON, || world.posts() == 1).await;
+    leader.stop().await;
+    assert_eq!(world.phase("lost-phone"), Phase::Active);
+    sleep(IN_ORDER).await;
+    assert_eq!(world.posts(), 1);
+    world.check_delivered("lost-phone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_dies_is_followed() {
+    let world = World::new();
+    world.tenant.inject(Fault::on(Operation::PassCreate, FaultKind::Slow { seconds: 20 }));
+    let (leader, _other) = two(&world).await;
+    world.request("lost-phone", &json!({}));
+    world.until("the POST is sent", SOON, || world.posts() == 1).await;
+    leader.crash().await;
+    world.until_phase("lost-phone", Phase::Active, TAKEOVER + IN_ORDER).await;
+    world.check_delivered("lost-phone");
+    assert_eq!(world.posts(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_renew_before_the_post_does_not_send_it() {
+    let world = World::new();
+    let mut held = world.kubernetes.intercept(intent_write(), Point::AfterEffect);
+    let (mut leader, _other) = two(&world).await;
+    world.request("lost-phone", &json!({}));
+    held.reached().await;
+    let outage = cut_off(&world);
+    sleep(Duration::from_secs(9)).await;
+    held.release();
+    assert!(matches!(leader.ended(TAKEOVER).await, RunError::LeaseLost(_)));
+    assert_eq!(world.posts(), 0, "{}", world.report());
+    drop(outage);
+    world.until_phase("lost-phone", Phase::Active, TAKEOVER + IN_ORDER).await;
+    sleep(SETTLE).await;
+    world.check_delivered("lost-phone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_renew_after_the_post_delivers_nothing() {
+    for seconds in [8, 9, 20] {
+        let world = World::new();
+        world.tenant.inject(Fault::on(Operation::PassCreate, FaultKind::Slow { seconds }));
+        let (mut leader, _other) = two(&world).await;
+        world.request("lost-phone", &json!({}));
+        world.until("the POST is sent", SOON, || world.posts() == 1).await;
+        let outage = cut_off(&world);
+        assert!(matches!(leader.ended(TAKEOVER).await, RunError::LeaseLost(_)));
+        assert_eq!(world.delivered("lost-phone"), None, "{seconds}\n{}", world.report());
+        drop(outage);
+        world.until_phase("lost-phone", Phase::Active, TAKEOVER + IN_ORDER).await;
+        sleep(SETTLE).await;
+        world.check_delivered("lost-phone");
+        assert_eq!(world.posts(), 2, "{seconds}\n{}", world.report());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_follows_finds_what_is_due() {
+    // The leader dies; meanwhile one pass expires, another is revoked, a third is used, a fourth request comes.
+    let world = World::new();
+    let (leader, _other) = two(&world).await;
+    world.request("expires", &json!({"lifetime": "10m"}));
+    world.request("revoked", &json!({"user": "bob@contoso.com"}));
+    world.request("used", &json!({"user": "carol@contoso.com"}));
+    for name in ["expires", "revoked", "used"] {
+        world.until_phase(name, Phase::Active, SOON).await;
+    }
+    sleep(Duration::from_secs(590)).await;
+    leader.crash().await;
+    world.decide("revoked", "ada@contoso.com", "Revoke").await;
+    let code = world.delivered("used").expect("a code");
+    world.tenant.sign_in("carol@contoso.com", &code).expect("it signs in");
+    world.request("new", &json!({"user": "frank@contoso.com"}));
+    world.until_ended("expires", Phase::Expired, TAKEOVER).await;
+    world.until_ended("revoked", Phase::Revoked, TAKEOVER).await;
+    world.until_ended("used", Phase::Used, Duration::from_secs(70)).await;
+    world.until_phase("new", Phase::Active, SOON).await;
+    world.check_at_rest();
+}
