@@ -90,7 +90,7 @@ async fn the_pass_of_a_person_stays_and_is_judged_after_two_looks() {
     let _operator = world.operator();
     world.request("refuses", &json!({}));
     world.request("waits", &json!({"onExistingPass": "Wait"}));
-    sleep(SETTLE - SOON).await;
+    sleep(SETTLE.saturating_sub(SOON)).await;
     assert_eq!(world.phase("refuses"), Phase::Pending, "one look is no proof");
     world.until_phase("refuses", Phase::Failed, Duration::from_secs(60)).await;
     assert_eq!(world.reason("refuses"), "ExistingPass");

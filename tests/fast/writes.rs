@@ -11,7 +11,10 @@ use crate::kubernetes::{Fault, Match, Point, statuses};
 use crate::world::{IN_ORDER, NAMESPACE, SOON, World, active_write, intent_write, secret_write};
 
 /// The three writes of an issue.
-const WRITES: [(&str, fn() -> Match); 3] =
+/// A write by its name, and how to recognize it.
+type Write = (&'static str, fn() -> Match);
+
+const WRITES: [Write; 3] =
     [("intent", intent_write), ("Secret", secret_write), ("status", active_write)];
 
 /// Everything that can happen to a write but a refusal for good.
