@@ -10,10 +10,10 @@ use tokio::time::sleep;
 use crate::kubernetes::{Fault, Match, Point, statuses};
 use crate::world::{IN_ORDER, NAMESPACE, SOON, World, active_write, intent_write, secret_write};
 
-/// The three writes of an issue.
 /// A write by its name, and how to recognize it.
 type Write = (&'static str, fn() -> Match);
 
+/// The three writes of an issue.
 const WRITES: [Write; 3] =
     [("intent", intent_write), ("Secret", secret_write), ("status", active_write)];
 
