@@ -8,23 +8,21 @@ use super::{TapPolicy, TapRequest, yaml};
 
 /// The definitions with the names of the files that hold them.
 pub fn all() -> Vec<(&'static str, Value)> {
+    // A JSON patch can append to status.decisions before the operator ever wrote a status.
+    let new = json!({ "phase": "Pending", "decisions": [] });
     vec![
         ("tappolicies.yaml", finish(&TapPolicy::crd(), None)),
-        // A JSON patch can append to status.decisions before the operator ever wrote a status.
-        (
-            "taprequests.yaml",
-            finish(&TapRequest::crd(), Some(json!({ "phase": "Pending", "decisions": [] }))),
-        ),
+        ("taprequests.yaml", finish(&TapRequest::crd(), Some(&new))),
     ]
 }
 
 /// One YAML file with all definitions.
 pub fn to_yaml() -> Result<String, yaml::YamlError> {
     let documents: Result<Vec<_>, _> = all().iter().map(|(_, crd)| yaml::write(crd)).collect();
-    Ok(documents?.iter().map(|d| format!("---\n{d}")).collect())
+    Ok(documents?.into_iter().flat_map(|document| ["---\n".to_owned(), document]).collect())
 }
 
-fn finish(crd: &CustomResourceDefinition, status_default: Option<Value>) -> Value {
+fn finish(crd: &CustomResourceDefinition, status_default: Option<&Value>) -> Value {
     let mut crd = serde_json::to_value(crd).unwrap_or_default();
     for version in
         crd.pointer_mut("/spec/versions").and_then(Value::as_array_mut).into_iter().flatten()
@@ -32,7 +30,7 @@ fn finish(crd: &CustomResourceDefinition, status_default: Option<Value>) -> Valu
         let Some(schema) = version.pointer_mut("/schema/openAPIV3Schema") else { continue };
         tidy(schema);
         if let (Some(default), Some(status)) =
-            (&status_default, schema.pointer_mut("/properties/status"))
+            (status_default, schema.pointer_mut("/properties/status"))
         {
             status["default"] = default.clone();
         }

@@ -14,10 +14,10 @@ use tap_operator::api::names::{FINALIZER, OPERATOR};
 
 use super::custody;
 
-/// Take the operator's finalizer off TapRequests, when no operator can do it any more
+/// Take the operator's finalizer off `TapRequests`, when no operator can do it any more
 ///
 /// This deletes no pass in Entra: what may still be usable there is printed, and expires by itself. It needs the verb
-/// `release` on the TapPolicy of each request.
+/// `release` on the `TapPolicy` of each request.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The requests to free, as NAMESPACE/NAME

@@ -25,13 +25,13 @@ const GRAPH_GATEWAY_LIMIT: SignedDuration = SignedDuration::from_secs(60);
 
 /// Run the operator
 ///
-/// One tenant is configured by the environment: AZURE_TENANT_ID, AZURE_CLIENT_ID and one of AZURE_FEDERATED_TOKEN_FILE
-/// (workload identity), AZURE_CLIENT_CERTIFICATE_PATH (with AZURE_CLIENT_CERTIFICATE_KEY_PATH, if the key is in a file of
-/// its own), AZURE_CLIENT_SECRET_FILE, or TAP_OPERATOR_MANAGED_IDENTITY=true. Its connection is named `default`. Several
+/// One tenant is configured by the environment: `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and one of `AZURE_FEDERATED_TOKEN_FILE`
+/// (workload identity), `AZURE_CLIENT_CERTIFICATE_PATH` (with `AZURE_CLIENT_CERTIFICATE_KEY_PATH`, if the key is in a file of
+/// its own), `AZURE_CLIENT_SECRET_FILE`, or `TAP_OPERATOR_MANAGED_IDENTITY=true`. Its connection is named `default`. Several
 /// tenants are configured by --tenants-file. Secrets are read from mounted files only, and read again when they change.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Namespace of the operator: of its lease and of the ConfigMap tap-operator-stop
+    /// Namespace of the operator: of its lease and of the `ConfigMap` tap-operator-stop
     #[arg(long, env = "POD_NAMESPACE", default_value = "tap-operator-system")]
     namespace: String,
     /// Name of this replica, unlike any other's; an id of this run is added
@@ -69,7 +69,7 @@ pub struct Arguments {
     #[arg(
         long,
         env = "TAP_OPERATOR_LOG",
-        default_value = "info,kube_client=warn,azure_core=warn,azure_identity=warn"
+        default_value = "info,kube_client=warn,azure_core=warn,azure_identity=warn,typespec_client_core=warn"
     )]
     log: String,
 }

@@ -51,10 +51,10 @@ impl Operator {
                 pass.reads.roles = Some(client.directory_roles(&user_id, Priority::Issue).await);
             }
             Look::Turn { tenant_id, user_id } => {
-                pass.reads.turn = Some(self.turn(&tenant_id, &user_id, pass))
+                pass.reads.turn = Some(self.turn(&tenant_id, &user_id, pass));
             }
             Look::Passes { connection, user_id } => {
-                self.list_passes(&connection, &user_id, pass).await
+                self.list_passes(&connection, &user_id, pass).await;
             }
             Look::Pass { connection, user_id, pass_id } => {
                 let seen = match self.tenants.get(&connection) {
@@ -69,7 +69,7 @@ impl Operator {
                 pass.reads.pass = Some(seen);
             }
             Look::Place => {
-                pass.reads.place = Some(secret::place(&self.client, &pass.request).await?)
+                pass.reads.place = Some(secret::place(&self.client, &pass.request).await?);
             }
             Look::Secret => {
                 pass.reads.secret = Some(self.find_secret(pass).await?);

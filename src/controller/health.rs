@@ -74,7 +74,7 @@ impl Health {
             match state {
                 WatchState::Live => {}
                 WatchState::Starting => {
-                    missing.push(format!("the watch of {watch} has not seen all objects yet"))
+                    missing.push(format!("the watch of {watch} has not seen all objects yet"));
                 }
                 WatchState::FailingSince(since) if since.elapsed() < WATCH_GRACE => {}
                 WatchState::FailingSince(since) => {

@@ -101,7 +101,7 @@ impl LeaderLease {
                 }
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(lease = self.name, %error, "cannot acquire the leader lease yet")
+                    tracing::warn!(lease = self.name, %error, "cannot acquire the leader lease yet");
                 }
             }
             tokio::time::sleep(RETRY_PERIOD).await;

@@ -1,4 +1,4 @@
-//! Metrics, in the OpenMetrics format. No label holds a name of an object or a person.
+//! Metrics, in the `OpenMetrics` format. No label holds a name of an object or a person.
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use super::operator::{GuardedPolicy, Operator, backoff, jittered};
 use super::patch::merge_patch;
 use crate::api::{TapPolicy, TapPolicyStatus};
 use crate::decision::life::step::Rest;
-use crate::decision::policy::{self, PolicyReads, PolicySituation, PolicyStep};
+use crate::decision::policy::{self, GroupName, PolicyReads, PolicySituation, PolicyStep};
 use crate::graph::{Client, ErrorKind, GraphError, Priority};
 
 /// More steps than any pass has.
@@ -84,13 +84,13 @@ impl Operator {
             match (step, tenant.map(|t| &t.client)) {
                 (PolicyStep::Rest(rest), _) => return Ok(rest),
                 (PolicyStep::WriteStatus(status), _) => {
-                    policy = self.write_policy_status(&api, &policy, *status).await?
+                    policy = self.write_policy_status(&api, &policy, *status).await?;
                 }
                 (PolicyStep::ReadMethod, Some(client)) => {
-                    reads.method = Some(client.method(Priority::Read).await)
+                    reads.method = Some(client.method(Priority::Read).await);
                 }
                 (PolicyStep::ReadNames(ids), Some(client)) => {
-                    reads.names = Some(names(client, &ids).await)
+                    reads.names = Some(names(client, &ids).await);
                 }
                 (PolicyStep::Patch(patch, sentence), Some(client)) => {
                     let patched = client.patch_method(&patch).await;
@@ -174,10 +174,7 @@ fn manages(policy: &TapPolicy) -> bool {
     policy.spec.method.is_some() && policy.metadata.deletion_timestamp.is_none()
 }
 
-async fn names(
-    client: &Client,
-    ids: &[String],
-) -> Result<Vec<(String, Option<String>)>, GraphError> {
+async fn names(client: &Client, ids: &[String]) -> Result<Vec<GroupName>, GraphError> {
     let mut names = Vec::with_capacity(ids.len());
     for id in ids {
         names.push((id.clone(), client.group_name(id, Priority::Read).await?));

@@ -40,7 +40,7 @@ impl Turns {
 pub struct OwnPasses(Mutex<HashMap<String, (Known, String, Instant)>>);
 
 /// How long an id is remembered: longer than any pass lives.
-const REMEMBERED: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+const REMEMBERED: Duration = Duration::from_hours(744);
 
 impl OwnPasses {
     /// This process made a pass for a request.

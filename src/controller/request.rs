@@ -128,7 +128,7 @@ impl Operator {
         let intent = Intent::of(request).filter(|_| has_finalizer(request));
         let (policy, unreadable) = match pass.policy.as_deref().map(|p| &p.0) {
             Some(Ok(policy)) => (Some(policy), None),
-            Some(Err(invalid)) => (None, Some(invalid.error.to_string())),
+            Some(Err(invalid)) => (None, Some(invalid.error.clone())),
             None => (None, None),
         };
         let connection =

@@ -36,7 +36,7 @@ const OLDEST_MINOR: u32 = 30;
 /// How many requests are worked on at once.
 const CONCURRENCY: u16 = 64;
 /// How often it is asked whether the admission policies are in force.
-const PROBE_EVERY: Duration = Duration::from_secs(60);
+const PROBE_EVERY: Duration = Duration::from_mins(1);
 /// How long to wait before asking again for what is not there at the start.
 const START_AGAIN: Duration = Duration::from_secs(3);
 /// How long a tenant is waited for at the start.
@@ -173,8 +173,8 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         health,
     );
 
-    let (nudges, nudged) = tokio::sync::mpsc::unbounded_channel();
-    let (policy_nudges, policies_nudged) = tokio::sync::mpsc::unbounded_channel::<()>();
+    let (nudges, to_look_at) = tokio::sync::mpsc::unbounded_channel();
+    let (policy_nudges, policies_to_look_at) = tokio::sync::mpsc::unbounded_channel::<()>();
     let reporter = Reporter { controller: OPERATOR.into(), instance: Some(w.holder.clone()) };
     let operator = Arc::new(Operator {
         reporter,
@@ -215,13 +215,13 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         }
     });
     let request_controller = Controller::for_stream(request_stream, requests)
-        .reconcile_on(stream_of(nudged))
+        .reconcile_on(stream_of(to_look_at))
         .with_config(Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(shutdown.clone().cancelled_owned())
         .run(request::reconcile, |_, error, _| retry(error), Arc::clone(&operator))
         .for_each(|_| async {});
     let policy_controller = Controller::for_stream(policy_stream, policies)
-        .reconcile_all_on(stream_of(policies_nudged))
+        .reconcile_all_on(stream_of(policies_to_look_at))
         .with_config(Config::default().concurrency(4))
         .graceful_shutdown_on(shutdown.clone().cancelled_owned())
         .run(policy::reconcile, |_, error, _| retry(error), Arc::clone(&operator))
@@ -342,7 +342,7 @@ async fn lead(
     operator.informed.store(true, Ordering::Release);
     operator.nudge_all();
     let _ = policies.send(());
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Asks each tenant for the time, so that nothing ends by a local clock that is wrong. Who does not answer soon is not

@@ -97,11 +97,13 @@ impl Intent {
     }
 
     /// The same intent, closed.
+    #[must_use]
     pub fn closed(&self) -> Self {
         Self { stage: Stage::Closed, ..self.clone() }
     }
 
     /// The same intent, taken over to find out what became of its POST.
+    #[must_use]
     pub fn raised(&self, attempt: String, holder: String, now: Timestamp) -> Self {
         let since = match self.stage {
             Stage::Resolving { since } => since,

@@ -54,26 +54,26 @@ pub fn compare(desired: &Method, observed: &MethodConfiguration) -> Difference {
     if let Some(length) = desired.code_length.and_then(|l| u32::try_from(l).ok())
         && observed.default_length != Some(length)
     {
-        found.note("codeLength", length, observed.default_length);
+        found.note("codeLength", &length, observed.default_length.as_ref());
         found.patch.default_length = Some(length);
     }
     if let Some(once) = desired.require_one_time_use
         && observed.one_time_required != Some(once)
     {
-        found.note("requireOneTimeUse", once, observed.one_time_required);
+        found.note("requireOneTimeUse", &once, observed.one_time_required.as_ref());
         found.patch.one_time_required = Some(once);
     }
     if let Some(include) = &desired.include {
         let wanted: BTreeSet<String> = include.iter().filter_map(target_id).collect();
         if wanted != ids(&observed.include) {
-            found.note("include", set(&wanted), Some(set(&ids(&observed.include))));
+            found.note("include", &set(&wanted), Some(&set(&ids(&observed.include))));
             found.patch.include = Some(targets(&wanted, &observed.include));
         }
     }
     if let Some(exclude) = &desired.exclude {
         let wanted: BTreeSet<String> = exclude.iter().map(|g| g.group.to_lowercase()).collect();
         if wanted != ids(&observed.exclude) {
-            found.note("exclude", set(&wanted), Some(set(&ids(&observed.exclude))));
+            found.note("exclude", &set(&wanted), Some(&set(&ids(&observed.exclude))));
             found.patch.exclude = Some(targets(&wanted, &observed.exclude));
         }
     }
@@ -81,11 +81,11 @@ pub fn compare(desired: &Method, observed: &MethodConfiguration) -> Difference {
 }
 
 impl Difference {
-    fn note(&mut self, field: &str, desired: impl ToString, observed: Option<impl ToString>) {
+    fn note<T: ToString>(&mut self, field: &str, desired: &T, observed: Option<&T>) {
         self.drift.push(Drift {
             field: field.into(),
             desired: desired.to_string(),
-            observed: observed.map_or_else(|| "not set".into(), |o| o.to_string()),
+            observed: observed.map_or_else(|| "not set".into(), ToString::to_string),
         });
     }
 }
@@ -97,7 +97,7 @@ fn state(desired: &Method, observed: &MethodConfiguration, found: &mut Differenc
         Some(MethodState::Unknown) | None => return,
     };
     if observed.state != wanted {
-        found.note("state", state_name(&wanted), Some(state_name(&observed.state)));
+        found.note("state", &state_name(&wanted), Some(&state_name(&observed.state)));
         found.patch.state = Some(wanted);
     }
 }
@@ -125,7 +125,11 @@ fn lifetimes(desired: &Method, observed: &MethodConfiguration, found: &mut Diffe
         if let Some(wanted) = wanted
             && has != Some(wanted)
         {
-            found.note(field, Lifetime::from_minutes(wanted), has.map(Lifetime::from_minutes));
+            found.note(
+                field,
+                &Lifetime::from_minutes(wanted),
+                has.map(Lifetime::from_minutes).as_ref(),
+            );
         }
     }
     if found.drift.len() > before {

@@ -35,13 +35,16 @@ pub struct PolicySituation<'a> {
     pub reads: &'a PolicyReads,
 }
 
+/// A group's object id, and its display name; None where there is no such group.
+pub type GroupName = (String, Option<String>);
+
 /// What was read and done for this decision.
 #[derive(Debug, Default)]
 pub struct PolicyReads {
     /// The tenant's method.
     pub method: Option<Result<MethodConfiguration, GraphError>>,
     /// Display names of the groups that the policy names with one; None for a group that is not there.
-    pub names: Option<Result<Vec<(String, Option<String>)>, GraphError>>,
+    pub names: Option<Result<Vec<GroupName>, GraphError>>,
     /// How the PATCH came out.
     pub patched: Option<Result<(), GraphError>>,
 }
@@ -82,13 +85,13 @@ pub fn next(s: &PolicySituation) -> PolicyStep {
     };
     let desired = s.policy.spec.method.clone().unwrap_or_default();
     let mut difference = method::compare(&desired, observed);
-    let named = named_groups(&desired);
+    let said = named_groups(&desired);
     let renamed = match &s.reads.names {
-        _ if named.is_empty() => Vec::new(),
-        None => return PolicyStep::ReadNames(named.into_iter().map(|(id, _)| id).collect()),
+        _ if said.is_empty() => Vec::new(),
+        None => return PolicyStep::ReadNames(said.into_iter().map(|(id, _)| id).collect()),
         // Names are for readers: where they cannot be read, nothing is said about them.
         Some(Err(_)) => Vec::new(),
-        Some(Ok(names)) => renamed(&named, names),
+        Some(Ok(found)) => renamed(&said, found),
     };
     let correctable = difference.clone();
     difference.drift.extend(renamed);
@@ -145,7 +148,7 @@ fn decide(
     match &s.reads.patched {
         Some(Err(error)) if error.kind != ErrorKind::BadRequest => {
             let message = format!("the difference could not be corrected: {error}");
-            let draft = draft.ready(false, reason_of(error), &message).synced(
+            let draft = draft.ready(false, Reason::of(error), &message).synced(
                 "False",
                 Reason::Drifted,
                 &sentence,
@@ -204,9 +207,9 @@ fn not_taken<'a>(draft: Draft<'a>, sentence: &str, message: &str) -> Draft<'a> {
 
 fn unreadable(s: &PolicySituation, connection: &Connection, error: &GraphError) -> PolicyStep {
     let message = format!("the tenant cannot be read: {error}");
-    let mut draft = Draft::of(s).ready(false, reason_of(error), &message).synced(
+    let mut draft = Draft::of(s).ready(false, Reason::of(error), &message).synced(
         "Unknown",
-        reason_of(error),
+        Reason::of(error),
         &message,
     );
     draft.status.tenant_id = Some(connection.tenant_id.clone());
@@ -228,21 +231,13 @@ fn rest_after(error: &GraphError) -> Rest {
     }
 }
 
-fn reason_of(error: &GraphError) -> Reason {
-    match error.kind {
-        ErrorKind::SignIn(_) | ErrorKind::Unauthorized => Reason::SignInFailed,
-        ErrorKind::Forbidden => Reason::PermissionMissing,
-        _ => Reason::TenantUnreachable,
-    }
-}
-
 fn interval(policy: &TapPolicy) -> SignedDuration {
     policy
         .spec
         .interval
         .as_ref()
         .and_then(|l| l.duration().ok())
-        .filter(|d| d.is_positive())
+        .filter(jiff::SignedDuration::is_positive)
         .unwrap_or(INTERVAL)
 }
 
@@ -261,19 +256,19 @@ fn named_groups(desired: &Method) -> Vec<(String, String)> {
     include.chain(exclude).collect()
 }
 
-fn renamed(named: &[(String, String)], names: &[(String, Option<String>)]) -> Vec<Drift> {
+fn renamed(said: &[(String, String)], found: &[GroupName]) -> Vec<Drift> {
     let has = |id: &str| {
-        names.iter().find(|(other, _)| other.eq_ignore_ascii_case(id)).map(|(_, name)| name.clone())
+        found.iter().find(|(other, _)| other.eq_ignore_ascii_case(id)).map(|(_, name)| name.clone())
     };
     let differs = |(id, wanted): &(String, String)| match has(id)? {
         Some(name) if name == *wanted => None,
-        found => Some(Drift {
+        other => Some(Drift {
             field: format!("displayName of {id}"),
             desired: wanted.clone(),
-            observed: found.unwrap_or_else(|| "no such group".into()),
+            observed: other.unwrap_or_else(|| "no such group".into()),
         }),
     };
-    named.iter().filter_map(differs).collect()
+    said.iter().filter_map(differs).collect()
 }
 
 /// A status in the making.

@@ -1,5 +1,7 @@
 //! The machine-readable reasons of conditions and events, each once.
 
+use crate::graph::{ErrorKind, GraphError, SignInErrorKind};
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Why a condition is as it is.
@@ -17,6 +19,21 @@ macro_rules! reasons {
             }
         }
     };
+}
+
+impl Reason {
+    /// What a failed call to the tenant stands for.
+    pub fn of(error: &GraphError) -> Self {
+        match error.kind {
+            // Nothing is wrong with the credentials: Entra is out of reach.
+            ErrorKind::SignIn(SignInErrorKind::Unavailable | SignInErrorKind::Throttled) => {
+                Self::TenantUnreachable
+            }
+            ErrorKind::SignIn(_) | ErrorKind::Unauthorized => Self::SignInFailed,
+            ErrorKind::Forbidden => Self::PermissionMissing,
+            _ => Self::TenantUnreachable,
+        }
+    }
 }
 
 reasons! {

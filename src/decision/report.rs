@@ -33,8 +33,12 @@ impl<'a> Report<'a> {
             status.finished_at = status.finished_at.or(Some(Time(whole_second(s.now.earliest))));
         }
         let ready = match phase {
-            Phase::AwaitingApproval | Phase::Scheduled | Phase::Active => true,
-            Phase::Used | Phase::Expired | Phase::Revoked => true,
+            Phase::AwaitingApproval
+            | Phase::Scheduled
+            | Phase::Active
+            | Phase::Used
+            | Phase::Expired
+            | Phase::Revoked => true,
             Phase::Pending | Phase::Denied | Phase::Failed | Phase::Unknown => false,
         };
         let stalled = matches!(phase, Phase::Denied | Phase::Failed);

@@ -49,7 +49,7 @@ pub struct Options {
     /// The pace of calls that have to do with passes. Default: 5 in 10 s, the documented limit.
     pub pace: Pace,
     /// Gets every answer's `Date`, and whose it is.
-    pub on_date: Arc<dyn Fn(&ConnectionConfig, DateSample) + Send + Sync>,
+    pub on_date: OnDate,
     /// Gets every finished exchange, for metrics.
     pub on_call: Arc<dyn Fn(CallReport) + Send + Sync>,
 }
@@ -67,6 +67,9 @@ impl Options {
         }
     }
 }
+
+/// Gets the `Date` of an answer, and the connection that it came by.
+pub type OnDate = Arc<dyn Fn(&ConnectionConfig, DateSample) + Send + Sync>;
 
 /// Graph's clock at one moment, as an answer told it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -94,9 +94,8 @@ impl Terminal {
 
     fn styled(&self, style: Style, text: &str) -> String {
         let code = match style {
-            Style::Title => "1",
+            Style::Title | Style::Command => "1",
             Style::Who => "36",
-            Style::Command => "1;37",
             Style::Dim => "2",
             Style::Good => "32",
         };

@@ -31,7 +31,11 @@ async fn world() -> Result<World> {
 async fn delivered_once(scene: &Scene<'_>, name: &str, user: &str) -> Result<()> {
     let request = scene.wait_active(name).await?;
     let pass = scene.pass_of(&request)?;
-    let live: Vec<_> = scene.ledger(user).into_iter().filter(|pass| pass.is_live()).collect();
+    let live: Vec<_> = scene
+        .ledger(user)
+        .into_iter()
+        .filter(tap_operator::simulator::LedgerEntry::is_live)
+        .collect();
     ensure!(live.len() == 1 && live[0].id == pass.id, "{live:?}\n{request:?}");
     ensure!(scene.simulator.code(pass.id) == Some(scene.code(name).await?), "another code");
     let balance = scene.simulator.balance();

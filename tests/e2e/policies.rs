@@ -31,7 +31,7 @@ fn drifted(policy: &TapPolicy) -> String {
     policy.status.as_ref().and_then(|s| s.drifted_fields.clone()).unwrap_or_default()
 }
 
-/// The bodies of the PATCHes of the method.
+/// The bodies of the `PATCH`es of the method.
 fn patches(scene: &Scene<'_>, recorder: &tap_operator::simulator::Recorder) -> Result<Vec<Value>> {
     let patches =
         recorder.exchanges().into_iter().filter(|e| e.operation == Operation::PolicyPatch);

@@ -10,8 +10,11 @@ use tokio::time::sleep;
 use crate::kubernetes::{Fault, Match, Point, statuses};
 use crate::world::{IN_ORDER, NAMESPACE, SOON, World, active_write, intent_write, secret_write};
 
+/// A write by its name, and how to recognize it.
+type Write = (&'static str, fn() -> Match);
+
 /// The three writes of an issue.
-const WRITES: [(&str, fn() -> Match); 3] =
+const WRITES: [Write; 3] =
     [("intent", intent_write), ("Secret", secret_write), ("status", active_write)];
 
 /// Everything that can happen to a write but a refusal for good.

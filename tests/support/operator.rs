@@ -106,7 +106,8 @@ impl Operator {
         &self.component
     }
 
-    async fn get(&self, path: &str) -> Result<String> {
+    /// One of the pages that it serves; an error has the status and the text.
+    pub async fn get(&self, path: &str) -> Result<String> {
         let url = format!("http://127.0.0.1:{}/{path}", self.port.number);
         let client =
             reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;

@@ -22,7 +22,7 @@ use super::Reason;
 use super::intent::{Intent, POST_WINDOW, has_finalizer};
 use super::report::Report;
 use crate::api::{DecisionKind, Phase, TapRequestStatus};
-use crate::graph::{Advice, ErrorKind, GraphError, SignInErrorKind};
+use crate::graph::{Advice, GraphError};
 
 /// The next thing to do for a request.
 pub fn next(s: &Situation) -> Step {
@@ -186,18 +186,6 @@ impl Obstacle<'_> {
             Self::NotYetKnown => Rest::For(SignedDuration::from_secs(10)),
             Self::Graph(error) => rest_after(error),
         }
-    }
-}
-
-/// The reason that a failed call to the tenant stands for.
-fn reason_of(error: &GraphError) -> Reason {
-    match error.kind {
-        ErrorKind::SignIn(SignInErrorKind::Unavailable | SignInErrorKind::Throttled) => {
-            Reason::TenantUnreachable
-        }
-        ErrorKind::SignIn(_) | ErrorKind::Unauthorized => Reason::SignInFailed,
-        ErrorKind::Forbidden => Reason::PermissionMissing,
-        _ => Reason::TenantUnreachable,
     }
 }
 

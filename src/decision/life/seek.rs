@@ -4,13 +4,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::situation::{Cause, Grounds, Known, Listing, Place, SecretFound, Situation, Turn};
 use super::step::{Action, Look, Rest, Step};
-use super::{Ending, ending, needs_a_human, reason_of, report, rest_after};
+use super::{Ending, ending, needs_a_human, report, rest_after};
 use crate::api::{DecisionKind, OnExistingPass, Phase, Resolved};
 use crate::decision::Reason;
 use crate::decision::guard::{self, Findings, Verdict};
 use crate::decision::intent::{Intent, Replaced, Stage};
 use crate::decision::report::Report;
-use crate::graph::{ErrorKind, TapMethod, UsabilityReason};
+use crate::graph::{ErrorKind, GraphError, TapMethod, UsabilityReason};
 
 /// How long before another look at a user who has a pass, or whose turn is another request's.
 const AGAIN: SignedDuration = SignedDuration::from_secs(30);
@@ -83,13 +83,7 @@ pub(super) fn next(s: &Situation) -> Step {
         Verdict::Wait(reason, message, again) => {
             pending(s, &findings, *reason, message, until(again.map_or(Rest::ForChange, Rest::For)))
         }
-        Verdict::Unknown(error) => {
-            let waiting = Report::new(s, Phase::Pending, reason_of(error), error.to_string())
-                .findings(&findings)
-                .reconciling(reason_of(error), error.to_string());
-            let waiting = if needs_a_human(error) { waiting.stalled() } else { waiting };
-            report(s, waiting, until(rest_after(error)))
-        }
+        Verdict::Unknown(error) => unanswered(s, &findings, error, until(rest_after(error))),
         Verdict::AwaitApproval(message) => {
             let waiting =
                 Report::new(s, Phase::AwaitingApproval, Reason::AwaitingApproval, message)
@@ -162,10 +156,7 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Step {
                 user_id: resolved.user_id.clone(),
             });
         }
-        Some(Err(error)) => {
-            let message = error.to_string();
-            return pending(s, findings, reason_of(error), &message, until(rest_after(error)));
-        }
+        Some(Err(error)) => return unanswered(s, findings, error, until(rest_after(error))),
         Some(Ok(listing)) => listing,
     };
     let replaces = match existing(s, findings, listing) {
@@ -210,7 +201,7 @@ fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> {
         Cause::Graph(error) => {
             let asked = error.retry_after.and_then(|d| SignedDuration::try_from(d).ok());
             let refused = matches!(error.kind, ErrorKind::BadRequest | ErrorKind::NotFound);
-            let reason = if refused { Reason::RefusedByTenant } else { reason_of(error) };
+            let reason = if refused { Reason::RefusedByTenant } else { Reason::of(error) };
             (reason, error.to_string(), asked.unwrap_or(grown).max(grown), refused)
         }
     };
@@ -342,6 +333,15 @@ fn pending(s: &Situation, findings: &Findings, reason: Reason, message: &str, re
     let waiting = Report::new(s, Phase::Pending, reason, message)
         .findings(findings)
         .reconciling(reason, message);
+    report(s, waiting, rest)
+}
+
+/// The tenant gave no answer: somebody must act, or it is asked again.
+fn unanswered(s: &Situation, findings: &Findings, error: &GraphError, rest: Rest) -> Step {
+    let (reason, message) = (Reason::of(error), error.to_string());
+    let waiting = Report::new(s, Phase::Pending, reason, &message).findings(findings);
+    let waiting =
+        if needs_a_human(error) { waiting.stalled() } else { waiting.reconciling(reason, message) };
     report(s, waiting, rest)
 }
 

@@ -230,6 +230,8 @@ impl Life {
         }
     }
 
+    // One arm for each action, side by side with what the API server and Graph would do.
+    #[allow(clippy::too_many_lines)]
     fn act(&mut self, action: Action, reads: &mut Reads) {
         match action {
             Action::WriteStatus(status) => {
@@ -245,7 +247,7 @@ impl Life {
                 self.done.push(if issuing { "intent" } else { "raise" }.into());
                 self.annotate(&intent);
                 self.request.metadata.finalizers = Some(vec![FINALIZER.into()]);
-                self.memory.attempt = issuing.then(|| Attempt {
+                self.memory.attempt = issuing.then_some(Attempt {
                     intent: *intent,
                     grounds,
                     progress: Progress::Armed,
@@ -775,6 +777,30 @@ fn nobody_asks_for_themselves_and_the_user_does_not_count_as_approver() {
     life.decide("alice@contoso.com", "Approve");
     life.pass();
     assert_eq!(life.request.status.as_ref().unwrap().approvals.as_deref(), Some("0/1"));
+}
+
+#[test]
+fn what_needs_a_human_stalls_and_what_ends_by_itself_reconciles() {
+    type Change = fn(&mut Life, GraphError);
+    let places: [Change; 2] =
+        [|life, error| life.method = Err(error), |life, error| life.passes = Err(error)];
+    for (kind, expected) in
+        [(ErrorKind::Forbidden, "Stalled"), (ErrorKind::Unavailable, "Reconciling")]
+    {
+        for place in places {
+            let mut life = Life::new();
+            place(&mut life, error(kind));
+            life.pass();
+            let conditions = &life.request.status.as_ref().unwrap().conditions;
+            let both = ["Stalled", "Reconciling"];
+            let found: Vec<&str> = conditions
+                .iter()
+                .map(|c| c.type_.as_str())
+                .filter(|type_| both.contains(type_))
+                .collect();
+            assert_eq!(found, [expected], "{kind:?}");
+        }
+    }
 }
 
 #[test]

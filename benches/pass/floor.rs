@@ -1,0 +1,139 @@
+//! The floor: what a program must do that delivers a pass as the operator does, back to back.
+
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, ensure};
+use http::header::CONTENT_TYPE;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+use tap_operator::api::TapRequest;
+use tap_operator::api::names::{FINALIZER, INTENT_ANNOTATION, SECRET_TYPE};
+use tap_operator::simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
+use uuid::Uuid;
+
+use super::support::operator::{NAMESPACE, SERVICE_ACCOUNT};
+use super::support::world::World;
+use super::yardstick;
+
+/// A bare program with the operator's rights in cluster and tenant, which, like it, sends nothing twice.
+pub struct Floor {
+    requests: Api<TapRequest>,
+    secrets: Api<Secret>,
+    graph: reqwest::Client,
+    url: String,
+    token: String,
+    /// What the operator wrote, so that the writes are as large.
+    intent: String,
+    status: Value,
+    made: Mutex<Vec<String>>,
+}
+
+impl Floor {
+    /// Signs in, and takes intent and status from a request for which the operator issued a pass.
+    pub async fn like(world: &World, issued: &TapRequest) -> Result<Self> {
+        let operator = world.control_plane.service_account(NAMESPACE, SERVICE_ACCOUNT).await?;
+        let client = operator.client().await?;
+        let authority = std::fs::read(world.simulator.authority())?;
+        let graph = reqwest::Client::builder()
+            .no_proxy()
+            .retry(reqwest::retry::never())
+            .tls_certs_only([reqwest::Certificate::from_pem(&authority)?])
+            .build()?;
+        let url = world.simulator.url();
+        let form = format!(
+            "grant_type=client_credentials&client_id={OPERATOR}&client_secret={OPERATOR_SECRET}&scope={url}/.default"
+        );
+        let sign_in = graph
+            .post(format!("{url}/{CONTOSO}/oauth2/v2.0/token"))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form);
+        Ok(Self {
+            requests: Api::namespaced(client.clone(), yardstick::NAMESPACE),
+            secrets: Api::namespaced(client, yardstick::NAMESPACE),
+            token: answered(sign_in, "access_token").await?,
+            graph,
+            url,
+            intent: issued.annotations().get(INTENT_ANNOTATION).context("no intent")?.clone(),
+            status: serde_json::to_value(&issued.status)?,
+            made: Mutex::default(),
+        })
+    }
+
+    /// Three writes and one POST.
+    pub async fn make(&self, request: &TapRequest, user: Uuid) -> Result<()> {
+        let name = request.name_any();
+        let intent = json!({ INTENT_ANNOTATION: self.intent });
+        self.patch(&name, json!({ "finalizers": [FINALIZER], "annotations": intent })).await?;
+        let code = self.post(user).await?;
+        let secret = secret(request, &code)?;
+        self.secrets.create(&PostParams::default(), &secret).await?;
+        self.patch_status(&name, &self.status).await?;
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+        Ok(())
+    }
+
+    /// Ends what it made, so that the operator has nothing to do with it when it starts.
+    pub async fn put_away(&self) -> Result<()> {
+        let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
+        for name in made {
+            self.patch_status(&name, &json!({ "phase": "Expired" })).await?;
+            self.patch(&name, json!({ "finalizers": null })).await?;
+        }
+        Ok(())
+    }
+
+    async fn patch(&self, name: &str, metadata: Value) -> Result<()> {
+        let patch = Patch::Merge(json!({ "metadata": metadata }));
+        self.requests.patch(name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    async fn patch_status(&self, name: &str, status: &Value) -> Result<()> {
+        let patch = Patch::Merge(json!({ "status": status }));
+        self.requests.patch_status(name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// Makes a pass; its code.
+    async fn post(&self, user: Uuid) -> Result<String> {
+        let path = format!("v1.0/users/{user}/authentication/temporaryAccessPassMethods");
+        let body = json!({ "lifetimeInMinutes": 60, "isUsableOnce": true });
+        let request = self.graph.post(format!("{}/{path}", self.url)).bearer_auth(&self.token);
+        let request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
+        answered(request, "temporaryAccessPass").await
+    }
+}
+
+/// Sends a request; a text of the answer.
+async fn answered(request: reqwest::RequestBuilder, field: &str) -> Result<String> {
+    let answer = request.send().await?;
+    let (status, body) = (answer.status(), answer.bytes().await?);
+    ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
+    let answer: Value = serde_json::from_slice(&body)?;
+    Ok(answer[field].as_str().context("a text is missing in the answer")?.to_owned())
+}
+
+fn secret(request: &TapRequest, code: &str) -> Result<Secret> {
+    let name = request.name_any();
+    let owner = json!({
+        "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest", "name": name, "uid": request.uid(),
+    });
+    Ok(serde_json::from_value(json!({
+        "metadata": {
+            "name": name,
+            "labels": { "app.kubernetes.io/managed-by": "tap-operator", "velero.io/exclude-from-backup": "true" },
+            "ownerReferences": [owner],
+        },
+        "type": SECRET_TYPE,
+        "immutable": true,
+        "stringData": {
+            "temporaryAccessPass": code,
+            "userPrincipalName": request.spec.user,
+            "notBefore": "2026-01-01T00:00:00Z",
+            "notAfter": "2026-01-01T01:00:00Z",
+            "signInUrl": "https://aka.ms/mysecurityinfo",
+        },
+    }))?)
+}

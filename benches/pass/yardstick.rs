@@ -1,0 +1,155 @@
+//! What is measured: from the answer to a person's create until a watch sees the request active.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{ObjectMeta, PostParams};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use tap_operator::api::{Phase, TapRequest};
+use tap_operator::simulator::tenant::User;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::floor::Floor;
+use super::support::wait::PATIENCE;
+use super::support::world::World;
+
+/// Where the requests are made.
+pub const NAMESPACE: &str = "bench";
+/// The policy that they name.
+pub const POLICY: &str = "bench";
+
+/// The user with this number, for the request with this number.
+pub fn user(number: usize) -> User {
+    let name = format!("user-{number}@contoso.com");
+    User::member(Uuid::from_u128(0x4000_8000_0000_0000_0000 + number as u128), &name, &name)
+}
+
+/// A person who makes requests, and watches what becomes of them.
+pub struct Yardstick {
+    requests: Api<TapRequest>,
+    made: AtomicUsize,
+    waiting: Arc<Waiting>,
+}
+
+/// Who waits for which request to be active, or to have ended.
+#[derive(Default)]
+struct Waiting(Mutex<HashMap<String, oneshot::Sender<(Phase, Instant)>>>);
+
+/// A pass.
+struct Made {
+    /// From the answer to the create.
+    took: Duration,
+    at: Instant,
+}
+
+impl Yardstick {
+    /// Lets a person ask for passes.
+    pub async fn new(world: &World) -> Result<Self> {
+        let plane = &world.control_plane;
+        let metadata = ObjectMeta { name: Some(NAMESPACE.into()), ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        let namespaces = Api::all(plane.admin().client().await?);
+        namespaces.create(&PostParams::default(), &namespace).await?;
+        let person = plane.person("helen@contoso.com")?;
+        plane.grant(&person, "tap-requester", NAMESPACE).await?;
+        plane.grant_policy(&person, "use", POLICY, NAMESPACE).await?;
+
+        let requests: Api<TapRequest> = Api::namespaced(person.client().await?, NAMESPACE);
+        let waiting = Arc::new(Waiting::default());
+        tokio::spawn(watch(requests.clone(), Arc::clone(&waiting)));
+        Ok(Self { requests, made: AtomicUsize::new(0), waiting })
+    }
+
+    /// The request that was made last.
+    pub async fn last_request(&self) -> Result<TapRequest> {
+        let last = self.made.load(Ordering::Relaxed).checked_sub(1).context("none was made")?;
+        Ok(self.requests.get(&name(last)).await?)
+    }
+
+    /// How long each of so many passes took, each asked for when the one before was there.
+    pub async fn one_by_one(&self, passes: usize, floor: Option<&Floor>) -> Result<Vec<Duration>> {
+        stream::iter(0..passes)
+            .then(|_| self.pass(floor))
+            .map_ok(|made| made.took)
+            .try_collect()
+            .await
+    }
+
+    /// How long so many passes took, their creates included, with up to `in_flight` of them under way.
+    pub async fn at_once(
+        &self,
+        passes: usize,
+        in_flight: usize,
+        floor: Option<&Floor>,
+    ) -> Result<Duration> {
+        let began = Instant::now();
+        let made = stream::iter(0..passes).map(|_| self.pass(floor)).buffer_unordered(in_flight);
+        let last = made.try_fold(began, async |last, made| Ok(last.max(made.at))).await?;
+        Ok(last - began)
+    }
+
+    /// A pass made by the floor, or else by the operator.
+    async fn pass(&self, floor: Option<&Floor>) -> Result<Made> {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let (name, user) = (name(number), user(number));
+        let request: TapRequest = serde_json::from_value(json!({
+            "metadata": { "name": &name },
+            "spec": { "policyRef": { "name": POLICY }, "user": user.user_principal_name },
+        }))?;
+        let seen = self.waiting.wait_for(&name);
+        let created = self.requests.create(&PostParams::default(), &request).await?;
+        let began = Instant::now();
+        if let Some(floor) = floor {
+            floor.make(&created, user.id).await?;
+        }
+        let seen = timeout(PATIENCE, seen).await.with_context(|| format!("{name} is late"))?;
+        let (phase, at) = seen?;
+        ensure!(phase == Phase::Active, "{name} ended as {phase}");
+        Ok(Made { took: at.saturating_duration_since(began), at })
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("request-{number}")
+}
+
+async fn watch(requests: Api<TapRequest>, waiting: Arc<Waiting>) {
+    let events = watcher(requests, watcher::Config::default()).default_backoff();
+    let mut seen = pin!(events.applied_objects());
+    while let Some(seen) = seen.next().await {
+        let now = Instant::now();
+        // After an error it lists again.
+        if let Ok(request) = seen {
+            waiting.saw(&request, now);
+        }
+    }
+}
+
+impl Waiting {
+    fn wait_for(&self, name: &str) -> oneshot::Receiver<(Phase, Instant)> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.insert(name.to_owned(), sender);
+        receiver
+    }
+
+    fn saw(&self, request: &TapRequest, now: Instant) {
+        let phase = request.phase();
+        if phase == Phase::Active || phase.is_final() {
+            let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let waits = waiting.remove(&request.name_any());
+            // Fails only for one who has given up.
+            let _ = waits.map(|waits| waits.send((phase, now)));
+        }
+    }
+}

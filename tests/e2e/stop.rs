@@ -1,0 +1,71 @@
+//! The emergency brake: the `ConfigMap` `tap-operator-stop`.
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+use tap_operator::api::{Enforcement, Phase};
+use tap_operator::simulator::Operation;
+
+use crate::phases::looked_at;
+use crate::scene::{Scene, policy_condition, quick};
+use crate::support::operator::NAMESPACE;
+use crate::support::run;
+use crate::support::world::World;
+
+#[test]
+fn stops_all_issuing_and_revokes_what_is_active_when_told_to() -> Result<()> {
+    run(async {
+        let world = World::own(quick(&[])).await?;
+        let scene = Scene::new(&world, "stop").await?;
+        scene.policy(json!({})).await?;
+        let (before, during) = (scene.user(), scene.user());
+        scene.ask("before", &before, json!({})).await?;
+        let active = scene.wait_active("before").await?;
+
+        let guard = world.control_plane.person("on-call@contoso.com")?;
+        world.control_plane.grant(&guard, "edit", NAMESPACE).await?;
+        let stop = |arguments: &[&str]| {
+            let arguments = arguments.iter().map(ToString::to_string);
+            guard.kubectl(arguments).in_namespace(NAMESPACE).ok()
+        };
+        stop(&["create", "configmap", "tap-operator-stop"]).await?;
+        // The brake is seen by a watch of its own: a policy that is corrected only without it shows when.
+        let method = json!({ "codeLength": 12 });
+        let enforce = json!({ "method": method, "enforcement": Enforcement::Enforce });
+        scene.change_policy(enforce).await?;
+        let policies = scene.policies().await?;
+        let is = |reason: &'static str| {
+            move |policy: &tap_operator::api::TapPolicy| {
+                policy_condition(policy, "Ready").is_some_and(|c| c.1 == reason)
+            }
+        };
+        world.wait_for(&policies, &scene.policy, "stopped", is("Stopped")).await?;
+        ensure!(world.simulator.requests_for(Operation::PolicyPatch).is_empty(), "it was written");
+
+        scene.ask("during", &during, json!({})).await?;
+        scene.wait_phase("during", Phase::Pending, "Stopped").await?;
+        // What is active stays.
+        looked_at(&scene, &active, 2).await?;
+        scene.wait_active("before").await?;
+        ensure!(scene.ledger(&during).is_empty(), "issued though it was stopped");
+
+        stop(&["delete", "configmap", "tap-operator-stop"]).await?;
+        scene.wait_active("during").await?;
+        world.wait_for(&policies, &scene.policy, "corrected", is("InSync")).await?;
+
+        let revoke = "--from-literal=revokeActive=true";
+        stop(&["create", "configmap", "tap-operator-stop", revoke]).await?;
+        for (name, user) in [("before", &before), ("during", &during)] {
+            let revoked = scene.wait_phase(name, Phase::Revoked, "StopRevokesActive").await?;
+            ensure!(!scene.pass_of(&revoked)?.is_live(), "the pass of {name} still lives");
+            ensure!(scene.secret(name).await?.is_none(), "the Secret of {name} is still there");
+            ensure!(scene.ledger(user).len() == 1);
+        }
+        // What has no pass waits on.
+        let after = scene.user();
+        scene.ask("after", &after, json!({})).await?;
+        scene.wait_phase("after", Phase::Pending, "Stopped").await?;
+        stop(&["delete", "configmap", "tap-operator-stop"]).await?;
+        scene.wait_active("after").await?;
+        Ok(())
+    })
+}
