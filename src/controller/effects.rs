@@ -410,8 +410,7 @@ impl Operator {
         let tenant_id = Intent::of(&pass.request).map(|i| i.tenant_id);
         let now = self.clocks.now(tenant_id.as_deref()).earliest;
         let memory = &mut pass.remembered.memory;
-        let since = memory.setback.as_ref().map_or(now, |s| s.since);
-        memory.setback = Some(Setback { since, last: now, cause });
+        memory.setback = Some(Setback::after(memory.setback.take(), now, cause));
     }
 
     async fn delete_secret(&self, uid: &str, pass: &mut Pass<'_>) -> Result<(), ApiError> {

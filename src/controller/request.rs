@@ -50,10 +50,14 @@ pub async fn reconcile(
             } else {
                 0
             };
+            // What has ended and is let go is never needed again, and such records may be many.
+            if seen.phase().is_final() && rest == Rest::ForChange {
+                operator.forget(&uid);
+            }
             Ok(operator.action(seen, rest, remembered.failures))
         }
         Ok(None) => {
-            operator.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(&uid);
+            operator.forget(&uid);
             operator.turns.give_back(&uid);
             Ok(Action::await_change())
         }
@@ -69,6 +73,10 @@ pub async fn reconcile(
 }
 
 impl Operator {
+    fn forget(&self, uid: &str) {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+
     /// One pass over a request; `None` when it is gone.
     async fn pass_over(
         &self,

@@ -1,6 +1,7 @@
 //! What a decision rests on.
 
 use std::collections::HashMap;
+use std::mem::discriminant;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
@@ -200,6 +201,22 @@ pub struct Setback {
     pub last: Timestamp,
     /// How the last failed.
     pub cause: Cause,
+}
+
+impl Setback {
+    /// Failures of one kind are in a row as long as they follow each other closely.
+    const IN_A_ROW: SignedDuration = SignedDuration::from_mins(10);
+
+    /// An attempt failed after an earlier one may have.
+    #[must_use]
+    pub fn after(earlier: Option<Self>, now: Timestamp, cause: Cause) -> Self {
+        let in_a_row = |earlier: &Self| {
+            discriminant(&earlier.cause) == discriminant(&cause)
+                && now < earlier.last + Self::IN_A_ROW
+        };
+        let since = earlier.filter(in_a_row).map_or(now, |earlier| earlier.since);
+        Self { since, last: now, cause }
+    }
 }
 
 /// How an attempt failed.

@@ -346,8 +346,7 @@ impl Life {
     }
 
     fn set_back(&mut self, cause: Cause) {
-        let since = self.memory.setback.as_ref().map_or(self.now, |s| s.since);
-        self.memory.setback = Some(Setback { since, last: self.now, cause });
+        self.memory.setback = Some(Setback::after(self.memory.setback.take(), self.now, cause));
     }
 
     fn annotate(&mut self, intent: &Intent) {
@@ -694,6 +693,18 @@ fn a_refused_pass_fails_only_when_it_keeps_being_refused() {
     life.done.clear();
     life.pass();
     life.expect(Phase::Failed, "RefusedByTenant", &["status Failed"]);
+}
+
+#[test]
+fn a_refusal_long_after_another_failure_counts_anew() {
+    let mut life = Life::new();
+    life.brakes.stop = Stop::On;
+    life.pass();
+    life.brakes.stop = Stop::Off;
+    life.post = |_, _| Posted::Refused;
+    life.now = at(3600);
+    life.pass();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "RefusedByTenant"));
 }
 
 #[test]
