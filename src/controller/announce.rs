@@ -117,7 +117,7 @@ pub async fn corrected(recorder: &Recorder, policy: &TapPolicy, sentence: &str) 
         EventType::Normal,
         Reason::Corrected.as_str(),
         "Correct",
-        &format!("it was corrected that {sentence}"),
+        &format!("changed {sentence}"),
     )
     .await;
 }

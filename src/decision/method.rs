@@ -1,7 +1,6 @@
 //! How a tenant's method differs from what a policy says, and what would correct it.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use crate::api::{Drift, GroupRef, Lifetime, Method, MethodLifetime, MethodState, Target};
 use crate::graph::{self, GraphTarget, MethodConfiguration, MethodPatch};
@@ -32,16 +31,16 @@ impl Difference {
 
     /// The differences in a sentence.
     pub fn sentence(&self) -> String {
-        let mut text = String::new();
-        for drift in &self.drift {
-            let separator = if text.is_empty() { "" } else { "; " };
-            let _ = write!(
-                text,
-                "{separator}{} is {}, not {}",
-                drift.field, drift.observed, drift.desired
-            );
-        }
-        text
+        self.each(|d| format!("{} is {}, not {}", d.field, d.observed, d.desired))
+    }
+
+    /// What correcting the differences changes, in a sentence.
+    pub fn correction(&self) -> String {
+        self.each(|d| format!("{} from {} to {}", d.field, d.observed, d.desired))
+    }
+
+    fn each(&self, say: impl Fn(&Drift) -> String) -> String {
+        self.drift.iter().map(say).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -303,5 +302,6 @@ mod tests {
     fn each_difference_reads_as_a_sentence() {
         let found = compare(&method("{state: Disabled, codeLength: 14}"), &tenant());
         assert_eq!(found.sentence(), "state is Enabled, not Disabled; codeLength is 8, not 14");
+        assert_eq!(found.correction(), "state from Enabled to Disabled; codeLength from 8 to 14");
     }
 }

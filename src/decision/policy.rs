@@ -186,7 +186,7 @@ fn decide(
                 .reconciling()
                 .or_rest(rest)
         }
-        None => PolicyStep::Patch(Box::new(correctable.patch.clone()), sentence),
+        None => PolicyStep::Patch(Box::new(correctable.patch.clone()), correctable.correction()),
     }
 }
 
