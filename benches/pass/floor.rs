@@ -13,9 +13,9 @@ use tap_operator::api::names::{FINALIZER, INTENT_ANNOTATION, SECRET_TYPE};
 use tap_operator::simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
 use uuid::Uuid;
 
+use super::subject;
 use super::support::operator::{NAMESPACE, SERVICE_ACCOUNT};
 use super::support::world::World;
-use super::yardstick;
 
 /// A bare program with the operator's rights in cluster and tenant, which, like it, sends nothing twice.
 pub struct Floor {
@@ -50,8 +50,8 @@ impl Floor {
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(form);
         Ok(Self {
-            requests: Api::namespaced(client.clone(), yardstick::NAMESPACE),
-            secrets: Api::namespaced(client, yardstick::NAMESPACE),
+            requests: Api::namespaced(client.clone(), subject::NAMESPACE),
+            secrets: Api::namespaced(client, subject::NAMESPACE),
             token: answered(sign_in, "access_token").await?,
             graph,
             url,

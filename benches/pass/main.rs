@@ -7,6 +7,7 @@
 
 mod floor;
 mod report;
+mod subject;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod yardstick;
@@ -17,8 +18,9 @@ use tap_operator::simulator::Tenant;
 
 use self::floor::Floor;
 use self::report::{Figures, Usage, table};
+use self::subject::{NAMESPACE, POLICY, user};
 use self::support::world::{Options, World};
-use self::yardstick::{NAMESPACE, POLICY, Yardstick, user};
+use self::yardstick::Yardstick;
 
 /// How often operator and floor take turns.
 const ROUNDS: usize = 2;

@@ -14,25 +14,13 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use tap_operator::api::{Phase, TapRequest};
-use tap_operator::simulator::tenant::User;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use super::floor::Floor;
+use super::subject::{NAMESPACE, POLICY, user};
 use super::support::wait::PATIENCE;
 use super::support::world::World;
-
-/// Where the requests are made.
-pub const NAMESPACE: &str = "bench";
-/// The policy that they name.
-pub const POLICY: &str = "bench";
-
-/// The user with this number, for the request with this number.
-pub fn user(number: usize) -> User {
-    let name = format!("user-{number}@contoso.com");
-    User::member(Uuid::from_u128(0x4000_8000_0000_0000_0000 + number as u128), &name, &name)
-}
 
 /// A person who makes requests, and watches what becomes of them.
 pub struct Yardstick {
