@@ -256,7 +256,7 @@ fn three_writes_for_a_pass_and_none_while_nothing_changes() -> Result<()> {
         let request = scene.wait_active("quiet").await?;
         looked_at(&scene, &request, 1).await?;
 
-        let writes = scene.operator_writes()?;
+        let writes = scene.operator_writes(3).await?;
         let in_namespace = format!("/namespaces/{}/", scene.namespace);
         let request_uri = format!("/apis/tap-operator.io/v1alpha1{in_namespace}taprequests/quiet");
         let expected = [
@@ -273,10 +273,11 @@ fn three_writes_for_a_pass_and_none_while_nothing_changes() -> Result<()> {
         scene.change_policy(json!({ "issuance": { "approval": { "required": 1 } } })).await?;
         scene.ask("waits", &scene.user(), json!({})).await?;
         scene.wait_phase("waits", Phase::AwaitingApproval, "AwaitingApproval").await?;
-        let before = scene.operator_writes()?;
+        let before = scene.operator_writes(4).await?;
         let version = scene.requests().get("quiet").await?.metadata.resource_version;
         looked_at(&scene, &request, 10).await?;
-        ensure!(scene.operator_writes()? == before, "{:#?}", scene.operator_writes()?);
+        let writes = scene.operator_writes(4).await?;
+        ensure!(writes == before, "{writes:#?}");
         let after = scene.requests().get("quiet").await?.metadata.resource_version;
         ensure!(version == after, "the request was written");
         Ok(())
@@ -290,13 +291,13 @@ fn the_end_of_a_pass_is_two_writes_and_a_secret() -> Result<()> {
         let user = scene.user();
         scene.ask("ends", &user, json!({})).await?;
         scene.wait_active("ends").await?;
-        let before = scene.operator_writes()?.len();
+        let before = scene.operator_writes(3).await?.len();
         scene.simulator.sign_in(&user, &scene.code("ends").await?)?;
         let used = scene.wait_released("ends", Phase::Used).await?;
         let finished = used.status.and_then(|s| s.finished_at).context("no time of its end")?;
         let ago = Timestamp::now().duration_since(finished.0);
         ensure!(ago < SignedDuration::from_mins(2), "{ago}");
-        let writes = scene.operator_writes()?.split_off(before);
+        let writes = scene.operator_writes(before + 4).await?.split_off(before);
         let verbs: Vec<&str> = writes.iter().map(|write| write.verb.as_str()).collect();
         // The first DELETE is the dry run that tells whose Secret it is.
         ensure!(verbs == ["delete", "delete", "patch", "patch"], "{writes:#?}");

@@ -1,7 +1,7 @@
 //! A helpdesk in a namespace of its own: people with the shipped roles, a policy, users of the tenant, and what
 //! becomes of the requests.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::support::identity::Identity;
 use crate::support::operator::{NAMESPACE, SERVICE_ACCOUNT};
 use crate::support::simulator::Simulator;
+use crate::support::wait;
 use crate::support::world::{Options, World};
 use crate::tenants;
 
@@ -292,9 +293,19 @@ impl<'a> Scene<'a> {
         entry.with_context(|| format!("the ledger has no pass {id}"))
     }
 
-    /// What the operator has written in this namespace so far, oldest first: no events, and no dry runs that say so in
-    /// their address.
-    pub fn operator_writes(&self) -> Result<Vec<QuietWrite>> {
+    /// What the operator wrote in the scene's namespace, events and dry runs apart. Waits until there are so many: the API
+    /// server's audit log tells of a write later than its watch does.
+    pub async fn operator_writes(&self, at_least: usize) -> Result<Vec<QuietWrite>> {
+        wait::until(wait::PATIENCE, "the operator's writes", || async {
+            let writes = self.operator_writes_now()?;
+            ensure!(writes.len() >= at_least, "{at_least} expected, and there are {writes:#?}");
+            Ok(())
+        })
+        .await?;
+        self.operator_writes_now()
+    }
+
+    fn operator_writes_now(&self) -> Result<Vec<QuietWrite>> {
         let operator = format!("system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}");
         let here = format!("/namespaces/{}/", self.namespace);
         let writes = self.world.control_plane.writes_by(&operator)?.into_iter();

@@ -221,8 +221,10 @@ impl ControlPlane {
     /// What this user has written so far, refused writes included, oldest first.
     pub fn writes_by(&self, user: &str) -> Result<Vec<Write>> {
         let log = std::fs::read_to_string(self.scratch.file(AUDIT_LOG)).context(AUDIT_LOG)?;
+        // What follows the last newline is being written.
+        let whole = log.rsplit_once('\n').map_or("", |(lines, _)| lines);
         let events: Vec<Write> =
-            log.lines().map(serde_json::from_str).collect::<Result<_, _>>().context(AUDIT_LOG)?;
+            whole.lines().map(serde_json::from_str).collect::<Result<_, _>>().context(AUDIT_LOG)?;
         Ok(events.into_iter().filter(|write| write.user.username == user).collect())
     }
 
