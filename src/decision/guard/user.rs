@@ -1,0 +1,264 @@
+//! Who the user is, and whether policy and tenant admit them.
+
+use jiff::SignedDuration;
+
+use super::{Checked, Run, TENANT_AGAIN, Verdict};
+use crate::api::{CheckResult, DirectoryRoleHolders, Issuance, Lifetime, Resolved, Users};
+use crate::decision::Reason;
+use crate::decision::life::situation::Situation;
+use crate::decision::life::step::Look;
+use crate::graph::{EntraName, MethodConfiguration, User, UserKind};
+
+/// How long after its creation a request waits for its user to appear.
+const USER_WAIT: SignedDuration = SignedDuration::from_mins(10);
+/// How long to wait before a user who was not there is looked up again.
+const USER_AGAIN: SignedDuration = SignedDuration::from_secs(20);
+/// The target that stands for everybody (documented).
+const ALL_USERS: &str = "all_users";
+
+impl<'a> Run<'a> {
+    pub(super) fn user(&mut self) -> Checked<'a, &'a User> {
+        let name = &self.s.request.spec.user;
+        let user = match &self.s.reads.user {
+            None => return Err(Verdict::Look(Look::User)),
+            Some(Err(error)) if error.is_not_found() => return self.user_missing(),
+            Some(Err(error)) => return self.unknown("User", error),
+            Some(Ok(user)) => user,
+        };
+        match user.account_enabled {
+            Some(true) => {}
+            Some(false) => {
+                return self.fail(
+                    "User",
+                    Reason::UserDisabled,
+                    format!(
+                        "the account of {name} is disabled: enable it, then make another request"
+                    ),
+                );
+            }
+            None => {
+                return self.wait(
+                    "User",
+                    Reason::PermissionMissing,
+                    "Graph does not tell whether the account is enabled: grant the operator User.Read.All",
+                    Some(TENANT_AGAIN),
+                );
+            }
+        }
+        match user.kind() {
+            UserKind::Member | UserKind::InternalGuest => {}
+            UserKind::ExternalGuest => {
+                return self.fail("User", Reason::ExternalGuest, format!("{name} is an external guest, who signs in at home: Entra gives no pass to external guests"));
+            }
+            UserKind::Unknown => {
+                return self.wait(
+                    "User",
+                    Reason::PermissionMissing,
+                    "Graph does not tell whether the user is a member or a guest: grant the operator User.Read.All",
+                    Some(TENANT_AGAIN),
+                );
+            }
+        }
+        self.pass("User", format!("{} exists and is enabled", user.user_principal_name))?;
+        self.requester(user)?;
+        Ok(user)
+    }
+
+    /// Nobody asks for themselves.
+    pub(super) fn requester(&mut self, user: &User) -> Checked<'a> {
+        let who = self.s.request.spec.requested_by.as_deref().unwrap_or_default();
+        match is_person(&self.s, who, user) {
+            Some(true) => self.fail(
+                "Requester",
+                Reason::SelfService,
+                "requester and user are the same person, and nobody gets a pass by asking for it: somebody else must ask",
+            ),
+            Some(false) => self.pass("Requester", "requester and user are different people"),
+            None => {
+                self.note(
+                    "Requester",
+                    CheckResult::Unknown,
+                    "it cannot be told whether requester and user are the same person: the tenant connection does not map this Kubernetes user name",
+                );
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn user_missing<T>(&mut self) -> Checked<'a, T> {
+        let name = &self.s.request.spec.user;
+        let now = self.s.now.earliest;
+        let waited_enough = now >= self.s.request.created() + USER_WAIT;
+        let seen_twice = self
+            .s
+            .memory
+            .user_missing_since
+            .is_some_and(|since| now >= since + self.s.settings.settle);
+        if waited_enough && seen_twice {
+            return self.fail("User", Reason::UserNotFound, format!("there is no user {name} in the tenant: check the name, then make another request"));
+        }
+        self.wait(
+            "User",
+            Reason::UserNotFound,
+            format!("there is no user {name} in the tenant yet; it is looked up again until 10 minutes after the request was made"),
+            Some(USER_AGAIN),
+        )
+    }
+
+    pub(super) fn resolve(
+        &mut self,
+        tenant_id: &str,
+        user: &User,
+        lifetime: u32,
+        one_time: bool,
+    ) -> Checked<'a> {
+        let resolved = Resolved {
+            tenant_id: tenant_id.into(),
+            user_id: user.id.clone(),
+            user_principal_name: user.user_principal_name.clone(),
+            lifetime: Lifetime::from_minutes(lifetime),
+            one_time_use: one_time,
+        };
+        let fixed = self.s.request.status.as_ref().and_then(|status| status.resolved.as_ref());
+        // The name may change between approval and issue; whom it means may not.
+        let same = fixed.is_none_or(|f| {
+            (&f.tenant_id, &f.user_id, &f.lifetime, f.one_time_use)
+                == (
+                    &resolved.tenant_id,
+                    &resolved.user_id,
+                    &resolved.lifetime,
+                    resolved.one_time_use,
+                )
+        });
+        if !same {
+            return self.fail(
+                "Resolved",
+                Reason::ResolvedChanged,
+                "tenant, user, lifetime or one-time use are no longer what they were when people were asked: make another request",
+            );
+        }
+        self.resolved = Some(resolved);
+        Ok(())
+    }
+
+    pub(super) fn membership(
+        &mut self,
+        issuance: &Issuance,
+        method: &MethodConfiguration,
+        user: &User,
+    ) -> Checked<'a> {
+        let users = issuance.users.as_ref();
+        let asked = groups_to_ask(users, method);
+        let member_of: &[String] = match &self.s.reads.groups {
+            _ if asked.is_empty() => &[],
+            None => {
+                return Err(Verdict::Look(Look::Groups { user_id: user.id.clone(), ids: asked }));
+            }
+            Some(Err(error)) => return self.unknown("Users", error),
+            Some(Ok(groups)) => groups,
+        };
+        let is_in = |id: &str| member_of.iter().any(|m| m.eq_ignore_ascii_case(id));
+        let policy = &self.s.request.spec.policy_ref.name;
+        if let Some(group) =
+            users.iter().flat_map(|u| u.exclude_groups.iter().flatten()).find(|g| is_in(&g.group))
+        {
+            let message = format!(
+                "TapPolicy {policy} excludes the members of group {}",
+                label(&group.group, group.display_name.as_deref())
+            );
+            return self.fail("Users", Reason::UserNotAllowed, message);
+        }
+        if !admits_user(users, user, is_in) {
+            let message = format!(
+                "TapPolicy {policy} does not admit {}: see its issuance.users",
+                user.user_principal_name
+            );
+            return self.fail("Users", Reason::UserNotAllowed, message);
+        }
+        self.pass("Users", "the policy admits the user")?;
+
+        let targets = |t: &crate::graph::GraphTarget| {
+            t.id == ALL_USERS || t.id.eq_ignore_ascii_case(&user.id) || is_in(&t.id)
+        };
+        if method.exclude.iter().any(targets) {
+            return self.fail(
+                "Scope",
+                Reason::UserNotInScope,
+                "the tenant's method excludes the user, who could not sign in with a pass",
+            );
+        }
+        if !method.include.iter().any(targets) {
+            return self.fail(
+                "Scope",
+                Reason::UserNotInScope,
+                "the tenant's method does not include the user, who could not sign in with a pass",
+            );
+        }
+        self.pass("Scope", "the tenant's method includes the user")
+    }
+
+    pub(super) fn roles(&mut self, issuance: &Issuance, user: &User) -> Checked<'a> {
+        if issuance.directory_role_holders == Some(DirectoryRoleHolders::Allow) {
+            return self.pass("DirectoryRoles", "the policy admits users who hold directory roles");
+        }
+        let roles = match &self.s.reads.roles {
+            None => return Err(Verdict::Look(Look::Roles { user_id: user.id.clone() })),
+            Some(Err(error)) => return self.unknown("DirectoryRoles", error),
+            Some(Ok(roles)) => roles,
+        };
+        match roles.first() {
+            None => self.pass("DirectoryRoles", "the user holds none"),
+            Some(role) => {
+                let name = role.display_name.as_deref().unwrap_or("one that cannot be read");
+                let message = format!(
+                    "the user holds a directory role ({name}), and the policy gives no pass to such users"
+                );
+                self.fail("DirectoryRoles", Reason::DirectoryRoleHolder, message)
+            }
+        }
+    }
+}
+
+/// Whether a Kubernetes user name is that of a user; `None` where it cannot be told.
+pub(super) fn is_person(s: &Situation, kubernetes_name: &str, user: &User) -> Option<bool> {
+    let name = s.connection?.users.as_ref()?.entra(kubernetes_name)?;
+    Some(match name {
+        EntraName::UserPrincipalName(upn) => upn.eq_ignore_ascii_case(&user.user_principal_name),
+        EntraName::ObjectId(id) => id.eq_ignore_ascii_case(&user.id),
+    })
+}
+
+/// The groups about which membership decides: those of the policy, and those of the tenant's method.
+fn groups_to_ask(users: Option<&Users>, method: &MethodConfiguration) -> Vec<String> {
+    let of_policy = users
+        .into_iter()
+        .flat_map(|u| u.groups.iter().flatten().chain(u.exclude_groups.iter().flatten()));
+    let of_method = method
+        .include
+        .iter()
+        .chain(&method.exclude)
+        .filter(|t| t.id != ALL_USERS && t.target_type != "user");
+    let mut ids: Vec<String> = of_policy
+        .map(|g| g.group.to_lowercase())
+        .chain(of_method.map(|t| t.id.to_lowercase()))
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+fn admits_user(users: Option<&Users>, user: &User, is_in: impl Fn(&str) -> bool) -> bool {
+    let Some(users) = users else { return false };
+    let domain = user.user_principal_name.rsplit_once('@').map_or("", |(_, domain)| domain);
+    let by_domain =
+        users.domains.as_ref().map(|d| d.iter().any(|d| d.eq_ignore_ascii_case(domain)));
+    let by_group = users.groups.as_ref().map(|g| g.iter().any(|g| is_in(&g.group)));
+    match (by_domain, by_group) {
+        (None, None) => false,
+        (domain, group) => domain.unwrap_or(true) && group.unwrap_or(true),
+    }
+}
+
+fn label(id: &str, name: Option<&str>) -> String {
+    name.map_or_else(|| id.to_owned(), |name| format!("{name} ({id})"))
+}
