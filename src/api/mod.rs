@@ -19,6 +19,6 @@ pub use policy::{
     ReplaceExistingPass, StartTimeRule, TapPolicy, TapPolicySpec, TapPolicyStatus, Target, Users,
 };
 pub use request::{
-    Check, CheckResult, Decision, DecisionKind, OnExistingPass, Pass, Phase, PolicyRef, Resolved,
-    TapRequest, TapRequestSpec, TapRequestStatus,
+    Basis, Check, CheckResult, Decision, DecisionKind, OnExistingPass, Pass, Phase, PolicyRef,
+    Resolved, TapRequest, TapRequestSpec, TapRequestStatus,
 };

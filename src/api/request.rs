@@ -145,6 +145,9 @@ pub struct TapRequestStatus {
     /// What the request came to mean, fixed before anybody is asked to approve it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Resolved>,
+    /// What the pass was issued on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
     /// The pass, once it was issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass: Option<Pass>,
@@ -277,6 +280,17 @@ pub struct Resolved {
     pub lifetime: Lifetime,
     /// Whether the pass works only once.
     pub one_time_use: bool,
+}
+
+/// What a pass was issued on. The checks that it passed are in `checks`.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Basis {
+    /// The generation of the `TapPolicy` that admitted it.
+    pub policy_generation: i64,
+    /// Whose approvals counted. Empty where the policy asked for none.
+    #[serde(default)]
+    pub approved_by: Vec<String>,
 }
 
 /// An issued pass; never its code.

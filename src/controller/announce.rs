@@ -3,7 +3,8 @@
 use kube::Resource;
 use kube::runtime::events::{Event, EventType, Recorder};
 
-use crate::api::{Phase, TapPolicy, TapPolicyStatus, TapRequest};
+use super::pass::name_of;
+use crate::api::{Decision, Phase, TapPolicy, TapPolicyStatus, TapRequest};
 use crate::decision::Reason;
 
 /// The longest note that an event may carry (Kubernetes: 1 kB).
@@ -47,12 +48,48 @@ pub async fn transition(recorder: &Recorder, before: &TapRequest, after: &TapReq
     publish(recorder, after, type_, reason, &phase.to_string(), message).await;
 }
 
+/// Tells of decisions of people that were not `told` yet. A process that begins tells again what was decided about a
+/// request that has not ended: rather twice than never.
+pub async fn decisions(recorder: &Recorder, request: &TapRequest, told: &mut Vec<Decision>) {
+    if request.phase().is_final() {
+        return;
+    }
+    for decision in
+        request.decisions().iter().filter(|d| !told.contains(d)).cloned().collect::<Vec<_>>()
+    {
+        let Decision { by, decision: kind, comment } = &decision;
+        let comment = comment.as_deref().unwrap_or_default();
+        tracing::info!(
+            target: "audit",
+            namespace = request.metadata.namespace.as_deref().unwrap_or_default(),
+            request = request.metadata.name.as_deref().unwrap_or_default(),
+            uid = request.metadata.uid.as_deref().unwrap_or_default(),
+            decision = ?kind,
+            by,
+            comment,
+            policy = request.spec.policy_ref.name,
+            user = request.spec.user,
+            requester = request.spec.requested_by.as_deref().unwrap_or_default(),
+            "{kind:?} of request {}", name_of(request),
+        );
+        let because = if comment.is_empty() { String::new() } else { format!(": {comment}") };
+        let note = format!("{kind:?} by {by}{because}");
+        let reason = Reason::Decided.as_str();
+        publish(recorder, request, EventType::Normal, reason, &format!("{kind:?}"), &note).await;
+        told.push(decision);
+    }
+}
+
 /// The audit line: everything that tells this pass from others, and never its code.
 fn log(request: &TapRequest, reason: &str, message: &str) {
     let status = request.status.clone().unwrap_or_default();
     let resolved = status.resolved.as_ref();
     let decisions: Vec<String> =
         status.decisions.iter().map(|d| format!("{:?} by {}", d.decision, d.by)).collect();
+    let checks: Vec<String> =
+        status.checks.iter().map(|c| format!("{} {:?}", c.name, c.result)).collect();
+    let pass = status.pass.as_ref();
+    let basis = status.basis.as_ref();
     tracing::info!(
         target: "audit",
         namespace = request.metadata.namespace.as_deref().unwrap_or_default(),
@@ -62,13 +99,18 @@ fn log(request: &TapRequest, reason: &str, message: &str) {
         reason,
         explanation = message,
         policy = request.spec.policy_ref.name,
+        policy_generation = basis.map(|b| b.policy_generation),
         user = request.spec.user,
         requester = request.spec.requested_by.as_deref().unwrap_or_default(),
         decisions = decisions.join(", "),
+        approved_by = basis.map(|b| b.approved_by.join(", ")),
+        checks = checks.join(", "),
         tenant_id = resolved.map(|r| r.tenant_id.as_str()).unwrap_or_default(),
         user_id = resolved.map(|r| r.user_id.as_str()).unwrap_or_default(),
-        pass_id = status.pass.as_ref().map(|p| p.id.as_str()).unwrap_or_default(),
-        client_request_id = status.pass.as_ref().map(|p| p.client_request_id.as_str()).unwrap_or_default(),
+        pass_id = pass.map(|p| p.id.as_str()).unwrap_or_default(),
+        client_request_id = pass.map(|p| p.client_request_id.as_str()).unwrap_or_default(),
+        starts = pass.map(|p| p.start_time.0.to_string()),
+        expires = pass.map(|p| p.expiration_time.0.to_string()),
         "request {phase}", phase = status.phase,
     );
 }

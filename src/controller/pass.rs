@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::api::{TapPolicy, TapRequest};
+use crate::api::{Decision, TapPolicy, TapRequest};
 use crate::decision::life::situation::{Memory, Reads};
 use crate::graph::PassCode;
 use jiff::Timestamp;
@@ -18,6 +18,8 @@ pub struct Remembered {
     pub code: Option<PassCode>,
     /// Uid of the Secret that this process created.
     pub secret_uid: Option<String>,
+    /// Decisions of people that were told of.
+    pub told: Vec<Decision>,
     /// Failures in a row.
     pub failures: u32,
 }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
+use super::announce;
 use super::error::{ApiError, call};
 use super::operator::{GuardedRequest, Operator, backoff, jittered};
 use super::pass::{Pass, Remembered, name_of, requests};
@@ -58,7 +59,6 @@ pub async fn reconcile(
         }
         Ok(None) => {
             operator.forget(&uid);
-            operator.turns.give_back(&uid);
             Ok(Action::await_change())
         }
         Err(error) => {
@@ -73,8 +73,20 @@ pub async fn reconcile(
 }
 
 impl Operator {
+    /// Nothing is left to do for a request, and nobody waits for it any more.
     fn forget(&self, uid: &str) {
         self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.turns.give_back(uid);
+    }
+
+    /// A request is no longer in the cache, so no pass over it begins any more. What one that is under way holds is its
+    /// own to take back.
+    pub(super) fn forget_deleted(&self, uid: &str) {
+        let memory =
+            self.memories.lock().unwrap_or_else(PoisonError::into_inner).get(uid).map(Arc::clone);
+        if memory.is_some_and(|memory| memory.try_lock().is_ok()) {
+            self.forget(uid);
+        }
     }
 
     /// One pass over a request; `None` when it is gone.
@@ -84,6 +96,7 @@ impl Operator {
         remembered: &mut Remembered,
     ) -> Result<Option<Rest>, ApiError> {
         let Some(request) = self.read(seen, remembered).await? else { return Ok(None) };
+        announce::decisions(&self.recorder(), &request, &mut remembered.told).await;
         let policy = self.stores.policies.get(&ObjectRef::new(&request.spec.policy_ref.name));
         let mut pass = Pass {
             request,
@@ -93,12 +106,20 @@ impl Operator {
             now: Timestamp::UNIX_EPOCH,
             gone: false,
         };
+        let outcome = self.steps(&mut pass).await;
+        // Also where it ended with an error: the request may be deleted before it is looked at again.
+        self.give_back_turn(&pass);
+        outcome
+    }
+
+    /// Decides and acts until there is nothing to do now; `None` when the request is gone.
+    async fn steps(&self, pass: &mut Pass<'_>) -> Result<Option<Rest>, ApiError> {
         for _ in 0..STEPS {
-            let (step, now) = self.decide(&pass);
+            let (step, now) = self.decide(pass);
             pass.now = now;
             match step {
-                Step::Look(look) => self.look(look, &mut pass).await?,
-                Step::Act(action) => match self.act(action, &mut pass).await {
+                Step::Look(look) => self.look(look, pass).await?,
+                Step::Act(action) => match self.act(action, pass).await {
                     // Somebody wrote it meanwhile, or it is gone.
                     Err(ApiError::Conflict { .. } | ApiError::NotFound { .. }) => {
                         let Some(request) = self.read(&pass.request, pass.remembered).await? else {
@@ -119,10 +140,7 @@ impl Operator {
                     pass.remembered.failures = pass.remembered.failures.saturating_add(1);
                     pass.reads = Reads::default();
                 }
-                Step::Rest(rest) => {
-                    self.give_back_turn(&pass);
-                    return Ok((!pass.gone).then_some(rest));
-                }
+                Step::Rest(rest) => return Ok((!pass.gone).then_some(rest)),
             }
             if pass.gone {
                 return Ok(None);

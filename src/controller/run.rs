@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, ListParams};
-use kube::runtime::controller::{Action, Config};
+use kube::runtime::controller::{self, Action, Config};
 use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{Lookup as _, ObjectRef};
 use kube::runtime::{Controller, watcher};
@@ -198,28 +198,19 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         metrics: w.metrics.clone(),
     });
 
-    let on_policy = Arc::clone(&operator);
-    let (all_policies, mut managers) = (policy_nudges.clone(), HashMap::new());
-    let policy_stream = policy_stream.inspect(move |seen| {
-        let Ok(policy) = seen else { return };
-        let name = policy.name().unwrap_or_default();
-        on_policy.nudge_waiting(&name);
-        // What a policy does depends on who else manages the method of its tenant.
-        let managed = on_policy.managed_by(&name);
-        let before = match &managed {
-            Some(tenant) => managers.insert(name.into_owned(), tenant.clone()),
-            None => managers.remove(name.as_ref()),
-        };
-        if before != managed {
-            let _ = all_policies.send(());
-        }
-    });
+    let policy_stream =
+        policy_stream.inspect(on_policies(Arc::clone(&operator), policy_nudges.clone()));
     let request_controller = Controller::for_stream(request_stream, requests)
         .reconcile_on(stream_of(to_look_at))
         .with_config(Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(shutdown.clone().cancelled_owned())
         .run(request::reconcile, |_, error, _| retry(error), Arc::clone(&operator))
-        .for_each(|_| async {});
+        .for_each(|outcome| {
+            if let Err(controller::Error::ObjectNotFound(gone)) = outcome {
+                operator.forget_deleted(gone.extra.uid.as_deref().unwrap_or_default());
+            }
+            async {}
+        });
     let policy_controller = Controller::for_stream(policy_stream, policies)
         .reconcile_all_on(stream_of(policies_to_look_at))
         .with_config(Config::default().concurrency(4))
@@ -248,6 +239,28 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         () = lead(&operator, w.allow_unguarded, &policy_nudges) => Err(RunError::PartEnded("the leader's watch")),
         () = follow_clocks(&operator) => Err(RunError::PartEnded("the clock")),
         () = probe_fence(&operator, w.allow_unguarded, &policy_nudges) => Err(RunError::PartEnded("the probe of the admission policies")),
+    }
+}
+
+/// What a policy that was seen to change makes to be looked at again.
+fn on_policies(
+    operator: Arc<Operator>,
+    all_policies: tokio::sync::mpsc::UnboundedSender<()>,
+) -> impl FnMut(&watcher::Result<GuardedPolicy>) {
+    let mut managers = HashMap::new();
+    move |seen| {
+        let Ok(policy) = seen else { return };
+        let name = policy.name().unwrap_or_default();
+        operator.nudge_waiting(&name);
+        // What a policy does depends on who else manages the method of its tenant.
+        let managed = operator.managed_by(&name);
+        let before = match &managed {
+            Some(tenant) => managers.insert(name.into_owned(), tenant.clone()),
+            None => managers.remove(name.as_ref()),
+        };
+        if before != managed {
+            let _ = all_policies.send(());
+        }
     }
 }
 

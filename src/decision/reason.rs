@@ -44,6 +44,8 @@ reasons! {
     Approved,
     /// The policy asks for no approval.
     NoApprovalNeeded,
+    /// Somebody decided: an event.
+    Decided,
     /// The start time is not near yet.
     Scheduled,
     /// The pass was issued.

@@ -4,8 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::Reason;
 use super::guard::Findings;
-use super::life::situation::{Grounds, Situation};
-use crate::api::{ConditionType, Pass, Phase, TapRequestStatus, merge_conditions};
+use super::life::situation::{Approvals, Grounds, Situation};
+use crate::api::{Basis, ConditionType, Pass, Phase, TapRequestStatus, merge_conditions};
 
 /// A status in the making: that of the request as it was read, changed by what was found.
 #[derive(Clone, Debug)]
@@ -67,22 +67,26 @@ impl<'a> Report<'a> {
         if self.status.resolved.is_none() {
             self.status.resolved.clone_from(&findings.resolved);
         }
-        self.approvals(findings.approvals)
+        self.approvals(findings.approvals.as_ref())
     }
 
     /// What the pass was issued on.
     #[must_use]
     pub fn grounds(self, grounds: &Grounds) -> Self {
-        let mut report = self.approvals(grounds.approvals);
+        let mut report = self.approvals(grounds.approvals.as_ref());
         if !grounds.checks.is_empty() {
             report.status.checks.clone_from(&grounds.checks);
         }
+        report.status.basis = grounds.policy_generation.map(|policy_generation| Basis {
+            policy_generation,
+            approved_by: grounds.approvals.iter().flat_map(|a| a.by.iter().cloned()).collect(),
+        });
         report
     }
 
-    fn approvals(mut self, approvals: Option<(usize, usize)>) -> Self {
-        if let Some((given, needed)) = approvals {
-            self.status.approvals = Some(format!("{given}/{needed}"));
+    fn approvals(mut self, approvals: Option<&Approvals>) -> Self {
+        if let Some(Approvals { by, required }) = approvals {
+            self.status.approvals = Some(format!("{}/{required}", by.len()));
         }
         self
     }

@@ -5,26 +5,25 @@ use jiff::SignedDuration;
 use super::user::is_person;
 use super::{Checked, Run, Verdict};
 use crate::api::{CheckResult, DecisionKind, Issuance};
-use crate::decision::life::situation::Situation;
+use crate::decision::life::situation::{Approvals, Situation};
 use crate::graph::User;
 
 impl<'a> Run<'a> {
     pub(super) fn approval(&mut self, issuance: &Issuance, user: &User) -> Checked<'a> {
         let required = issuance.approval.as_ref().and_then(|a| a.required).unwrap_or(1);
         let required = usize::try_from(required).unwrap_or(1);
-        let people = approvers(&self.s, user);
-        self.approvals = Some((people.len(), required));
-        if people.len() >= required {
-            let who = if required == 0 {
-                "none is needed".into()
-            } else {
-                format!("by {}", people.join(", "))
-            };
-            return self.pass("Approval", who);
+        let by = approvers(&self.s, user);
+        let (given, names) = (by.len(), by.join(", "));
+        self.approvals = Some(Approvals { by, required });
+        if given >= required {
+            return self.pass(
+                "Approval",
+                if required == 0 { "none is needed".into() } else { format!("by {names}") },
+            );
         }
+        let so_far = if given == 0 { String::new() } else { format!(" (by {names})") };
         let message = format!(
-            "{} of {required} approvals: somebody with the verb approve on TapPolicy {} appends a decision to status.decisions",
-            people.len(),
+            "{given} of {required} approvals{so_far}: somebody with the verb approve on TapPolicy {}, but neither the requester nor the user, appends a decision to status.decisions",
             self.s.request.spec.policy_ref.name
         );
         self.note("Approval", CheckResult::Waiting, message.clone());
@@ -45,15 +44,15 @@ impl<'a> Run<'a> {
 }
 
 /// The different people who approved, without requester and user.
-fn approvers<'a>(s: &Situation<'a>, user: &User) -> Vec<&'a str> {
+fn approvers(s: &Situation, user: &User) -> Vec<String> {
     let requester = s.request.spec.requested_by.as_deref();
-    let mut people: Vec<&str> = s
+    let mut people: Vec<String> = s
         .request
         .decisions()
         .iter()
         .filter(|d| d.decision == DecisionKind::Approve && Some(d.by.as_str()) != requester)
         .filter(|d| is_person(s, &d.by, user) != Some(true))
-        .map(|d| d.by.as_str())
+        .map(|d| d.by.clone())
         .collect();
     people.sort_unstable();
     people.dedup();

@@ -11,7 +11,7 @@ mod user;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Reason;
-use super::life::situation::{PolicyFound, Situation};
+use super::life::situation::{Approvals, PolicyFound, Situation};
 use super::life::step::Look;
 use crate::api::{Check, CheckResult, Resolved};
 use crate::graph::GraphError;
@@ -30,8 +30,8 @@ pub struct Findings<'a> {
     pub deadline: Timestamp,
     /// What the request means; absent until the user was found.
     pub resolved: Option<Resolved>,
-    /// How many approvals there are, and how many are needed; absent until a policy was seen.
-    pub approvals: Option<(usize, usize)>,
+    /// The approvals that count; absent until a policy was seen.
+    pub approvals: Option<Approvals>,
     /// What decides.
     pub verdict: Verdict<'a>,
 }
@@ -98,7 +98,7 @@ struct Run<'a> {
     checks: Vec<Check>,
     deadline: Timestamp,
     resolved: Option<Resolved>,
-    approvals: Option<(usize, usize)>,
+    approvals: Option<Approvals>,
 }
 
 type Checked<'a, T = ()> = Result<T, Verdict<'a>>;

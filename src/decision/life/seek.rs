@@ -164,7 +164,11 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Step {
         Err(step) => return step,
     };
     let intent = intent(s, &connection.name, resolved, listing, replaces);
-    let grounds = Grounds { checks: findings.checks.clone(), approvals: findings.approvals };
+    let grounds = Grounds {
+        checks: findings.checks.clone(),
+        approvals: findings.approvals.clone(),
+        policy_generation: s.policy.generation(),
+    };
     Step::Act(Action::RecordIntent(Box::new(intent), grounds))
 }
 

@@ -64,6 +64,16 @@ pub enum PolicyFound<'a> {
     Unreadable(&'a str),
 }
 
+impl PolicyFound<'_> {
+    /// Its generation, where it could be read.
+    pub fn generation(self) -> Option<i64> {
+        match self {
+            Self::Found(policy) => policy.metadata.generation,
+            Self::Missing | Self::Unreadable(_) => None,
+        }
+    }
+}
+
 /// A tenant connection, as far as decisions go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
@@ -246,8 +256,19 @@ pub struct Attempt {
 pub struct Grounds {
     /// The checks that it passed.
     pub checks: Vec<Check>,
-    /// How many approvals there were, and how many were needed.
-    pub approvals: Option<(usize, usize)>,
+    /// Who approved, and how many were needed.
+    pub approvals: Option<Approvals>,
+    /// The generation of the policy that admitted it.
+    pub policy_generation: Option<i64>,
+}
+
+/// The approvals that count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approvals {
+    /// The different people who approved, without requester and user.
+    pub by: Vec<String>,
+    /// How many the policy asks for.
+    pub required: usize,
 }
 
 /// How far an attempt is, as far as this process knows.
