@@ -23,7 +23,7 @@ const LEAD_TIME_MESSAGE: &str =
 /// A `TapPolicy` says what the Temporary Access Pass method of a Microsoft Entra tenant must look like, and who may get
 /// a pass through requests that name it. The operator reads the tenant, reports every difference, and corrects it when
 /// told to. Deleting a `TapPolicy` never touches the tenant.
-#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "tap-operator.io",
     version = "v1alpha1",

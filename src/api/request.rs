@@ -21,7 +21,7 @@ const TTL_MESSAGE: &str =
 /// A `TapRequest` asks for one Temporary Access Pass for one user. The operator checks it, waits for approval and start
 /// time, issues the pass into a Secret of the same name, and takes everything away again when the pass is used,
 /// revoked, expired, or the request is deleted. Its spec cannot be changed: who needs another pass makes another request.
-#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "tap-operator.io",
     version = "v1alpha1",
@@ -61,6 +61,7 @@ pub struct TapRequestSpec {
     pub one_time_use: Option<bool>,
     /// From when the pass is valid, up to 30 days ahead. Left out: from its issue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self < timestamp('2200-01-01T00:00:00Z')").message("must be at most 30 days ahead"))]
     pub start_time: Option<Time>,
     /// Why the pass is needed, such as a ticket. Up to 512 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -27,8 +27,18 @@ const GRAPH_GATEWAY_LIMIT: SignedDuration = SignedDuration::from_secs(60);
 ///
 /// One tenant is configured by the environment: `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and one of `AZURE_FEDERATED_TOKEN_FILE`
 /// (workload identity), `AZURE_CLIENT_CERTIFICATE_PATH` (with `AZURE_CLIENT_CERTIFICATE_KEY_PATH`, if the key is in a file of
-/// its own), `AZURE_CLIENT_SECRET_FILE`, or `TAP_OPERATOR_MANAGED_IDENTITY=true`. Its connection is named `default`. Several
-/// tenants are configured by --tenants-file. Secrets are read from mounted files only, and read again when they change.
+/// its own), `AZURE_CLIENT_SECRET_FILE`, or `TAP_OPERATOR_MANAGED_IDENTITY=true`. Its connection is named `default`. Secrets
+/// are read from mounted files only, and read again when they change.
+///
+/// Optional beside them: `TAP_OPERATOR_CLOUD` (global, usgov or usgovdod; default global); `AZURE_AUTHORITY_HOST` and
+/// `TAP_OPERATOR_GRAPH_URL` (other https URLs for sign-in and Graph); `TAP_OPERATOR_USER_NAME` (`userPrincipalName` or
+/// `objectId`: what Kubernetes user names are in the tenant, once `TAP_OPERATOR_USER_NAME_PREFIX` is taken off), so that nobody
+/// asks for a pass of their own or approves it.
+///
+/// Several tenants are configured by --tenants-file, in YAML:
+/// `tenants: [{name, tenantId, clientId, cloud, credential, users: {form, prefix}, loginUrl, graphUrl}]`, where `credential` is one of
+/// `workloadIdentity: {tokenFile}`, `clientCertificate: {certificateFile, keyFile}`, `clientSecret: {file}` and
+/// `managedIdentity: {}`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Namespace of the operator: of its lease and of the `ConfigMap` tap-operator-stop
@@ -69,7 +79,7 @@ pub struct Arguments {
     #[arg(
         long,
         env = "TAP_OPERATOR_LOG",
-        default_value = "info,kube_client=warn,azure_core=warn,azure_identity=warn,typespec_client_core=warn"
+        default_value = "info,kube_client=warn,kube_client::client=off,azure_core=warn,azure_identity=warn,typespec_client_core=warn"
     )]
     log: String,
 }

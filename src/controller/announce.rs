@@ -2,6 +2,7 @@
 
 use kube::Resource;
 use kube::runtime::events::{Event, EventType, Recorder};
+use tokio::time::{Duration, timeout};
 
 use super::pass::name_of;
 use crate::api::{Decision, Drift, Phase, TapPolicy, TapRequest};
@@ -9,6 +10,8 @@ use crate::decision::Reason;
 
 /// The longest note that an event may carry (Kubernetes: 1 kB).
 const NOTE_LENGTH: usize = 1000;
+/// How long an event is waited for: nothing may be late for it.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Publishes an event. That it fails changes nothing: events are for readers.
 async fn publish<K: Resource<DynamicType = ()>>(
@@ -27,8 +30,10 @@ async fn publish<K: Resource<DynamicType = ()>>(
         action: action.into(),
         secondary: None,
     };
-    if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
-        tracing::debug!(%error, "an event could not be published");
+    match timeout(PATIENCE, recorder.publish(&event, &object.object_ref(&()))).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "an event could not be published"),
+        Err(_) => tracing::debug!(reason, "an event could not be published in time"),
     }
 }
 
@@ -51,9 +56,6 @@ pub async fn transition(recorder: &Recorder, before: &TapRequest, after: &TapReq
 /// Tells of decisions of people that were not `told` yet. A process that begins tells again what was decided about a
 /// request that has not ended: rather twice than never.
 pub async fn decisions(recorder: &Recorder, request: &TapRequest, told: &mut Vec<Decision>) {
-    if request.phase().is_final() {
-        return;
-    }
     for decision in
         request.decisions().iter().filter(|d| !told.contains(d)).cloned().collect::<Vec<_>>()
     {
@@ -119,6 +121,20 @@ fn ready(request: &TapRequest) -> Option<(&str, &str)> {
     let conditions = &request.status.as_ref()?.conditions;
     let ready = conditions.iter().find(|c| c.type_ == "Ready")?;
     Some((&ready.reason, &ready.message))
+}
+
+/// Tells of an object that this version cannot read.
+pub async fn unreadable<K>(recorder: &Recorder, object: &K, why: &str)
+where
+    K: Resource<DynamicType = ()>,
+{
+    let (kind, name) = (K::kind(&()), object.meta().name.as_deref().unwrap_or_default());
+    let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+    tracing::error!(%kind, namespace, name, error = why, "an object cannot be read by this version of the operator");
+    let note = format!(
+        "this version of the operator cannot read it: {why}; update the operator, or correct the object"
+    );
+    publish(recorder, object, EventType::Warning, Reason::Unreadable.as_str(), "Read", &note).await;
 }
 
 /// Tells of differences that were not there before.

@@ -9,10 +9,6 @@ use tokio::time::Instant;
 
 use crate::decision::clock::{GraphClock, Now, Sample, Verdict};
 
-/// How wrong the local clock may be before Graph has told the time. Entra refuses the assertions of a machine whose clock
-/// is further off.
-const LOCAL_ERROR: SignedDuration = SignedDuration::from_mins(5);
-
 /// The local clock: read once at the start and carried on by the monotonic one, so that a step of the system's clock
 /// moves nothing.
 #[derive(Clone, Copy, Debug)]
@@ -59,11 +55,13 @@ impl Clocks {
     pub fn now(&self, tenant_id: Option<&str>) -> Now {
         let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let clock = tenant_id.and_then(|id| tenants.get(id)).or_else(|| tenants.values().next());
-        let local = self.local();
-        clock.map_or_else(
-            || Now { earliest: local - LOCAL_ERROR, latest: local + LOCAL_ERROR },
-            |clock| clock.now(local),
-        )
+        clock.unwrap_or(&GraphClock::default()).now(self.local())
+    }
+
+    /// Whether a tenant has told the time, and no answer of it since contradicts it.
+    pub fn is_certain(&self, tenant_id: &str) -> bool {
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants.get(tenant_id).is_some_and(GraphClock::is_certain)
     }
 
     /// Learns from an answer of a tenant.
@@ -100,7 +98,7 @@ mod tests {
         let now = clocks.now(Some("tenant"));
         assert!(now.earliest < wall && wall < now.latest);
 
-        let date = wall + SignedDuration::from_hours(1);
+        let date = wall + SignedDuration::from_mins(4);
         clocks.learn("tenant", Sample { date, sent: wall, received: wall });
         let now = clocks.now(Some("tenant"));
         assert!(date <= now.latest && now.latest.duration_since(now.earliest).as_secs() <= 1);

@@ -1,10 +1,12 @@
 //! The one place through which the effects of a request pass: what it looks at, and what it does.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
@@ -16,38 +18,50 @@ use super::pass::{Pass, name, name_of, requests};
 use super::patch::merge_patch;
 use super::registry::RequestId;
 use super::secret;
+use super::sightings::Wanted;
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION, OPERATOR, STOP_CONFIG_MAP};
 use crate::api::{Phase, TapPolicy, TapRequest, TapRequestStatus};
-use crate::decision::intent::{Intent, POST_WINDOW, Stage, unresolved};
+use crate::decision::clock::later;
+use crate::decision::intent::{Intent, POST_WINDOW, Stage, is_unresolved_for};
 use crate::decision::life::existing_pass;
 use crate::decision::life::situation::{
     Attempt, Brakes, Cause, Grounds, Held, Known, Listing, Progress, Reads, SecretFound,
     SecretWritten, Setback, Stop, Turn,
 };
-use crate::decision::life::step::{Action, Look};
-use crate::graph::{Client, CreateError, ErrorKind, GraphError, NewPass, Priority};
+use crate::decision::life::step::{Action, Look, Rest};
+use crate::graph::{Client, CreateError, ErrorKind, GraphError, NewPass, Priority, TapMethod};
+
+/// How long to wait before a request looks again for a place among those that wait for answers of tenants.
+const CROWDED: SignedDuration = SignedDuration::from_secs(5);
 
 impl Operator {
-    /// Reads what a decision needs.
-    pub(super) async fn look(&self, look: Look, pass: &mut Pass<'_>) -> Result<(), ApiError> {
+    /// Reads what a decision needs. Where that is not known yet, it says when to ask again.
+    pub(super) async fn look(
+        &self,
+        look: Look,
+        pass: &mut Pass<'_>,
+    ) -> Result<Option<Rest>, ApiError> {
+        if look.is_on_the_way_to_an_issue(&pass.request) && !self.find_a_place(pass) {
+            return Ok(Some(Rest::For(CROWDED)));
+        }
         match look {
             Look::Method => {
-                let Some(client) = self.policy_client(pass) else { return Ok(()) };
+                let Some(client) = self.policy_client(pass) else { return Ok(None) };
                 pass.reads.method = Some(client.method(Priority::Issue).await);
             }
             Look::User => {
-                let Some(client) = self.policy_client(pass) else { return Ok(()) };
+                let Some(client) = self.policy_client(pass) else { return Ok(None) };
                 let user = client.user(&pass.request.spec.user, Priority::Issue).await;
                 note_missing(&mut pass.remembered.memory.user_missing_since, &user, pass.now);
                 pass.reads.user = Some(user);
             }
             Look::Groups { user_id, ids } => {
-                let Some(client) = self.policy_client(pass) else { return Ok(()) };
+                let Some(client) = self.policy_client(pass) else { return Ok(None) };
                 pass.reads.groups =
                     Some(client.member_groups(&user_id, &ids, Priority::Issue).await);
             }
             Look::Roles { user_id } => {
-                let Some(client) = self.policy_client(pass) else { return Ok(()) };
+                let Some(client) = self.policy_client(pass) else { return Ok(None) };
                 pass.reads.roles = Some(client.directory_roles(&user_id, Priority::Issue).await);
             }
             Look::Turn { tenant_id, user_id } => {
@@ -57,9 +71,10 @@ impl Operator {
                 self.list_passes(&connection, &user_id, pass).await;
             }
             Look::Pass { connection, user_id, pass_id } => {
-                let seen = match self.tenants.get(&connection) {
-                    Some(tenant) => tenant.client.pass(&user_id, &pass_id, Priority::Read).await,
-                    None => Err(not_configured(&connection)),
+                let Some(seen) = self.sighting(&connection, user_id, pass_id, pass) else {
+                    // Whoever looks wakes the request. Until then it must not miss its expiry.
+                    let recorded = pass.request.status.as_ref().and_then(|s| s.pass.as_ref());
+                    return Ok(recorded.map(|recorded| Rest::Until(recorded.expiration_time.0)));
                 };
                 let memory = &mut pass.remembered.memory;
                 note_missing(&mut memory.pass_missing_since, &seen, pass.now);
@@ -72,11 +87,42 @@ impl Operator {
                 pass.reads.place = Some(secret::place(&self.client, &pass.request).await?);
             }
             Look::Secret => {
-                pass.reads.secret = Some(self.find_secret(pass).await?);
+                pass.reads.secret = Some(self.find_secret(pass).await);
             }
             Look::Brakes => pass.reads.brakes = Some(self.brakes(&pass.request).await),
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// A pass over a request takes a place before it waits for answers of a tenant, and keeps it to its end.
+    fn find_a_place(&self, pass: &mut Pass<'_>) -> bool {
+        if pass.place.is_none() {
+            pass.place = Arc::clone(&self.issuing).try_acquire_owned().ok();
+        }
+        pass.place.is_some()
+    }
+
+    /// What was seen of an active pass, if anybody has looked since it was last asked for.
+    fn sighting(
+        &self,
+        connection: &str,
+        user_id: String,
+        pass_id: String,
+        pass: &Pass<'_>,
+    ) -> Option<Result<TapMethod, GraphError>> {
+        let Some(tenant) = self.tenants.get(connection) else {
+            return Some(Err(not_configured(connection)));
+        };
+        let namespace = pass.request.metadata.namespace.as_deref().unwrap_or_default();
+        let recorded = pass.request.status.as_ref().and_then(|s| s.pass.as_ref());
+        let wanted = Wanted {
+            request: ObjectRef::new(&name(&pass.request)).within(namespace),
+            start: recorded.map_or(pass.now, |recorded| recorded.start_time.0),
+            user_id,
+            pass_id,
+        };
+        let uid = pass.request.metadata.uid.as_deref().unwrap_or_default();
+        tenant.sightings.take(uid, wanted)
     }
 
     /// Does what was decided.
@@ -95,7 +141,10 @@ impl Operator {
                 self.create_secret(pass).await;
                 Ok(())
             }
-            Action::DeleteSecret(uid) => self.delete_secret(&uid, pass).await,
+            Action::DeleteSecret(uid) => {
+                self.delete_secret(&uid, pass).await;
+                Ok(())
+            }
             Action::DeletePass { connection, user_id, pass_id } => {
                 let deleted = match self.tenants.get(&connection) {
                     Some(tenant) => tenant.client.delete_pass(&user_id, &pass_id).await,
@@ -109,6 +158,7 @@ impl Operator {
             }
             Action::Forget => {
                 pass.remembered.memory.attempt = None;
+                pass.remembered.code = None;
                 pass.reads = Reads::default();
                 Ok(())
             }
@@ -118,10 +168,12 @@ impl Operator {
 
     /// Is there a Secret of the request's name, and is it ours? Where the fence is not in force the API server does not
     /// tell, and ours is only what this process created.
-    async fn find_secret(&self, pass: &Pass<'_>) -> Result<SecretFound, ApiError> {
-        let found = secret::find(&self.client, &pass.request).await?;
+    async fn find_secret(&self, pass: &Pass<'_>) -> SecretFound {
+        let found = secret::find(&self.client, &pass.request)
+            .await
+            .unwrap_or_else(|error| SecretFound::Unclear(error.to_string()));
         let fenced = self.fenced.load(Ordering::Acquire);
-        Ok(match found {
+        match found {
             SecretFound::Ours(uid)
                 if !fenced && pass.remembered.secret_uid.as_ref() != Some(&uid) =>
             {
@@ -132,7 +184,7 @@ impl Operator {
                 SecretFound::Foreign
             }
             found => found,
-        })
+        }
     }
 
     fn policy_client(&self, pass: &Pass<'_>) -> Option<&Client> {
@@ -145,8 +197,7 @@ impl Operator {
         let open = self.requests().into_iter().find_map(|other| {
             let other =
                 other.0.as_ref().ok().filter(|o| o.metadata.uid != pass.request.metadata.uid)?;
-            let intent = unresolved(other)?;
-            (intent.tenant_id == tenant_id && intent.user_id == user_id).then(|| name_of(other))
+            is_unresolved_for(other, tenant_id, user_id).then(|| name_of(other))
         });
         open.map_or_else(
             || {
@@ -158,6 +209,7 @@ impl Operator {
     }
 
     async fn list_passes(&self, connection: &str, user_id: &str, pass: &mut Pass<'_>) {
+        pass.reads.passes_asked_at = Some(pass.now);
         let listed = match self.tenants.get(connection) {
             Some(tenant) => tenant.client.passes(user_id, Priority::Issue).await,
             None => Err(not_configured(connection)),
@@ -212,7 +264,8 @@ impl Operator {
         let policies: Api<TapPolicy> = Api::all(self.client.clone());
         let policy = call("get TapPolicy", policies.get_opt(&request.spec.policy_ref.name)).await;
         let suspended = !matches!(&policy, Ok(Some(policy)) if policy.spec.issuance.as_ref().is_some_and(|i| i.suspend != Some(true)));
-        Brakes { stop, suspended }
+        let policy_generation = policy.ok().flatten().and_then(|p| p.metadata.generation);
+        Brakes { stop, suspended, policy_generation }
     }
 
     async fn write_status(
@@ -288,6 +341,7 @@ impl Operator {
         finalizers.retain(|f| f != FINALIZER);
         let patch = metadata_patch(&pass.request, &finalizers, intent);
         pass.request = self.patch_metadata("release finalizer", &pass.request, &patch).await?;
+        pass.remembered.code = None;
         if let Some(Attempt { progress: Progress::Armed, .. }) =
             pass.remembered.memory.attempt.take()
         {
@@ -295,6 +349,20 @@ impl Operator {
         }
         pass.reads = Reads::default();
         Ok(())
+    }
+
+    /// Takes the finalizer off a request of which only the metadata could be read.
+    pub(super) async fn release_unread(&self, request: &TapRequest) -> Result<(), ApiError> {
+        let mut finalizers = request.metadata.finalizers.clone().unwrap_or_default();
+        finalizers.retain(|f| f != FINALIZER);
+        let api: Api<PartialObjectMeta<TapRequest>> = Api::namespaced(
+            self.client.clone(),
+            request.metadata.namespace.as_deref().unwrap_or_default(),
+        );
+        let patch = Patch::Merge(metadata_patch(request, &finalizers, None));
+        call("release finalizer", api.patch_metadata(&name(request), &as_operator(), &patch))
+            .await
+            .map(drop)
     }
 
     async fn patch_metadata(
@@ -348,7 +416,7 @@ impl Operator {
                 attempt.progress = Progress::Held(Held {
                     pass_id: created.method.id,
                     start,
-                    expires: start + SignedDuration::from_mins(i64::from(minutes)),
+                    expires: later(start, SignedDuration::from_mins(i64::from(minutes))),
                     one_time: created.method.one_time.unwrap_or(intent.one_time_use),
                     secret: SecretWritten::NotYet,
                 });
@@ -413,15 +481,19 @@ impl Operator {
         memory.setback = Some(Setback::after(memory.setback.take(), now, cause));
     }
 
-    async fn delete_secret(&self, uid: &str, pass: &mut Pass<'_>) -> Result<(), ApiError> {
-        let gone = secret::delete(&self.client, &pass.request, uid).await?;
-        pass.reads.secret = gone.then_some(SecretFound::Absent);
+    async fn delete_secret(&self, uid: &str, pass: &mut Pass<'_>) {
         pass.reads.place = None;
+        pass.reads.secret = match secret::delete(&self.client, &pass.request, uid).await {
+            Ok(gone) => gone.then_some(SecretFound::Absent),
+            Err(error) => {
+                pass.reads.secret = Some(SecretFound::Unclear(error.to_string()));
+                return;
+            }
+        };
         let attempt = pass.remembered.memory.attempt.as_mut();
         if let Some(Attempt { progress: Progress::Held(held), .. }) = attempt {
             held.secret = SecretWritten::Removed;
         }
-        Ok(())
     }
 
     async fn delete_request(&self, pass: &mut Pass<'_>) -> Result<(), ApiError> {

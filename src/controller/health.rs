@@ -56,8 +56,9 @@ impl Health {
             (Err(error), before) => {
                 tracing::warn!(watch, %error, "a watch failed; it is started again");
                 match before {
-                    WatchState::FailingSince(_) => before,
-                    _ => WatchState::FailingSince(Instant::now()),
+                    WatchState::Live => WatchState::FailingSince(Instant::now()),
+                    // One that was never live is not for a moment.
+                    WatchState::Starting | WatchState::FailingSince(_) => before,
                 }
             }
         };
@@ -118,4 +119,38 @@ async fn scrape(State(metrics): State<Metrics>) -> impl IntoResponse {
         [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
         metrics.text(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed() -> watcher::Result<watcher::Event<()>> {
+        Err(watcher::Error::NoResourceVersion)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ready_once_every_watch_was_live_and_for_a_while_after_one_fails() {
+        let health = Health::default();
+        assert_eq!(health.missing(), ["the process is starting"]);
+        health.expect("Namespaces");
+        health.seen("Namespaces", &failed());
+        assert_eq!(health.missing().len(), 1, "a watch that was never live is not for a moment");
+        health.seen::<()>("Namespaces", &Ok(watcher::Event::Init));
+        assert_eq!(health.missing().len(), 1);
+        health.seen::<()>("Namespaces", &Ok(watcher::Event::InitDone));
+        assert_eq!(health.missing(), Vec::<String>::new());
+
+        health.seen("Namespaces", &failed());
+        assert_eq!(health.missing(), Vec::<String>::new());
+        tokio::time::advance(WATCH_GRACE).await;
+        health.seen("Namespaces", &failed());
+        assert!(
+            health.missing()[0].contains("has been failing for 30 s"),
+            "{:?}",
+            health.missing()
+        );
+        health.seen::<()>("Namespaces", &Ok(watcher::Event::InitDone));
+        assert_eq!(health.missing(), Vec::<String>::new());
+    }
 }

@@ -19,6 +19,7 @@ mod registry;
 mod request;
 pub mod run;
 mod secret;
+mod sightings;
 mod watches;
 
 pub use clocks::{Clocks, LocalClock};

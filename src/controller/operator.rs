@@ -10,6 +10,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use rand::RngExt as _;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::clocks::Clocks;
@@ -17,6 +18,7 @@ use super::lease::LeaseView;
 use super::metrics::Metrics;
 use super::pass::Remembered;
 use super::registry::{OwnPasses, Turns};
+use super::sightings::Sightings;
 use crate::api::names::STOP_REVOKE_ACTIVE_KEY;
 use crate::api::{TapPolicy, TapRequest};
 use crate::decision::life::situation::{Connection, Settings, Stop};
@@ -62,6 +64,9 @@ pub struct Operator {
     pub stores: Stores,
     /// Whose turn it is for a user.
     pub turns: Turns,
+    /// How many passes over requests may wait for answers of tenants on the way to an issue, so that there is room for
+    /// those that take something away.
+    pub issuing: Arc<Semaphore>,
     /// Passes made and deleted by this process.
     pub own_passes: OwnPasses,
     /// What is remembered of each request, by uid.
@@ -88,6 +93,8 @@ pub struct Tenant {
     pub connection: Connection,
     /// The client.
     pub client: graph::Client,
+    /// Looks at its active passes.
+    pub sightings: Sightings,
 }
 
 impl Operator {

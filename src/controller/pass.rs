@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use crate::api::{Decision, TapPolicy, TapRequest};
-use crate::decision::life::situation::{Memory, Reads};
+use crate::decision::intent::{Intent, has_finalizer};
+use crate::decision::life::situation::{Memory, Progress, Reads};
 use crate::graph::PassCode;
 use jiff::Timestamp;
 use kube::Api;
 use kube::core::DeserializeGuard;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// What one process remembers of a request.
 #[derive(Default)]
@@ -24,6 +26,18 @@ pub struct Remembered {
     pub failures: u32,
 }
 
+impl Remembered {
+    /// Forgets an attempt that the request, as it was just read, does not carry: it was not recorded, or it is over. What
+    /// Graph answered with is not forgotten.
+    pub fn drop_unrecorded(&mut self, request: &TapRequest) {
+        let carried = Intent::of(request).filter(|i| i.is_open() && has_finalizer(request));
+        self.memory.attempt.take_if(|attempt| {
+            !matches!(attempt.progress, Progress::Held(_))
+                && carried.is_none_or(|i| i.attempt != attempt.intent.attempt)
+        });
+    }
+}
+
 /// One pass over a request.
 pub struct Pass<'a> {
     /// The request as it was last read or written.
@@ -34,10 +48,21 @@ pub struct Pass<'a> {
     pub reads: Reads,
     /// What is remembered.
     pub remembered: &'a mut Remembered,
+    /// Its place among those that wait for answers of tenants on the way to an issue.
+    pub place: Option<OwnedSemaphorePermit>,
     /// Graph's time, at least.
     pub now: Timestamp,
     /// Whether the request is no longer there.
     pub gone: bool,
+}
+
+impl Pass<'_> {
+    /// Whether Graph answered with a pass, and the request neither records it nor keeps anybody from letting it go.
+    pub fn holds_what_nobody_records(&self) -> bool {
+        let attempt = self.remembered.memory.attempt.as_ref();
+        attempt.is_some_and(|attempt| matches!(attempt.progress, Progress::Held(_)))
+            && !has_finalizer(&self.request)
+    }
 }
 
 /// The API of the requests in a request's namespace.

@@ -12,7 +12,7 @@ use super::effects::as_operator;
 use super::error::{ApiError, call};
 use super::operator::{GuardedPolicy, Operator, backoff, jittered};
 use super::patch::merge_patch;
-use crate::api::{TapPolicy, TapPolicyStatus};
+use crate::api::{TapPolicy, TapPolicySpec, TapPolicyStatus};
 use crate::decision::life::step::Rest;
 use crate::decision::policy::{self, GroupName, PolicyReads, PolicySituation, PolicyStep};
 use crate::graph::{Client, ErrorKind, GraphError, Priority};
@@ -33,7 +33,9 @@ pub async fn reconcile(
     let seen = match &seen.0 {
         Ok(policy) => policy,
         Err(invalid) => {
-            tracing::error!(error = %invalid, "a TapPolicy cannot be read by this version of the operator");
+            let mut policy = TapPolicy::new("", TapPolicySpec::default());
+            policy.metadata = invalid.metadata.clone();
+            announce::unreadable(&operator.recorder(), &policy, &invalid.error).await;
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
@@ -11,10 +12,11 @@ use super::announce;
 use super::error::{ApiError, call};
 use super::operator::{GuardedRequest, Operator, backoff, jittered};
 use super::pass::{Pass, Remembered, name_of, requests};
-use crate::api::TapRequest;
+use super::secret;
+use crate::api::{TapRequest, TapRequestSpec};
 use crate::decision::intent::{Intent, has_finalizer, unresolved};
 use crate::decision::life;
-use crate::decision::life::situation::{PolicyFound, Progress, Reads, Situation};
+use crate::decision::life::situation::{PolicyFound, Progress, Reads, SecretFound, Situation};
 use crate::decision::life::step::{Rest, Step};
 
 /// More steps than any life has: beyond them something goes in circles, and a backoff is due.
@@ -32,10 +34,7 @@ pub async fn reconcile(
     }
     let seen = match &seen.0 {
         Ok(request) => request,
-        Err(invalid) => {
-            tracing::error!(error = %invalid, "a TapRequest cannot be read by this version of the operator");
-            return Ok(Action::requeue(jittered(RESYNC)));
-        }
+        Err(invalid) => return operator.hold(invalid).await,
     };
     let uid = seen.metadata.uid.clone().unwrap_or_default();
     let remembered = {
@@ -77,6 +76,7 @@ impl Operator {
     fn forget(&self, uid: &str) {
         self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
         self.turns.give_back(uid);
+        self.tenants.values().for_each(|tenant| tenant.sightings.forget(uid));
     }
 
     /// A request is no longer in the cache, so no pass over it begins any more. What one that is under way holds is its
@@ -89,6 +89,26 @@ impl Operator {
         }
     }
 
+    /// A request that cannot be read: nothing is done for it, but its deletion must end.
+    async fn hold(&self, invalid: &InvalidObject) -> Result<Action, ApiError> {
+        // All that is known of it. An intent stands in its annotations.
+        let mut request = TapRequest::new("", TapRequestSpec::default());
+        request.metadata = invalid.metadata.clone();
+        announce::unreadable(&self.recorder(), &request, &invalid.error).await;
+        if !has_finalizer(&request) {
+            return Ok(Action::requeue(jittered(RESYNC)));
+        }
+        let expires = life::latest_expiry(&request);
+        if self.clocks.now(None).earliest < expires {
+            return Ok(Action::requeue(self.left(&request, expires).min(jittered(RESYNC))));
+        }
+        if let Ok(SecretFound::Ours(uid)) = secret::find(&self.client, &request).await {
+            secret::delete(&self.client, &request, &uid).await?;
+        }
+        self.release_unread(&request).await?;
+        Ok(Action::await_change())
+    }
+
     /// One pass over a request; `None` when it is gone.
     async fn pass_over(
         &self,
@@ -96,29 +116,42 @@ impl Operator {
         remembered: &mut Remembered,
     ) -> Result<Option<Rest>, ApiError> {
         let Some(request) = self.read(seen, remembered).await? else { return Ok(None) };
-        announce::decisions(&self.recorder(), &request, &mut remembered.told).await;
+        remembered.drop_unrecorded(&request);
         let policy = self.stores.policies.get(&ObjectRef::new(&request.spec.policy_ref.name));
+        let ended = request.phase().is_final();
         let mut pass = Pass {
             request,
             policy,
             reads: Reads::default(),
             remembered,
+            place: None,
             now: Timestamp::UNIX_EPOCH,
             gone: false,
         };
         let outcome = self.steps(&mut pass).await;
         // Also where it ended with an error: the request may be deleted before it is looked at again.
         self.give_back_turn(&pass);
+        // After what had to be done: a decision may be to take something away.
+        if !ended {
+            let Pass { request, remembered, .. } = pass;
+            announce::decisions(&self.recorder(), &request, &mut remembered.told).await;
+        }
         outcome
     }
 
     /// Decides and acts until there is nothing to do now; `None` when the request is gone.
     async fn steps(&self, pass: &mut Pass<'_>) -> Result<Option<Rest>, ApiError> {
-        for _ in 0..STEPS {
+        let mut steps = 0;
+        while steps < STEPS {
+            steps += 1;
             let (step, now) = self.decide(pass);
             pass.now = now;
             match step {
-                Step::Look(look) => self.look(look, pass).await?,
+                Step::Look(look) => {
+                    if let Some(rest) = self.look(look, pass).await? {
+                        return Ok(Some(rest));
+                    }
+                }
                 Step::Act(action) => match self.act(action, pass).await {
                     // Somebody wrote it meanwhile, or it is gone.
                     Err(ApiError::Conflict { .. } | ApiError::NotFound { .. }) => {
@@ -126,19 +159,19 @@ impl Operator {
                             return Ok(None);
                         };
                         pass.request = request;
+                        pass.remembered.drop_unrecorded(&pass.request);
                         pass.reads = Reads::default();
                     }
                     done => done?,
                 },
                 // The request is gone, and with it whoever would wake us: what is held for it is taken back here and now.
-                Step::Rest(rest)
-                    if pass.remembered.memory.attempt.is_some()
-                        && !has_finalizer(&pass.request) =>
-                {
+                Step::Rest(rest) if pass.holds_what_nobody_records() => {
                     tokio::time::sleep(self.length(&pass.request, rest, pass.remembered.failures))
                         .await;
                     pass.remembered.failures = pass.remembered.failures.saturating_add(1);
                     pass.reads = Reads::default();
+                    // It ends at the expiry of what is held.
+                    steps = 0;
                 }
                 Step::Rest(rest) => return Ok((!pass.gone).then_some(rest)),
             }

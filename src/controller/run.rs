@@ -14,6 +14,7 @@ use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{Lookup as _, ObjectRef};
 use kube::runtime::{Controller, watcher};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::clocks::Clocks;
@@ -23,16 +24,20 @@ use super::health::{self, Health};
 use super::lease::{LeaderLease, LeaseLost};
 use super::metrics::Metrics;
 use super::operator::{GuardedPolicy, GuardedRequest, Operator, Stores, Tenant};
+use super::sightings::Sightings;
 use super::watches::watch;
 use super::{policy, request};
 use crate::api::names::{OPERATOR, STOP_CONFIG_MAP};
 use crate::api::{Phase, TapRequest};
+use crate::decision::clock::JUMP_SAMPLES;
 use crate::decision::intent::has_finalizer;
 use crate::decision::life::situation::{Connection, Settings};
 use crate::graph;
 
 /// The oldest Kubernetes whose admission policies the promises can rest on.
 const OLDEST_MINOR: u32 = 30;
+/// How many of the requests that are worked on may wait for answers of tenants on the way to an issue.
+const ISSUING: usize = 32;
 /// How many requests are worked on at once.
 const CONCURRENCY: u16 = 64;
 /// How often it is asked whether the admission policies are in force.
@@ -188,6 +193,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         lease: lease.view(),
         stores: Stores { requests: requests.clone(), policies: policies.clone(), namespaces, stop },
         turns: super::registry::Turns::default(),
+        issuing: Arc::new(Semaphore::new(ISSUING)),
         own_passes: super::registry::OwnPasses::default(),
         memories: std::sync::Mutex::default(),
         refused_policies: std::sync::Mutex::default(),
@@ -237,6 +243,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         () = namespace_stream.for_each(|_| async {}) => Err(RunError::PartEnded("the watch of Namespaces")),
         () = stop_watch => Err(RunError::PartEnded("the watch of the stop ConfigMap")),
         () = lead(&operator, w.allow_unguarded, &policy_nudges) => Err(RunError::PartEnded("the leader's watch")),
+        () = look_at_passes(&operator) => Err(RunError::PartEnded("the look at passes")),
         () = follow_clocks(&operator) => Err(RunError::PartEnded("the clock")),
         () = probe_fence(&operator, w.allow_unguarded, &policy_nudges) => Err(RunError::PartEnded("the probe of the admission policies")),
     }
@@ -271,7 +278,7 @@ fn tenants(clients: Vec<graph::Client>) -> HashMap<String, Tenant> {
             tenant_id: client.tenant_id().to_owned(),
             users: client.config().users.clone(),
         };
-        (connection.name.clone(), Tenant { connection, client })
+        (connection.name.clone(), Tenant { connection, client, sightings: Sightings::default() })
     };
     clients.into_iter().map(tenant).collect()
 }
@@ -358,12 +365,21 @@ async fn lead(
     std::future::pending::<()>().await;
 }
 
-/// Asks each tenant for the time, so that nothing ends by a local clock that is wrong. Who does not answer soon is not
-/// waited for: revocation must go on while Graph is gone.
+/// Asks each tenant for the time, so that nothing ends by a local clock that is wrong, nor by one wrong answer. Who does
+/// not answer soon is not waited for: revocation must go on while Graph is gone.
 async fn ask_for_the_time(operator: &Operator) {
     let asked = operator.tenants.values().map(|tenant| async {
-        let answer = tenant.client.method(graph::Priority::Read);
-        if tokio::time::timeout(FIRST_ANSWER, answer).await.is_err() {
+        let until_certain = async {
+            for _ in 0..JUMP_SAMPLES {
+                // Only the answer's Date matters.
+                let _ = tenant.client.method(graph::Priority::Read).await;
+                if operator.clocks.is_certain(&tenant.connection.tenant_id) {
+                    break;
+                }
+                tokio::time::sleep(CLOCK_AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(FIRST_ANSWER, until_certain).await.is_err() {
             let name = tenant.connection.name.as_str();
             tracing::warn!(
                 connection = name,
@@ -372,6 +388,14 @@ async fn ask_for_the_time(operator: &Operator) {
         }
     });
     futures::future::join_all(asked).await;
+}
+
+/// Looks at active passes when their requests want it.
+async fn look_at_passes(operator: &Operator) {
+    let looks = operator.tenants.values().map(|t| t.sightings.look(&t.client, &operator.nudges));
+    futures::future::join_all(looks).await;
+    // Without a tenant there is nothing to look at.
+    std::future::pending().await
 }
 
 /// Asks a tenant again whose clock seems to have jumped, and looks at everything when it has.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use http::HeaderValue;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
-use kube::core::PartialObjectMeta;
+use kube::core::{PartialObjectMeta, Request};
 use kube::{Client, Resource as _};
 
 use super::error::{ApiError, call};
@@ -17,8 +18,15 @@ use crate::api::names::{
 use crate::decision::life::situation::{Held, Place, SecretFound};
 use crate::graph::PassCode;
 
+/// The media type of an answer without the object's content.
+const METADATA_ALONE: HeaderValue =
+    HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+
 /// What stands in the place of the code where the API server is only asked whether it would take the Secret.
 const PLACEHOLDER: &str = "dry run";
+
+/// What the admission policy tap-operator-secrets says of a Secret that is of another type. Other policies refuse, too.
+const NOT_A_PASS: &str = "tap-operator creates and deletes no Secrets but those of type";
 
 /// Would the API server take a Secret of the request's name?
 pub async fn place(client: &Client, request: &TapRequest) -> Result<Place, ApiError> {
@@ -42,9 +50,23 @@ pub async fn create(
     held: &Held,
 ) -> Result<String, ApiError> {
     let secret = secret(request, upn, code.expose(), Some(held));
-    let created =
-        call("create Secret", api(client, request).create(&PostParams::default(), &secret)).await?;
+    let created: PartialObjectMeta<Secret> = call("create Secret", async {
+        client.request(creation(request, &secret).map_err(kube::Error::BuildRequest)?).await
+    })
+    .await?;
     Ok(created.metadata.uid.unwrap_or_default())
+}
+
+/// A create that is answered with the metadata alone, so that the code does not come back.
+fn creation(
+    request: &TapRequest,
+    secret: &Secret,
+) -> Result<http::Request<Vec<u8>>, kube::core::request::Error> {
+    let secrets = Secret::url_path(&(), request.metadata.namespace.as_deref());
+    let body = serde_json::to_vec(secret).map_err(kube::core::request::Error::SerializeBody)?;
+    let mut create = Request::new(secrets).create(&PostParams::default(), body)?;
+    create.headers_mut().insert(http::header::ACCEPT, METADATA_ALONE);
+    Ok(create)
 }
 
 /// Is there a Secret of the request's name, and whose is it?
@@ -71,7 +93,9 @@ pub async fn find(client: &Client, request: &TapRequest) -> Result<SecretFound, 
             })
         }
         Err(ApiError::NotFound { .. }) => Ok(SecretFound::Absent),
-        Err(ApiError::Refused { code: 422, .. }) => Ok(SecretFound::Foreign),
+        Err(ApiError::Refused { code: 422, message, .. }) if message.contains(NOT_A_PASS) => {
+            Ok(SecretFound::Foreign)
+        }
         Err(error) => Err(error),
     }
 }

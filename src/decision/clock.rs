@@ -7,10 +7,19 @@
 use jiff::{SignedDuration, Timestamp};
 
 /// How many samples in a row must agree on another time before it is believed.
-const JUMP_SAMPLES: u32 = 3;
+pub const JUMP_SAMPLES: u32 = 3;
+
+/// How wrong the local clock may be before Graph has told the time. Entra refuses the assertions of a machine whose clock
+/// is further off.
+const LOCAL_ERROR: SignedDuration = SignedDuration::from_mins(5);
 
 /// How fast two clocks may drift apart: bounds widen by one part in this many.
 const DRIFT: i128 = 10_000;
+
+/// A time so much later, or the last one there is: what people and servers write may lie beyond it.
+pub fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
+}
 
 /// The `Date` of one answer, and the local times around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +74,11 @@ struct Bounds {
 }
 
 impl Bounds {
+    /// As far as the local clock is to be trusted.
+    fn of_the_local_clock(at: Timestamp) -> Self {
+        Self { low: -LOCAL_ERROR, high: LOCAL_ERROR, at }
+    }
+
     fn of(sample: Sample) -> Self {
         Self {
             low: sample.date.duration_since(sample.received),
@@ -98,10 +112,7 @@ impl GraphClock {
     /// Learns from one answer.
     pub fn learn(&mut self, sample: Sample) -> Verdict {
         let seen = Bounds::of(sample);
-        let Some(known) = self.known else {
-            self.known = Some(seen);
-            return Verdict::Agrees;
-        };
+        let known = self.known.unwrap_or(Bounds::of_the_local_clock(seen.at));
         if let Some(both) = known.at(seen.at).and(seen) {
             self.known = Some(both);
             self.suspected = None;
@@ -122,12 +133,15 @@ impl GraphClock {
         Verdict::Suspect
     }
 
-    /// Graph's time at a local time. Before the first answer the local clock is all there is.
+    /// Graph's time at a local time. Before Graph has told it the local clock is all there is.
     pub fn now(&self, local: Timestamp) -> Now {
-        match self.known.map(|known| known.at(local)) {
-            None => Now::exactly(local),
-            Some(bounds) => Now { earliest: local + bounds.low, latest: local + bounds.high },
-        }
+        let known = self.known.unwrap_or(Bounds::of_the_local_clock(local)).at(local);
+        Now { earliest: local + known.low, latest: local + known.high }
+    }
+
+    /// Whether Graph has told the time, and no answer since contradicts it.
+    pub fn is_certain(&self) -> bool {
+        self.known.is_some() && self.suspected.is_none()
     }
 }
 
@@ -146,16 +160,41 @@ mod tests {
     }
 
     #[test]
-    fn follows_a_clock_that_is_ahead_from_the_first_answer() {
+    fn follows_a_clock_that_is_a_little_ahead_from_the_first_answer() {
         let mut clock = GraphClock::default();
-        assert_eq!(clock.now(at(0)), Now::exactly(at(0)));
-        assert_eq!(clock.learn(sample(0, 3600)), Verdict::Agrees);
+        assert!(!clock.is_certain());
+        let unknown = clock.now(at(0));
+        assert!(unknown.earliest <= at(-120) && at(120) <= unknown.latest, "{unknown:?}");
+        assert_eq!(clock.learn(sample(0, 60)), Verdict::Agrees);
+        assert!(clock.is_certain());
         let now = clock.now(at(10));
-        assert!(now.earliest <= at(3610) && at(3610) <= now.latest, "{now:?}");
+        assert!(now.earliest <= at(70) && at(70) <= now.latest, "{now:?}");
         assert!(
             now.latest.duration_since(now.earliest) < SignedDuration::from_millis(1300),
             "{now:?}"
         );
+    }
+
+    #[test]
+    fn the_first_answer_is_not_believed_where_it_is_far_off() {
+        let mut clock = GraphClock::default();
+        assert_eq!(clock.learn(sample(0, 86_400)), Verdict::Suspect);
+        assert!(clock.now(at(0)).latest < at(600), "no pass may end for it");
+        assert_eq!(clock.learn(sample(1, 0)), Verdict::Agrees);
+        assert!(clock.is_certain());
+
+        let mut clock = GraphClock::default();
+        for second in 0..3 {
+            assert!(!clock.is_certain());
+            clock.learn(sample(second, 3600));
+        }
+        assert!(clock.is_certain() && clock.now(at(3)).earliest > at(3600));
+    }
+
+    #[test]
+    fn no_sum_of_times_goes_beyond_the_last_one() {
+        assert_eq!(later(at(0), SignedDuration::from_secs(5)), at(5));
+        assert_eq!(later(Timestamp::MAX, SignedDuration::from_secs(5)), Timestamp::MAX);
     }
 
     #[test]

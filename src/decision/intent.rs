@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::clock::later;
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION};
 use crate::api::{Lifetime, TapRequest};
 
@@ -82,8 +83,7 @@ pub enum Stage {
 impl Intent {
     /// The intent of a request, if it has a readable one.
     pub fn of(request: &TapRequest) -> Option<Self> {
-        let text = request.metadata.annotations.as_ref()?.get(INTENT_ANNOTATION)?;
-        serde_json::from_str(text).ok()
+        serde_json::from_str(text(request)?).ok()
     }
 
     /// The text for the annotation.
@@ -132,9 +132,9 @@ impl Intent {
     ///
     /// A twin made by a person in the same seconds, with the same values, cannot be told from ours.
     pub fn made(&self, pass: &crate::graph::TapMethod, settle: SignedDuration) -> bool {
-        let in_time = pass
-            .created
-            .is_some_and(|t| t >= self.listed_at - CREATED_EARLY && t <= self.listed_at + settle);
+        let in_time = pass.created.is_some_and(|t| {
+            t >= self.listed_at - CREATED_EARLY && t <= later(self.listed_at, settle)
+        });
         let same_start = self
             .start
             .is_none_or(|s| pass.start.is_some_and(|p| p.duration_since(s).as_secs() == 0));
@@ -145,12 +145,55 @@ impl Intent {
     }
 }
 
+/// Whether a request has an intent that this version cannot read.
+pub fn is_unreadable(request: &TapRequest) -> bool {
+    text(request).is_some() && Intent::of(request).is_none()
+}
+
+/// What can be told of an intent that cannot be read as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remains {
+    /// Id of the tenant.
+    pub tenant_id: Option<String>,
+    /// Object id of the user.
+    pub user_id: Option<String>,
+    /// When the pass has expired by itself, however late it was made.
+    pub latest_expiry: Option<Timestamp>,
+}
+
+/// What can be told of a request's intent, whatever wrote it.
+pub fn remains(request: &TapRequest) -> Remains {
+    let intent = text(request).and_then(|text| serde_json::from_str(text).ok());
+    let intent: serde_json::Value = intent.unwrap_or_default();
+    let field = |name: &str| intent.get(name)?.as_str().map(str::to_owned);
+    let resolved = request.status.as_ref().and_then(|status| status.resolved.as_ref());
+    Remains {
+        tenant_id: field("tenantId").or_else(|| Some(resolved?.tenant_id.clone())),
+        user_id: field("userId").or_else(|| Some(resolved?.user_id.clone())),
+        latest_expiry: field("latestExpiry").and_then(|time| time.parse().ok()),
+    }
+}
+
+fn text(request: &TapRequest) -> Option<&String> {
+    request.metadata.annotations.as_ref()?.get(INTENT_ANNOTATION)
+}
+
 /// Whether the operator's finalizer is on a request.
 pub fn has_finalizer(request: &TapRequest) -> bool {
     request.metadata.finalizers.as_ref().is_some_and(|f| f.iter().any(|f| f == FINALIZER))
 }
 
-/// The intent of another request for whose POST nobody knows the outcome yet, if it has one.
+/// Whether nobody may ask for a pass for this user because of another request: nobody knows the outcome of its POST yet.
+pub fn is_unresolved_for(other: &TapRequest, tenant_id: &str, user_id: &str) -> bool {
+    if is_unreadable(other) && has_finalizer(other) && !other.phase().is_final() {
+        let Remains { tenant_id: tenant, user_id: user, .. } = remains(other);
+        return tenant.is_none_or(|tenant| tenant == tenant_id)
+            && user.is_none_or(|user| user == user_id);
+    }
+    unresolved(other).is_some_and(|i| i.tenant_id == tenant_id && i.user_id == user_id)
+}
+
+/// The intent of a request for whose POST nobody knows the outcome yet, if it has one.
 pub fn unresolved(request: &TapRequest) -> Option<Intent> {
     if !has_finalizer(request) || request.phase().is_final() {
         return None;

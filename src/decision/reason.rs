@@ -74,6 +74,8 @@ reasons! {
     Superseded,
     /// The pass is being taken away.
     Revoking,
+    /// The Secret could not be deleted yet.
+    SecretStays,
     /// What became of an attempt is being found out.
     Resolving,
 
@@ -110,6 +112,10 @@ reasons! {
     PermissionMissing,
     /// The admission policies are not in force.
     AdmissionMissing,
+    /// This version cannot read the object: an event.
+    Unreadable,
+    /// Another version wrote an intent that this one cannot read.
+    IntentUnreadable,
     /// An attempt was given up before the pass was asked for.
     HeldBack,
     /// Graph refused the pass; it is tried again.

@@ -52,6 +52,13 @@ impl<'a> Report<'a> {
         self
     }
 
+    /// The request is not where it should be, whatever its phase.
+    #[must_use]
+    pub fn not_ready(mut self) -> Self {
+        self.ready.0 = false;
+        self
+    }
+
     /// Nothing more happens until somebody acts.
     #[must_use]
     pub fn stalled(mut self) -> Self {

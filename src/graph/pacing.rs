@@ -27,7 +27,7 @@ impl Default for Pace {
 }
 
 /// The longest that one `Retry-After` is believed. A slip of a proxy must not stop revocation for a day.
-const LONGEST_CLOSURE: Duration = Duration::from_mins(10);
+pub(super) const LONGEST_CLOSURE: Duration = Duration::from_mins(10);
 
 /// The turn will not come within the time that the call may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,6 +15,9 @@ pub type Body = Zeroizing<Vec<u8>>;
 /// The longest body that is read, in bytes. Graph's largest page here is far below it.
 const LONGEST_BODY: usize = 1024 * 1024;
 
+/// The longest that a connection of its own may take to be set up: it delays a POST that should go out now or never.
+const OWN_CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The way to Graph and Entra.
 #[async_trait]
 pub trait Transport: Send + Sync + fmt::Debug {
@@ -107,7 +110,11 @@ impl ReqwestTransport {
                 .http2_keep_alive_interval(Duration::from_secs(10))
                 .http2_keep_alive_timeout(Duration::from_secs(10))
                 .build()?,
-            single: https().http1_only().pool_max_idle_per_host(0).build()?,
+            single: https()
+                .http1_only()
+                .pool_max_idle_per_host(0)
+                .connect_timeout(connect_timeout.min(OWN_CONNECTION_PATIENCE))
+                .build()?,
             identity: reqwest::Client::builder()
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use zeroize::Zeroizing;
 
 use super::PassCode;
+use super::pacing::LONGEST_CLOSURE;
 use super::types::{
     DirectoryRole, GraphTarget, Identity, MethodConfiguration, MethodPatch, MethodState, NewPass,
     TapMethod, UsabilityReason, User,
@@ -458,12 +459,14 @@ fn http_date(text: &str) -> Option<Timestamp> {
 /// A date is counted from the answer's own `Date`, so that a wrong local clock does no harm.
 pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<f64>() {
+    let wait = if let Ok(seconds) = text.parse::<f64>() {
         // Not a number, negative or beyond any duration: as good as absent.
-        return Duration::try_from_secs_f64(seconds).ok();
-    }
-    let wait: SignedDuration = http_date(text)?.duration_since(date(headers).unwrap_or(now));
-    Some(Duration::try_from(wait).unwrap_or(Duration::ZERO))
+        Duration::try_from_secs_f64(seconds).ok()?
+    } else {
+        let wait: SignedDuration = http_date(text)?.duration_since(date(headers).unwrap_or(now));
+        Duration::try_from(wait).unwrap_or(Duration::ZERO)
+    };
+    Some(wait.min(LONGEST_CLOSURE))
 }
 
 /// What stands in an access token.
@@ -516,6 +519,7 @@ mod tests {
             ("2.128", Some(2.128)),
             (" 10 ", Some(10.0)),
             ("0", Some(0.0)),
+            ("86400", Some(600.0)),
             ("-3", None),
             ("NaN", None),
             ("1e400", None),

@@ -543,7 +543,8 @@ fn fence(review: &Review<'_>) -> Result<(), Refusal> {
     };
     let object = review.new.or(review.old).unwrap_or(&Value::Null);
     if object["type"] != SECRET_TYPE {
-        return refuse("tap-operator creates and deletes no Secrets but those of its type");
+        let rule = "tap-operator creates and deletes no Secrets but those of type";
+        return refuse(&format!("{rule} {SECRET_TYPE}"));
     }
     let uid = &review.options["preconditions"]["uid"];
     match review.operation {

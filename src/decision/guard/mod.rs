@@ -11,6 +11,7 @@ mod user;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Reason;
+use super::clock::later;
 use super::life::situation::{Approvals, PolicyFound, Situation};
 use super::life::step::Look;
 use crate::api::{Check, CheckResult, Resolved};
@@ -86,10 +87,10 @@ fn deadline(s: &Situation) -> Timestamp {
         let minutes = asked.or_else(|| {
             issuance.and_then(|i| request::lifetime_bounds(i).ok()).map(|(default, _)| default)
         });
-        start.0 + SignedDuration::from_mins(i64::from(minutes.unwrap_or(60)))
+        later(start.0, SignedDuration::from_mins(i64::from(minutes.unwrap_or(60))))
     } else {
         let timeout = issuance.and_then(|i| i.approval.as_ref()).and_then(|a| a.timeout.as_ref());
-        created + timeout.and_then(|t| t.duration().ok()).unwrap_or(DEFAULT_TIMEOUT)
+        later(created, timeout.and_then(|t| t.duration().ok()).unwrap_or(DEFAULT_TIMEOUT))
     }
 }
 

@@ -2,11 +2,12 @@
 
 use jiff::SignedDuration;
 
-use super::situation::{Attempt, Held, SecretWritten, Situation, Stop};
+use super::situation::{Attempt, Held, SecretFound, SecretWritten, Situation, Stop};
 use super::step::{Action, Look, Rest, Step};
-use super::{ending, release, remove_pass, remove_secret, report, write_or};
+use super::{ending, left_behind, release, remove_pass, remove_secret, report, write_or};
 use crate::api::{Pass, Phase, Resolved};
 use crate::decision::Reason;
+use crate::decision::clock::later;
 use crate::decision::intent::{Intent, POST_WINDOW};
 use crate::decision::report::{Report, whole_second};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -15,13 +16,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 const NEARLY_A_SECOND: SignedDuration = SignedDuration::from_nanos(999_999_999);
 
 /// The intent is written and nothing was sent: the POST, or a reason to close the intent again.
-pub(super) fn before_post(s: &Situation, intent: &Intent) -> Step {
+pub(super) fn before_post(s: &Situation, intent: &Intent, attempt: &Attempt) -> Step {
     if ending(s).is_some() || !s.lease_is_fresh || s.now.latest > intent.listed_at + POST_WINDOW {
         return release(intent);
     }
     match s.reads.brakes {
         None => Step::Look(Look::Brakes),
         Some(brakes) if brakes.stop != Stop::Off || brakes.suspended => release(intent),
+        // What admitted the pass is not in force any more: the next attempt is checked against what is.
+        Some(brakes) if brakes.policy_generation != attempt.grounds.policy_generation => {
+            release(intent)
+        }
         Some(_) => Step::Act(Action::Post(Box::new(intent.clone()))),
     }
 }
@@ -57,11 +62,13 @@ pub(super) fn after_post(s: &Situation, intent: &Intent, attempt: &Attempt, held
 
 /// Takes back what an attempt made: what is left to do, if anything. A failure is tried again with a backoff.
 pub(super) fn undo(s: &Situation, intent: &Intent, held: &Held) -> Option<Step> {
-    let secret = match &held.secret {
-        SecretWritten::NotYet | SecretWritten::Removed => None,
-        SecretWritten::Created(uid) => Some(Step::Act(Action::DeleteSecret(uid.clone()))),
+    let secret = match (&held.secret, &s.reads.secret) {
+        (SecretWritten::NotYet | SecretWritten::Removed, _) => None,
+        // Tried in vain: the pass goes first.
+        (_, Some(SecretFound::Unclear(_))) => None,
+        (SecretWritten::Created(uid), _) => Some(Step::Act(Action::DeleteSecret(uid.clone()))),
         // It was ours to create, so it is ours if it is there.
-        SecretWritten::Failed => remove_secret(s.reads),
+        (SecretWritten::Failed, _) => remove_secret(s.reads),
     };
     let pass = || {
         if s.now.earliest >= held.expires {
@@ -70,7 +77,8 @@ pub(super) fn undo(s: &Situation, intent: &Intent, held: &Held) -> Option<Step> 
         remove_pass(s, intent, &held.pass_id)
             .map(|left| left.unwrap_or_else(|obstacle| Step::Rest(obstacle.rest())))
     };
-    secret.or_else(pass)
+    let again = || left_behind(s, held.expires).map(|_| Step::Rest(Rest::Backoff(None)));
+    secret.or_else(pass).or_else(again)
 }
 
 fn active<'a>(s: &Situation<'a>, intent: &Intent, held: &Held) -> Report<'a> {
@@ -78,7 +86,7 @@ fn active<'a>(s: &Situation<'a>, intent: &Intent, held: &Held) -> Report<'a> {
         id: held.pass_id.clone(),
         start_time: Time(whole_second(held.start)),
         // Cut up, for a Secret must not go early.
-        expiration_time: Time(whole_second(held.expires + NEARLY_A_SECOND)),
+        expiration_time: Time(whole_second(later(held.expires, NEARLY_A_SECOND))),
         client_request_id: intent.attempt.clone(),
     };
     let name = s.request.metadata.name.as_deref().unwrap_or_default();

@@ -12,16 +12,18 @@ pub mod step;
 mod tend;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::seek::existing_pass;
 use self::situation::{Progress, Reads, SecretFound, Situation, Stop};
 use self::step::{Action, Look, Rest, Step};
+pub use self::unreadable::latest_expiry;
 use super::Reason;
-use super::intent::{Intent, POST_WINDOW, has_finalizer};
+use super::intent::{self, Intent, POST_WINDOW, has_finalizer};
 use super::report::Report;
-use crate::api::{DecisionKind, Phase, TapRequestStatus};
+use crate::api::{DecisionKind, Pass, Phase, TapRequestStatus};
 use crate::graph::{Advice, GraphError};
 
 /// The next thing to do for a request.
@@ -30,6 +32,9 @@ pub fn next(s: &Situation) -> Step {
     let ours = intent.filter(|i| s.request.metadata.uid.as_deref() == Some(&i.uid));
     if let Some(step) = drop_what_was_superseded(s, ours.as_ref()) {
         return step;
+    }
+    if intent::is_unreadable(s.request) && !s.request.phase().is_final() {
+        return unreadable::next(s);
     }
     if !has_finalizer(s.request) {
         return seek::next(s);
@@ -45,19 +50,28 @@ pub fn next(s: &Situation) -> Step {
 }
 
 fn in_custody(s: &Situation, intent: &Intent) -> Step {
-    let recorded = s.request.status.as_ref().and_then(|status| status.pass.as_ref());
-    if let Some(pass) = recorded.filter(|pass| pass.client_request_id == intent.attempt) {
+    if let Some(pass) = recorded(s, intent) {
+        // The write that recorded it was not known to have come through.
+        if s.memory.attempt.is_some() {
+            return Step::Act(Action::Forget);
+        }
         return tend::next(s, intent, pass);
     }
     match s.memory.attempt.as_ref().filter(|a| a.intent.attempt == intent.attempt) {
         Some(attempt) => match &attempt.progress {
-            Progress::Armed => issue::before_post(s, intent),
+            Progress::Armed => issue::before_post(s, intent, attempt),
             Progress::Held(held) => issue::after_post(s, intent, attempt, held),
             Progress::Void => release(intent),
             Progress::Sent => recover::next(s, intent),
         },
         None => recover::next(s, intent),
     }
+}
+
+/// The pass of an attempt, if the status has it.
+fn recorded<'a>(s: &Situation<'a>, intent: &Intent) -> Option<&'a Pass> {
+    let pass = s.request.status.as_ref()?.pass.as_ref()?;
+    (pass.client_request_id == intent.attempt).then_some(pass)
 }
 
 /// An answer that this process holds, while the request has moved on to another attempt or is gone: what it made goes.
@@ -69,6 +83,10 @@ fn drop_what_was_superseded(s: &Situation, ours: Option<&Intent>) -> Option<Step
         .is_some_and(|i| i.attempt == attempt.intent.attempt);
     if current {
         return None;
+    }
+    // It was delivered and recorded, and came to its end since.
+    if recorded(s, &attempt.intent).is_some() && s.request.phase() != Phase::Active {
+        return Some(Step::Act(Action::Forget));
     }
     Some(issue::undo(s, &attempt.intent, held).unwrap_or(Step::Act(Action::Forget)))
 }
@@ -131,14 +149,37 @@ fn ending(s: &Situation) -> Option<Ending> {
     None
 }
 
-/// Takes the Secret away: what is left to do before it is known to be gone, if anything.
+/// Takes the Secret away: what is left to do before it is known to be gone, if anything. Where the API server does not
+/// let it go, the rest goes on: see [`left_behind`].
 fn remove_secret(reads: &Reads) -> Option<Step> {
     match &reads.secret {
         None => Some(Step::Look(Look::Secret)),
         Some(SecretFound::Ours(uid)) => Some(Step::Act(Action::DeleteSecret(uid.clone()))),
         // What is not ours stays.
-        Some(SecretFound::Absent | SecretFound::Foreign) => None,
+        Some(SecretFound::Absent | SecretFound::Foreign | SecretFound::Unclear(_)) => None,
     }
+}
+
+/// Why the Secret may still be there, though all was done to take it away. Beyond `expires` its code is worth nothing, and
+/// a deleted request is not held for it: its Secret goes with it.
+fn left_behind<'a>(s: &Situation<'a>, expires: Timestamp) -> Option<&'a str> {
+    match &s.reads.secret {
+        Some(SecretFound::Unclear(_))
+            if s.request.is_being_deleted() && s.now.earliest >= expires =>
+        {
+            None
+        }
+        Some(SecretFound::Unclear(why)) => Some(why),
+        _ => None,
+    }
+}
+
+/// Says that the Secret may still be there, and tries again.
+fn secret_stays(s: &Situation, why: &str) -> Step {
+    let message = format!("the Secret could not be deleted: {why}; it is tried again");
+    let stays = Report::new(s, s.request.phase(), Reason::SecretStays, &message)
+        .reconciling(Reason::SecretStays, &message);
+    report(s, stays, Rest::Backoff(None))
 }
 
 /// Takes a pass away: what is left to do before it is known to be gone, or the error that stands in the way.

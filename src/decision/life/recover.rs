@@ -3,11 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::situation::{Grounds, Known, Situation};
+use super::situation::{Grounds, Situation};
 use super::step::{Action, Look, Rest, Step};
-use super::{release, remove_pass, remove_secret, report, rest_after, write_or};
+use super::{
+    left_behind, release, remove_pass, remove_secret, report, rest_after, secret_stays, write_or,
+};
 use crate::api::{Pass, Phase};
 use crate::decision::Reason;
+use crate::decision::clock::later;
 use crate::decision::intent::{Intent, Stage};
 use crate::decision::report::{Report, whole_second};
 use crate::graph::{TapMethod, UsabilityReason};
@@ -30,7 +33,7 @@ pub(super) fn next(s: &Situation, intent: &Intent) -> Step {
         return step;
     }
     if s.now.earliest >= intent.latest_expiry {
-        return release(intent);
+        return close(s, intent);
     }
     let listing = match &s.reads.passes {
         None => {
@@ -51,17 +54,13 @@ pub(super) fn next(s: &Situation, intent: &Intent) -> Step {
         }
         Some(Ok(listing)) => listing,
     };
-    let ours = |p: &&TapMethod| {
-        intent.made(p, s.settings.settle)
-            && !matches!(listing.known.get(&p.id), Some(Known::Recorded(_)))
-    };
+    let ours =
+        |p: &&TapMethod| intent.made(p, s.settings.settle) && !listing.known.contains_key(&p.id);
     match listing.passes.iter().find(ours) {
         None => unless_settled(s, intent, since),
-        // Deleted already; the list lags.
-        Some(pass) if listing.known.get(&pass.id) == Some(&Known::Gone) => release(intent),
         Some(pass) if pass.reason == Some(UsabilityReason::OneTimeUsed) => used(s, intent, pass),
         Some(pass) => match remove_pass(s, intent, &pass.id) {
-            None => release(intent),
+            None => close(s, intent),
             Some(Ok(step)) => step,
             Some(Err(obstacle)) => {
                 let rest = obstacle.rest().or_until(intent.latest_expiry, s.now.earliest);
@@ -74,13 +73,21 @@ pub(super) fn next(s: &Situation, intent: &Intent) -> Step {
 /// No pass of ours is listed: until the settle time has passed, that may change.
 fn unless_settled(s: &Situation, intent: &Intent, since: Timestamp) -> Step {
     let settled = since + s.settings.settle;
-    if s.now.earliest >= settled {
-        return release(intent);
+    if s.reads.passes_asked_at.is_some_and(|asked| asked >= settled) {
+        return close(s, intent);
     }
     let message = format!(
         "a pass may have been asked for and the answer was lost; until {settled:.0} it may still appear, then it is asked for again"
     );
     report(s, resolving(s, &message), Rest::For(AGAIN).or_until(settled, s.now.earliest))
+}
+
+/// Nothing of the attempt is left, or its Secret is still to go.
+fn close(s: &Situation, intent: &Intent) -> Step {
+    match left_behind(s, intent.latest_expiry) {
+        Some(why) => secret_stays(s, why),
+        None => release(intent),
+    }
 }
 
 fn resolving<'a>(s: &Situation<'a>, message: &str) -> Report<'a> {
@@ -94,9 +101,12 @@ fn used(s: &Situation, intent: &Intent, pass: &TapMethod) -> Step {
     let recorded = Pass {
         id: pass.id.clone(),
         start_time: Time(whole_second(start)),
-        expiration_time: Time(whole_second(start + intent.lifetime())),
+        expiration_time: Time(whole_second(later(start, intent.lifetime()))),
         client_request_id: intent.attempt.clone(),
     };
+    if let Some(why) = left_behind(s, intent.latest_expiry) {
+        return secret_stays(s, why);
+    }
     let ended = Report::new(s, Phase::Used, Reason::PassUsed, "the pass was used").pass(recorded);
     write_or(s, ended.finish(), release(intent))
 }

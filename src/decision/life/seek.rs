@@ -4,9 +4,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::situation::{Cause, Grounds, Known, Listing, Place, SecretFound, Situation, Turn};
 use super::step::{Action, Look, Rest, Step};
-use super::{Ending, ending, needs_a_human, report, rest_after};
+use super::{
+    Ending, ending, left_behind, needs_a_human, remove_secret, report, rest_after, secret_stays,
+};
 use crate::api::{DecisionKind, OnExistingPass, Phase, Resolved};
 use crate::decision::Reason;
+use crate::decision::clock::later;
 use crate::decision::guard::{self, Findings, Verdict};
 use crate::decision::intent::{Intent, Replaced, Stage};
 use crate::decision::report::Report;
@@ -41,6 +44,12 @@ pub(super) fn next(s: &Situation) -> Step {
         return end(s, Phase::Failed, Reason::Restored, message);
     }
     if was_released(s) {
+        if let Some(step) = remove_secret(s.reads) {
+            return step;
+        }
+        if let Some(why) = left_behind(s, Timestamp::MAX) {
+            return secret_stays(s, why);
+        }
         let message = "the finalizer was taken off by hand while a pass may have been usable: see that it is deleted in Entra, and make another request if one is needed";
         return end(s, Phase::Failed, Reason::Released, message);
     }
@@ -179,6 +188,12 @@ fn taken(s: &Situation, findings: &Findings) -> Step {
         None => Step::Look(Look::Secret),
         Some(SecretFound::Ours(uid)) => Step::Act(Action::DeleteSecret(uid.clone())),
         Some(SecretFound::Absent) => Step::Rest(Rest::For(PAUSE)),
+        Some(SecretFound::Unclear(why)) => {
+            let message =
+                format!("a Secret of that name is there, and it cannot be told whose: {why}");
+            let rest = Rest::Backoff(None).or_until(findings.deadline, s.now.earliest);
+            pending(s, findings, Reason::SecretRefused, &message, rest)
+        }
         Some(SecretFound::Foreign) => {
             let name = s.request.metadata.name.as_deref().unwrap_or_default();
             let message = format!(
@@ -209,14 +224,14 @@ fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> {
             (reason, error.to_string(), asked.unwrap_or(grown).max(grown), refused)
         }
     };
-    if refused && s.now.earliest >= setback.since + REFUSALS {
+    if refused && setback.last.duration_since(setback.since) >= REFUSALS {
         return Some(report(
             s,
             Report::new(s, Phase::Failed, reason, message).findings(findings),
             Rest::ForChange,
         ));
     }
-    let again = setback.last + pause;
+    let again = later(setback.last, pause);
     let rest = Rest::Until(again).or_until(findings.deadline, s.now.earliest);
     (s.now.earliest < again).then(|| pending(s, findings, reason, &message, rest))
 }
@@ -284,7 +299,9 @@ fn is_live(pass: &TapMethod, now: Timestamp) -> bool {
         return false;
     }
     match (pass.start, pass.lifetime_minutes) {
-        (Some(start), Some(minutes)) => now < start + SignedDuration::from_mins(i64::from(minutes)),
+        (Some(start), Some(minutes)) => {
+            now < later(start, SignedDuration::from_mins(i64::from(minutes)))
+        }
         _ => true,
     }
 }
@@ -299,7 +316,7 @@ fn intent(
     let start =
         s.request.spec.start_time.as_ref().map(|t| t.0).filter(|t| *t > s.now.latest + START_SENT);
     let lifetime_minutes = resolved.lifetime.minutes().unwrap_or(0);
-    let latest_start = start.unwrap_or(listing.date).max(listing.date) + s.settings.settle;
+    let latest_start = later(start.unwrap_or(listing.date).max(listing.date), s.settings.settle);
     let before =
         Intent::of(s.request).filter(|i| Some(i.uid.as_str()) == s.request.metadata.uid.as_deref());
     // What a lost attempt of ours replaced is not listed any more, and its request must still learn by whom.
@@ -316,7 +333,7 @@ fn intent(
         lifetime_minutes,
         one_time_use: resolved.one_time_use,
         start,
-        latest_expiry: latest_start + SignedDuration::from_mins(i64::from(lifetime_minutes)),
+        latest_expiry: later(latest_start, SignedDuration::from_mins(i64::from(lifetime_minutes))),
         listed: listing.passes.iter().map(|p| p.id.clone()).collect(),
         listed_at: listing.date,
         replaces,
@@ -371,7 +388,7 @@ fn finished(s: &Situation) -> Step {
         .and_then(|l| l.duration().ok())
         .unwrap_or(SignedDuration::from_hours(1));
     let Ok(ttl) = ttl.duration() else { return Step::Rest(Rest::ForChange) };
-    let due = finished.0.max(start.0 + lifetime) + ttl;
+    let due = later(finished.0.max(later(start.0, lifetime)), ttl);
     if s.request.is_being_deleted() {
         Step::Rest(Rest::ForChange)
     } else if s.now.earliest >= due {

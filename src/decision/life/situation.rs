@@ -1,7 +1,6 @@
 //! What a decision rests on.
 
 use std::collections::HashMap;
-use std::mem::discriminant;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
@@ -111,6 +110,8 @@ pub struct Reads {
     pub turn: Option<Turn>,
     /// The user's passes.
     pub passes: Option<Result<Listing, GraphError>>,
+    /// Graph's time, at least, when they were asked for.
+    pub passes_asked_at: Option<Timestamp>,
     /// The recorded pass.
     pub pass: Option<Result<TapMethod, GraphError>>,
     /// Whether a Secret of the request's name could be created.
@@ -174,6 +175,8 @@ pub enum SecretFound {
     Ours(String),
     /// There is one of somebody else's.
     Foreign,
+    /// It could not be looked at or deleted, in the API server's words.
+    Unclear(String),
 }
 
 /// What stops issuing at once.
@@ -183,6 +186,8 @@ pub struct Brakes {
     pub stop: Stop,
     /// Whether the policy is suspended, or gone.
     pub suspended: bool,
+    /// The policy's generation; absent where it could not be read.
+    pub policy_generation: Option<i64>,
 }
 
 /// What one process remembers of a request. Losing it costs time, never a promise.
@@ -220,10 +225,8 @@ impl Setback {
     /// An attempt failed after an earlier one may have.
     #[must_use]
     pub fn after(earlier: Option<Self>, now: Timestamp, cause: Cause) -> Self {
-        let in_a_row = |earlier: &Self| {
-            discriminant(&earlier.cause) == discriminant(&cause)
-                && now < earlier.last + Self::IN_A_ROW
-        };
+        let in_a_row =
+            |earlier: &Self| earlier.cause.is_like(&cause) && now < earlier.last + Self::IN_A_ROW;
         let since = earlier.filter(in_a_row).map_or(now, |earlier| earlier.since);
         Self { since, last: now, cause }
     }
@@ -238,6 +241,17 @@ pub enum Cause {
     Secret(String),
     /// It was given up before the pass was asked for: stopped, suspended, or too slow.
     HeldBack,
+}
+
+impl Cause {
+    /// Whether two failures are of one kind.
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Graph(one), Self::Graph(other)) => one.kind == other.kind,
+            (Self::Secret(_), Self::Secret(_)) | (Self::HeldBack, Self::HeldBack) => true,
+            _ => false,
+        }
+    }
 }
 
 /// What this process did for one attempt.

@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::situation::Grounds;
-use crate::api::TapRequestStatus;
-use crate::decision::intent::Intent;
+use crate::api::{TapRequest, TapRequestStatus};
+use crate::decision::intent::{Intent, has_finalizer};
 
 /// The next thing to do for one request.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +65,23 @@ pub enum Look {
     Secret,
     /// Stop and suspension, by a quorum read.
     Brakes,
+}
+
+impl Look {
+    /// Whether a tenant is asked, for a request that holds nothing yet.
+    pub fn is_on_the_way_to_an_issue(&self, request: &TapRequest) -> bool {
+        let asks = match self {
+            Self::Method
+            | Self::User
+            | Self::Groups { .. }
+            | Self::Roles { .. }
+            | Self::Passes { .. } => true,
+            Self::Turn { .. } | Self::Pass { .. } | Self::Place | Self::Secret | Self::Brakes => {
+                false
+            }
+        };
+        asks && !has_finalizer(request)
+    }
 }
 
 /// What is to be done. Each is one effect.

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 
 use super::situation::Situation;
 use super::step::{Look, Rest, Step};
-use super::{Ending, ending, remove_pass, remove_secret, report, rest_after};
+use super::{
+    Ending, ending, left_behind, remove_pass, remove_secret, report, rest_after, secret_stays,
+};
 use crate::api::{Pass, Phase};
 use crate::decision::Reason;
 use crate::decision::intent::Intent;
@@ -15,7 +17,7 @@ use crate::graph::UsabilityReason;
 pub(super) fn next(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
     let expires = pass.expiration_time.0;
     if s.now.earliest >= expires {
-        return expired(s);
+        return expired(s, pass);
     }
     if let Some(ending) = ending(s) {
         return take_away(s, intent, pass, &ending);
@@ -23,6 +25,7 @@ pub(super) fn next(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
     if let Some(other) = s.superseded_by {
         return after_secret(
             s,
+            pass,
             Phase::Revoked,
             Reason::Superseded,
             format!("request {other} replaced the pass"),
@@ -47,6 +50,7 @@ fn look_at(s: &Situation, intent: &Intent, pass: &Pass, expires: Timestamp) -> S
         // The pass itself is left to expire: deleting it would end the session in which the user registers a new key.
         Some(Ok(seen)) if seen.reason == Some(UsabilityReason::OneTimeUsed) => after_secret(
             s,
+            pass,
             Phase::Used,
             Reason::PassUsed,
             "the pass was used, and its Secret is gone",
@@ -59,7 +63,7 @@ fn look_at(s: &Situation, intent: &Intent, pass: &Pass, expires: Timestamp) -> S
                 .is_some_and(|since| s.now.earliest >= since + s.settings.settle);
             if gone {
                 let message = "the pass is no longer there: somebody removed or replaced it, or the user was deleted";
-                after_secret(s, Phase::Revoked, Reason::PassRemoved, message)
+                after_secret(s, pass, Phase::Revoked, Reason::PassRemoved, message)
             } else {
                 Step::Rest(again)
             }
@@ -76,28 +80,25 @@ fn take_away(s: &Situation, intent: &Intent, pass: &Pass, ending: &Ending) -> St
     match remove_pass(s, intent, &pass.id) {
         Some(Ok(step)) => step,
         Some(Err(obstacle)) => {
-            let message = format!(
-                "{}; the Secret is gone, the pass is not yet: {}",
-                ending.message,
-                obstacle.sentence()
-            );
-            let mut revoking = Report::new(s, s.request.phase(), Reason::Revoking, &message)
+            let left = left_behind(s, pass.expiration_time.0);
+            let secret = left.map_or("the Secret is gone, the pass is not yet".into(), |why| {
+                format!("neither the Secret ({why}) nor the pass is gone yet")
+            });
+            let message = format!("{}; {secret}: {}", ending.message, obstacle.sentence());
+            let revoking = Report::new(s, s.request.phase(), Reason::Revoking, &message)
                 .reconciling(Reason::Revoking, &message);
-            revoking = revoking.without_secret();
+            let revoking = if left.is_none() { revoking.without_secret() } else { revoking };
             report(s, revoking, obstacle.rest().or_until(pass.expiration_time.0, s.now.earliest))
         }
-        None => report(
-            s,
-            Report::new(s, Phase::Revoked, ending.reason, ending.message.clone()),
-            Rest::ForChange,
-        ),
+        None => finish(s, pass, Phase::Revoked, ending.reason, ending.message.clone()),
     }
 }
 
-fn expired(s: &Situation) -> Step {
+fn expired(s: &Situation, pass: &Pass) -> Step {
     match ending(s) {
         Some(ending) => after_secret(
             s,
+            pass,
             Phase::Expired,
             Reason::ExpiredWhileRevoking,
             format!(
@@ -107,6 +108,7 @@ fn expired(s: &Situation) -> Step {
         ),
         None => after_secret(
             s,
+            pass,
             Phase::Expired,
             Reason::PassExpired,
             "the pass expired, and its Secret is gone",
@@ -114,7 +116,26 @@ fn expired(s: &Situation) -> Step {
     }
 }
 
-fn after_secret(s: &Situation, phase: Phase, reason: Reason, message: impl Into<String>) -> Step {
-    remove_secret(s.reads)
-        .unwrap_or_else(|| report(s, Report::new(s, phase, reason, message), Rest::ForChange))
+fn after_secret(
+    s: &Situation,
+    pass: &Pass,
+    phase: Phase,
+    reason: Reason,
+    message: impl Into<String>,
+) -> Step {
+    remove_secret(s.reads).unwrap_or_else(|| finish(s, pass, phase, reason, message))
+}
+
+/// The end, once the Secret is gone.
+fn finish(
+    s: &Situation,
+    pass: &Pass,
+    phase: Phase,
+    reason: Reason,
+    message: impl Into<String>,
+) -> Step {
+    match left_behind(s, pass.expiration_time.0) {
+        Some(why) => secret_stays(s, why),
+        None => report(s, Report::new(s, phase, reason, message), Rest::ForChange),
+    }
 }

@@ -1,6 +1,8 @@
 //! The life of a request, decided step by step by a small interpreter: it answers each look as the test has it, notes
 //! each action, and does to the request what the API server would.
 
+mod trouble;
+
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,14 +12,14 @@ use serde_json::json;
 
 use super::next;
 use super::situation::{
-    Attempt, Brakes, Cause, Connection, Held, Listing, Memory, Place, PolicyFound, Progress, Reads,
-    SecretFound, SecretWritten, Setback, Settings, Situation, Stop, Turn,
+    Attempt, Brakes, Cause, Connection, Grounds, Held, Known, Listing, Memory, Place, PolicyFound,
+    Progress, Reads, SecretFound, SecretWritten, Setback, Settings, Situation, Stop, Turn,
 };
 use super::step::{Action, Look, Rest, Step};
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION};
 use crate::api::{Phase, TapPolicy, TapRequest, yaml};
 use crate::decision::clock::Now;
-use crate::decision::intent::{Intent, Stage};
+use crate::decision::intent::{Intent, Stage, has_finalizer};
 use crate::graph::{
     ErrorKind, GraphError, GraphTarget, MethodConfiguration, MethodState, TapMethod,
     UsabilityReason, User, UserNameForm, UserNames,
@@ -60,6 +62,10 @@ struct Life {
     post: fn(&Intent, Timestamp) -> Posted,
     delete_pass: Result<(), GraphError>,
     create_secret: bool,
+    /// Why Secrets cannot be deleted.
+    stuck_secret: Option<&'static str>,
+    /// What is known of the listed passes.
+    known: HashMap<String, Known>,
     holder: &'static str,
     memory: Memory,
     done: Vec<String>,
@@ -120,7 +126,7 @@ impl Life {
             request,
             policy: Some(policy.unwrap()),
             stop: Stop::Off,
-            brakes: Brakes { stop: Stop::Off, suspended: false },
+            brakes: Brakes { stop: Stop::Off, suspended: false, policy_generation: None },
             lease_is_fresh: true,
             method: Ok(MethodConfiguration {
                 state: MethodState::Enabled,
@@ -141,6 +147,8 @@ impl Life {
             post: made,
             delete_pass: Ok(()),
             create_secret: true,
+            stuck_secret: None,
+            known: HashMap::new(),
             holder: "a",
             memory: Memory::default(),
             done: Vec::new(),
@@ -207,7 +215,7 @@ impl Life {
                 let listing = self.passes.clone().map(|passes| Listing {
                     passes,
                     date: self.now,
-                    known: HashMap::new(),
+                    known: self.known.clone(),
                 });
                 if let Ok(found) = &listing
                     && let Some(existing) = super::existing_pass(found)
@@ -216,6 +224,7 @@ impl Life {
                     self.memory.existing_since = Some((existing.id.clone(), self.now));
                 }
                 reads.passes = Some(listing);
+                reads.passes_asked_at = Some(self.now);
             }
             Look::Pass { .. } => {
                 if self.seen.is_err() {
@@ -315,6 +324,10 @@ impl Life {
                     SecretFound::Ours(uid),
                     "only our own Secret is deleted, by its uid"
                 );
+                if let Some(why) = self.stuck_secret {
+                    reads.secret = Some(SecretFound::Unclear(why.into()));
+                    return;
+                }
                 self.done.push("delete secret".into());
                 self.secret = SecretFound::Absent;
                 self.place = Place::Free;
@@ -684,15 +697,15 @@ fn when_the_secret_fails_the_pass_is_taken_back_and_asked_for_again_later() {
 fn a_refused_pass_fails_only_when_it_keeps_being_refused() {
     let mut life = Life::new();
     life.post = |_, _| Posted::Refused;
-    for second in (10..130).step_by(10) {
+    for second in (10..170).step_by(10) {
         life.now = at(second);
         life.pass();
         assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "RefusedByTenant"));
     }
-    life.now = at(130);
+    life.now = at(170);
     life.done.clear();
     life.pass();
-    life.expect(Phase::Failed, "RefusedByTenant", &["status Failed"]);
+    life.expect(Phase::Failed, "RefusedByTenant", &["intent", "post", "release", "status Failed"]);
 }
 
 #[test]
@@ -957,7 +970,7 @@ fn a_request_released_by_hand_issues_nothing_more() {
     let mut life = Life::active();
     life.request.metadata.finalizers = None;
     life.pass();
-    life.expect(Phase::Failed, "Released", &["status Failed"]);
+    life.expect(Phase::Failed, "Released", &["delete secret", "status Failed"]);
 }
 
 #[test]

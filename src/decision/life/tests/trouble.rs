@@ -1,0 +1,191 @@
+//! What others write, refuse or lose: nothing of it may stop what must go on.
+
+use super::*;
+use crate::decision::life::situation::Known;
+
+/// The last start that the API server takes and this process can read.
+const LAST_START: &str = "9999-12-30T21:30:00Z";
+
+#[test]
+fn a_start_at_the_end_of_time_fails_like_any_other_that_is_too_far() {
+    for spec in [
+        format!("{{startTime: '{LAST_START}'}}"),
+        format!("{{startTime: '{LAST_START}', ttlAfterFinished: 8760h}}"),
+    ] {
+        let mut life = Life::new();
+        life.edit_spec(&spec);
+        life.pass();
+        life.expect(Phase::Failed, "StartTimeTooFar", &["status Failed"]);
+        life.pass();
+    }
+}
+
+#[test]
+fn a_secret_that_cannot_be_deleted_keeps_no_pass_alive() {
+    let mut life = Life::active();
+    life.stuck_secret = Some("a webhook says no");
+    life.decide("bob@contoso.com", "Revoke");
+    assert!(matches!(life.pass(), Rest::Backoff(_)));
+    life.expect(Phase::Active, "SecretStays", &["delete pass ours", "status Active"]);
+    // Nothing is said again.
+    life.done.clear();
+    life.delete_pass = Err(error(ErrorKind::NotFound));
+    life.now = at(600);
+    life.pass();
+    assert_eq!(life.done, ["delete pass ours"]);
+
+    life.stuck_secret = None;
+    life.done.clear();
+    life.pass();
+    life.expect(
+        Phase::Revoked,
+        "Revoked",
+        &["delete secret", "delete pass ours", "status Revoked", "release"],
+    );
+}
+
+#[test]
+fn a_deleted_request_is_not_held_for_its_secret_beyond_the_expiry() {
+    let mut life = Life::active();
+    life.stuck_secret = Some("a webhook says no");
+    life.request.metadata.deletion_timestamp = Some(Time(at(20)));
+    life.delete_pass = Err(error(ErrorKind::Unavailable));
+    life.pass();
+    assert!(has_finalizer(&life.request));
+    life.now = at(10 + 3600);
+    life.pass();
+    assert!(!has_finalizer(&life.request), "{:?}", life.done);
+}
+
+#[test]
+fn a_secret_that_cannot_be_deleted_is_tried_again_after_the_expiry() {
+    let mut life = Life::active();
+    life.stuck_secret = Some("a webhook says no");
+    life.now = at(10 + 3600);
+    assert!(matches!(life.pass(), Rest::Backoff(_)));
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Active, "SecretStays"));
+    life.stuck_secret = None;
+    life.pass();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Expired, "PassExpired"));
+}
+
+#[test]
+fn an_answer_that_is_recorded_after_all_is_forgotten_and_not_taken_back() {
+    let mut life = Life::active();
+    let intent = Intent::of(&life.request).unwrap();
+    // The answer to the write of the status was lost.
+    let held = Held {
+        pass_id: "ours".into(),
+        start: at(10),
+        expires: at(3610),
+        one_time: true,
+        secret: SecretWritten::Created("s1".into()),
+    };
+    let attempt = Attempt { intent, grounds: Grounds::default(), progress: Progress::Held(held) };
+    life.memory.attempt = Some(attempt);
+    life.pass();
+    assert_eq!(life.done, ["forget"]);
+    assert_eq!(life.request.phase(), Phase::Active);
+}
+
+#[test]
+fn a_pass_that_was_used_is_not_taken_back_by_whoever_still_holds_its_answer() {
+    let mut life = Life::active();
+    let intent = Intent::of(&life.request).unwrap();
+    life.seen = Ok(TapMethod {
+        reason: Some(UsabilityReason::OneTimeUsed),
+        ..pass("ours", at(10), 60, true)
+    });
+    life.memory.looked_at = None;
+    life.pass();
+    assert_eq!(life.request.phase(), Phase::Used);
+    life.done.clear();
+    let held = Held {
+        pass_id: "ours".into(),
+        start: at(10),
+        expires: at(3610),
+        one_time: true,
+        secret: SecretWritten::Created("s1".into()),
+    };
+    let attempt = Attempt { intent, grounds: Grounds::default(), progress: Progress::Held(held) };
+    life.memory.attempt = Some(attempt);
+    life.pass();
+    assert_eq!(life.done, ["forget"]);
+}
+
+#[test]
+fn a_policy_that_was_changed_after_the_checks_closes_the_intent() {
+    let mut life = Life::new();
+    life.policy.as_mut().unwrap().metadata.generation = Some(1);
+    life.brakes.policy_generation = Some(2);
+    life.pass();
+    assert_eq!(life.done, ["intent", "release", "status Pending"]);
+    assert_eq!(life.reason(), "HeldBack");
+}
+
+#[test]
+fn a_deleted_pass_that_a_list_still_shows_settles_nothing() {
+    let mut life = Life::new();
+    life.post = |_, _| Posted::Lost;
+    life.pass();
+    life.crash();
+    life.passes = Ok(vec![pass("earlier", at(5), 60, true)]);
+    life.known = HashMap::from([("earlier".to_owned(), Known::Gone)]);
+    life.now = at(20);
+    life.pass();
+    life.expect(Phase::Pending, "Resolving", &["raise"]);
+}
+
+#[test]
+fn failures_of_different_kinds_are_not_in_a_row() {
+    let throttled = || Cause::Graph(error(ErrorKind::Throttled));
+    let refused = || Cause::Graph(error(ErrorKind::NotFound));
+    let earlier = Setback::after(None, at(0), throttled());
+    assert_eq!(Setback::after(Some(earlier.clone()), at(200), throttled()).since, at(0));
+    assert_eq!(Setback::after(Some(earlier), at(200), refused()).since, at(200));
+}
+
+/// A request whose intent a newer version wrote.
+fn with_a_newer_intent(mut life: Life) -> Life {
+    let annotations = life.request.metadata.annotations.get_or_insert_default();
+    let mut intent: serde_json::Value =
+        serde_json::from_str(&annotations[INTENT_ANNOTATION]).unwrap();
+    intent["stage"] = json!({ "name": "newer" });
+    annotations.insert(INTENT_ANNOTATION.into(), intent.to_string());
+    assert!(Intent::of(&life.request).is_none());
+    life.crash();
+    life
+}
+
+#[test]
+fn an_intent_that_cannot_be_read_holds_the_request_until_its_pass_has_expired() {
+    let mut life = with_a_newer_intent(Life::active());
+    let rest = life.pass();
+    life.expect(Phase::Active, "IntentUnreadable", &["status Active"]);
+    let Rest::Until(expires) = rest else { panic!("{rest:?}") };
+    assert!(expires >= at(3610), "{expires}");
+    assert!(has_finalizer(&life.request));
+
+    // Its Secret can be taken away; the pass is left to whoever can read how it was made.
+    life.decide("bob@contoso.com", "Revoke");
+    life.done.clear();
+    life.pass();
+    assert_eq!(life.done, ["delete secret"]);
+    assert!(has_finalizer(&life.request));
+
+    life.now = expires;
+    life.done.clear();
+    life.pass();
+    life.expect(Phase::Expired, "PassExpired", &["status Expired", "release"]);
+}
+
+#[test]
+fn an_intent_that_cannot_be_read_asks_for_no_pass() {
+    let mut life = Life::new();
+    life.post = |_, _| Posted::Lost;
+    life.pass();
+    let mut life = with_a_newer_intent(life);
+    life.request.metadata.finalizers = None;
+    life.pass();
+    life.expect(Phase::Pending, "IntentUnreadable", &["status Pending"]);
+}
