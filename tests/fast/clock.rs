@@ -60,6 +60,52 @@ async fn a_secret_goes_on_time_while_graph_is_down() {
     }
 }
 
+/// A look at the pass may take as long as it likes.
+#[tokio::test(start_paused = true)]
+async fn a_secret_goes_on_time_while_graph_hangs() {
+    let world = World::new();
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({"lifetime": "10m"}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    let hang = FaultKind::Hang { seconds: None };
+    world.tenant.inject(Fault::on(Operation::PassGet, hang).times(1000));
+    let overdue = overdue(&world, "lost-phone").await;
+    assert!((0.0..=2.1).contains(&overdue), "{overdue} s\n{}", world.report());
+    world.until_ended("lost-phone", Phase::Expired, SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revocation_does_not_wait_for_a_look_at_the_pass() {
+    let world = World::new();
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    let hang = FaultKind::Hang { seconds: None };
+    world.tenant.inject(Fault::on(Operation::PassGet, hang).times(1000));
+    // Until a look is under way.
+    sleep(USE_CHECK + Duration::from_secs(10)).await;
+    world.decide("lost-phone", "rita@contoso.com", "Revoke").await;
+    world.until_ended("lost-phone", Phase::Revoked, Duration::from_secs(5)).await;
+    world.check_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_date_at_the_start_ends_nothing() {
+    for offset_seconds in [7200, 86_400 * 400] {
+        let world = World::new();
+        let operator = world.operator();
+        world.request("lost-phone", &json!({"lifetime": "10m"}));
+        world.until_phase("lost-phone", Phase::Active, SOON).await;
+        operator.crash().await;
+        let wrong = FaultKind::WrongDate { offset_seconds };
+        world.tenant.inject(Fault::on(Operation::PolicyGet, wrong));
+        let _operator = world.operator();
+        let overdue = overdue(&world, "lost-phone").await;
+        assert!((0.0..=2.1).contains(&overdue), "{overdue} s\n{}", world.report());
+        world.until_ended("lost-phone", Phase::Expired, SOON).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_wrong_date_changes_nothing() {
     for offset_seconds in [7200, -7200, 86_400 * 400] {

@@ -1,0 +1,86 @@
+//! What a newer or a broken client wrote stops nobody else, and its deletion ends.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tap_operator::api::Phase;
+use tap_operator::api::names::{FINALIZER, INTENT_ANNOTATION};
+use tap_operator::decision::intent::Intent;
+
+use crate::world::{NAMESPACE, SOON, World};
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_cannot_be_read_stops_no_other_and_goes_when_its_pass_has_expired() {
+    let world = World::new();
+    let expires = world.tenant.now() + jiff::SignedDuration::from_mins(30);
+    world.kubernetes.put(json!({
+        "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest",
+        "metadata": {
+            "name": "broken", "namespace": NAMESPACE, "finalizers": [FINALIZER],
+            "annotations": {
+                INTENT_ANNOTATION: json!({"latestExpiry": expires.to_string()}).to_string(),
+            },
+        },
+        "spec": {"policyRef": "contoso", "user": 5},
+    }));
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    world.kubernetes.delete("taprequests", NAMESPACE, "broken").expect("deleted");
+    let there = || world.kubernetes.get("taprequests", NAMESPACE, "broken").is_some();
+    tokio::time::sleep(Duration::from_mins(28)).await;
+    assert!(there(), "a pass may be live\n{}", world.report());
+    world.until("it is gone", Duration::from_mins(5), || !there()).await;
+    assert!(world.tenant.now() >= expires);
+}
+
+#[tokio::test(start_paused = true)]
+async fn words_of_a_newer_version_issue_nothing() {
+    for (field, fields) in [
+        ("phase", json!({"status": {"phase": "Paused", "decisions": []}})),
+        (
+            "decision",
+            json!({"status": {"phase": "Pending", "decisions": [
+                {"by": "ada@contoso.com", "decision": "Postpone"},
+            ]}}),
+        ),
+    ] {
+        let world = World::new();
+        let mut request = json!({
+            "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest",
+            "metadata": {"name": "newer", "namespace": NAMESPACE},
+            "spec": {
+                "policyRef": {"name": "contoso"}, "user": "alice@contoso.com",
+                "requestedBy": "rita@contoso.com",
+            },
+        });
+        json_patch::merge(&mut request, &fields);
+        world.kubernetes.put(request);
+        let _operator = world.operator();
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        assert_eq!(world.posts(), 0, "{field}\n{}", world.report());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_of_a_newer_version_keeps_its_user_from_another_pass_until_it_is_over() {
+    let world = World::new();
+    let operator = world.operator();
+    world.request("lost-phone", &json!({"lifetime": "10m"}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    operator.crash().await;
+    let mut request = serde_json::to_value(world.get("lost-phone")).expect("JSON");
+    let mut intent = serde_json::to_value(Intent::of(&world.get("lost-phone"))).expect("JSON");
+    intent["stage"] = json!({"name": "newer"});
+    request["metadata"]["annotations"][INTENT_ANNOTATION] = json!(intent.to_string());
+    world.kubernetes.put(request);
+    let _operator = world.operator();
+    let told = || world.reason("lost-phone") == "IntentUnreadable";
+    world.until("it is told", Duration::from_mins(1), told).await;
+    world.request("another", &json!({"onExistingPass": "Wait"}));
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    assert_eq!((world.phase("another"), world.posts()), (Phase::Pending, 1));
+    world.until_ended("lost-phone", Phase::Expired, Duration::from_mins(10)).await;
+    assert_eq!(world.delivered("lost-phone"), None);
+    world.until_phase("another", Phase::Active, Duration::from_mins(2)).await;
+}
