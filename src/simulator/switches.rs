@@ -21,7 +21,7 @@
 //! | `recalculateDefaultLifetime` | I | a default lifetime that a PATCH leaves out is moved into the new range, or the PATCH is refused | true: "recalculated" is documented, how is not |
 //! | `resetState` | I | `state` after DELETE | `disabled`: the older tenants' default |
 //! | `policyErrorCode` | I | the error code of a refused PATCH | `badRequest`: as the same service does for passes; others saw an empty one on policies |
-//! | `policyReadLagSeconds` | I | a GET after a PATCH shows the old values for so long | 0 |
+//! | `policyReadLagSeconds` | I | a GET after a PATCH shows the old values for so long | 0: the documentation asks only to read again |
 //! | `policyEffectLagSeconds` | D | sign-in and usability follow a PATCH so much later ("a few minutes") | 0: so that a test that wants it says so |
 //!
 //! ## Passes
@@ -31,57 +31,57 @@
 //! | `postOverLivePass` | D, R against it | POST while a live pass exists | `replace`: documented |
 //! | `oneTimeEnforced` | ? | `isUsableOnce: false` under a policy that demands one-time use | `refuse`: the documentation says "only if allowed by policy" |
 //! | `multiUseUnderOneTimePolicy` | I | usability of a multi-use pass once the policy demands one-time use | `disabledByPolicy`: sign-in is documented as blocked |
-//! | `defaultOneTime` | I | the flag of a pass that asks for none | `policy` |
+//! | `defaultOneTime` | I | the flag of a pass that asks for none | `policy`: the tenant's value is the only one there is |
 //! | `postWhileDisabled` | ?, R | POST while the policy is disabled | `create`: others check for `DisabledByPolicy` in the answer |
 //! | `postOutOfScope` | D, R | POST for a user outside the policy's targets | `create`: documented |
 //! | `disabledUserPost` | ? | POST for a disabled user | `create`: nothing says otherwise |
 //! | `adminPost` | ? | app-only POST for a user who holds a directory role | `create`: no restriction is documented |
-//! | `pastStart` | ? | `startDateTime` in the past | `accept` |
+//! | `pastStart` | ? | `startDateTime` in the past | `accept`: no limit is documented |
 //! | `farthestStartDays` | ? | how far ahead a start may be; null: no limit | null: none is documented |
 //! | `guestMessageFinalDot` | R | whether the refusal of external guests ends with a dot | false: as documented |
 //! | `passTypeInPost` | R | `@odata.type` in the body of a POST | `optional`: others leave it out |
 //! | `contextInPostAnswer` | I | `@odata.context` in the answer to a POST | true: real answers normally carry it |
 //! | `usabilityFields` | R | whether `isUsable` and `methodUsabilityReason` are there | `both`: documented; some tenants omit them |
-//! | `reasonPrecedence` | I | which reason wins when several hold | `usedFirst` |
-//! | `unknownUserCode` | I | error code for an unknown user on this path | `resourceNotFound` |
-//! | `malformedPassId` | R | an id that is no GUID | `badRequest` |
+//! | `reasonPrecedence` | I | which reason wins when several hold | `usedFirst`: what cannot change any more wins |
+//! | `unknownUserCode` | I | error code for an unknown user on this path | `resourceNotFound`: as this service does for passes |
+//! | `malformedPassId` | R | an id that is no GUID | `badRequest`: reported by a client that tells the two apart |
 //! | `expiredPassListedSeconds` | I | how long an expired pass stays in lists; null: until replaced or deleted | null: `Expired` is a documented reason |
-//! | `listLagAfterPostSeconds` | I | a new pass is missing from lists for so long | 0 |
-//! | `listLagAfterDeleteSeconds` | I | a removed pass stays in lists for so long | 0 |
-//! | `getLagAfterPostSeconds` | I | a new pass answers GET with 404 for so long | 0 |
-//! | `getLagAfterDeleteSeconds` | I | a removed pass still answers GET for so long | 0 |
-//! | `useSeenLagSeconds` | I | `OneTimeUsed` is seen so much later than the sign-in | 0 |
-//! | `deleteAfterPostNotFoundSeconds` | R | DELETE of a new pass answers 404 for so long, without effect | 0 |
-//! | `postAfterDeleteConflictSeconds` | R | POST after a DELETE answers 400 "conflicting object" for so long | 0 |
-//! | `usableLagSeconds` | R | a new pass cannot be used for so long | 0 |
-//! | `userReadyAfterSeconds` | R | passes of a new user are refused for so long | 0 |
-//! | `userNotReadyAnswer` | I | how that is refused | `notFound` |
+//! | `listLagAfterPostSeconds` | I | a new pass is missing from lists for so long | 0: a test that wants a lag says so |
+//! | `listLagAfterDeleteSeconds` | I | a removed pass stays in lists for so long | 0: a test that wants a lag says so |
+//! | `getLagAfterPostSeconds` | I | a new pass answers GET with 404 for so long | 0: a test that wants a lag says so |
+//! | `getLagAfterDeleteSeconds` | I | a removed pass still answers GET for so long | 0: a test that wants a lag says so |
+//! | `useSeenLagSeconds` | I | `OneTimeUsed` is seen so much later than the sign-in | 0: a test that wants a lag says so |
+//! | `deleteAfterPostNotFoundSeconds` | R | DELETE of a new pass answers 404 for so long, without effect | 0: seen by one operator of a tenant |
+//! | `postAfterDeleteConflictSeconds` | R | POST after a DELETE answers 400 "conflicting object" for so long | 0: seen by one operator of a tenant |
+//! | `usableLagSeconds` | R | a new pass cannot be used for so long | 0: others wait up to 30 s, most need not |
+//! | `userReadyAfterSeconds` | R | passes of a new user are refused for so long | 0: only users of the last minutes are concerned |
+//! | `userNotReadyAnswer` | I | how that is refused | `notFound`: the user is not known there yet |
 //!
 //! ## Throttling, answers, directory
 //!
 //! | switch | origin | what is uncertain | default, and why |
 //! |---|---|---|---|
 //! | `authenticationMethodLimit` | D, in doubt | requests for passes in 10 s for an app; null: no limit | 5: documented |
-//! | `logLimit` | D | the same for audit logs | 5 |
+//! | `logLimit` | D | the same for audit logs | 5: documented |
 //! | `directoryLimit` | D | resource units in 10 s for users, groups, roles | 3500: the smallest tenant's |
-//! | `retryAfter` | D, R | form of `Retry-After`: integer, decimal, HTTP date, absent | `integer` |
-//! | `expiredTokenBody` | R | body of a 401: two messages, or empty | `accessToken` |
-//! | `innerErrorSpelling` | D | `innerError` or `innererror` | `innerError` |
+//! | `retryAfter` | D, R | form of `Retry-After`: integer, decimal, HTTP date, absent | `integer`: the usual form |
+//! | `expiredTokenBody` | R | body of a 401: two messages, or empty | `accessToken`: either is reported |
+//! | `innerErrorSpelling` | D | `innerError` or `innererror` | `innerError`: all captures of this service |
 //! | `batchThrottled` | D, contradictory | outer status of a batch with throttled items: 200 or 424 | `ok`: the newer page |
-//! | `directoryLagSeconds` | D | index lag of `ConsistencyLevel: eventual` queries | 0 |
-//! | `pageSize` | I | objects in a page when `$top` is absent | 100 |
-//! | `foreignNextLink` | I | next links that lead to another host, which a careful client does not follow | false |
+//! | `directoryLagSeconds` | D | index lag of `ConsistencyLevel: eventual` queries | 0: how long is not documented |
+//! | `pageSize` | I | objects in a page when `$top` is absent | 100: the documented default of these lists |
+//! | `foreignNextLink` | I | next links that lead to another host, which a careful client does not follow | false: Graph links to itself |
 //! | `auditLagSeconds` | R | delay of audit entries | 120: the published P95 |
 //! | `auditNames` | R | which of the reported activity names is used | `adminSecurityInfo`: documented |
-//! | `gatewayTimeoutSeconds` | D | when a hanging request is answered with 504 | 60 |
+//! | `gatewayTimeoutSeconds` | D | when a hanging request is answered with 504 | 60: documented for these calls |
 //!
 //! ## Login
 //!
 //! | switch | origin | what is uncertain | default, and why |
 //! |---|---|---|---|
 //! | `tokenLifetimeSeconds` | D, I | lifetime of a token | 3599: the documented sample; real ones vary |
-//! | `federatedErrorStatus` | R | HTTP status of a refused federated assertion, 400 or 401 | 401 |
-//! | `federatedReadyAfterSeconds` | R | a new federated credential is unknown for so long | 0 |
+//! | `federatedErrorStatus` | R | HTTP status of a refused federated assertion, 400 or 401 | 401: either is reported |
+//! | `federatedReadyAfterSeconds` | R | a new federated credential is unknown for so long | 0: only new credentials are concerned |
 
 use serde::{Deserialize, Serialize};
 
