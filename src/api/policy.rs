@@ -326,6 +326,7 @@ pub struct ReasonRule {
     /// reason that is not empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new("''.matches(self) || !''.matches(self)").message("must be a regular expression (RE2 syntax)"))]
     pub pattern: Option<String>,
 }
 

@@ -12,5 +12,6 @@ mod decisions;
 mod life;
 mod office;
 mod older_servers;
+mod policies;
 mod secrets;
 mod shipped;
