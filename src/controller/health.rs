@@ -119,3 +119,39 @@ async fn scrape(State(metrics): State<Metrics>) -> impl IntoResponse {
         metrics.text(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Namespace;
+
+    use super::*;
+
+    type Seen = watcher::Result<watcher::Event<Namespace>>;
+
+    fn failure() -> Seen {
+        Err(watcher::Error::NoResourceVersion)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_keeps_failing_makes_the_process_unready_after_a_while() {
+        let health = Health::default();
+        health.expect("Namespaces");
+        health.seen::<Namespace>("Namespaces", &Ok(watcher::Event::InitDone));
+        assert_eq!(health.missing(), Vec::<String>::new());
+
+        health.seen("Namespaces", &failure());
+        tokio::time::advance(WATCH_GRACE - Duration::from_secs(1)).await;
+        // The beginning of another try is no success.
+        health.seen::<Namespace>("Namespaces", &Ok(watcher::Event::Init));
+        health.seen("Namespaces", &failure());
+        assert_eq!(health.missing(), Vec::<String>::new(), "a short outage is none");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let missing = ["the watch of Namespaces has been failing for 30 s"];
+        assert_eq!(health.missing(), missing);
+
+        health.seen::<Namespace>("Namespaces", &Ok(watcher::Event::InitDone));
+        assert_eq!(health.missing(), Vec::<String>::new());
+        tokio::time::advance(WATCH_GRACE * 2).await;
+        assert_eq!(health.missing(), Vec::<String>::new());
+    }
+}
