@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(health.missing(), Vec::<String>::new());
 
         health.seen("Namespaces", &failure());
-        tokio::time::advance(WATCH_GRACE - Duration::from_secs(1)).await;
+        tokio::time::advance(WATCH_GRACE.saturating_sub(Duration::from_secs(1))).await;
         // The beginning of another try is no success.
         health.seen::<Namespace>("Namespaces", &Ok(watcher::Event::Init));
         health.seen("Namespaces", &failure());

@@ -213,7 +213,7 @@ async fn while_graph_is_down_when_a_scheduled_pass_is_due() {
         world.until_phase("monday", Phase::Scheduled, SOON).await;
         sleep(until_down).await;
         world.tenant.set_unreachable(true);
-        sleep(Duration::from_mins(back_after) - until_down).await;
+        sleep(Duration::from_mins(back_after).saturating_sub(until_down)).await;
         assert_eq!(world.posts(), 0);
         if phase == Phase::Expired {
             world.until_ended("monday", phase, SOON).await;

@@ -52,7 +52,7 @@ struct Life {
     /// Why this version cannot read the policy, where it cannot.
     unreadable: Option<&'static str>,
     namespace: Option<Namespace>,
-    connected: bool,
+    connection: Option<Connection>,
     guarded: bool,
     stop: Stop,
     brakes: Brakes,
@@ -129,7 +129,14 @@ impl Life {
             policy: Some(policy.unwrap()),
             unreadable: None,
             namespace: Some(Namespace::default()),
-            connected: true,
+            connection: Some(Connection {
+                name: "default".into(),
+                tenant_id: "tenant".into(),
+                users: Some(UserNames {
+                    prefix: String::new(),
+                    form: UserNameForm::UserPrincipalName,
+                }),
+            }),
             guarded: true,
             stop: Stop::Off,
             brakes: Brakes { stop: Stop::Off, suspended: false },
@@ -163,11 +170,6 @@ impl Life {
 
     /// Runs one pass and answers with the rest that it ends in.
     fn pass(&mut self) -> Rest {
-        let connection = Connection {
-            name: "default".into(),
-            tenant_id: "tenant".into(),
-            users: Some(UserNames { prefix: String::new(), form: UserNameForm::UserPrincipalName }),
-        };
         let settings = Settings {
             settle: SignedDuration::from_secs(150),
             use_check: SignedDuration::from_secs(60),
@@ -187,7 +189,7 @@ impl Life {
                     (None, None) => PolicyFound::Missing,
                 },
                 namespace: self.namespace.as_ref(),
-                connection: self.connected.then_some(&connection),
+                connection: self.connection.as_ref(),
                 stop: self.stop,
                 guarded: self.guarded,
                 holder: self.holder,

@@ -60,7 +60,7 @@ fn what_stands_in_the_way_is_told_with_its_remedy() {
             &["namespace helpdesk", "is being deleted"],
         ),
         (
-            |l| l.connected = false,
+            |l| l.connection = None,
             Phase::Pending,
             "TenantNotConfigured",
             &["\"default\"", "configuration"],
