@@ -7,12 +7,14 @@ mod conditions;
 pub mod crds;
 mod lifetime;
 pub mod names;
+mod observed;
 mod policy;
 mod request;
 pub mod yaml;
 
 pub use conditions::{ConditionType, merge_conditions};
 pub use lifetime::{Lifetime, LifetimeError};
+pub use observed::{ObservedLifetime, ObservedMethod, ObservedTarget};
 pub use policy::{
     Approval, Delivery, DirectoryRoleHolders, Drift, Enforcement, GroupRef, Issuance,
     IssuanceLifetime, Method, MethodLifetime, MethodState, Namespaces, Quota, ReasonRule,

@@ -7,8 +7,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Lifetime;
 use super::lifetime::{PASS_LIFETIME, PASS_LIFETIME_MESSAGE};
+use super::{Lifetime, ObservedMethod};
 
 const INTERVAL: &str = "self.matches('^([0-9]{1,3}h)?([0-9]{1,5}m)?$') && size(self) > 0 && duration(self) >= duration('1m') && duration(self) <= duration('24h')";
 const INTERVAL_MESSAGE: &str =
@@ -68,7 +68,7 @@ pub struct TapPolicySpec {
 /// The tenant's Temporary Access Pass method, as far as it is managed.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.include) || !has(self.exclude) || !self.exclude.exists(e, self.include.exists(i, has(i.group) && has(e.group) && i.group == e.group))").message("a group is both included and excluded: an exclusion wins, so drop one of the two"))]
+#[x_kube(validation = Rule::new("!has(self.include) || !has(self.exclude) || !self.exclude.exists(e, self.include.exists(i, has(i.group) && has(e.group) && i.group.lowerAscii() == e.group.lowerAscii()))").message("a group is both included and excluded: an exclusion wins, so drop one of the two"))]
 pub struct Method {
     /// Whether passes can be used in the tenant at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -398,10 +398,10 @@ pub struct TapPolicyStatus {
     pub tenant_id: Option<String>,
     /// The tenant's method as it was last read, in the form of `spec.method`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed: Option<Method>,
+    pub observed: Option<ObservedMethod>,
     /// The tenant's method as it was before this policy first wrote to it, ready to be applied again as `spec.method`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adopted: Option<Method>,
+    pub adopted: Option<ObservedMethod>,
     /// Each managed field that differs from the tenant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<Drift>,

@@ -4,7 +4,7 @@ use kube::Resource;
 use kube::runtime::events::{Event, EventType, Recorder};
 
 use super::pass::name_of;
-use crate::api::{Decision, Phase, TapPolicy, TapPolicyStatus, TapRequest};
+use crate::api::{Decision, Drift, Phase, TapPolicy, TapRequest};
 use crate::decision::Reason;
 
 /// The longest note that an event may carry (Kubernetes: 1 kB).
@@ -122,16 +122,13 @@ fn ready(request: &TapRequest) -> Option<(&str, &str)> {
 }
 
 /// Tells of differences that were not there before.
-pub async fn drift(recorder: &Recorder, policy: &TapPolicy, found: &TapPolicyStatus) {
+pub async fn drift(recorder: &Recorder, policy: &TapPolicy, found: &[Drift]) {
     let before = policy.status.as_ref().map(|s| s.drift.as_slice()).unwrap_or_default();
-    if found.drift.is_empty() || found.drift == before {
+    if found.is_empty() || found == before {
         return;
     }
-    let sentence: Vec<String> = found
-        .drift
-        .iter()
-        .map(|d| format!("{} is {}, not {}", d.field, d.observed, d.desired))
-        .collect();
+    let sentence: Vec<String> =
+        found.iter().map(|d| format!("{} is {}, not {}", d.field, d.observed, d.desired)).collect();
     let name = policy.metadata.name.as_deref().unwrap_or_default();
     tracing::info!(
         policy = name,

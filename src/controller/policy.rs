@@ -92,11 +92,17 @@ impl Operator {
                 (PolicyStep::ReadNames(ids), Some(client)) => {
                     reads.names = Some(names(client, &ids).await);
                 }
-                (PolicyStep::Patch(patch, sentence), Some(client)) => {
-                    let patched = client.patch_method(&patch).await;
+                (PolicyStep::Correct(difference), Some(client)) => {
+                    announce::drift(&self.recorder(), &policy, &difference.drift).await;
+                    let patched = client.patch_method(&difference.patch).await;
                     match &patched {
                         Ok(()) => {
-                            announce::corrected(&self.recorder(), &policy, &sentence).await;
+                            announce::corrected(
+                                &self.recorder(),
+                                &policy,
+                                &difference.correction(),
+                            )
+                            .await;
                             self.metrics.drift_corrected();
                             // Graph may have recalculated other fields: it is read again.
                             reads.method = None;
@@ -164,7 +170,7 @@ impl Operator {
             api.patch_status(name, &as_operator(), &Patch::Merge(&patch)),
         )
         .await?;
-        announce::drift(&self.recorder(), policy, &status).await;
+        announce::drift(&self.recorder(), policy, &status.drift).await;
         Ok(written)
     }
 }

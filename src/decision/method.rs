@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::{Drift, GroupRef, Lifetime, Method, MethodLifetime, MethodState, Target};
+use crate::api::{
+    Drift, Lifetime, Method, MethodState, ObservedLifetime, ObservedMethod, ObservedTarget, Target,
+};
 use crate::graph::{self, GraphTarget, MethodConfiguration, MethodPatch};
 
 /// The target that stands for everybody (documented).
 const ALL_USERS: &str = "all_users";
 /// `targetType` of a group, and of everybody (documented).
 const GROUP: &str = "group";
+/// `targetType` of a single user (in the schema; the portal offers only groups).
+const USER: &str = "user";
 
 /// The differences between a policy and a tenant, and the one PATCH that corrects them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -173,31 +177,28 @@ fn targets(wanted: &BTreeSet<String>, observed: &[GraphTarget]) -> Vec<GraphTarg
 }
 
 /// What was read, in the form of `spec.method`.
-pub fn as_method(observed: &MethodConfiguration) -> Method {
+pub fn as_method(observed: &MethodConfiguration) -> ObservedMethod {
     let lifetime = |minutes: Option<u32>| minutes.map(Lifetime::from_minutes);
-    let include = observed.include.iter().map(|t| match t.id.as_str() {
-        ALL_USERS => Target { all_users: Some(true), ..Target::default() },
-        id => Target { group: Some(id.to_lowercase()), ..Target::default() },
-    });
-    let exclude = observed
-        .exclude
-        .iter()
-        .map(|t| GroupRef { group: t.id.to_lowercase(), display_name: None });
-    Method {
-        state: match observed.state {
-            graph::MethodState::Enabled => Some(MethodState::Enabled),
-            graph::MethodState::Disabled => Some(MethodState::Disabled),
-            graph::MethodState::Other(_) => None,
-        },
-        lifetime: Some(MethodLifetime {
+    ObservedMethod {
+        state: Some(state_name(&observed.state)),
+        lifetime: Some(ObservedLifetime {
             minimum: lifetime(observed.minimum_lifetime_minutes),
             default: lifetime(observed.default_lifetime_minutes),
             maximum: lifetime(observed.maximum_lifetime_minutes),
         }),
-        code_length: observed.default_length.and_then(|l| i32::try_from(l).ok()),
+        code_length: observed.default_length.map(i64::from),
         require_one_time_use: observed.one_time_required,
-        include: Some(include.collect()),
-        exclude: Some(exclude.collect()),
+        include: observed.include.iter().map(as_target).collect(),
+        exclude: observed.exclude.iter().map(as_target).collect(),
+    }
+}
+
+fn as_target(target: &GraphTarget) -> ObservedTarget {
+    let id = target.id.to_lowercase();
+    match (id.as_str(), target.target_type.as_str()) {
+        (ALL_USERS, _) => ObservedTarget { all_users: Some(true), ..ObservedTarget::default() },
+        (_, USER) => ObservedTarget { user: Some(id), ..ObservedTarget::default() },
+        _ => ObservedTarget { group: Some(id), ..ObservedTarget::default() },
     }
 }
 
@@ -234,7 +235,9 @@ mod tests {
 
     #[test]
     fn what_was_adopted_differs_in_nothing() {
-        assert_eq!(compare(&as_method(&tenant()), &tenant()).drift, vec![]);
+        let adopted = serde_json::to_value(as_method(&tenant())).unwrap();
+        let applied: Method = serde_json::from_value(adopted).unwrap();
+        assert_eq!(compare(&applied, &tenant()).drift, vec![]);
     }
 
     #[test]

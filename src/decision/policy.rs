@@ -11,7 +11,7 @@ use super::report::whole_second;
 use crate::api::{
     ConditionType, Drift, Enforcement, Method, TapPolicy, TapPolicyStatus, merge_conditions,
 };
-use crate::graph::{Advice, ErrorKind, GraphError, MethodConfiguration, MethodPatch};
+use crate::graph::{Advice, ErrorKind, GraphError, MethodConfiguration};
 
 /// How often a tenant is read where the policy does not say.
 const INTERVAL: SignedDuration = SignedDuration::from_mins(10);
@@ -58,8 +58,8 @@ pub enum PolicyStep {
     ReadNames(Vec<String>),
     /// Write the status.
     WriteStatus(Box<TapPolicyStatus>),
-    /// Correct the tenant, and say what was corrected.
-    Patch(Box<MethodPatch>, String),
+    /// Correct these differences in the tenant, in one PATCH.
+    Correct(Box<Difference>),
     /// Nothing to do now.
     Rest(Rest),
 }
@@ -186,7 +186,7 @@ fn decide(
                 .reconciling()
                 .or_rest(rest)
         }
-        None => PolicyStep::Patch(Box::new(correctable.patch.clone()), correctable.correction()),
+        None => PolicyStep::Correct(Box::new(correctable.clone())),
     }
 }
 

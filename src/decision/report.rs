@@ -63,7 +63,10 @@ impl<'a> Report<'a> {
     #[must_use]
     pub fn findings(mut self, findings: &Findings) -> Self {
         self.status.checks.clone_from(&findings.checks);
-        self.status.deadline = self.status.deadline.or(Some(Time(findings.deadline)));
+        // Fixed once a policy has said how long the request may wait.
+        if self.s.policy.generation().is_some() || self.status.phase.is_final() {
+            self.status.deadline = self.status.deadline.or(Some(Time(findings.deadline)));
+        }
         if self.status.resolved.is_none() {
             self.status.resolved.clone_from(&findings.resolved);
         }

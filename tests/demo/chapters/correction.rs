@@ -31,7 +31,7 @@ pub async fn correction(stage: &Stage) -> Result<()> {
         .tell("The operator saw it and put it back. The policy's events tell the difference:")?;
     wait::until(wait::PATIENCE, "the event of the correction is there", || async {
         let events = cast.admin.identity.kubectl(["get", "events", "--output=json"]).ok().await?;
-        ensure!(events.contains("lifetime.maximum is 720h"), "{events}");
+        ensure!(events.contains("lifetime.maximum from 720h to 4h"), "{events}");
         Ok(())
     })
     .await?;
