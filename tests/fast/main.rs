@@ -10,5 +10,7 @@ mod graph;
 mod issue;
 mod leadership;
 mod neighbours;
+mod process;
+mod switches;
 mod world;
 mod writes;
