@@ -163,7 +163,8 @@ fn not_ready_while_the_resources_are_not_defined() -> Result<()> {
 
         install("crds").await?;
         let ready = || async {
-            wait::until(wait::PATIENCE, "it is ready", || async {
+            // A watch that fails again and again is tried every 30 seconds.
+            wait::until(wait::PATIENCE * 3, "it is ready", || async {
                 operator.get("readyz").await.map(drop)
             })
             .await

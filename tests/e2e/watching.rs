@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tap_operator::api::{Phase, TapRequest};
 
-use crate::scene::Scene;
+use crate::scene::{Scene, condition};
 use crate::support::{run, wait};
 
 const README: &str = include_str!("../../README.md");
@@ -183,11 +183,10 @@ fn each_step_of_a_request_is_one_line_of_the_audit_log() -> Result<()> {
         }
         ensure!(lines[1]["comment"] == "called back", "{:#}", lines[1]);
         for (line, phase, of) in [(&lines[2], "Active", &active), (&lines[3], "Used", &used)] {
-            let explained = of.status.iter().flat_map(|s| &s.conditions);
-            let explained = explained.filter(|c| c.type_ == "Ready").map(|c| c.message.clone());
+            let (_, _, explanation) = condition(of, "Ready").context("no condition Ready")?;
             for (key, value) in [
                 ("phase", json!(phase)),
-                ("explanation", json!(explained.last())),
+                ("explanation", json!(explanation)),
                 ("decisions", json!(format!("Approve by {approver}"))),
                 ("tenant_id", json!(resolved.tenant_id)),
                 ("user_id", json!(resolved.user_id)),
