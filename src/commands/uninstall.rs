@@ -83,7 +83,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             custody::what_may_live(request)
         )?;
     }
-    writeln!(out, "no request holds a live pass any more")?;
+    if left.is_empty() {
+        writeln!(out, "no request holds a live pass any more")?;
+    } else {
+        writeln!(out, "{} requests released: delete their passes in Entra", left.len())?;
+    }
     writeln!(
         out,
         "next: kubectl delete -k deploy (the requests and the custom resource definitions stay)"

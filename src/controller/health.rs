@@ -153,4 +153,27 @@ mod tests {
         health.seen::<()>("Namespaces", &Ok(watcher::Event::InitDone));
         assert_eq!(health.missing(), Vec::<String>::new());
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_keeps_failing_makes_the_process_unready_after_a_while() {
+        let health = Health::default();
+        health.expect("Namespaces");
+        health.seen::<()>("Namespaces", &Ok(watcher::Event::InitDone));
+        assert_eq!(health.missing(), Vec::<String>::new());
+
+        health.seen("Namespaces", &failed());
+        tokio::time::advance(WATCH_GRACE.saturating_sub(Duration::from_secs(1))).await;
+        // The beginning of another try is no success.
+        health.seen::<()>("Namespaces", &Ok(watcher::Event::Init));
+        health.seen("Namespaces", &failed());
+        assert_eq!(health.missing(), Vec::<String>::new(), "a short outage is none");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let missing = ["the watch of Namespaces has been failing for 30 s"];
+        assert_eq!(health.missing(), missing);
+
+        health.seen::<()>("Namespaces", &Ok(watcher::Event::InitDone));
+        assert_eq!(health.missing(), Vec::<String>::new());
+        tokio::time::advance(WATCH_GRACE * 2).await;
+        assert_eq!(health.missing(), Vec::<String>::new());
+    }
 }

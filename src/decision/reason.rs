@@ -17,6 +17,9 @@ macro_rules! reasons {
                     $(Self::$name => stringify!($name),)*
                 }
             }
+
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$name,)*];
         }
     };
 }
@@ -180,4 +183,27 @@ reasons! {
     Conflict,
     /// The tenant does not take the values.
     NotTaken,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first cells of the tables of the README between these headings.
+    fn in_the_readme(from: &str, to: &str) -> Vec<&'static str> {
+        let readme = include_str!("../../README.md");
+        let (_, rest) = readme.split_once(from).unwrap();
+        let (section, _) = rest.split_once(to).unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        rows.collect()
+    }
+
+    #[test]
+    fn each_reason_is_explained_once_in_the_readme_and_nothing_else_is() {
+        let mut explained = in_the_readme("\n## Troubleshooting\n", "\n## Emergency stop\n");
+        let mut reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        explained.sort_unstable();
+        reasons.sort_unstable();
+        assert_eq!(explained, reasons);
+    }
 }

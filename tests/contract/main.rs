@@ -1,17 +1,24 @@
-//! The simulator against Microsoft's description of Graph.
+//! Simulator and client against Microsoft's description of Graph.
 //!
 //! Everything that the simulator serves is driven once, and each request that it accepts and each answer that it gives is
-//! checked against the `OpenAPI` file that `GRAPH_OPENAPI` names. Without that variable nothing is checked.
+//! checked against the `OpenAPI` file that `GRAPH_OPENAPI` names; so is everything that the operator's own client sends.
+//! Without that variable nothing is checked.
 
 #![cfg(feature = "simulator")]
 
 mod openapi;
 
 use std::collections::HashSet;
+use std::io::Write as _;
+use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use http::Request;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
+use tap_operator::graph::{
+    self, GraphTarget, InProcess, MethodPatch, MethodState, NewPass, Priority,
+};
 use tap_operator::simulator::{
     Fault, FaultKind, Operation, Recorder, Simulator, Tenant,
     switches::{AuditNames, OneTimeEnforced, PolicyWriteAnswer, UsabilityFields},
@@ -20,6 +27,8 @@ use tap_operator::simulator::{
         STAFF_GROUP,
     },
 };
+
+use uuid::Uuid;
 
 use crate::openapi::{OpenApi, check};
 
@@ -123,11 +132,13 @@ fn assert_described(openapi: &OpenApi, recorder: &Recorder) {
     assert!(violations.is_empty(), "not as described:\n{}", violations.join("\n"));
 }
 
-#[expect(clippy::print_stderr, reason = "nobody should take a skipped test for a passed one")]
 fn described() -> Option<OpenApi> {
     let openapi = OpenApi::from_environment();
     if openapi.is_none() {
-        eprintln!("skipped: GRAPH_OPENAPI names no file");
+        // Nobody should take a skipped test for a passed one; what print macros write is shown only of failed tests.
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        let note = format!("{test}: skipped, for GRAPH_OPENAPI names no file\n");
+        std::io::stderr().write_all(note.as_bytes()).unwrap();
     }
     openapi
 }
@@ -160,6 +171,85 @@ async fn other_switch_positions_are_as_described() {
         switches.page_size = 1;
     });
     drive(&client).await;
+    assert_described(&openapi, &recorder);
+}
+
+/// What the operator's own client sends: every call that it can make, each at its fullest.
+#[tokio::test(start_paused = true)]
+async fn what_the_client_sends_is_as_described() {
+    let Some(openapi) = described() else { return };
+    let simulator = Simulator::new(Tenant::contoso());
+    simulator.switch(|switches| switches.authentication_method_limit = None);
+    let recorder = simulator.record();
+    let files = tempfile::tempdir().unwrap();
+    let secret = files.path().join("secret");
+    std::fs::write(&secret, OPERATOR_SECRET).unwrap();
+    let connections = format!(
+        "tenants: [{{name: default, tenantId: {CONTOSO}, clientId: {OPERATOR},
+          credential: {{clientSecret: {{file: '{}'}}}}}}]",
+        secret.display()
+    );
+    let connections = graph::connections_from_text(&connections, "test").unwrap();
+    let options = graph::Options::new(Arc::new(InProcess(simulator.router())));
+    let client = graph::Client::connect(connections, &options).remove(0);
+
+    let target = |id: Uuid| GraphTarget {
+        id: id.to_string(),
+        target_type: "group".into(),
+        is_registration_required: Some(false),
+    };
+    let everything = MethodPatch {
+        state: Some(MethodState::Enabled),
+        default_lifetime_minutes: Some(60),
+        minimum_lifetime_minutes: Some(30),
+        maximum_lifetime_minutes: Some(240),
+        default_length: Some(12),
+        one_time_required: Some(true),
+        include: Some(vec![target(STAFF_GROUP)]),
+        exclude: Some(vec![target(PILOT_GROUP)]),
+    };
+    client.patch_method(&everything).await.unwrap();
+    let method = client.method(Priority::Read).await.unwrap();
+    assert_eq!((method.default_length, method.include.len()), (Some(12), 1));
+
+    for user in ["alice@contoso.com", &ERIN.to_string()] {
+        let user = client.user(user, Priority::Issue).await.unwrap();
+        assert!(user.account_enabled.is_some() && user.user_type.is_some(), "{user:?}");
+    }
+    let grace = GRACE.to_string();
+    let groups = [PILOT_GROUP, STAFF_GROUP].map(|id| id.to_string());
+    client.member_groups(&grace, &groups, Priority::Issue).await.unwrap();
+    assert_eq!(client.directory_roles(&grace, Priority::Issue).await.unwrap().len(), 1);
+    client.group_name(&groups[0], Priority::Read).await.unwrap().unwrap();
+
+    let carol = CAROL.to_string();
+    for (start, id) in [(None, "1"), (Some(simulator.now() + SignedDuration::from_hours(9)), "2")] {
+        let new = NewPass { start, lifetime_minutes: 60, one_time: true };
+        let id = format!("c0ffee00-0000-4000-8000-00000000000{id}");
+        let created = client.create_pass(&carol, &new, &id).await.unwrap().method;
+        client.pass(&carol, &created.id, Priority::Read).await.unwrap();
+        assert_eq!(client.passes(&carol, Priority::Read).await.unwrap().passes.len(), 1);
+        client.delete_pass(&carol, &created.id).await.unwrap();
+    }
+
+    let sent: HashSet<Operation> = (recorder.exchanges().iter())
+        .filter(|exchange| exchange.status.is_some_and(|status| status < 300))
+        .map(|exchange| exchange.operation)
+        .collect();
+    let calls = [
+        Operation::Token,
+        Operation::PolicyPatch,
+        Operation::PolicyGet,
+        Operation::UserGet,
+        Operation::CheckMemberGroups,
+        Operation::TransitiveMemberOf,
+        Operation::GroupGet,
+        Operation::PassCreate,
+        Operation::PassGet,
+        Operation::PassList,
+        Operation::PassDelete,
+    ];
+    assert_eq!(sent, calls.into());
     assert_described(&openapi, &recorder);
 }
 

@@ -9,6 +9,7 @@ use tap_operator::simulator::switches::OneTimeEnforced;
 use tap_operator::simulator::{Actor, End, Operation, SignInError};
 
 use crate::scene::{Scene, condition};
+use crate::support::identity::Identity;
 use crate::support::{run, wait};
 use crate::tenants;
 
@@ -471,20 +472,37 @@ fn issued_late_it_has_its_full_lifetime() -> Result<()> {
 
 #[test]
 fn revoked_by_its_requester() -> Result<()> {
-    run(async { revoked_by_a_decision("revoked", DecisionKind::Revoke, "Revoked").await })
+    run(async {
+        let scene = Scene::shared_with_policy("revoked").await?;
+        revoked_by(&scene, &scene.helpdesk, DecisionKind::Revoke, "Revoked").await
+    })
+}
+
+#[test]
+fn revoked_by_an_approver() -> Result<()> {
+    run(async {
+        let scene = Scene::shared_with_policy("approver").await?;
+        revoked_by(&scene, &scene.approver, DecisionKind::Revoke, "Revoked").await
+    })
 }
 
 #[test]
 fn revoked_by_a_denial_after_the_issue() -> Result<()> {
-    run(async { revoked_by_a_decision("deny-late", DecisionKind::Deny, "DeniedAfterIssue").await })
+    run(async {
+        let scene = Scene::shared_with_policy("deny-late").await?;
+        revoked_by(&scene, &scene.approver, DecisionKind::Deny, "DeniedAfterIssue").await
+    })
 }
 
-async fn revoked_by_a_decision(prefix: &str, decision: DecisionKind, reason: &str) -> Result<()> {
-    let scene = Scene::shared_with_policy(prefix).await?;
+async fn revoked_by(
+    scene: &Scene<'_>,
+    who: &Identity,
+    decision: DecisionKind,
+    reason: &str,
+) -> Result<()> {
     let user = scene.user();
     scene.ask("mistake", &user, json!({})).await?;
-    issued(&scene, "mistake", &user).await?;
-    let who = if decision == DecisionKind::Deny { &scene.approver } else { &scene.helpdesk };
+    issued(scene, "mistake", &user).await?;
     scene.decide(who, "mistake", decision).await?;
     let revoked = scene.wait_phase("mistake", Phase::Revoked, reason).await?;
     let message = condition(&revoked, "Ready").map(|c| c.2.to_owned()).unwrap_or_default();

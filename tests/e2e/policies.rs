@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tap_operator::api::TapPolicy;
 use tap_operator::simulator::Operation;
 use tap_operator::simulator::policy::MethodState as TenantState;
+use tap_operator::simulator::tenant::OPERATOR;
 
 use crate::scene::{Scene, policy_condition};
 use crate::support::{run, wait};
@@ -249,6 +250,41 @@ fn a_tenant_that_cannot_be_read_is_unknown_and_never_in_sync() -> Result<()> {
         ensure!(drifted(&policy) == "Unknown", "{status:?}");
 
         scene.simulator.set_unreachable(false);
+        settled(&scene, &scene.policy, "InSync").await?;
+        ensure!(scene.simulator.policy().default_length == 12);
+        Ok(())
+    })
+}
+
+#[test]
+fn without_the_permission_to_write_nothing_is_corrected() -> Result<()> {
+    run(async {
+        let scene = tenants::scene("read-only").await?;
+        let permission = "Policy.ReadWrite.AuthenticationMethod";
+        scene.simulator.edit_app(OPERATOR, |app| {
+            app.roles.retain(|role| role != permission);
+            app.roles.push("Policy.Read.AuthenticationMethod".to_owned());
+        })?;
+        scene.simulator.expire_tokens();
+        let before = scene.simulator.policy();
+        let spec = json!({
+            "tenant": scene.connection, "enforcement": "Enforce", "method": { "codeLength": 12 },
+        });
+        scene.policy_named(&scene.policy, spec).await?;
+        let policy = settled(&scene, &scene.policy, "PermissionMissing").await?;
+        let (ready, _, message) = policy_condition(&policy, "Ready").context("no Ready")?;
+        ensure!(ready == "False", "{message}");
+        for word in [permission, "admin consent", "403"] {
+            ensure!(message.contains(word), "no {word:?} in {message}");
+        }
+        ensure!(policy_condition(&policy, "Synced").is_some_and(|c| c.0 == "False"), "{policy:?}");
+        ensure!(policy_condition(&policy, "Stalled").is_some_and(|c| c.0 == "True"), "{policy:?}");
+        ensure!(drifted(&policy).contains("codeLength"), "{}", drifted(&policy));
+        ensure!(scene.simulator.policy() == before, "something was changed");
+
+        scene.simulator.edit_app(OPERATOR, |app| app.roles.push(permission.to_owned()))?;
+        scene.simulator.expire_tokens();
+        scene.change_policy(json!({ "interval": "5m" })).await?;
         settled(&scene, &scene.policy, "InSync").await?;
         ensure!(scene.simulator.policy().default_length == 12);
         Ok(())

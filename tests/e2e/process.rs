@@ -137,7 +137,7 @@ fn kubernetes_that_is_too_old() -> Result<()> {
 }
 
 #[test]
-fn not_ready_until_the_resources_are_defined() -> Result<()> {
+fn not_ready_while_the_resources_are_not_defined() -> Result<()> {
     run(async {
         let options = control_plane::Options { controller_manager: false, ..Default::default() };
         let control_plane = ControlPlane::start(options).await?;
@@ -162,11 +162,28 @@ fn not_ready_until_the_resources_are_defined() -> Result<()> {
         operator.get("healthz").await?;
 
         install("crds").await?;
-        wait::until(wait::PATIENCE, "it is ready", || async {
-            operator.get("readyz").await.map(drop)
+        let ready = || async {
+            // A watch that fails again and again is tried every 30 seconds.
+            wait::until(wait::PATIENCE * 3, "it is ready", || async {
+                operator.get("readyz").await.map(drop)
+            })
+            .await
+            .with_context(|| operator.component().log_tail(20))
+        };
+        ready().await?;
+
+        // A watch that dies later is told once it has been dead for a while, and lives again by itself.
+        let admin = control_plane.admin();
+        admin.kubectl(["delete", "crd", "tappolicies.tap-operator.io"]).ok().await?;
+        wait::until(wait::PATIENCE * 2, "it says which watch is dead", || async {
+            let not_ready = operator.get("readyz").await.err().context("it is ready")?;
+            let message = format!("{not_ready:#}");
+            contains_all(&message, &["503", "the watch of TapPolicies has been failing"])
         })
-        .await
-        .with_context(|| operator.component().log_tail(20))
+        .await?;
+        operator.get("healthz").await?;
+        install("crds").await?;
+        ready().await
     })
 }
 

@@ -354,7 +354,7 @@ pub fn policy_condition<'a>(
 }
 
 /// The right of one person to read the Secrets of a namespace and to delete what was read.
-fn readers(user: &str) -> Value {
+pub fn readers(user: &str) -> Value {
     let group = "rbac.authorization.k8s.io";
     let version = "rbac.authorization.k8s.io/v1";
     json!({ "apiVersion": "v1", "kind": "List", "items": [

@@ -122,15 +122,20 @@ async fn start(scratch: &Scratch, name: &str, tenant: Tenant) -> Result<Simulato
     Simulator::start_in(&scratch.file(name), tenant).await
 }
 
+/// Only of `default` it cannot be told who is who.
 fn connection(name: &str, tenant: Uuid, simulator: &Simulator, credential: &Value) -> Value {
-    json!({
+    let mut connection = json!({
         "name": name,
         "tenantId": tenant,
         "clientId": OPERATOR,
         "credential": credential,
         "loginUrl": simulator.url(),
         "graphUrl": simulator.url(),
-    })
+    });
+    if name != "default" {
+        connection["users"] = json!({ "form": "userPrincipalName" });
+    }
+    connection
 }
 
 fn read(file: &Path) -> Result<String> {

@@ -5,6 +5,7 @@ use kube::Api;
 use serde_json::json;
 use tap_operator::api::{Phase, TapPolicy, TapRequest};
 
+use crate::scene::readers;
 use crate::support::run;
 use crate::support::world::World;
 
@@ -14,7 +15,8 @@ fn a_tenant_is_corrected_and_a_pass_is_issued_revoked_and_gone() -> Result<()> {
         let world = World::shared().await?;
         let plane = &world.control_plane;
         let namespace = plane.new_namespace("thin").await?;
-        let admin = plane.admin();
+        let ivy = plane.person("ivy")?;
+        plane.grant_everywhere(&ivy, "tap-policy-admin").await?;
         let issuance = json!({
             "namespaces": { "names": [&namespace] },
             "users": { "domains": ["contoso.com"] },
@@ -26,9 +28,8 @@ fn a_tenant_is_corrected_and_a_pass_is_issued_revoked_and_gone() -> Result<()> {
             "metadata": { "name": "thin" },
             "spec": { "tenant": "default", "method": { "codeLength": 12 }, "enforcement": "Enforce", "issuance": issuance },
         });
-        admin.apply(&policy.to_string()).ok().await?;
-        let client = admin.client().await?;
-        let policies: Api<TapPolicy> = Api::all(client.clone());
+        ivy.apply(&policy.to_string()).ok().await?;
+        let policies: Api<TapPolicy> = Api::all(ivy.client().await?);
         let synced = |p: &TapPolicy| {
             p.status
                 .iter()
@@ -39,6 +40,8 @@ fn a_tenant_is_corrected_and_a_pass_is_issued_revoked_and_gone() -> Result<()> {
         ensure!(world.simulator.policy().default_length == 12, "the tenant was not corrected");
 
         let helen = plane.person("helen")?;
+        let may_read = readers(helen.user()).to_string();
+        plane.admin().apply(&may_read).in_namespace(&namespace).ok().await?;
         plane.grant(&helen, "tap-requester", &namespace).await?;
         plane.grant_policy(&helen, "use", "thin", &namespace).await?;
         let request = json!({
@@ -48,12 +51,12 @@ fn a_tenant_is_corrected_and_a_pass_is_issued_revoked_and_gone() -> Result<()> {
             "spec": { "policyRef": { "name": "thin" }, "user": "alice@contoso.com" },
         });
         helen.apply(&request.to_string()).ok().await?;
-        let requests: Api<TapRequest> = Api::namespaced(client, &namespace);
+        let requests: Api<TapRequest> = Api::namespaced(helen.client().await?, &namespace);
         let active = |r: &TapRequest| r.phase() == Phase::Active;
         let active = world.wait_for(&requests, "alice", "it is active", active).await?;
         let pass =
             active.status.and_then(|s| s.pass).context("an active request records its pass")?;
-        let code = admin
+        let code = helen
             .kubectl(["get", "secret", "alice", "--output=jsonpath={.data.temporaryAccessPass}"])
             .in_namespace(&namespace)
             .ok()
@@ -78,7 +81,7 @@ fn a_tenant_is_corrected_and_a_pass_is_issued_revoked_and_gone() -> Result<()> {
             |r: &TapRequest| r.phase() == Phase::Revoked && r.metadata.finalizers.is_none();
         world.wait_for(&requests, "alice", "it is revoked and let go", revoked).await?;
         let secret =
-            admin.kubectl(["get", "secret", "alice"]).in_namespace(&namespace).refused().await?;
+            helen.kubectl(["get", "secret", "alice"]).in_namespace(&namespace).refused().await?;
         ensure!(secret.contains("NotFound"), "{secret}");
         let entry = world
             .simulator

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::json;
 use tap_operator::api::Phase;
 use tap_operator::decision::intent::has_finalizer;
@@ -197,6 +198,41 @@ async fn while_graph_is_down_everything_waits() {
             sleep(Duration::from_mins(1)).await;
             world.check_delivered("lost-phone");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_graph_is_down_when_a_scheduled_pass_is_due() {
+    // The start is in 20 minutes, its lead time begins in 15, and with the lifetime of 10m it is too late in 30.
+    let until_down = Duration::from_mins(14);
+    for (back_after, phase) in [(16, Phase::Active), (25, Phase::Active), (31, Phase::Expired)] {
+        let world = World::new();
+        let _operator = world.operator();
+        let start = world.tenant.now() + SignedDuration::from_mins(20);
+        world.request("monday", &json!({"startTime": start.to_string(), "lifetime": "10m"}));
+        world.until_phase("monday", Phase::Scheduled, SOON).await;
+        sleep(until_down).await;
+        world.tenant.set_unreachable(true);
+        sleep(Duration::from_mins(back_after).saturating_sub(until_down)).await;
+        assert_eq!(world.posts(), 0);
+        if phase == Phase::Expired {
+            world.until_ended("monday", phase, SOON).await;
+            assert_eq!(world.reason("monday"), "NotIssuedInTime");
+        } else {
+            assert_eq!(world.reason("monday"), "TenantUnreachable", "{}", world.report());
+        }
+        world.tenant.set_unreachable(false);
+        sleep(Duration::from_mins(2)).await;
+        assert_eq!(world.phase("monday"), phase, "{}", world.report());
+        if phase == Phase::Active {
+            world.check_delivered("monday");
+            // Before its start it is asked for with it; after it, it starts when it is made, and lasts as long.
+            let pass = world.live().remove(0);
+            let now = pass.created_date_time;
+            assert_eq!(pass.start_date_time, if now < start { start } else { now });
+            assert_eq!(pass.lifetime_in_minutes, 10);
+        }
+        world.check_at_rest();
     }
 }
 

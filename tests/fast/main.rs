@@ -10,6 +10,8 @@ mod graph;
 mod issue;
 mod leadership;
 mod neighbours;
+mod process;
+mod switches;
 mod unreadable;
 mod world;
 mod writes;

@@ -89,6 +89,14 @@ impl Operator {
         ended.expect("no panic").expect_err("nobody told it to end")
     }
 
+    /// Waits until it has ended by a panic, and what that said.
+    pub async fn panicked(&mut self, patience: Duration) -> String {
+        let ended = tokio::time::timeout(patience, &mut self.task).await;
+        let ended = ended.unwrap_or_else(|_| panic!("it has not ended within {patience:?}"));
+        let panic = ended.expect_err("it ended without a panic").into_panic();
+        *panic.downcast::<String>().expect("a text")
+    }
+
     async fn gone(mut self) {
         let _ = (&mut self.task).await;
         // Its reconciles are tasks of their own, which end with it a moment later.
@@ -175,6 +183,15 @@ impl World {
 
     /// Starts an operator whose clock is ahead of everybody else's.
     pub fn operator_with_clock(&self, ahead: SignedDuration) -> Operator {
+        self.operator_with(ahead, |_| {})
+    }
+
+    /// Starts an operator whose clock is ahead, with other options.
+    pub fn operator_with(
+        &self,
+        ahead: SignedDuration,
+        change: impl FnOnce(&mut Options),
+    ) -> Operator {
         let passed = SignedDuration::try_from(self.began.elapsed()).expect("short");
         let clocks = Arc::new(Clocks::new(LocalClock::starting_at(self.start + passed + ahead)));
         let shutdown = CancellationToken::new();
@@ -182,7 +199,7 @@ impl World {
         let own = self.kubernetes.clone();
         let replica = self.replicas.fetch_add(1, Ordering::Relaxed);
         let seconds = |length: Duration| SignedDuration::try_from(length).expect("short");
-        let options = Options {
+        let mut options = Options {
             client,
             own_connection: Box::new(move || Ok(own.client_as(SERVICE_ACCOUNT))),
             namespace: SYSTEM.into(),
@@ -195,6 +212,7 @@ impl World {
             listener: None,
             shutdown: shutdown.clone(),
         };
+        change(&mut options);
         Operator { task: tokio::spawn(controller::run(options)), shutdown }
     }
 

@@ -105,6 +105,17 @@ impl<'a> Run<'a> {
         )
     }
 
+    /// The user was found, and Graph does not know them everywhere yet: its indexes lag (documented).
+    fn user_lags<T>(&mut self, check: &str, user: &User) -> Checked<'a, T> {
+        let name = &user.user_principal_name;
+        self.wait(
+            check,
+            Reason::UserNotFound,
+            format!("Graph has the user {name}, and not yet what they are a member of; it is looked up again: new users take a while to show everywhere"),
+            Some(USER_AGAIN),
+        )
+    }
+
     pub(super) fn resolve(
         &mut self,
         tenant_id: &str,
@@ -154,6 +165,7 @@ impl<'a> Run<'a> {
             None => {
                 return Err(Verdict::Look(Look::Groups { user_id: user.id.clone(), ids: asked }));
             }
+            Some(Err(error)) if error.is_not_found() => return self.user_lags("Users", user),
             Some(Err(error)) => return self.unknown("Users", error),
             Some(Ok(groups)) => groups,
         };
@@ -203,6 +215,9 @@ impl<'a> Run<'a> {
         }
         let roles = match &self.s.reads.roles {
             None => return Err(Verdict::Look(Look::Roles { user_id: user.id.clone() })),
+            Some(Err(error)) if error.is_not_found() => {
+                return self.user_lags("DirectoryRoles", user);
+            }
             Some(Err(error)) => return self.unknown("DirectoryRoles", error),
             Some(Ok(roles)) => roles,
         };

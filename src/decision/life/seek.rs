@@ -165,6 +165,15 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Step {
                 user_id: resolved.user_id.clone(),
             });
         }
+        // A new user may be there before they can have passes (reported).
+        Some(Err(error)) if error.is_not_found() => {
+            let name = &resolved.user_principal_name;
+            let message = format!(
+                "Graph has the user {name}, and not yet their authentication methods; they are looked up again: new users take a while to show everywhere"
+            );
+            let rest = until(Rest::For(AGAIN));
+            return pending(s, findings, Reason::UserNotFound, &message, rest);
+        }
         Some(Err(error)) => return unanswered(s, findings, error, until(rest_after(error))),
         Some(Ok(listing)) => listing,
     };

@@ -1,6 +1,7 @@
 //! The life of a request, decided step by step by a small interpreter: it answers each look as the test has it, notes
 //! each action, and does to the request what the API server would.
 
+mod reasons;
 mod trouble;
 
 use std::collections::HashMap;
@@ -49,11 +50,17 @@ struct Life {
     now: Timestamp,
     request: TapRequest,
     policy: Option<TapPolicy>,
+    /// Why this version cannot read the policy, where it cannot.
+    unreadable: Option<&'static str>,
+    namespace: Option<Namespace>,
+    connection: Option<Connection>,
+    guarded: bool,
     stop: Stop,
     brakes: Brakes,
     lease_is_fresh: bool,
     method: Result<MethodConfiguration, GraphError>,
     user: Result<User, GraphError>,
+    member_of: Result<(), GraphError>,
     passes: Result<Vec<TapMethod>, GraphError>,
     seen: Result<TapMethod, GraphError>,
     turn: Turn,
@@ -125,6 +132,17 @@ impl Life {
             now: at(10),
             request,
             policy: Some(policy.unwrap()),
+            unreadable: None,
+            namespace: Some(Namespace::default()),
+            connection: Some(Connection {
+                name: "default".into(),
+                tenant_id: "tenant".into(),
+                users: Some(UserNames {
+                    prefix: String::new(),
+                    form: UserNameForm::UserPrincipalName,
+                }),
+            }),
+            guarded: true,
             stop: Stop::Off,
             brakes: Brakes { stop: Stop::Off, suspended: false, policy_generation: None },
             lease_is_fresh: true,
@@ -139,6 +157,7 @@ impl Life {
                 exclude: vec![],
             }),
             user: Ok(user),
+            member_of: Ok(()),
             passes: Ok(vec![]),
             seen: Ok(pass("ours", at(10), 60, true)),
             turn: Turn::Ours,
@@ -158,13 +177,6 @@ impl Life {
 
     /// Runs one pass and answers with the rest that it ends in.
     fn pass(&mut self) -> Rest {
-        let namespace =
-            Namespace { metadata: kube::core::ObjectMeta::default(), ..Namespace::default() };
-        let connection = Connection {
-            name: "default".into(),
-            tenant_id: "tenant".into(),
-            users: Some(UserNames { prefix: String::new(), form: UserNameForm::UserPrincipalName }),
-        };
         let settings = Settings {
             settle: SignedDuration::from_secs(150),
             use_check: SignedDuration::from_secs(60),
@@ -178,11 +190,15 @@ impl Life {
                 request: &request,
                 now: Now::exactly(self.now),
                 settings: &settings,
-                policy: self.policy.as_ref().map_or(PolicyFound::Missing, PolicyFound::Found),
-                namespace: Some(&namespace),
-                connection: Some(&connection),
+                policy: match (self.unreadable, &self.policy) {
+                    (Some(why), _) => PolicyFound::Unreadable(why),
+                    (None, Some(policy)) => PolicyFound::Found(policy),
+                    (None, None) => PolicyFound::Missing,
+                },
+                namespace: self.namespace.as_ref(),
+                connection: self.connection.as_ref(),
                 stop: self.stop,
-                guarded: true,
+                guarded: self.guarded,
                 holder: self.holder,
                 lease_is_fresh: self.lease_is_fresh,
                 new_attempt: &new_attempt,
@@ -208,8 +224,8 @@ impl Life {
                 }
                 reads.user = Some(self.user.clone());
             }
-            Look::Groups { .. } => reads.groups = Some(Ok(vec![])),
-            Look::Roles { .. } => reads.roles = Some(Ok(vec![])),
+            Look::Groups { .. } => reads.groups = Some(self.member_of.clone().map(|()| vec![])),
+            Look::Roles { .. } => reads.roles = Some(self.member_of.clone().map(|()| vec![])),
             Look::Turn { .. } => reads.turn = Some(self.turn.clone()),
             Look::Passes { .. } => {
                 let listing = self.passes.clone().map(|passes| Listing {

@@ -1,0 +1,188 @@
+//! The operator is removed, or its hand is taken off, by a person with no other rights than the README asks for.
+
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tap_operator::api::Phase;
+use tap_operator::api::names::FINALIZER;
+use tap_operator::simulator::{Actor, End};
+
+use crate::scene::{Scene, quick};
+use crate::support::identity::Identity;
+use crate::support::operator::NAMESPACE;
+use crate::support::world::{Options, World};
+use crate::support::{control_plane, program, run, wait};
+
+/// Runs `tap-operator` at a command line: whether it succeeded, and all that it said.
+async fn command(who: &Identity, arguments: &[&str]) -> Result<(bool, String)> {
+    let child = tokio::process::Command::new(program::path("tap-operator")?)
+        .args(arguments)
+        .env("KUBECONFIG", who.kubeconfig())
+        .env("NO_PROXY", "127.0.0.1,localhost")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let ended = tokio::time::timeout(Duration::from_mins(2), child).await?;
+    let Output { status, stdout, stderr } = ended.context("tap-operator")?;
+    let said = [stdout, stderr].concat();
+    Ok((status.success(), String::from_utf8(said)?))
+}
+
+async fn succeeds(who: &Identity, arguments: &[&str]) -> Result<String> {
+    let (succeeded, said) = command(who, arguments).await?;
+    ensure!(succeeded, "{arguments:?} failed:\n{said}");
+    Ok(said)
+}
+
+async fn fails(who: &Identity, arguments: &[&str]) -> Result<String> {
+    let (succeeded, said) = command(who, arguments).await?;
+    ensure!(!succeeded, "{arguments:?} succeeded:\n{said}");
+    Ok(said)
+}
+
+fn contains_all(said: &str, words: &[&str]) -> Result<()> {
+    for word in words {
+        ensure!(said.contains(word), "no {word:?} in:\n{said}");
+    }
+    Ok(())
+}
+
+/// Gives somebody exactly the rights that the README lists for `release` and `uninstall`, without the verb `release`.
+async fn may_remove(world: &World, who: &Identity) -> Result<()> {
+    let version = "rbac.authorization.k8s.io/v1";
+    let binding = |kind: &str, of: &str, name: &str| {
+        let mut binding = json!({
+            "apiVersion": version, "kind": kind, "metadata": { "name": name },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": of, "name": name },
+            "subjects": [{
+                "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": who.user(),
+            }],
+        });
+        if kind == "RoleBinding" {
+            binding["metadata"]["namespace"] = json!(NAMESPACE);
+        }
+        binding
+    };
+    let rights = json!({ "apiVersion": "v1", "kind": "List", "items": [
+        {
+            "apiVersion": version, "kind": "ClusterRole", "metadata": { "name": "remover" },
+            "rules": [{
+                "apiGroups": ["tap-operator.io"], "resources": ["taprequests"],
+                "verbs": ["list", "patch"],
+            }],
+        },
+        binding("ClusterRoleBinding", "ClusterRole", "remover"),
+        {
+            "apiVersion": version, "kind": "Role",
+            "metadata": { "name": "remover", "namespace": NAMESPACE },
+            "rules": [
+                {
+                    "apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
+                    "resourceNames": ["tap-operator"], "verbs": ["get"],
+                },
+                {
+                    "apiGroups": [""], "resources": ["configmaps"],
+                    "verbs": ["create", "patch"],
+                },
+            ],
+        },
+        binding("RoleBinding", "Role", "remover"),
+    ]});
+    world.control_plane.admin().apply(&rights.to_string()).ok().await?;
+    let question = ["auth", "can-i", "patch", "configmaps"];
+    wait::until(wait::PATIENCE, "the rights are in force", || async {
+        who.kubectl(question).in_namespace(NAMESPACE).ok().await.map(drop)
+    })
+    .await
+}
+
+async fn go_on(world: &World) -> Result<()> {
+    let stop = ["delete", "configmap", "tap-operator-stop"];
+    world.control_plane.admin().kubectl(stop).in_namespace(NAMESPACE).ok().await?;
+    Ok(())
+}
+
+async fn active(scene: &Scene<'_>, name: &str) -> Result<String> {
+    let user = scene.user();
+    scene.ask(name, &user, json!({})).await?;
+    scene.wait_active(name).await?;
+    Ok(user)
+}
+
+/// Whether the operator's finalizer is on the request.
+async fn is_held(scene: &Scene<'_>, name: &str) -> Result<bool> {
+    let request: Value = serde_json::to_value(scene.requests().get(name).await?)?;
+    Ok(request["metadata"]["finalizers"] == json!([FINALIZER]))
+}
+
+#[test]
+fn with_no_other_rights_than_are_asked_for() -> Result<()> {
+    run(async {
+        let control_plane =
+            control_plane::Options { controller_manager: false, ..Default::default() };
+        let world = World::own(Options { control_plane, ..quick(&[]) }).await?;
+        world.simulator.switch(|switches| switches.authentication_method_limit = None);
+        let scene = Scene::new(&world, "removal").await?;
+        scene.policy(json!({})).await?;
+        let remover = world.control_plane.person("remover@contoso.com")?;
+        may_remove(&world, &remover).await?;
+        for name in ["first", "second", "third"] {
+            active(&scene, name).await?;
+        }
+        let first = format!("{}/first", scene.namespace);
+
+        // Neither while it runs, nor without the verb.
+        let refused = fails(&remover, &["release", &first]).await?;
+        contains_all(&refused, &["an operator is running", "--force"])?;
+        let refused = fails(&remover, &["release", &first, "--force"]).await?;
+        contains_all(&refused, &[&first, "release"])?;
+        ensure!(is_held(&scene, "first").await?, "it was freed without the right to");
+
+        // By force, while it runs: the operator sees it, and issues nothing more.
+        let policy = &scene.policy;
+        world.control_plane.grant_policy(&remover, "release", policy, &scene.namespace).await?;
+        let said = succeeds(&remover, &["release", &first, "--force"]).await?;
+        contains_all(&said, &[&first, "may be usable until", "1 of 1 requests released"])?;
+        scene.wait_phase("first", Phase::Failed, "Released").await?;
+
+        // Nobody can revoke while no operator runs; what it said to do then frees everything.
+        world.operator.stop().await?;
+        let said = fails(&remover, &["uninstall", "--timeout=60s"]).await?;
+        contains_all(&said, &["issuing is stopped", "no operator is running", "release --all"])?;
+        ensure!(is_held(&scene, "second").await?, "it was freed");
+        let said = succeeds(&remover, &["release", "--all"]).await?;
+        contains_all(&said, &["/second", "/third", "may be usable", "2 of 2 requests released"])?;
+        for name in ["second", "third"] {
+            ensure!(!is_held(&scene, name).await?, "{name} is held");
+        }
+        let said = succeeds(&remover, &["release", "--all"]).await?;
+        contains_all(&said, &["0 of 0 requests released"])?;
+
+        // The same in one step.
+        go_on(&world).await?;
+        world.operator.start().await?;
+        scene.wait_phase("second", Phase::Failed, "Released").await?;
+        let fourth = active(&scene, "fourth").await?;
+        world.operator.stop().await?;
+        let said = succeeds(&remover, &["uninstall", "--release", "--timeout=1s"]).await?;
+        contains_all(&said, &["/fourth", "may be usable until", "kubectl delete -k deploy"])?;
+        ensure!(!said.contains("no request holds a live pass"), "its pass is live:\n{said}");
+        ensure!(!is_held(&scene, "fourth").await?, "it is held");
+        let ledger = scene.ledger(&fourth);
+        ensure!(ledger.len() == 1 && ledger[0].is_live(), "who deleted it? {ledger:?}");
+
+        // With the operator running, everything is revoked.
+        go_on(&world).await?;
+        world.operator.start().await?;
+        let fifth = active(&scene, "fifth").await?;
+        let said = succeeds(&remover, &["uninstall", "--timeout=60s"]).await?;
+        contains_all(&said, &["no request holds a live pass any more"])?;
+        scene.wait_phase("fifth", Phase::Revoked, "StopRevokesActive").await?;
+        let ledger = scene.ledger(&fifth);
+        let end = &ledger.first().context("no pass")?.end;
+        ensure!(matches!(end, End::Deleted { by: Actor::App { .. }, .. }), "{ledger:?}");
+        Ok(())
+    })
+}
