@@ -300,3 +300,67 @@ fn kubectl_has_no_other_way_into_the_status() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn what_was_applied_once_cannot_be_left_out() -> Result<()> {
+    run(async {
+        let office = Office::new("leaving").await?;
+        office.ask("asked").await?;
+        let bob = &office.bob;
+        let apply = |decisions: Value| {
+            let mut object =
+                json!({"apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest"});
+            object["status"]["decisions"] = decisions;
+            Call::apply(&office.status("asked"), object)
+        };
+        let approve = json!({"by": bob.name(), "decision": "Approve"});
+        bob.call(apply(json!([approve]))).await?;
+        let fixed = "a decision is never changed or dropped";
+        check([
+            ("the same", bob, apply(json!([approve])), Allowed),
+            ("none", bob, apply(json!([])), Forbidden(fixed)),
+            (
+                "another",
+                bob,
+                apply(json!([{"by": bob.name(), "decision": "Revoke"}])),
+                Forbidden(fixed),
+            ),
+        ])
+        .await
+    })
+}
+
+#[test]
+fn the_longest_status_is_not_too_long_for_the_rules() -> Result<()> {
+    run(async {
+        let office = Office::new("longest").await?;
+        office.ask("asked").await?;
+        let status = office.status("asked");
+        let decisions = ["Approve", "Deny", "Revoke"];
+        // All that the schema allows, but for one.
+        for number in 0..31 {
+            let name = format!("{}-{}@contoso.com", "somebody".repeat(4), number / 3);
+            let identity = office.cluster.control_plane.member(&name, "system:masters")?;
+            let mut decision = decide(&name, decisions[number % 3]);
+            decision[0]["value"]["comment"] = json!("because".repeat(73));
+            Actor::new(identity).await?.call(Call::json_patch(&status, decision)).await?;
+        }
+        let message = "Why this is so, and what to do about it. ".repeat(20);
+        let checks: Vec<_> = (0..30)
+            .map(|number| json!({"name": format!("Check{number}"), "result": "Passed", "message": message}))
+            .collect();
+        let condition = |kind: &str| {
+            json!({
+                "type": kind, "status": "True", "reason": kind, "message": message,
+                "lastTransitionTime": "2026-11-24T08:00:00Z",
+            })
+        };
+        let conditions = ["Ready", "Issued", "Approved", "Finished", "Reconciling"].map(condition);
+        office.write_status("asked", json!({"checks": checks, "conditions": conditions})).await?;
+        let alice = &office.alice;
+        let revoke = Call::json_patch(&status, decide(alice.name(), "Revoke"));
+        let revoked = alice.call(revoke).await?;
+        ensure!(revoked["status"]["decisions"].as_array().is_some_and(|all| all.len() == 32));
+        office.write_status("asked", json!({"phase": "Revoked"})).await.map(drop)
+    })
+}

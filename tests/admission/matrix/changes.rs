@@ -100,6 +100,13 @@ fn table() -> Vec<Change> {
         ("another intent", "live", set(INTENT, json!("{}")), MayNot(INTENT_RULE), Ok(())),
         ("a first intent", "fresh", set(INTENT, json!("{}")), MayNot(INTENT_RULE), Ok(())),
         ("without the intent", "live", take(INTENT), Forget(INTENT_RULE), Ok(())),
+        (
+            "without annotations",
+            "live",
+            take("/metadata/annotations"),
+            Forget(INTENT_RULE),
+            annotations,
+        ),
         ("without the finalizer", "live", take(own), MayRelease, Ok(())),
         ("without both", "live", both, Forget(INTENT_RULE), Ok(())),
         ("without any finalizer", "live", take("/metadata/finalizers"), MayRelease, finalizers),
