@@ -182,7 +182,7 @@ pub fn cases<'a>(
                     verdict =
                         Verdict::Outside(415, "the body of the request was in an unknown format");
                 }
-                let what = format!("{way:?} with {}", change.what);
+                let what = format!("{way:?}, {}", change.what);
                 cases.push(Case { what, who, call: call.clone(), verdict });
             }
         }

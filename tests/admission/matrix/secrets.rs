@@ -120,7 +120,7 @@ fn change<'a>(office: &Office<'_>, objects: &Objects, who: &'a Caller) -> Result
                     vec![FIXED_RULE]
                 };
                 let verdict = Verdict::of(who, way.verb(), Resource::Secrets, wrong, vec![]);
-                let what = format!("{way:?} on the Secret {name} with {what}");
+                let what = format!("{way:?} on the Secret {name}, {what}");
                 cases.push(Case { what, who, call, verdict });
             }
         }

@@ -180,7 +180,7 @@ pub fn cases<'a>(
                             "the body of the request was in an unknown format",
                         );
                     }
-                    let what = format!("{way:?} on {whose} with {what}");
+                    let what = format!("{way:?} on {whose}, {what}");
                     cases.push(Case { what, who, call, verdict });
                 }
             }
