@@ -35,12 +35,20 @@ impl Actor {
     /// Makes the call; what it was refused with. Fails if it is not refused.
     pub async fn refused(&self, call: Call) -> Result<Refusal> {
         let what = format!("{} as {}", call, self.name());
-        match self.client.request::<Value>(call.request()?).await {
-            Err(kube::Error::Api(status)) => {
-                Ok(Refusal { code: status.code, message: status.message.clone() })
-            }
-            Err(error) => Err(error).context(what),
+        match self.outcome(call).await? {
+            Err(refusal) => Ok(refusal),
             Ok(answer) => bail!("{what} was not refused: {answer:#}"),
+        }
+    }
+
+    /// Makes the call; the answer or the refusal. Fails if there is neither.
+    pub async fn outcome(&self, call: Call) -> Result<Result<Value, Refusal>> {
+        match self.client.request(call.request()?).await {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(kube::Error::Api(status)) => {
+                Ok(Err(Refusal { code: status.code, message: status.message.clone() }))
+            }
+            Err(error) => Err(error).with_context(|| format!("{call} as {}", self.name())),
         }
     }
 }
@@ -89,10 +97,20 @@ impl Call {
         Self::new(Method::PATCH, path, "application/json-patch+json", Some(change))
     }
 
+    /// Of which custom resources know nothing.
+    pub fn strategic(path: &str, change: Value) -> Self {
+        Self::new(Method::PATCH, path, "application/strategic-merge-patch+json", Some(change))
+    }
+
     /// Server-side apply, as pipelines do it.
     pub fn apply(path: &str, object: Value) -> Self {
         let path = format!("{path}?fieldManager=pipeline&force=true");
         Self::new(Method::PATCH, &path, "application/apply-patch+yaml", Some(object))
+    }
+
+    /// With options in the URL, and no body.
+    pub fn delete_by_url(path: &str, query: &str) -> Self {
+        Self::new(Method::DELETE, &format!("{path}?{query}"), "application/json", None)
     }
 
     /// With these `DeleteOptions`.

@@ -292,3 +292,35 @@ fn nobody_makes_a_request_too_large_for_the_rules() -> Result<()> {
         office.carol.call(Call::merge(&office.request("large"), free)).await.map(drop)
     })
 }
+
+#[test]
+fn an_apply_cannot_leave_out_what_it_once_said() -> Result<()> {
+    run(async {
+        let office = Office::new("less").await?;
+        let pipeline = &office.pipeline;
+        let apply = |object| Call::apply(&office.request("copy"), object);
+        // A copy from a backup, in which the pipeline owns intent and finalizer.
+        let mut copy = request("copy");
+        copy["metadata"]["annotations"] = json!({"tap-operator.io/intent": r#"{"uid":"other"}"#});
+        copy["metadata"]["finalizers"] = json!(["tap-operator.io/pass"]);
+        let applied = pipeline.call(apply(copy.clone())).await?;
+        let again = pipeline.call(apply(request("copy"))).await?;
+        for place in [INTENT, "/metadata/finalizers"] {
+            ensure!(again.pointer(place) == applied.pointer(place), "{again:#}");
+        }
+        let mut without_reason = request("copy");
+        without_reason["spec"].as_object_mut().map(|spec| spec.remove("reason"));
+        check([(
+            "the reason",
+            pipeline,
+            apply(without_reason),
+            Forbidden("the spec of a TapRequest cannot be changed"),
+        )])
+        .await?;
+        // What was put back is not the pipeline's any more.
+        copy["metadata"]["finalizers"] = json!([]);
+        let again = pipeline.call(apply(copy)).await?;
+        ensure!(again["metadata"]["finalizers"] == applied["metadata"]["finalizers"], "{again:#}");
+        Ok(())
+    })
+}

@@ -11,6 +11,11 @@ use crate::support::control_plane::{ControlPlane, Options};
 use crate::support::kubectl::Outcome;
 use crate::support::wait;
 
+/// The overlay for servers that know no mutating policies.
+pub const OLDER: &str = "deploy/overlays/without-mutating-policies";
+
+type Shared = OnceCell<Result<Cluster, String>>;
+
 /// A control plane with the definitions and one of the kustomizations of `deploy`.
 pub struct Cluster {
     pub admin: Actor,
@@ -21,12 +26,25 @@ pub struct Cluster {
 impl Cluster {
     /// The one for all tests that leave it as it was, with `deploy` itself.
     pub async fn shared() -> Result<&'static Self> {
-        static SHARED: OnceCell<Result<Cluster, String>> = OnceCell::const_new();
-        let cluster = SHARED
+        static SHARED: Shared = OnceCell::const_new();
+        Self::share(&SHARED, Options::default(), "deploy").await
+    }
+
+    /// The one for all tests of older servers, with the overlay for them. No controllers run in it.
+    pub async fn older() -> Result<&'static Self> {
+        static SHARED: Shared = OnceCell::const_new();
+        let older = Options::without_mutating_admission_policies();
+        Self::share(&SHARED, Options { controller_manager: false, ..older }, OLDER).await
+    }
+
+    async fn share(
+        shared: &'static Shared,
+        options: Options,
+        deploy: &str,
+    ) -> Result<&'static Self> {
+        let cluster = shared
             .get_or_init(|| async {
-                Self::start(Options::default(), "deploy")
-                    .await
-                    .map_err(|error| format!("{error:?}"))
+                Self::start(options, deploy).await.map_err(|error| format!("{error:?}"))
             })
             .await;
         cluster
@@ -35,7 +53,7 @@ impl Cluster {
     }
 
     /// A new one, whose policies are in force.
-    pub async fn start(options: Options, deploy: &str) -> Result<Self> {
+    async fn start(options: Options, deploy: &str) -> Result<Self> {
         let with_manager = options.controller_manager;
         let control_plane =
             ControlPlane::start(Options { controller_manager: false, ..options }).await?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::call::Expect::{Allowed, Forbidden};
 use crate::call::{Call, check};
 use crate::cluster::text;
-use crate::office::{Office, request};
+use crate::office::{Office, decide, request};
 use crate::support::run;
 
 /// A request with something more.
@@ -118,6 +118,38 @@ fn what_is_no_request_is_told_by_the_schema() -> Result<()> {
                 office.alice.refused(Call::create(&office.requests(), with("/spec", spec))).await?;
             ensure!(refusal.code == 422 && refusal.message.contains(message), "{refusal:?}");
         }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_copy_from_a_backup_is_another_request() -> Result<()> {
+    run(async {
+        let office = Office::new("copies").await?;
+        let Office { bob, pipeline, .. } = &office;
+        office.ask("lost").await?;
+        bob.call(Call::json_patch(&office.status("lost"), decide(bob.name(), "Approve"))).await?;
+        let saved = office.issue("lost").await?;
+        office.delete_secret("lost").await?;
+        office.finish("lost").await?;
+        office.alice.call(Call::delete(&office.request("lost"), json!({}))).await?;
+
+        let mut copy = saved.clone();
+        copy["metadata"]["resourceVersion"] = json!(null);
+        copy["metadata"]["creationTimestamp"] = json!("2020-01-01T00:00:00Z");
+        let restored = pipeline.call(Call::create(&office.requests(), copy)).await?;
+        ensure!(restored["metadata"]["uid"] != saved["metadata"]["uid"], "{restored:#}");
+        ensure!(
+            restored["metadata"]["creationTimestamp"].as_str()
+                >= saved["metadata"]["creationTimestamp"].as_str(),
+            "{restored:#}"
+        );
+        ensure!(restored["status"] == json!({"phase": "Pending", "decisions": []}), "{restored:#}");
+        ensure!(text(&restored, "/spec/requestedBy")? == pipeline.name(), "{restored:#}");
+        // It tells of the first one's uid, by which the operator knows it for a copy.
+        let intent = "/metadata/annotations/tap-operator.io~1intent";
+        let (intent, uid) = (text(&restored, intent)?, text(&saved, "/metadata/uid")?);
+        ensure!(intent.contains(uid), "{restored:#}");
         Ok(())
     })
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::call::Expect::{Allowed, Forbidden, Invalid};
 use crate::call::{Actor, Call, check};
-use crate::office::{Office, decide};
+use crate::office::{Office, decide, request};
 use crate::support::run;
 
 #[test]
@@ -19,7 +19,7 @@ fn who_may_decide_what() -> Result<()> {
         };
         // A request by somebody who may approve, and one by a pipeline.
         for (who, name) in [(&office.bob, "bobs"), (&office.pipeline, "pipelines")] {
-            who.call(Call::create(&office.requests(), crate::office::request(name))).await?;
+            who.call(Call::create(&office.requests(), request(name))).await?;
         }
         let Office { alice, bob, carol, dave, erin, pipeline, .. } = &office;
         let own = "who made the request neither approves nor denies it";
@@ -213,5 +213,154 @@ fn a_status_write_changes_no_more_than_the_status() -> Result<()> {
         }
         ensure!(decided["spec"] == issued["spec"], "{decided:#}");
         Ok(())
+    })
+}
+
+#[test]
+fn an_approval_is_not_inherited() -> Result<()> {
+    run(async {
+        let office = Office::new("heirs").await?;
+        let Office { alice, bob, carol, .. } = &office;
+        let status = office.status("asked");
+        let first = office.ask("asked").await?;
+        bob.call(Call::json_patch(&status, decide(bob.name(), "Approve"))).await?;
+        alice.call(Call::delete(&office.request("asked"), json!({}))).await?;
+        // Under the name of what Bob approved, for somebody else.
+        let mut other = request("asked");
+        other["spec"]["user"] = json!("eve@contoso.com");
+        let second = alice.call(Call::create(&office.requests(), other)).await?;
+        ensure!(second["status"]["decisions"] == json!([]), "{second:#}");
+        // Who says which request is meant approves no other of its name.
+        let approve = |uid: &Value| {
+            let mut patch = json!([{"op": "test", "path": "/metadata/uid", "value": uid}]);
+            let decision = decide(bob.name(), "Approve")[0].take();
+            patch.as_array_mut().into_iter().for_each(|patch| patch.push(decision.clone()));
+            Call::json_patch(&status, patch)
+        };
+        let refusal = bob.refused(approve(&first["metadata"]["uid"])).await?;
+        ensure!(refusal.code == 422, "{refusal:?}");
+        let untouched = bob.call(Call::get(&office.request("asked"))).await?;
+        ensure!(untouched["status"]["decisions"] == json!([]), "{untouched:#}");
+        bob.call(approve(&second["metadata"]["uid"])).await?;
+
+        // While its pass may be live, the first one keeps the name.
+        office.issue("asked").await?;
+        alice.call(Call::delete(&office.request("asked"), json!({}))).await?;
+        let create = Call::create(&office.requests(), request("asked"));
+        let refusal = alice.refused(create).await?;
+        ensure!(refusal.code == 409 && refusal.message.contains("being deleted"), "{refusal:?}");
+        let revived = Call::merge(
+            &office.request("asked"),
+            json!({"metadata": {"deletionTimestamp": null, "labels": {"a": "b"}}}),
+        );
+        let revived = carol.call(revived).await?;
+        ensure!(revived["metadata"]["deletionTimestamp"].is_string(), "{revived:#}");
+        Ok(())
+    })
+}
+
+#[test]
+fn kubectl_has_no_other_way_into_the_status() -> Result<()> {
+    run(async {
+        let office = Office::new("ways").await?;
+        office.ask("asked").await?;
+        let asked = office.issue("asked").await?;
+        let carol = &office.carol.identity;
+        let status = json!({"status": {"phase": "Revoked"}}).to_string();
+        let decided = json!({"status": {
+            "phase": "Active", "decisions": [{"by": office.bob.name(), "decision": "Approve"}],
+        }});
+        let mut manifest = asked.clone();
+        manifest["metadata"]["managedFields"] = Value::Null;
+        manifest["status"]["decisions"] = decided["status"]["decisions"].clone();
+        let mut applied = request("asked");
+        applied["spec"] = Value::Null;
+        applied["status"] = decided["status"].clone();
+        let patch = |kind| ["patch", "tap", "asked", "--subresource=status", kind, "-p", &status];
+        let only = "of the status, people write only status.decisions";
+        let own = "by must be carol@contoso.com";
+        for (arguments, input, message) in [
+            (&patch("--type=merge")[..], Value::Null, only),
+            (&patch("--type=strategic"), Value::Null, "unknown format"),
+            (&["replace", "--subresource=status", "-f-"], manifest, own),
+            (
+                &["apply", "--subresource=status", "--server-side", "--force-conflicts", "-f-"],
+                applied,
+                own,
+            ),
+        ] {
+            let kubectl = carol.kubectl(arguments.iter().copied()).input(input.to_string());
+            let refusal = kubectl.in_namespace(&office.namespace).refused().await?;
+            ensure!(refusal.contains(message), "{arguments:?}: {refusal}");
+        }
+        // Beside its subresource the status is not written at all.
+        let patch = ["patch", "tap", "asked", "--type=merge", "-p", &status];
+        let answer = carol.kubectl(patch).in_namespace(&office.namespace).ok().await?;
+        ensure!(answer.contains("no change"), "{answer}");
+        Ok(())
+    })
+}
+
+#[test]
+fn what_was_applied_once_cannot_be_left_out() -> Result<()> {
+    run(async {
+        let office = Office::new("leaving").await?;
+        office.ask("asked").await?;
+        let bob = &office.bob;
+        let apply = |decisions: Value| {
+            let mut object =
+                json!({"apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest"});
+            object["status"]["decisions"] = decisions;
+            Call::apply(&office.status("asked"), object)
+        };
+        let approve = json!({"by": bob.name(), "decision": "Approve"});
+        bob.call(apply(json!([approve]))).await?;
+        let fixed = "a decision is never changed or dropped";
+        check([
+            ("the same", bob, apply(json!([approve])), Allowed),
+            ("none", bob, apply(json!([])), Forbidden(fixed)),
+            (
+                "another",
+                bob,
+                apply(json!([{"by": bob.name(), "decision": "Revoke"}])),
+                Forbidden(fixed),
+            ),
+        ])
+        .await
+    })
+}
+
+#[test]
+fn the_longest_status_is_not_too_long_for_the_rules() -> Result<()> {
+    run(async {
+        let office = Office::new("longest").await?;
+        office.ask("asked").await?;
+        let status = office.status("asked");
+        let decisions = ["Approve", "Deny", "Revoke"];
+        // All that the schema allows, but for one.
+        for number in 0..31 {
+            let name = format!("{}-{}@contoso.com", "somebody".repeat(4), number / 3);
+            let identity = office.cluster.control_plane.member(&name, "system:masters")?;
+            let mut decision = decide(&name, decisions[number % 3]);
+            decision[0]["value"]["comment"] = json!("because".repeat(73));
+            Actor::new(identity).await?.call(Call::json_patch(&status, decision)).await?;
+        }
+        let message = "Why this is so, and what to do about it. ".repeat(20);
+        let checks: Vec<_> = (0..30)
+            .map(|number| json!({"name": format!("Check{number}"), "result": "Passed", "message": message}))
+            .collect();
+        let condition = |kind: &str| {
+            json!({
+                "type": kind, "status": "True", "reason": kind, "message": message,
+                "lastTransitionTime": "2026-11-24T08:00:00Z",
+            })
+        };
+        let conditions = ["Ready", "Issued", "Approved", "Finished", "Reconciling"].map(condition);
+        office.write_status("asked", json!({"checks": checks, "conditions": conditions})).await?;
+        let alice = &office.alice;
+        let revoke = Call::json_patch(&status, decide(alice.name(), "Revoke"));
+        let revoked = alice.call(revoke).await?;
+        ensure!(revoked["status"]["decisions"].as_array().is_some_and(|all| all.len() == 32));
+        office.write_status("asked", json!({"phase": "Revoked"})).await.map(drop)
     })
 }

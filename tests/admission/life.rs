@@ -24,66 +24,98 @@ async fn requests(office: &Office<'_>) -> Result<Api<DynamicObject>> {
     Ok(Api::namespaced_with(client, &office.namespace, &resource))
 }
 
+/// What a pipeline does with the manifest of a request that is there already: nothing of it changes anything, or is
+/// refused.
+async fn unchanged(office: &Office<'_>, manifest: &Value, now: &Value) -> Result<()> {
+    let path = office.request(text(manifest, "/metadata/name")?);
+    let version = &now["metadata"]["resourceVersion"];
+    // Flux: server-side, to see what would change, and then for good. Argo CD: also by the patch of kubectl apply.
+    let apply = Call::apply(&path, manifest.clone());
+    let merge = Call::merge(&path, manifest.clone());
+    for call in [apply.clone().dry_run(), apply, merge.clone().dry_run(), merge] {
+        let again = office.pipeline.call(call).await?;
+        ensure!(&again["metadata"]["resourceVersion"] == version, "{again:#}");
+        ensure!(again["status"] == now["status"], "{again:#}");
+    }
+    let kubectl = |arguments: &[&str]| {
+        let kubectl = office.pipeline.identity.kubectl(arguments.to_vec());
+        kubectl.in_namespace(&office.namespace).input(manifest.to_string()).ok()
+    };
+    kubectl(&["diff", "--server-side", "--field-manager=pipeline", "--filename=-"]).await?;
+    let applied = kubectl(&["apply", "--filename=-"]).await?;
+    ensure!(applied.contains("unchanged"), "{applied}");
+    let last = office.pipeline.call(Call::get(&path)).await?;
+    ensure!(&last["metadata"]["resourceVersion"] == version, "{last:#}");
+    Ok(())
+}
+
+/// The life of a request that a pipeline applies all along; `manifest` is what it applies.
+pub async fn applied_all_along(office: &Office<'_>, manifest: &Value) -> Result<()> {
+    let name = text(manifest, "/metadata/name")?;
+    let Office { bob, pipeline, .. } = office;
+    // By kubectl apply, and server-side: each notes what it did, and then has no more to note.
+    let apply = Call::apply(&office.request(name), manifest.clone());
+    let kubectl = pipeline.identity.apply(&manifest.to_string());
+    kubectl.in_namespace(&office.namespace).ok().await?;
+    pipeline.call(apply.clone()).await?;
+    let asked = pipeline.call(apply).await?;
+    unchanged(office, manifest, &asked).await?;
+
+    let approve = decide(bob.name(), "Approve");
+    let approved = bob.call(Call::json_patch(&office.status(name), approve)).await?;
+    unchanged(office, manifest, &approved).await?;
+
+    let issued = office.issue(name).await?;
+    ensure!(issued["status"]["decisions"][0]["by"] == bob.name(), "{issued:#}");
+    unchanged(office, manifest, &issued).await?;
+
+    let revoke = decide(pipeline.name(), "Revoke");
+    let revoked = pipeline.call(Call::json_patch(&office.status(name), revoke)).await?;
+    unchanged(office, manifest, &revoked).await?;
+
+    office.delete_secret(name).await?;
+    office.write_status(name, json!({"phase": "Revoked", "secretName": null})).await?;
+    let finished = office.finish(name).await?;
+    unchanged(office, manifest, &finished).await?;
+
+    // ttlAfterFinished.
+    office.operator().call(Call::delete(&office.request(name), json!({}))).await?;
+    wait::gone(&requests(office).await?, name, wait::PATIENCE).await
+}
+
 #[test]
 fn a_whole_life_with_a_pipeline_that_applies_all_along() -> Result<()> {
     run(async {
         let office = Office::new("life").await?;
-        let apply = Call::apply(&office.request("first-day"), request("first-day"));
-        let manifest = request("first-day").to_string();
-        // Neither server-side nor client-side apply has anything to change or is refused.
-        let unchanged = async |version: &Value| -> Result<()> {
-            let again = office.pipeline.call(apply.clone()).await?;
-            ensure!(&again["metadata"]["resourceVersion"] == version, "{again:#}");
-            let diff = ["diff", "--server-side", "--field-manager=pipeline", "--filename=-"];
-            let pipeline = &office.pipeline.identity;
-            pipeline.kubectl(diff).in_namespace(&office.namespace).input(&manifest).ok().await?;
-            Ok(())
-        };
-        office.pipeline.call(apply.clone()).await?;
-        // The first write of any kind after the creation also stores the status' default.
-        let asked = office.pipeline.call(apply.clone()).await?;
-        unchanged(&asked["metadata"]["resourceVersion"]).await?;
-
-        let approve = decide(office.bob.name(), "Approve");
-        let approve = Call::json_patch(&office.status("first-day"), approve);
-        let approved = office.bob.call(approve).await?;
-        unchanged(&approved["metadata"]["resourceVersion"]).await?;
-
-        let issued = office.issue("first-day").await?;
-        ensure!(issued["status"]["decisions"][0]["by"] == office.bob.name(), "{issued:#}");
-        unchanged(&issued["metadata"]["resourceVersion"]).await?;
-
-        let revoke = decide(office.pipeline.name(), "Revoke");
-        let revoke = Call::json_patch(&office.status("first-day"), revoke);
-        let revoked = office.pipeline.call(revoke).await?;
-        unchanged(&revoked["metadata"]["resourceVersion"]).await?;
-
-        office.delete_secret("first-day").await?;
-        office.write_status("first-day", json!({"phase": "Revoked", "secretName": null})).await?;
-        let finished = office.finish("first-day").await?;
-        unchanged(&finished["metadata"]["resourceVersion"]).await?;
-
-        // ttlAfterFinished.
-        office.operator().call(Call::delete(&office.request("first-day"), json!({}))).await?;
-        wait::gone(&requests(&office).await?, "first-day", wait::PATIENCE).await
+        let mut manifest = request("first-day");
+        // As Flux and Argo CD mark what is theirs.
+        manifest["metadata"]["labels"] = json!({"kustomize.toolkit.fluxcd.io/name": "passes"});
+        manifest["metadata"]["annotations"] = json!({"argocd.argoproj.io/tracking-id": "passes"});
+        applied_all_along(&office, &manifest).await
     })
 }
 
 #[test]
-fn client_side_apply_of_the_same_changes_nothing() -> Result<()> {
+fn a_pipeline_prunes_what_was_taken_out_of_git() -> Result<()> {
     run(async {
-        let office = Office::new("kubectl").await?;
-        let manifest = request("asked").to_string();
-        let apply = || {
-            let apply = office.pipeline.identity.kubectl(["apply", "--filename=-"]);
-            apply.in_namespace(&office.namespace).input(&manifest).ok()
-        };
-        let created = apply().await?;
-        ensure!(created.contains("created"), "{created}");
-        office.issue("asked").await?;
-        let again = apply().await?;
-        ensure!(again.contains("unchanged"), "{again}");
-        Ok(())
+        let office = Office::new("pruned").await?;
+        let pipeline = &office.pipeline;
+        pipeline.call(Call::create(&office.requests(), request("waiting"))).await?;
+        pipeline.call(Call::create(&office.requests(), request("live"))).await?;
+        office.issue("live").await?;
+        for (name, policy) in [("waiting", "Background"), ("live", "Foreground")] {
+            let options = json!({"propagationPolicy": policy});
+            pipeline.call(Call::delete(&office.request(name), options)).await?;
+        }
+        wait::gone(&requests(&office).await?, "waiting", wait::PATIENCE).await?;
+        wait::gone(&secrets(&office).await?, "live", wait::PATIENCE).await?;
+        // The operator reads and writes again where garbage collection wrote in between.
+        wait::until(wait::PATIENCE, "the end is written", || async {
+            office.write_status("live", json!({"phase": "Revoked", "secretName": null})).await?;
+            office.finish("live").await.map(drop)
+        })
+        .await?;
+        wait::gone(&requests(&office).await?, "live", wait::PATIENCE).await
     })
 }
 

@@ -10,6 +10,7 @@ mod cluster;
 mod creation;
 mod decisions;
 mod life;
+mod matrix;
 mod office;
 mod older_servers;
 mod policies;

@@ -9,7 +9,7 @@ use crate::cluster::{Cluster, text};
 /// The policy through which everything is asked for. Nobody ever reads it here.
 pub const POLICY: &str = "contoso";
 /// A role of somebody who may edit, as far as RBAC goes, everything that is guarded.
-const EDITOR: &str = "test-editor";
+pub const EDITOR: &str = "test-editor";
 
 /// A namespace of one test.
 pub struct Office<'a> {

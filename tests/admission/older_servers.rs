@@ -6,12 +6,10 @@ use serde_json::{Value, json};
 
 use crate::call::Expect::{Allowed, Forbidden, Invalid};
 use crate::call::{Actor, Call, check};
-use crate::cluster::{Cluster, repository};
+use crate::cluster::{Cluster, OLDER, repository};
+use crate::life::applied_all_along;
 use crate::office::{Office, request};
-use crate::support::control_plane::Options;
 use crate::support::run;
-
-const OVERLAY: &str = "deploy/overlays/without-mutating-policies";
 
 fn request_by(name: &str, who: &Actor) -> Value {
     let mut request = request(name);
@@ -22,10 +20,8 @@ fn request_by(name: &str, who: &Actor) -> Value {
 #[test]
 fn an_older_server_holds_the_same_rules() -> Result<()> {
     run(async {
-        let options =
-            Options { controller_manager: false, ..Options::without_mutating_admission_policies() };
-        let cluster = Cluster::start(options, OVERLAY).await?;
-        let office = Office::open(&cluster, "older").await?;
+        let cluster = Cluster::older().await?;
+        let office = Office::open(cluster, "older").await?;
         let Office { alice, bob, carol, .. } = &office;
         let create = |object| Call::create(&office.requests(), object);
         let asks =
@@ -80,6 +76,15 @@ fn an_older_server_holds_the_same_rules() -> Result<()> {
 }
 
 #[test]
+fn a_pipeline_says_who_it_is_and_applies_all_along() -> Result<()> {
+    run(async {
+        let cluster = Cluster::older().await?;
+        let office = Office::open(cluster, "pipeline").await?;
+        applied_all_along(&office, &request_by("first-day", &office.pipeline)).await
+    })
+}
+
+#[test]
 fn the_overlay_is_the_same_without_the_mutating_kinds() -> Result<()> {
     run(async {
         let cluster = Cluster::shared().await?;
@@ -90,7 +95,7 @@ fn the_overlay_is_the_same_without_the_mutating_kinds() -> Result<()> {
         };
         let mut full = build("deploy").await?;
         full.retain(|object| !object.contains("kind: MutatingAdmissionPolicy"));
-        ensure!(build(OVERLAY).await? == full, "the overlay differs from deploy in more");
+        ensure!(build(OLDER).await? == full, "the overlay differs from deploy in more");
         Ok(())
     })
 }

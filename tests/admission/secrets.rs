@@ -4,9 +4,9 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::call::Expect::{Allowed, Forbidden, Invalid};
-use crate::call::{Call, check};
+use crate::call::{Actor, Call, check};
 use crate::cluster::text;
-use crate::office::{Office, secret};
+use crate::office::{EDITOR, Office, secret};
 use crate::support::run;
 
 const UID: &str = "74a1cf5b-7a83-4a5b-9c32-0d41c1f0b9aa";
@@ -260,5 +260,166 @@ fn the_operator_deletes_by_uid_and_learns_no_content() -> Result<()> {
         ])
         .await?;
         office.delete_secret("live").await
+    })
+}
+
+#[test]
+fn the_operator_is_told_no_more_by_options_in_the_url() -> Result<()> {
+    run(async {
+        let office = Office::new("urls").await?;
+        let operator = office.operator();
+        office.ask("live").await?;
+        office.issue("live").await?;
+        let path = office.secret("live");
+        let uid = office.secret_uid("live").await?;
+        for (query, message) in [
+            ("", "deletes Secrets only by uid"),
+            ("propagationPolicy=Foreground", "deletes Secrets only"),
+            ("propagationPolicy=Orphan", "deletes Secrets only"),
+            ("orphanDependents=true", "deletes Secrets only"),
+            ("dryRun=All&propagationPolicy=Foreground", "only in the background"),
+            ("dryRun=All&propagationPolicy=Orphan", "only in the background"),
+            ("dryRun=All&orphanDependents=true", "only in the background"),
+            ("dryRun=All&orphanDependents=false", "only in the background"),
+        ] {
+            let refusal = operator.refused(Call::delete_by_url(&path, query)).await?;
+            ensure!(
+                refusal.code == 422 && refusal.message.contains(message),
+                "{query}: {refusal:?}"
+            );
+        }
+        // Beside a body the API server takes no notice of the URL, so this is no dry run.
+        let delete = Call::delete(&format!("{path}?dryRun=All"), json!({}));
+        let refusal = operator.refused(delete).await?;
+        ensure!(refusal.message.contains("deletes Secrets only by uid"), "{refusal:?}");
+        let told = operator.call(Call::delete_by_url(&path, "dryRun=All")).await?;
+        ensure!(told.get("data").is_none(), "{told:#}");
+        ensure!(text(&told, "/details/uid")? == uid, "{told:#}");
+        ensure!(office.secret_uid("live").await? == uid, "another Secret");
+        Ok(())
+    })
+}
+
+#[test]
+fn the_operator_reads_no_secret_in_any_way() -> Result<()> {
+    run(async {
+        let office = Office::new("readers").await?;
+        let operator = office.operator();
+        office.ask("live").await?;
+        office.issue("live").await?;
+        let (all, one) = (office.secrets(), office.secret("live"));
+        let label = json!({"metadata": {"labels": {"a": "b"}}});
+        for (call, message) in [
+            (Call::get(&one), "cannot get"),
+            (Call::get(&all), "cannot list"),
+            (Call::get("/api/v1/secrets"), "cannot list"),
+            (Call::get(&format!("{all}?watch=true")), "cannot watch"),
+            (Call::get(&format!("{all}?fieldSelector=metadata.name%3Dlive")), "cannot list"),
+            (Call::merge(&one, label.clone()), "cannot patch"),
+            (Call::strategic(&one, label), "cannot patch"),
+            (Call::apply(&one, secret("live", UID)), "cannot patch"),
+            (Call::delete(&all, json!({})), "cannot deletecollection"),
+            (Call::delete_by_url(&all, "dryRun=All"), "cannot deletecollection"),
+            (
+                Call::delete_by_url(
+                    &all,
+                    "labelSelector=app.kubernetes.io/managed-by%3Dtap-operator",
+                ),
+                "cannot deletecollection",
+            ),
+        ] {
+            let refusal = operator.refused(call.clone()).await?;
+            ensure!(
+                refusal.code == 403 && refusal.message.contains(message),
+                "{call}: {refusal:?}"
+            );
+        }
+        // Nor is there any other right that says Secrets.
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
+            "spec": {"namespace": office.namespace},
+        });
+        let reviews = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
+        let answer = operator.call(Call::create(reviews, review)).await?;
+        let rules = answer["status"]["resourceRules"].as_array().cloned().unwrap_or_default();
+        let names = |rule: &Value, name: &str| {
+            rule["resources"].as_array().is_some_and(|all| {
+                all.iter().any(|one| one.as_str().is_some_and(|one| one.starts_with(name)))
+            })
+        };
+        let on_secrets: Vec<_> =
+            rules.iter().filter(|rule| names(rule, "secrets") || names(rule, "*")).collect();
+        ensure!(on_secrets.len() == 1, "{on_secrets:#?}");
+        ensure!(on_secrets[0]["verbs"] == json!(["create", "delete"]), "{on_secrets:#?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_secret_that_is_held_back_is_not_told_either() -> Result<()> {
+    run(async {
+        let office = Office::new("held").await?;
+        office.ask("live").await?;
+        office.issue("live").await?;
+        let (admin, operator) = (&office.cluster.admin, office.operator());
+        let manager = office.cluster.control_plane.person("system:kube-controller-manager")?;
+        office.cluster.control_plane.grant(&manager, EDITOR, &office.namespace).await?;
+        let manager = Actor::new(manager).await?;
+        let finalizers = |held: Value| {
+            Call::merge(&office.secret("live"), json!({"metadata": {"finalizers": held}}))
+        };
+        // Only garbage collection can hold one back.
+        let held = json!(["contoso.com/keep"]);
+        let refusal = admin.refused(finalizers(held.clone())).await?;
+        ensure!(refusal.code == 403, "{refusal:?}");
+        let seen = manager.call(finalizers(held)).await?;
+        let exactly = json!({"preconditions": {"uid": seen["metadata"]["uid"]}});
+        let delete = Call::delete(&office.secret("live"), exactly);
+        for call in [delete.clone().dry_run(), delete] {
+            let refusal = operator.refused(call).await?;
+            ensure!(
+                refusal.code == 422
+                    && refusal.message.contains("deletes no Secrets that have finalizers"),
+                "{refusal:?}"
+            );
+        }
+        manager.call(finalizers(Value::Null)).await?;
+        office.delete_secret("live").await
+    })
+}
+
+#[test]
+fn a_backup_brings_no_code_back() -> Result<()> {
+    run(async {
+        let office = Office::new("restored").await?;
+        office.ask("live").await?;
+        office.issue("live").await?;
+        let (admin, alone) = (&office.cluster.admin, "are made by tap-operator alone");
+        let mut copy = admin.call(Call::get(&office.secret("live"))).await?;
+        office.delete_secret("live").await?;
+        copy["metadata"]["resourceVersion"] = Value::Null;
+        let mut unowned = copy.clone();
+        unowned["metadata"]["ownerReferences"] = Value::Null;
+        unowned["immutable"] = Value::Null;
+        for (who, object) in [(&office.pipeline, &copy), (admin, &copy), (admin, &unowned)] {
+            let create = Call::create(&office.secrets(), object.clone());
+            let refusal = who.refused(create).await?;
+            ensure!(refusal.code == 403 && refusal.message.contains(alone), "{refusal:?}");
+            let apply = Call::apply(&office.secret("live"), {
+                let mut object = object.clone();
+                object["metadata"]["managedFields"] = Value::Null;
+                object["metadata"]["uid"] = Value::Null;
+                object
+            });
+            let refusal = who.refused(apply).await?;
+            ensure!(refusal.code == 403 && refusal.message.contains(alone), "{refusal:?}");
+        }
+        // Nor does a Secret become one later.
+        let plain = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "plain"}});
+        admin.call(Call::create(&office.secrets(), plain)).await?;
+        let change = json!({"type": "tap-operator.io/temporary-access-pass"});
+        let refusal = admin.refused(Call::merge(&office.secret("plain"), change)).await?;
+        ensure!(refusal.message.contains("field is immutable"), "{refusal:?}");
+        Ok(())
     })
 }

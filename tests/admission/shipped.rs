@@ -3,9 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::call::Call;
 use crate::call::Expect::{Allowed, Forbidden};
-use crate::call::check;
+use crate::call::{Actor, Call, check};
 use crate::cluster::{Cluster, apply, repository};
 use crate::support::{run, wait};
 
@@ -185,6 +184,50 @@ fn roles_give_no_more_than_they_say() -> Result<()> {
         identity.kubectl(create).input(policy.to_string()).ok().await?;
         identity.kubectl(["delete", "tpol", "written"]).ok().await?;
         Ok(())
+    })
+}
+
+#[test]
+fn an_administrator_of_a_namespace_makes_nobody_an_approver() -> Result<()> {
+    run(async {
+        let cluster = Cluster::shared().await?;
+        let namespace = cluster.control_plane.new_namespace("administered").await?;
+        let identity = cluster.control_plane.person("namespace-admin@contoso.com")?;
+        // Kubernetes' own role, once the controllers have put it together.
+        wait::until(wait::PATIENCE, "the role admin has rules", || async {
+            let admin = "/apis/rbac.authorization.k8s.io/v1/clusterroles/admin";
+            let role = cluster.admin.call(Call::get(admin)).await?;
+            ensure!(role["rules"].as_array().is_some_and(|rules| !rules.is_empty()));
+            Ok(())
+        })
+        .await?;
+        cluster.control_plane.grant(&identity, "admin", &namespace).await?;
+        let admin = Actor::new(identity).await?;
+        let path =
+            |kind| format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{kind}");
+        let verbs = ["use", "approve", "release"].map(|verb| {
+            let role = json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+                "metadata": {"name": "mine"},
+                "rules": [{
+                    "apiGroups": ["tap-operator.io"], "resources": ["tappolicies"],
+                    "resourceNames": ["contoso"], "verbs": [verb],
+                }],
+            });
+            (verb, &admin, Call::create(&path("roles"), role), Forbidden("not currently held"))
+        });
+        let roles = ["tap-requester", "tap-approver", "cluster-admin"].map(|role| {
+            let api = "rbac.authorization.k8s.io";
+            let binding = json!({
+                "apiVersion": format!("{api}/v1"), "kind": "RoleBinding",
+                "metadata": {"name": "mine"},
+                "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": role},
+                "subjects": [{"apiGroup": api, "kind": "User", "name": admin.name()}],
+            });
+            let create = Call::create(&path("rolebindings"), binding);
+            (role, &admin, create, Forbidden("not currently held"))
+        });
+        check(verbs.into_iter().chain(roles)).await
     })
 }
 

@@ -1,0 +1,131 @@
+//! Who may ask, and with what in the request.
+
+use serde_json::{Value, json};
+
+use super::cast::{Caller, OTHER_POLICY, Resource, Verb};
+use super::objects::asked;
+use super::{Case, Server, Verdict, cannot};
+use crate::call::Call;
+use crate::office::{Office, POLICY};
+
+/// A request with something particular, and what is wrong with it.
+struct New {
+    what: &'static str,
+    /// What is added to a plain request, or put in the place of what it has.
+    with: Value,
+    wrong: Wrong,
+}
+
+#[derive(Clone, Copy)]
+enum Wrong {
+    Nothing,
+    /// The verb `use` is asked for on the other policy.
+    OtherPolicy,
+    /// The operator's finalizer without an intent is no restored copy.
+    Finalizer,
+    /// Nobody but garbage collection says what goes with what.
+    Owner,
+    /// A server that stamps has put it right already.
+    Name,
+}
+
+fn table(who: &Caller) -> Vec<New> {
+    use Wrong::{Finalizer, Name, Nothing, OtherPolicy, Owner};
+    let finalizer = json!(["tap-operator.io/pass"]);
+    let intent =
+        json!({"tap-operator.io/intent": r#"{"uid":"74a1cf5b-7a83-4a5b-9c32-0d41c1f0b9aa"}"#});
+    let owner = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "1"}]);
+    let by = |name: Value| json!({"spec": {"requestedBy": name}});
+    let metadata = |metadata: Value| json!({ "metadata": metadata });
+    let decided = json!({"status": {
+        "phase": "Active", "decisions": [{"by": who.actor.name(), "decision": "Approve"}],
+    }});
+    let past = json!({
+        "uid": "74a1cf5b-7a83-4a5b-9c32-0d41c1f0b9aa", "creationTimestamp": "2020-01-01T00:00:00Z",
+    });
+    [
+        ("a plain request", json!({}), Nothing),
+        ("in one's own name", by(json!(who.actor.name())), Nothing),
+        ("in another's name", by(json!("mallory@contoso.com")), Name),
+        ("in nobody's name", by(Value::Null), Name),
+        (
+            "through another policy",
+            json!({"spec": {"policyRef": {"name": OTHER_POLICY}}}),
+            OtherPolicy,
+        ),
+        ("with the finalizer", metadata(json!({"finalizers": finalizer})), Finalizer),
+        ("with another finalizer", metadata(json!({"finalizers": ["contoso.com/keep"]})), Nothing),
+        ("with an intent", metadata(json!({"annotations": intent})), Nothing),
+        (
+            "as a restored copy",
+            metadata(json!({"annotations": intent, "finalizers": finalizer})),
+            Nothing,
+        ),
+        ("with an owner", metadata(json!({"ownerReferences": owner})), Owner),
+        ("with a status", decided, Nothing),
+        ("with a uid and a time", metadata(past), Nothing),
+    ]
+    .map(|(what, with, wrong)| New { what, with, wrong })
+    .into()
+}
+
+fn wrong_with(new: &New, who: &Caller, server: Server) -> Vec<&'static str> {
+    let mut wrong = Vec::new();
+    let (policy, no_use) = match new.wrong {
+        Wrong::OtherPolicy => (OTHER_POLICY, "needs the verb use on tappolicies/fabrikam"),
+        _ => (POLICY, "needs the verb use on tappolicies/contoso"),
+    };
+    if !who.has(Verb::Use, policy) {
+        wrong.push(no_use);
+    }
+    match new.wrong {
+        Wrong::Finalizer => {
+            wrong.push("the finalizer tap-operator.io/pass is set by tap-operator alone");
+        }
+        Wrong::Owner if !who.is_garbage_collector() => {
+            wrong.push("the ownerReferences of a TapRequest cannot be set");
+        }
+        Wrong::Name if server == Server::Older => {
+            wrong.push("spec.requestedBy must be the name of who creates the request");
+        }
+        Wrong::Nothing | Wrong::OtherPolicy | Wrong::Owner | Wrong::Name => {}
+    }
+    wrong
+}
+
+pub fn cases<'a>(office: &Office<'_>, server: Server, everybody: &'a [Caller]) -> Vec<Case<'a>> {
+    let mut cases = Vec::new();
+    for who in everybody.iter().filter(|who| who.matters_to(Some(Verb::Use))) {
+        for new in table(who) {
+            let mut object = asked("new", server, who.actor.name());
+            json_patch::merge(&mut object, &new.with);
+            let mut generated = object.clone();
+            generated["metadata"]["name"] = Value::Null;
+            generated["metadata"]["generateName"] = json!("new-");
+            let mut stated = object.clone();
+            // Who applies says nothing of who gives out uids.
+            stated["metadata"]["uid"] = Value::Null;
+            let answer = vec![
+                ("/spec/requestedBy", json!(who.actor.name())),
+                ("/status", json!({"phase": "Pending", "decisions": []})),
+            ];
+            let wrong = wrong_with(&new, who, server);
+            let created = Verdict::of(who, "create", Resource::Requests, wrong, answer);
+            // Who applies what is not there needs both verbs.
+            let applied = if who.can("patch", Resource::Requests) {
+                created.clone()
+            } else {
+                Verdict::Outside(403, cannot("patch"))
+            };
+            for (how, call, verdict) in [
+                ("create", Call::create(&office.requests(), object), created.clone()),
+                ("create under any name", Call::create(&office.requests(), generated), created),
+                ("apply", Call::apply(&office.request("new"), stated), applied),
+            ] {
+                let what = format!("{how} {}", new.what);
+                cases.push(Case { what, who, call, verdict });
+            }
+        }
+    }
+    cases
+}
