@@ -408,7 +408,8 @@ pub struct TapPolicyStatus {
     /// Names of the fields in `drift`, or None; Unknown while the tenant cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drifted_fields: Option<String>,
-    /// Ready, Synced, and Reconciling or Stalled while they are true.
+    /// Ready, Synced, and Reconciling or Stalled while they are true. Permissions: may the operator's app do what this
+    /// policy needs, and no more? `ChecksComplete`: can every check of a request be made?
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -36,6 +36,11 @@ pub enum Look {
         /// Object id of the user.
         user_id: String,
     },
+    /// Whether the user could activate a directory role.
+    Eligibility {
+        /// Object id of the user.
+        user_id: String,
+    },
     /// Whether it is this request's turn to issue for the user.
     Turn {
         /// Id of the tenant.
