@@ -7,6 +7,7 @@ mod control_plane;
 mod crashes;
 mod deletion;
 mod faults;
+mod permissions;
 mod phases;
 mod policies;
 mod printing;
