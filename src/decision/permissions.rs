@@ -259,10 +259,10 @@ impl Findings {
             format!("the app {app} lacks {list}: {grant} of Microsoft Graph, with admin consent, then wait some minutes")
         });
         let excessive = listed(excessive).map(|list| {
-            format!("the app {app} holds more than it needs: {list}; grant what is enough first, then take the rest away")
+            format!("the app {app} holds more than it needs: once what is enough is granted, take away {list}")
         });
         let both: Vec<String> = missing.into_iter().chain(excessive).collect();
-        (!both.is_empty()).then(|| both.join(". "))
+        (!both.is_empty()).then(|| both.join("; "))
     }
 }
 
@@ -464,9 +464,9 @@ mod tests {
             found.sentence(&connection).unwrap(),
             "the app the-app lacks UserAuthMethod-TAP.ReadWrite.All [627169a8-8c15-451c-861a-5b80e383de5c] to create, read \
              and delete passes: grant it as an application permission of Microsoft Graph, with admin consent, then wait some \
-             minutes. the app the-app holds more than it needs: Directory.ReadWrite.All (User.Read.All and \
-             GroupMember.Read.All are enough), Policy.Read.All [246dd0d5-5bd0-4def-940b-0421030a5b68] \
-             (Policy.Read.AuthenticationMethod is enough); grant what is enough first, then take the rest away"
+             minutes; the app the-app holds more than it needs: once what is enough is granted, take away \
+             Directory.ReadWrite.All (User.Read.All and GroupMember.Read.All are enough), Policy.Read.All \
+             [246dd0d5-5bd0-4def-940b-0421030a5b68] (Policy.Read.AuthenticationMethod is enough)"
         );
         let many: Vec<String> = (0..13).map(|n| format!("Some.{n:02}")).collect();
         let found = compare(&BTreeSet::new(), &many, Cloud::Global, false);

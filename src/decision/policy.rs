@@ -285,7 +285,7 @@ fn checkable(s: &PolicySituation, connection: &Connection) -> Option<Finding> {
     let mut gaps = Vec::new();
     if connection.users.is_none() {
         let message = format!(
-            "it cannot be told whether somebody asks or approves for themselves, for the tenant connection {:?} does not say              how Kubernetes user names become users of the tenant: set TAP_OPERATOR_USER_NAME, or users of the connection",
+            "it cannot be told whether somebody asks or approves for themselves, for the tenant connection {:?} does not say how Kubernetes user names become users of the tenant: set TAP_OPERATOR_USER_NAME, or users of the connection",
             connection.name
         );
         gaps.push((Reason::UserNamesNotMapped, message));
@@ -304,7 +304,7 @@ fn checkable(s: &PolicySituation, connection: &Connection) -> Option<Finding> {
         return Some(("True", Reason::AllChecksPossible, message));
     };
     let messages: Vec<&str> = gaps.iter().map(|(_, message)| message.as_str()).collect();
-    Some(("False", *reason, messages.join(". ")))
+    Some(("False", *reason, messages.join("; ")))
 }
 
 /// Status, reason and message of a condition.

@@ -1,5 +1,7 @@
 //! What the operator's apps may do: each no more than its part, and the status says what is amiss.
 
+use std::io::Write;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -110,6 +112,81 @@ async fn through_two_apps_a_user_still_gets_one_pass_at_a_time() {
         let apps: Vec<_> = world.tenant.requests_for(Operation::PassCreate);
         let used = |app| apps.iter().any(|call| call.app == Some(app));
         assert!(used(OPERATOR) && used(SECOND), "each by its own connection");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_policy_needs_of_an_app_is_not_too_much_for_the_others() {
+    let world = world(&[&ISSUING[..], &WRITING].concat(), &[]);
+    let _operator = world.operator();
+    let says = |what: &str| {
+        let (what, world) = (what.to_owned(), &world);
+        move || world.policy_says("contoso", "Permissions") == what
+    };
+    world.until("nobody enforces", SOON, says("True PermissionExcessive")).await;
+    let method = json!({"codeLength": 14});
+    let enforced = json!({"tenant": "default", "enforcement": "Enforce", "method": method});
+    world.policy_named("method", &enforced);
+    world.until("somebody enforces", SOON, says("True PermissionsGranted")).await;
+    world.policy_named("method", &json!({"tenant": "default", "method": method}));
+    world.until("nobody enforces any more", SOON, says("True PermissionExcessive")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_tells_of_each_connection_at_the_start_and_when_something_changes() {
+    let log = Log::default();
+    let writer = log.clone();
+    let logger = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+    let _logging = tracing::subscriber::set_default(logger.finish());
+    // Beside a single subscriber, what is logged is decided for all threads by the one that gets there first, which may be
+    // another test's, without a subscriber. Beside two it is not.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
+
+    let world = world(&ISSUING[1..], &[&WRITING[..], &["Mail.Send"]].concat());
+    world.policy_named("contoso", &issuing("first"));
+    let _operator = world.operator_with_apps(&[("first", OPERATOR), ("second", SECOND)]);
+    let says = || world.policy_says("contoso", "Permissions") == "False PermissionMissing";
+    world.until("the status says it", SOON, says).await;
+    sleep(Duration::from_mins(25)).await;
+    let told = log.about("the app");
+    assert_eq!(told.len(), 2, "{told:#?}");
+    for words in [
+        &["WARN", "connection=\"first\"", "lacks UserAuthMethod-TAP.ReadWrite.All"],
+        &["WARN", "connection=\"second\"", "Mail.Send (nothing here needs it)"],
+    ] {
+        let found = told.iter().any(|line| words.iter().all(|word| line.contains(word)));
+        assert!(found, "{words:?} in {told:#?}");
+    }
+
+    grant(&world, &ISSUING);
+    let says = || world.policy_says("contoso", "Permissions") == "True PermissionsGranted";
+    world.until("the status says it", Duration::from_mins(12), says).await;
+    let told = log.about("the app");
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert!(told[2].contains("INFO") && told[2].contains("and no more"), "{told:#?}");
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// The lines that say this.
+    fn about(&self, words: &str) -> Vec<String> {
+        let log = self.0.lock().expect("no panic");
+        let lines = String::from_utf8_lossy(&log);
+        lines.lines().filter(|line| line.contains(words)).map(Into::into).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
