@@ -194,7 +194,6 @@ impl Write for Log {
 async fn what_is_granted_or_taken_away_is_told_by_itself_and_else_nothing_is_written() {
     let world = World::new();
     grant(&world, &ISSUING[1..]);
-    world.tenant.switch(|switches| switches.token_lifetime_seconds = 20 * 60);
     let _operator = world.operator();
     let says = |what: &str| {
         let what = what.to_owned();
@@ -216,8 +215,27 @@ async fn what_is_granted_or_taken_away_is_told_by_itself_and_else_nothing_is_wri
     world.until("it is too much", look, says("True PermissionExcessive")).await;
     quiet().await;
     grant(&world, &ISSUING);
+    world.tenant.switch(|switches| switches.token_lifetime_seconds = 20 * 60);
     world.until("it fits", look, says("True PermissionsGranted")).await;
     quiet().await;
     grant(&world, &ISSUING[1..]);
     world.until("it is missed again", 3 * look, says("False PermissionMissing")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_graph_itself_can_say_that_eligible_roles_may_not_be_seen() {
+    let graphs =
+        FaultKind::Status { status: 403, effect: false, code: None, retry_after_seconds: None };
+    let proxys = FaultKind::Html { status: 403, effect: false };
+    for (refusal, said) in [(graphs, "not seen"), (proxys, "could activate none")] {
+        let world = World::new();
+        world.tenant.inject(Fault::on(Operation::RoleEligibilities, refusal));
+        let _operator = world.operator();
+        world.request("lost-phone", &json!({}));
+        world.until_phase("lost-phone", Phase::Active, IN_ORDER).await;
+        let checks = world.get("lost-phone").status.unwrap_or_default().checks;
+        let roles = checks.into_iter().find(|check| check.name == "DirectoryRoles");
+        let message = roles.and_then(|check| check.message).unwrap_or_default();
+        assert!(message.contains(said), "{message}");
+    }
 }
