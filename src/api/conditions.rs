@@ -16,6 +16,10 @@ pub enum ConditionType {
     Approved,
     /// The tenant is as the policy says.
     Synced,
+    /// The app of the tenant connection may do what the policy needs.
+    Permissions,
+    /// Every check of who may have a pass can be made. Absent where no pass is issued.
+    ChecksComplete,
     /// Work is going on that will end by itself. Absent when it is not.
     Reconciling,
     /// Nothing more happens until somebody acts. Absent when it is not so.
@@ -31,6 +35,8 @@ impl ConditionType {
             Self::Finished => "Finished",
             Self::Approved => "Approved",
             Self::Synced => "Synced",
+            Self::Permissions => "Permissions",
+            Self::ChecksComplete => "ChecksComplete",
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
         }

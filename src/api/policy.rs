@@ -206,7 +206,8 @@ pub struct Issuance {
     /// For which users a pass may be asked. Left out: for nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<Users>,
-    /// Whether a user who holds any directory role, directly or through groups, may get a pass. Default Deny.
+    /// Whether a user who holds any directory role, directly or through groups, may get a pass. So for who could activate
+    /// one (Privileged Identity Management), where the operator may see that. Default Deny.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory_role_holders: Option<DirectoryRoleHolders>,
     /// How long a pass may live. Default 1h, and 1h at most.
@@ -274,8 +275,8 @@ pub struct Users {
     pub exclude_groups: Option<Vec<GroupRef>>,
 }
 
-/// Whether a user who holds any directory role, directly or through groups, may get a pass: Deny (the default) or
-/// Allow.
+/// Whether a user who holds any directory role, directly or through groups, or could activate one, may get a pass: Deny
+/// (the default) or Allow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DirectoryRoleHolders {
     /// They get no pass through this policy.
@@ -409,7 +410,8 @@ pub struct TapPolicyStatus {
     /// Names of the fields in `drift`, or None; Unknown while the tenant cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drifted_fields: Option<String>,
-    /// Ready, Synced, and Reconciling or Stalled while they are true.
+    /// Ready, Synced, and Reconciling or Stalled while they are true. Permissions: may the operator's app do what this
+    /// policy needs, and no more? `ChecksComplete`: can every check of a request be made?
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -16,6 +16,7 @@ use super::error::{ApiError, call};
 use super::operator::{Operator, stop_of};
 use super::pass::{Pass, name, name_of, requests};
 use super::patch::merge_patch;
+use super::permissions::eligibility;
 use super::registry::RequestId;
 use super::secret;
 use super::sightings::Wanted;
@@ -63,6 +64,10 @@ impl Operator {
             Look::Roles { user_id } => {
                 let Some(client) = self.policy_client(pass) else { return Ok(None) };
                 pass.reads.roles = Some(client.directory_roles(&user_id, Priority::Issue).await);
+            }
+            Look::Eligibility { user_id } => {
+                let Some(client) = self.policy_client(pass) else { return Ok(None) };
+                pass.reads.eligibility = Some(eligibility(client, &user_id).await);
             }
             Look::Turn { tenant_id, user_id } => {
                 pass.reads.turn = Some(self.turn(&tenant_id, &user_id, pass));

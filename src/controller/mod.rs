@@ -14,6 +14,7 @@ mod metrics;
 mod operator;
 mod pass;
 mod patch;
+mod permissions;
 mod policy;
 mod registry;
 mod request;

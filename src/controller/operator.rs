@@ -22,6 +22,7 @@ use super::sightings::Sightings;
 use crate::api::names::STOP_REVOKE_ACTIVE_KEY;
 use crate::api::{TapPolicy, TapRequest};
 use crate::decision::life::situation::{Connection, Settings, Stop};
+use crate::decision::permissions::Findings;
 use crate::graph;
 
 /// A `TapRequest` that this version may not be able to read.
@@ -73,6 +74,8 @@ pub struct Operator {
     pub memories: std::sync::Mutex<HashMap<String, Arc<tokio::sync::Mutex<Remembered>>>>,
     /// What is remembered of each policy, by uid.
     pub refused_policies: std::sync::Mutex<HashMap<String, i64>>,
+    /// What the log was last told of the permissions of each connection, by its name.
+    pub told_permissions: std::sync::Mutex<HashMap<String, Findings>>,
     /// Whether this process knows all that there is: its caches are complete, and Graph was asked for the time.
     pub informed: AtomicBool,
     /// Whether passes may be issued: the admission policies are in force, or were said not to matter.

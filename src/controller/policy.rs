@@ -14,6 +14,7 @@ use super::operator::{GuardedPolicy, Operator, backoff, jittered};
 use super::patch::merge_patch;
 use crate::api::{TapPolicy, TapPolicySpec, TapPolicyStatus};
 use crate::decision::life::step::Rest;
+use crate::decision::permissions::enforces;
 use crate::decision::policy::{self, GroupName, PolicyReads, PolicySituation, PolicyStep};
 use crate::graph::{Client, ErrorKind, GraphError, Priority};
 
@@ -67,6 +68,7 @@ impl Operator {
         for _ in 0..STEPS {
             let tenant = self.tenants.get(&policy.spec.tenant);
             let rivals = self.rivals(&policy);
+            let enforced = tenant.is_some_and(|tenant| self.is_enforced_by(tenant));
             let uid = policy.metadata.uid.clone().unwrap_or_default();
             let refused_generation = self
                 .refused_policies
@@ -79,24 +81,28 @@ impl Operator {
                 now: self.clocks.now(tenant.map(|t| t.connection.tenant_id.as_str())).earliest,
                 connection: tenant.map(|t| &t.connection),
                 rivals: &rivals,
+                enforced,
                 stop: self.stop(),
                 refused_generation,
                 reads: &reads,
             });
-            match (step, tenant.map(|t| &t.client)) {
+            match (step, tenant) {
                 (PolicyStep::Rest(rest), _) => return Ok(rest),
                 (PolicyStep::WriteStatus(status), _) => {
                     policy = self.write_policy_status(&api, &policy, *status).await?;
                 }
-                (PolicyStep::ReadMethod, Some(client)) => {
-                    reads.method = Some(client.method(Priority::Read).await);
+                (PolicyStep::ReadPermissions, Some(tenant)) => {
+                    reads.permissions = Some(self.permissions(tenant).await);
                 }
-                (PolicyStep::ReadNames(ids), Some(client)) => {
-                    reads.names = Some(names(client, &ids).await);
+                (PolicyStep::ReadMethod, Some(tenant)) => {
+                    reads.method = Some(tenant.client.method(Priority::Read).await);
                 }
-                (PolicyStep::Correct(difference), Some(client)) => {
+                (PolicyStep::ReadNames(ids), Some(tenant)) => {
+                    reads.names = Some(names(&tenant.client, &ids).await);
+                }
+                (PolicyStep::Correct(difference), Some(tenant)) => {
                     announce::drift(&self.recorder(), &policy, &difference.drift).await;
-                    let patched = client.patch_method(&difference.patch).await;
+                    let patched = tenant.client.patch_method(&difference.patch).await;
                     match &patched {
                         Ok(()) => {
                             announce::corrected(
@@ -126,11 +132,12 @@ impl Operator {
         Ok(Rest::Backoff(None))
     }
 
-    /// The tenant connection whose method the policy of this name manages, if it is there and manages any.
-    pub(super) fn managed_by(&self, name: &str) -> Option<String> {
+    /// How the policy of this name manages the method of a tenant, if it is there and manages any.
+    pub(super) fn managed_by(&self, name: &str) -> Option<Managed> {
         let policy = self.stores.policies.get(&ObjectRef::new(name))?;
         let policy = policy.0.as_ref().ok().filter(|p| manages(p))?;
-        Some(policy.spec.tenant.clone())
+        let enforced = enforces(&policy.spec);
+        Some(Managed { connection: policy.spec.tenant.clone(), enforced })
     }
 
     /// The other policies that manage the method of the same tenant, by name.
@@ -177,8 +184,15 @@ impl Operator {
     }
 }
 
+/// How a policy manages the method of a tenant: what other policies depend on.
+#[derive(PartialEq, Eq)]
+pub(super) struct Managed {
+    connection: String,
+    enforced: bool,
+}
+
 /// Whether a policy manages the method of its tenant.
-fn manages(policy: &TapPolicy) -> bool {
+pub(super) fn manages(policy: &TapPolicy) -> bool {
     policy.spec.method.is_some() && policy.metadata.deletion_timestamp.is_none()
 }
 

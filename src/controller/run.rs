@@ -197,6 +197,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         own_passes: super::registry::OwnPasses::default(),
         memories: std::sync::Mutex::default(),
         refused_policies: std::sync::Mutex::default(),
+        told_permissions: std::sync::Mutex::default(),
         informed: AtomicBool::new(false),
         guarded: AtomicBool::new(w.allow_unguarded),
         fenced: AtomicBool::new(false),
@@ -261,11 +262,12 @@ fn on_policies(
         operator.nudge_waiting(&name);
         // What a policy does depends on who else manages the method of its tenant.
         let managed = operator.managed_by(&name);
-        let before = match &managed {
-            Some(tenant) => managers.insert(name.into_owned(), tenant.clone()),
+        let changed = managers.get(name.as_ref()) != managed.as_ref();
+        match managed {
+            Some(managed) => managers.insert(name.into_owned(), managed),
             None => managers.remove(name.as_ref()),
         };
-        if before != managed {
+        if changed {
             let _ = all_policies.send(());
         }
     }
@@ -276,6 +278,8 @@ fn tenants(clients: Vec<graph::Client>) -> HashMap<String, Tenant> {
         let connection = Connection {
             name: client.connection().to_owned(),
             tenant_id: client.tenant_id().to_owned(),
+            client_id: client.config().client_id.clone(),
+            cloud: client.config().cloud,
             users: client.config().users.clone(),
         };
         (connection.name.clone(), Tenant { connection, client, sightings: Sightings::default() })
@@ -358,7 +362,11 @@ async fn lead(
         stores.namespaces.wait_until_ready(),
         stores.stop.wait_until_ready(),
     );
-    tokio::join!(ask_for_the_time(operator), ask_for_the_fence(operator, allow_unguarded));
+    tokio::join!(
+        ask_for_the_time(operator),
+        ask_for_the_permissions(operator),
+        ask_for_the_fence(operator, allow_unguarded)
+    );
     operator.informed.store(true, Ordering::Release);
     operator.nudge_all();
     let _ = policies.send(());
@@ -396,6 +404,15 @@ async fn look_at_passes(operator: &Operator) {
     futures::future::join_all(looks).await;
     // Without a tenant there is nothing to look at.
     std::future::pending().await
+}
+
+/// Asks what the app of each connection may do, so that the log says at the start what is missing and what is too much.
+async fn ask_for_the_permissions(operator: &Operator) {
+    let asked = operator.tenants.values().map(|tenant| async {
+        // Who does not answer is told of elsewhere.
+        let _ = tokio::time::timeout(FIRST_ANSWER, operator.permissions(tenant)).await;
+    });
+    futures::future::join_all(asked).await;
 }
 
 /// Asks a tenant again whose clock seems to have jumped, and looks at everything when it has.

@@ -1,8 +1,8 @@
 //! The pure core: it takes what was observed and the time, and says what to do next.
 //!
 //! No client, no clock, no randomness: what a decision needs is in its arguments. [`life`] carries one request from the
-//! asking to the end, [`guard`] says who may have a pass, [`method`] how a tenant differs from its policy and [`policy`] what to do about it, [`report`]
-//! how the findings read in a status, [`clock`] what time it is at Graph, [`intent`] what is recorded before a pass is
+//! asking to the end, [`guard`] says who may have a pass, [`method`] how a tenant differs from its policy and [`policy`] what to do about it,
+//! [`permissions`] whether the app may do what is needed, [`report`] how the findings read in a status, [`clock`] what time it is at Graph, [`intent`] what is recorded before a pass is
 //! asked for.
 
 pub mod clock;
@@ -10,6 +10,7 @@ pub mod guard;
 pub mod intent;
 pub mod life;
 pub mod method;
+pub mod permissions;
 pub mod policy;
 mod reason;
 pub mod report;

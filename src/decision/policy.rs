@@ -7,6 +7,7 @@ use super::Reason;
 use super::life::situation::{Connection, Stop};
 use super::life::step::Rest;
 use super::method::{self, Difference};
+use super::permissions::{self, Need, with_id};
 use super::report::whole_second;
 use crate::api::{
     ConditionType, Drift, Enforcement, Method, TapPolicy, TapPolicyStatus, merge_conditions,
@@ -27,6 +28,8 @@ pub struct PolicySituation<'a> {
     pub connection: Option<&'a Connection>,
     /// The other policies that manage the method of the same tenant.
     pub rivals: &'a [String],
+    /// Whether some policy that uses the same app corrects the tenant's method.
+    pub enforced: bool,
     /// The stop `ConfigMap`.
     pub stop: Stop,
     /// The generation whose values the tenant refused.
@@ -41,6 +44,8 @@ pub type GroupName = (String, Option<String>);
 /// What was read and done for this decision.
 #[derive(Debug, Default)]
 pub struct PolicyReads {
+    /// The permissions in the token of the connection's app.
+    pub permissions: Option<Result<Vec<String>, GraphError>>,
     /// The tenant's method.
     pub method: Option<Result<MethodConfiguration, GraphError>>,
     /// Display names of the groups that the policy names with one; None for a group that is not there.
@@ -52,6 +57,8 @@ pub struct PolicyReads {
 /// The next thing to do for one policy.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PolicyStep {
+    /// Read the permissions of the connection's app.
+    ReadPermissions,
     /// Read the tenant's method.
     ReadMethod,
     /// Read the display names of these groups.
@@ -78,10 +85,14 @@ pub fn next(s: &PolicySituation) -> PolicyStep {
         );
         return status.stalled().or_rest(Rest::ForChange);
     };
-    let observed = match &s.reads.method {
-        None => return PolicyStep::ReadMethod,
-        Some(Err(error)) => return unreadable(s, connection, error),
-        Some(Ok(observed)) => observed,
+    let Some(observed) = &s.reads.method else { return PolicyStep::ReadMethod };
+    // After the first call: where Graph did not take the token, there is a new one by now.
+    if s.reads.permissions.is_none() {
+        return PolicyStep::ReadPermissions;
+    }
+    let observed = match observed {
+        Err(error) => return unreadable(s, connection, error),
+        Ok(observed) => observed,
     };
     let desired = s.policy.spec.method.clone().unwrap_or_default();
     let mut difference = method::compare(&desired, observed);
@@ -241,6 +252,64 @@ fn interval(policy: &TapPolicy) -> SignedDuration {
         .unwrap_or(INTERVAL)
 }
 
+/// Whether the app may do what the policy needs, and no more. Too much is a warning only.
+fn permitted(s: &PolicySituation, connection: &Connection) -> Option<Finding> {
+    let held = match s.reads.permissions.as_ref()? {
+        Ok(held) => held,
+        Err(error) => {
+            let message = format!("it cannot be told which permissions the app has: {error}");
+            return Some(("Unknown", Reason::PermissionsUnknown, message));
+        }
+    };
+    let observed = match &s.reads.method {
+        Some(Ok(observed)) => Some(method::as_method(observed)),
+        _ => s.policy.status.as_ref().and_then(|status| status.observed.clone()),
+    };
+    let needs = permissions::needs(&s.policy.spec, observed.as_ref());
+    let found = permissions::compare(&needs, held, connection.cloud, s.enforced);
+    Some(match found.sentence(connection) {
+        Some(sentence) if found.missing.is_empty() => {
+            ("True", Reason::PermissionExcessive, sentence)
+        }
+        Some(sentence) => ("False", Reason::PermissionMissing, sentence),
+        None => {
+            let message = format!("the app {} may do what this policy needs", connection.client_id);
+            ("True", Reason::PermissionsGranted, message)
+        }
+    })
+}
+
+/// Whether every check of who may have a pass can be made. What cannot be told refuses nobody, so it is told here.
+fn checkable(s: &PolicySituation, connection: &Connection) -> Option<Finding> {
+    s.policy.spec.issuance.as_ref()?;
+    let mut gaps = Vec::new();
+    if connection.users.is_none() {
+        let message = format!(
+            "it cannot be told whether somebody asks or approves for themselves, for the tenant connection {:?} does not say how Kubernetes user names become users of the tenant: set TAP_OPERATOR_USER_NAME, or users of the connection",
+            connection.name
+        );
+        gaps.push((Reason::UserNamesNotMapped, message));
+    }
+    let wanted = permissions::wants_eligible_roles(&s.policy.spec);
+    let held = s.reads.permissions.as_ref().and_then(|held| held.as_ref().ok());
+    if wanted && held.is_some_and(|held| !Need::EligibleRoles.is_covered_by(held)) {
+        let message = format!(
+            "directory roles that users could activate (Privileged Identity Management) are not seen: grant the app {}",
+            with_id(Need::EligibleRoles.least())
+        );
+        gaps.push((Reason::EligibleRolesNotSeen, message));
+    }
+    let Some((reason, _)) = gaps.first() else {
+        let message = "every check of a request can be made".to_owned();
+        return Some(("True", Reason::AllChecksPossible, message));
+    };
+    let messages: Vec<&str> = gaps.iter().map(|(_, message)| message.as_str()).collect();
+    Some(("False", *reason, messages.join("; ")))
+}
+
+/// Status, reason and message of a condition.
+type Finding = (&'static str, Reason, String);
+
 /// The groups for which the policy gives a display name, with that name.
 fn named_groups(desired: &Method) -> Vec<(String, String)> {
     let include = desired
@@ -277,13 +346,20 @@ struct Draft<'a> {
     now: Timestamp,
     status: TapPolicyStatus,
     conditions: Vec<Condition>,
+    /// What is told beside the state of the tenant, and changes nothing about it.
+    advice: Vec<(ConditionType, Finding)>,
 }
 
 impl<'a> Draft<'a> {
     fn of(s: &PolicySituation<'a>) -> Self {
         let mut status = s.policy.status.clone().unwrap_or_default();
         status.observed_generation = s.policy.metadata.generation;
-        Self { policy: s.policy, now: s.now, status, conditions: Vec::new() }
+        let advice = s.connection.map_or_else(Vec::new, |connection| {
+            let permitted = permitted(s, connection).map(|f| (ConditionType::Permissions, f));
+            let checkable = checkable(s, connection).map(|f| (ConditionType::ChecksComplete, f));
+            permitted.into_iter().chain(checkable).collect()
+        });
+        Self { policy: s.policy, now: s.now, status, conditions: Vec::new(), advice }
     }
 
     fn seen(
@@ -358,7 +434,10 @@ impl<'a> Draft<'a> {
         self.again(ConditionType::Stalled)
     }
 
-    fn or_rest(self, rest: Rest) -> PolicyStep {
+    fn or_rest(mut self, rest: Rest) -> PolicyStep {
+        for (type_, (status, reason, message)) in std::mem::take(&mut self.advice) {
+            self = self.condition(type_, status, reason, &message);
+        }
         let mut status = self.status;
         let old = self.policy.status.as_ref();
         status.conditions = merge_conditions(
@@ -373,3 +452,6 @@ impl<'a> Draft<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

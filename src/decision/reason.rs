@@ -183,6 +183,18 @@ reasons! {
     Conflict,
     /// The tenant does not take the values.
     NotTaken,
+    /// The app may do what the policy needs, and no more.
+    PermissionsGranted,
+    /// The app holds permissions that nothing needs.
+    PermissionExcessive,
+    /// The app's permissions cannot be read.
+    PermissionsUnknown,
+    /// Every check of a request can be made.
+    AllChecksPossible,
+    /// The tenant connection does not map Kubernetes user names.
+    UserNamesNotMapped,
+    /// The app may not see the roles that users could activate.
+    EligibleRolesNotSeen,
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ pub(super) enum Call {
     User,
     MemberGroups,
     DirectoryRoles,
+    RoleGroups,
+    EligibleRoles,
     GroupName,
     Passes,
     Pass,
@@ -21,12 +23,14 @@ pub(super) enum Call {
 }
 
 impl Call {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Method,
         Self::PatchMethod,
         Self::User,
         Self::MemberGroups,
         Self::DirectoryRoles,
+        Self::RoleGroups,
+        Self::EligibleRoles,
         Self::GroupName,
         Self::Passes,
         Self::Pass,
@@ -43,6 +47,8 @@ impl Call {
             Self::User => "get_user",
             Self::MemberGroups => "check_member_groups",
             Self::DirectoryRoles => "list_directory_roles",
+            Self::RoleGroups => "list_role_groups",
+            Self::EligibleRoles => "list_eligible_roles",
             Self::GroupName => "get_group",
             Self::Passes => "list_passes",
             Self::Pass => "get_pass",
@@ -60,6 +66,8 @@ impl Call {
             Self::User => "read the user",
             Self::MemberGroups => "check group membership",
             Self::DirectoryRoles => "list directory roles",
+            Self::RoleGroups => "list groups that may hold roles",
+            Self::EligibleRoles => "list roles that could be activated",
             Self::GroupName => "read the group",
             Self::Passes => "list passes",
             Self::Pass => "read the pass",
@@ -78,7 +86,8 @@ impl Call {
         match self {
             Self::Method => "Policy.Read.AuthenticationMethod",
             Self::PatchMethod => "Policy.ReadWrite.AuthenticationMethod",
-            Self::User | Self::DirectoryRoles => "User.Read.All",
+            Self::User | Self::DirectoryRoles | Self::RoleGroups => "User.Read.All",
+            Self::EligibleRoles => "RoleEligibilitySchedule.Read.Directory",
             Self::MemberGroups => "GroupMember.Read.All (beside User.Read.All)",
             Self::GroupName => "GroupMember.Read.All",
             Self::Passes | Self::Pass => {
@@ -96,7 +105,8 @@ impl Call {
 }
 
 /// Everything but RFC 3986's unreserved characters.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// `/collection/key`, with a key that may hold anything.
 ///

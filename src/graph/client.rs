@@ -9,18 +9,19 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
+use percent_encoding::utf8_percent_encode;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout};
 
-use super::call::{Call, keyed};
+use super::call::{Call, SEGMENT, keyed};
 use super::connection::ConnectionConfig;
 use super::error::{CreateError, ErrorKind, GraphError};
 use super::pacing::{NoTurn, Pace, Pacer};
 use super::sign_in::{Refusal, SignIn, Token};
 use super::transport::{Body, SendOptions, Transport, TransportError};
 use super::types::{
-    Created, DirectoryRole, Listed, MethodConfiguration, MethodPatch, NewPass, Priority, TapMethod,
-    User,
+    Created, DirectoryRole, EligibleRole, Listed, MethodConfiguration, MethodPatch, NewPass,
+    Priority, TapMethod, User,
 };
 use super::{Clock, wire};
 
@@ -202,8 +203,8 @@ impl Client {
         Ok(member_of)
     }
 
-    /// The directory roles that the user holds now, directly or through groups. Roles that could only be activated
-    /// (Privileged Identity Management) are not among them.
+    /// The directory roles that the user holds now, directly or through groups. Roles that could only be activated are
+    /// not among them: see [`eligible_role`](Self::eligible_role).
     pub async fn directory_roles(
         &self,
         user_id: &str,
@@ -218,6 +219,70 @@ impl Client {
             Request { advanced: true, ..Request::get(Call::DirectoryRoles, priority, path) };
         let (roles, _) = self.pages::<wire::RoleAnswer>(request).await?;
         Ok(roles.into_iter().map(Into::into).collect())
+    }
+
+    /// A directory role that the user could activate, directly or as a member of a group that is eligible; `None`: there
+    /// is none, as in a tenant without Privileged Identity Management.
+    ///
+    /// Graph knows eligibility by principal only (documented), so that is one call for the user, one for the user's
+    /// groups, and one for each of those that may hold roles, until one is found. Entra allows 500 such groups in a
+    /// tenant (documented), and few people are in more than some.
+    pub async fn eligible_role(
+        &self,
+        user_id: &str,
+        priority: Priority,
+    ) -> Result<Option<EligibleRole>, GraphError> {
+        let (own, groups) = tokio::try_join!(
+            self.eligible(user_id, priority),
+            self.groups_that_may_hold_roles(user_id, priority)
+        )?;
+        if own.is_some() {
+            return Ok(own);
+        }
+        for group in groups {
+            if let Some(role) = self.eligible(&group, priority).await? {
+                return Ok(Some(EligibleRole { through_group: Some(group), ..role }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A role that this very principal is eligible for.
+    async fn eligible(
+        &self,
+        principal_id: &str,
+        priority: Priority,
+    ) -> Result<Option<EligibleRole>, GraphError> {
+        let id = utf8_percent_encode(&principal_id.replace('\'', "''"), SEGMENT).to_string();
+        let path = format!(
+            "/roleManagement/directory/roleEligibilityScheduleInstances?$filter=principalId%20eq%20'{id}'"
+        );
+        let request = Request::get(Call::EligibleRoles, priority, path);
+        match self.pages::<wire::EligibleRoleAnswer>(request).await {
+            Ok((roles, _)) => Ok(roles.into_iter().next().map(|role| EligibleRole {
+                definition_id: role.role_definition_id,
+                through_group: None,
+            })),
+            // Reported: without the licence there is no Privileged Identity Management, and nothing to activate.
+            Err(error) if error.code.eq_ignore_ascii_case("AadPremiumLicenseRequired") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn groups_that_may_hold_roles(
+        &self,
+        user_id: &str,
+        priority: Priority,
+    ) -> Result<Vec<String>, GraphError> {
+        let path = format!(
+            "{}/transitiveMemberOf/microsoft.graph.group?$count=true&$select=id,isAssignableToRole&$top=999",
+            keyed("users", user_id)
+        );
+        let request = Request { advanced: true, ..Request::get(Call::RoleGroups, priority, path) };
+        let (groups, _) = self.pages::<wire::RoleGroupAnswer>(request).await?;
+        let may_hold =
+            groups.into_iter().filter(|group| group.is_assignable_to_role != Some(false));
+        Ok(may_hold.map(|group| group.id).collect())
     }
 
     /// A group's display name; `None`: there is no such group.
@@ -321,9 +386,19 @@ impl Client {
     /// The application permissions in the current token: read for a hint, not to be trusted.
     pub async fn token_roles(&self) -> Result<Vec<String>, GraphError> {
         let token = self.token(Call::Token, Instant::now() + self.inner.options.deadline).await?;
-        token
-            .roles()
-            .ok_or_else(|| unreadable(Call::Token, "the token's permissions cannot be read"))
+        roles_in(&token)
+    }
+
+    /// The same of a token that is not older than 5 minutes, for what was granted since is only in a new one. Where no new
+    /// one can be had, the current one goes on.
+    pub async fn new_token_roles(&self) -> Result<Vec<String>, GraphError> {
+        let latest = Instant::now() + self.inner.options.deadline;
+        let token = self.token(Call::Token, latest).await?;
+        if token.age() <= STALE_AFTER_REFUSAL {
+            return roles_in(&token);
+        }
+        let renewed = tokio::time::timeout_at(latest, self.inner.sign_in.renew()).await;
+        roles_in(renewed.ok().flatten().as_ref().unwrap_or(&token))
     }
 
     async fn read<T: DeserializeOwned>(&self, request: &Request<'_>) -> Result<T, GraphError> {
@@ -626,6 +701,10 @@ impl Answer {
             ..GraphError::new(request.call, kind, message)
         }
     }
+}
+
+fn roles_in(token: &Token) -> Result<Vec<String>, GraphError> {
+    token.roles().ok_or_else(|| unreadable(Call::Token, "the token's permissions cannot be read"))
 }
 
 fn unreadable(call: Call, message: impl Into<String>) -> GraphError {

@@ -49,8 +49,8 @@ pub use transport::{
     Body, ReqwestTransport, SendOptions, Transport, TransportError, TransportSetupError,
 };
 pub use types::{
-    Created, DirectoryRole, GraphTarget, Identity, Listed, MethodConfiguration, MethodPatch,
-    MethodState, NewPass, Priority, TapMethod, UsabilityReason, User, UserKind,
+    Created, DirectoryRole, EligibleRole, GraphTarget, Identity, Listed, MethodConfiguration,
+    MethodPatch, MethodState, NewPass, Priority, TapMethod, UsabilityReason, User, UserKind,
 };
 
 /// The local time.

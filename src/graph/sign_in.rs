@@ -138,6 +138,14 @@ impl SignIn {
         fetched
     }
 
+    /// A new token in place of the current one. Where none can be had, the current one stays, and others who ask for it
+    /// do not wait meanwhile. Unbounded in time: the caller's deadline holds.
+    pub(super) async fn renew(&self) -> Option<Arc<Token>> {
+        let token = self.fetch().await.ok()?;
+        *self.held.lock().await = Held { token: Some(Arc::clone(&token)), paused: None };
+        Some(token)
+    }
+
     /// Does not hand this token out again.
     pub(super) async fn forget(&self, token: &Arc<Token>) {
         let mut held = self.held.lock().await;

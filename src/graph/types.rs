@@ -176,6 +176,16 @@ pub struct DirectoryRole {
     pub display_name: Option<String>,
 }
 
+/// A directory role that a user could activate (Privileged Identity Management).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EligibleRole {
+    /// Id of the role's definition, for built-in roles the same in every tenant. `None`: it could not be read, which must
+    /// count as privileged.
+    pub definition_id: Option<String>,
+    /// The group that is eligible, and in which the user is. `None`: the user is.
+    pub through_group: Option<String>,
+}
+
 /// A pass of a user, without its code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TapMethod {

@@ -274,6 +274,22 @@ impl From<RoleAnswer> for DirectoryRole {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+pub(super) struct RoleGroupAnswer {
+    pub(super) id: String,
+    // Null to who may not read groups: such a group may well hold a role.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) is_assignable_to_role: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EligibleRoleAnswer {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) role_definition_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct GroupAnswer {
     pub(super) display_name: String,
 }

@@ -22,6 +22,7 @@
 //! | `DELETE /_sim/users/{id or name}/passes/{pass id}` | deleted in the portal |
 //! | `GET /_sim/groups`, `POST`, `DELETE /_sim/groups/{id}` | |
 //! | `POST`, `DELETE /_sim/members/{group or role id}/{member id}` | memberships |
+//! | `POST /_sim/eligibilities` `{"principalId", "roleDefinitionId"}` | lets a user or group activate a directory role |
 //! | `GET /_sim/apps` | the apps, without their secrets |
 //! | `POST /_sim/apps` | adds an app of the seed's form |
 //! | `POST /_sim/apps/{client id}` `{"roles": [...], "enabled": true}` | changes permissions or whether the app may sign in |
@@ -186,7 +187,7 @@ fn act(simulator: &Simulator, incoming: &Incoming) -> Result<Answer, Problem> {
             simulator.register_issuer(&issuer, jwks);
             done()
         }
-        (method, ["users" | "groups" | "members", ..]) => {
+        (method, ["users" | "groups" | "members" | "eligibilities", ..]) => {
             directory(simulator, incoming, &method, &segments)
         }
         (method, ["apps", ..]) => apps(simulator, incoming, &method, &segments),
@@ -236,6 +237,10 @@ fn directory(
         }
         (DELETE, ["groups", id]) => {
             simulator.delete_group(id_of(id, "group")?);
+            done()
+        }
+        (POST, ["eligibilities"]) => {
+            simulator.make_eligible(body(incoming)?);
             done()
         }
         (POST, ["members", of, member]) => {

@@ -60,7 +60,7 @@ use self::{
     directory::Directory,
     service::Observer,
     state::State,
-    tenant::{App, FederatedCredential, Group, User},
+    tenant::{App, FederatedCredential, Group, RoleEligibility, User},
     wire::Refusal,
 };
 pub use self::{
@@ -343,6 +343,11 @@ impl Simulator {
     /// Removes a user or group from a group or a directory role.
     pub fn remove_member(&self, from: Uuid, member: Uuid) -> Result<(), ControlError> {
         self.edit_members(from, |members| members.retain(|known| *known != member))
+    }
+
+    /// Lets a user or group activate a directory role (Privileged Identity Management).
+    pub fn make_eligible(&self, eligibility: RoleEligibility) {
+        self.edit_directory(|directory| directory.eligibilities.push(eligibility));
     }
 
     /// All apps.

@@ -69,6 +69,7 @@
 //! | `innerErrorSpelling` | D | `innerError` or `innererror` | `innerError`: all captures of this service |
 //! | `batchThrottled` | D, contradictory | outer status of a batch with throttled items: 200 or 424 | `ok`: the newer page |
 //! | `directoryLagSeconds` | D | index lag of `ConsistencyLevel: eventual` queries | 0: how long is not documented |
+//! | `privilegedIdentityManagement` | R | what a tenant without the licence answers about eligible roles: false is 400 `AadPremiumLicenseRequired` | true: the tenant has the licence |
 //! | `pageSize` | I | objects in a page when `$top` is absent | 100: the documented default of these lists |
 //! | `foreignNextLink` | I | next links that lead to another host, which a careful client does not follow | false: Graph links to itself |
 //! | `auditLagSeconds` | R | delay of audit entries | 120: the published P95 |
@@ -141,6 +142,7 @@ pub struct Switches {
     pub inner_error_spelling: InnerErrorSpelling,
     pub batch_throttled: BatchThrottled,
     pub directory_lag_seconds: u64,
+    pub privileged_identity_management: bool,
     pub page_size: u32,
     pub foreign_next_link: bool,
     pub audit_lag_seconds: u64,
@@ -203,6 +205,7 @@ impl Default for Switches {
             inner_error_spelling: InnerErrorSpelling::InnerError,
             batch_throttled: BatchThrottled::Ok,
             directory_lag_seconds: 0,
+            privileged_identity_management: true,
             page_size: 100,
             foreign_next_link: false,
             audit_lag_seconds: 120,

@@ -221,6 +221,9 @@ pub struct Group {
     pub id: Uuid,
     /// The display name; not unique.
     pub display_name: String,
+    /// Whether it may hold directory roles, or be eligible for them.
+    #[serde(default)]
+    pub is_assignable_to_role: bool,
     /// Ids of users and groups.
     #[serde(default)]
     pub members: Vec<Uuid>,
@@ -306,6 +309,7 @@ impl Tenant {
         let group = |id, name: &str, members: &[Uuid]| Group {
             id,
             display_name: name.into(),
+            is_assignable_to_role: id == HELPDESK_ADMINS_GROUP,
             members: members.to_vec(),
         };
         let role = |id, role_template_id, name: &str, members: &[Uuid]| DirectoryRole {

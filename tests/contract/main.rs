@@ -308,7 +308,7 @@ async fn drive(client: &Client) {
     ok(client.get(&member_of).await);
     ok(client
         .get(&format!(
-            "{member_of}/microsoft.graph.group?$count=true&$select=id,displayName&$top=1"
+            "{member_of}/microsoft.graph.group?$count=true&$select=id,isAssignableToRole&$top=1"
         ))
         .await);
     ok(client.get(&format!("{member_of}/microsoft.graph.directoryRole?$count=true&$select=id,displayName,roleTemplateId")).await);

@@ -8,6 +8,7 @@ mod crashes;
 mod deletion;
 mod endings;
 mod faults;
+mod permissions;
 mod phases;
 mod policies;
 mod portal;

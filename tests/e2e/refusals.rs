@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use tap_operator::api::Phase;
 
 use tap_operator::simulator::tenant::{
-    BREAK_GLASS_GROUP, GLOBAL_ADMINISTRATORS, HELPDESK_ADMINS_GROUP, Identity as SignInIdentity,
-    UserType,
+    BREAK_GLASS_GROUP, GLOBAL_ADMINISTRATOR_TEMPLATE, GLOBAL_ADMINISTRATORS, Group,
+    HELPDESK_ADMINS_GROUP, Identity as SignInIdentity, RoleEligibility, UserType,
 };
+use uuid::Uuid;
 
 use crate::phases::from_now;
 use crate::scene::{Scene, condition};
@@ -170,6 +171,42 @@ fn who_holds_a_directory_role_through_a_group() -> Result<()> {
         let user = scene.user();
         scene.simulator.add_member(HELPDESK_ADMINS_GROUP, scene.user_id(&user)?)?;
         fails(&scene, &user, json!({}), "DirectoryRoleHolder", &["directory role"]).await
+    })
+}
+
+#[test]
+fn who_could_activate_a_directory_role() -> Result<()> {
+    run(async {
+        let scene = Scene::shared_with_policy("eligible").await?;
+        let user = scene.user();
+        scene.simulator.make_eligible(RoleEligibility {
+            principal_id: scene.user_id(&user)?,
+            role_definition_id: GLOBAL_ADMINISTRATOR_TEMPLATE,
+        });
+        let words = ["could activate", &GLOBAL_ADMINISTRATOR_TEMPLATE.to_string()];
+        fails(&scene, &user, json!({}), "DirectoryRoleHolder", &words).await
+    })
+}
+
+#[test]
+fn who_could_activate_a_directory_role_through_a_group() -> Result<()> {
+    run(async {
+        let scene = Scene::shared_with_policy("eligible-group").await?;
+        let user = scene.user();
+        let group = Group {
+            id: Uuid::new_v4(),
+            display_name: "On call".into(),
+            is_assignable_to_role: true,
+            members: vec![scene.user_id(&user)?],
+        };
+        let words = ["could activate".to_owned(), format!("through group {}", group.id)];
+        scene.simulator.make_eligible(RoleEligibility {
+            principal_id: group.id,
+            role_definition_id: GLOBAL_ADMINISTRATOR_TEMPLATE,
+        });
+        scene.simulator.add_group(group);
+        let words = words.each_ref().map(String::as_str);
+        fails(&scene, &user, json!({}), "DirectoryRoleHolder", &words).await
     })
 }
 

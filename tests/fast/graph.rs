@@ -17,11 +17,12 @@ use crate::world::{
 };
 
 /// The calls of an issue, in their order.
-const CALLS: [Operation; 6] = [
+const CALLS: [Operation; 7] = [
     Operation::Token,
     Operation::PolicyGet,
     Operation::UserGet,
     Operation::TransitiveMemberOf,
+    Operation::RoleEligibilities,
     Operation::PassList,
     Operation::PassCreate,
 ];

@@ -10,6 +10,7 @@ mod graph;
 mod issue;
 mod leadership;
 mod neighbours;
+mod permissions;
 mod process;
 mod switches;
 mod unreadable;

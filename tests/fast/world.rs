@@ -16,12 +16,13 @@ use tap_operator::api::{Phase, TapPolicy, TapRequest};
 use tap_operator::controller::{self, Clocks, LocalClock, Metrics, Options, RunError};
 use tap_operator::decision::intent::{Intent, has_finalizer};
 use tap_operator::decision::life::situation::Settings;
-use tap_operator::graph::{self, Client, InProcess, Pace};
+use tap_operator::graph::{self, Client, ConnectionConfig, InProcess, Pace};
 use tap_operator::simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
 use tap_operator::simulator::{Actor, LedgerEntry, Operation, Simulator, Tenant};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::kubernetes::{
     KubernetesApi, LoggedRequest, Match, Operation as Write, Refusal, Resource, Review, Verb,
@@ -51,6 +52,10 @@ static SECRET_FILE: LazyLock<tempfile::NamedTempFile> = LazyLock::new(|| {
     std::fs::write(file.path(), OPERATOR_SECRET).expect("written");
     file
 });
+
+fn secret_file() -> String {
+    SECRET_FILE.path().display().to_string()
+}
 
 /// A cluster and a tenant.
 pub struct World {
@@ -163,6 +168,23 @@ impl World {
         }));
     }
 
+    /// Writes a policy with this whole spec.
+    pub fn policy_named(&self, name: &str, spec: &Value) {
+        self.kubernetes.put(json!({
+            "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapPolicy",
+            "metadata": {"name": name}, "spec": spec,
+        }));
+    }
+
+    /// A policy's condition: its status and reason.
+    pub fn policy_says(&self, name: &str, type_: &str) -> String {
+        let policy = self.kubernetes.get("tappolicies", "", name).unwrap_or_default();
+        let conditions = policy["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let condition = conditions.into_iter().find(|c| c["type"] == type_).unwrap_or_default();
+        let text = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+        format!("{} {}", text("status"), text("reason"))
+    }
+
     /// Creates a request for Alice, with these fields of the spec beside or instead of the usual ones.
     pub fn request(&self, name: &str, fields: &Value) {
         let mut spec = json!({
@@ -192,6 +214,33 @@ impl World {
         ahead: SignedDuration,
         change: impl FnOnce(&mut Options),
     ) -> Operator {
+        let environment: HashMap<String, String> = [
+            ("AZURE_TENANT_ID", CONTOSO.to_string()),
+            ("AZURE_CLIENT_ID", OPERATOR.to_string()),
+            ("AZURE_CLIENT_SECRET_FILE", secret_file()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        let connections = graph::connections_from_env(&environment).expect("a connection");
+        self.start(ahead, connections, change)
+    }
+
+    /// Starts an operator that signs in to the one tenant as several apps, which have the operator's secret: by name of the
+    /// connection and client id.
+    pub fn operator_with_apps(&self, apps: &[(&str, Uuid)]) -> Operator {
+        let credential = json!({"clientSecret": {"file": secret_file()}});
+        let connection = |(name, app): &(&str, Uuid)| json!({"name": name, "tenantId": CONTOSO, "clientId": app, "credential": credential});
+        let file = json!({"tenants": apps.iter().map(connection).collect::<Vec<_>>()});
+        let connections = graph::connections_from_text(&file.to_string(), "the test");
+        self.start(SignedDuration::ZERO, connections.expect("connections"), |_| {})
+    }
+
+    fn start(
+        &self,
+        ahead: SignedDuration,
+        connections: Vec<ConnectionConfig>,
+        change: impl FnOnce(&mut Options),
+    ) -> Operator {
         let passed = SignedDuration::try_from(self.began.elapsed()).expect("short");
         let clocks = Arc::new(Clocks::new(LocalClock::starting_at(self.start + passed + ahead)));
         let shutdown = CancellationToken::new();
@@ -205,7 +254,7 @@ impl World {
             namespace: SYSTEM.into(),
             holder: format!("replica-{replica}"),
             settings: Settings { settle: seconds(SETTLE), use_check: seconds(USE_CHECK) },
-            tenants: self.graph_clients(&clocks),
+            tenants: self.graph_clients(connections, &clocks),
             clocks,
             metrics: Metrics::default(),
             allow_unguarded: false,
@@ -216,14 +265,11 @@ impl World {
         Operator { task: tokio::spawn(controller::run(options)), shutdown }
     }
 
-    fn graph_clients(&self, clocks: &Arc<Clocks>) -> Vec<Client> {
-        let environment: HashMap<String, String> = [
-            ("AZURE_TENANT_ID", CONTOSO.to_string()),
-            ("AZURE_CLIENT_ID", OPERATOR.to_string()),
-            ("AZURE_CLIENT_SECRET_FILE", SECRET_FILE.path().display().to_string()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into();
+    fn graph_clients(
+        &self,
+        connections: Vec<ConnectionConfig>,
+        clocks: &Arc<Clocks>,
+    ) -> Vec<Client> {
         let mut options = graph::Options::new(Arc::new(InProcess(self.tenant.router())));
         let (local, learning) = (Arc::clone(clocks), Arc::clone(clocks));
         options.clock = Arc::new(move || local.local());
@@ -231,7 +277,6 @@ impl World {
         options.on_date = Arc::new(move |connection, seen| {
             learning.learn(&connection.tenant_id, seen.into());
         });
-        let connections = graph::connections_from_env(&environment).expect("a connection");
         Client::connect(connections, &options)
     }
 }

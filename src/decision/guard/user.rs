@@ -5,8 +5,9 @@ use jiff::SignedDuration;
 use super::{Checked, Run, TENANT_AGAIN, Verdict};
 use crate::api::{CheckResult, DirectoryRoleHolders, Issuance, Lifetime, Resolved, Users};
 use crate::decision::Reason;
-use crate::decision::life::situation::Situation;
+use crate::decision::life::situation::{Eligibility, Situation};
 use crate::decision::life::step::Look;
+use crate::decision::permissions::{Need, with_id};
 use crate::graph::{EntraName, MethodConfiguration, User, UserKind};
 
 /// How long after its creation a request waits for its user to appear.
@@ -221,16 +222,42 @@ impl<'a> Run<'a> {
             Some(Err(error)) => return self.unknown("DirectoryRoles", error),
             Some(Ok(roles)) => roles,
         };
-        match roles.first() {
-            None => self.pass("DirectoryRoles", "the user holds none"),
-            Some(role) => {
-                let name = role.display_name.as_deref().unwrap_or("one that cannot be read");
-                let message = format!(
-                    "the user holds a directory role ({name}), and the policy gives no pass to such users"
-                );
-                self.fail("DirectoryRoles", Reason::DirectoryRoleHolder, message)
-            }
+        if let Some(role) = roles.first() {
+            let name = role.display_name.as_deref().unwrap_or("one that cannot be read");
+            let message = format!(
+                "the user holds a directory role ({name}), and the policy gives no pass to such users"
+            );
+            return self.fail("DirectoryRoles", Reason::DirectoryRoleHolder, message);
         }
+        self.eligibility(user)
+    }
+
+    /// Who could activate a role is as good as who holds it.
+    fn eligibility(&mut self, user: &User) -> Checked<'a> {
+        let role = match &self.s.reads.eligibility {
+            None => return Err(Verdict::Look(Look::Eligibility { user_id: user.id.clone() })),
+            Some(Err(error)) => return self.unknown("DirectoryRoles", error),
+            Some(Ok(Eligibility::None)) => {
+                return self.pass("DirectoryRoles", "the user holds none, and could activate none");
+            }
+            Some(Ok(Eligibility::NotSeen)) => {
+                let message = format!(
+                    "the user holds none; roles that the user could activate are not seen: grant the operator {}",
+                    with_id(Need::EligibleRoles.least())
+                );
+                return self.pass("DirectoryRoles", message);
+            }
+            Some(Ok(Eligibility::Of(role))) => role,
+        };
+        let which = role.definition_id.as_deref().unwrap_or("that cannot be read");
+        let how = match &role.through_group {
+            None => String::new(),
+            Some(group) => format!(", through group {group}"),
+        };
+        let message = format!(
+            "the user could activate a directory role (role definition {which}{how}), and the policy gives no pass to such users"
+        );
+        self.fail("DirectoryRoles", Reason::DirectoryRoleHolder, message)
     }
 }
 

@@ -8,7 +8,9 @@ use k8s_openapi::api::core::v1::Namespace;
 use crate::api::{Check, TapPolicy, TapRequest};
 use crate::decision::clock::Now;
 use crate::decision::intent::Intent;
-use crate::graph::{DirectoryRole, GraphError, MethodConfiguration, TapMethod, User, UserNames};
+use crate::graph::{
+    Cloud, DirectoryRole, EligibleRole, GraphError, MethodConfiguration, TapMethod, User, UserNames,
+};
 
 /// Everything that is known about one request at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +82,10 @@ pub struct Connection {
     pub name: String,
     /// Id of its tenant.
     pub tenant_id: String,
+    /// Client id of its app.
+    pub client_id: String,
+    /// The cloud of its tenant.
+    pub cloud: Cloud,
     /// How Kubernetes user names become users of the tenant, where that is known.
     pub users: Option<UserNames>,
 }
@@ -106,6 +112,8 @@ pub struct Reads {
     pub groups: Option<Result<Vec<String>, GraphError>>,
     /// The directory roles that the user holds.
     pub roles: Option<Result<Vec<DirectoryRole>, GraphError>>,
+    /// Whether the user could activate a directory role.
+    pub eligibility: Option<Result<Eligibility, GraphError>>,
     /// Whether it is this request's turn to issue for the user.
     pub turn: Option<Turn>,
     /// The user's passes.
@@ -142,6 +150,17 @@ pub enum Known {
     Recorded(String),
     /// The operator deleted it, or its request ended: a list that still shows it lags.
     Gone,
+}
+
+/// Whether a user could activate a directory role (Privileged Identity Management).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Eligibility {
+    /// There is none.
+    None,
+    /// This one, and perhaps more.
+    Of(EligibleRole),
+    /// The app may not see it.
+    NotSeen,
 }
 
 /// Whether it is a request's turn to issue for its user.

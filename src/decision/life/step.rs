@@ -36,6 +36,11 @@ pub enum Look {
         /// Object id of the user.
         user_id: String,
     },
+    /// Whether the user could activate a directory role.
+    Eligibility {
+        /// Object id of the user.
+        user_id: String,
+    },
     /// Whether it is this request's turn to issue for the user.
     Turn {
         /// Id of the tenant.
@@ -75,6 +80,7 @@ impl Look {
             | Self::User
             | Self::Groups { .. }
             | Self::Roles { .. }
+            | Self::Eligibility { .. }
             | Self::Passes { .. } => true,
             Self::Turn { .. } | Self::Pass { .. } | Self::Place | Self::Secret | Self::Brakes => {
                 false

@@ -13,8 +13,9 @@ use serde_json::json;
 
 use super::next;
 use super::situation::{
-    Attempt, Brakes, Cause, Connection, Grounds, Held, Known, Listing, Memory, Place, PolicyFound,
-    Progress, Reads, SecretFound, SecretWritten, Setback, Settings, Situation, Stop, Turn,
+    Attempt, Brakes, Cause, Connection, Eligibility, Grounds, Held, Known, Listing, Memory, Place,
+    PolicyFound, Progress, Reads, SecretFound, SecretWritten, Setback, Settings, Situation, Stop,
+    Turn,
 };
 use super::step::{Action, Look, Rest, Step};
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION};
@@ -22,8 +23,8 @@ use crate::api::{Phase, TapPolicy, TapRequest, yaml};
 use crate::decision::clock::Now;
 use crate::decision::intent::{Intent, Stage, has_finalizer};
 use crate::graph::{
-    ErrorKind, GraphError, GraphTarget, MethodConfiguration, MethodState, TapMethod,
-    UsabilityReason, User, UserNameForm, UserNames,
+    Cloud, EligibleRole, ErrorKind, GraphError, GraphTarget, MethodConfiguration, MethodState,
+    TapMethod, UsabilityReason, User, UserNameForm, UserNames,
 };
 
 const USER_ID: &str = "11111111-0000-4000-8000-000000000001";
@@ -61,6 +62,7 @@ struct Life {
     method: Result<MethodConfiguration, GraphError>,
     user: Result<User, GraphError>,
     member_of: Result<(), GraphError>,
+    eligibility: Result<Eligibility, GraphError>,
     passes: Result<Vec<TapMethod>, GraphError>,
     seen: Result<TapMethod, GraphError>,
     turn: Turn,
@@ -137,6 +139,8 @@ impl Life {
             connection: Some(Connection {
                 name: "default".into(),
                 tenant_id: "tenant".into(),
+                client_id: "app".into(),
+                cloud: Cloud::Global,
                 users: Some(UserNames {
                     prefix: String::new(),
                     form: UserNameForm::UserPrincipalName,
@@ -158,6 +162,7 @@ impl Life {
             }),
             user: Ok(user),
             member_of: Ok(()),
+            eligibility: Ok(Eligibility::None),
             passes: Ok(vec![]),
             seen: Ok(pass("ours", at(10), 60, true)),
             turn: Turn::Ours,
@@ -226,6 +231,7 @@ impl Life {
             }
             Look::Groups { .. } => reads.groups = Some(self.member_of.clone().map(|()| vec![])),
             Look::Roles { .. } => reads.roles = Some(self.member_of.clone().map(|()| vec![])),
+            Look::Eligibility { .. } => reads.eligibility = Some(self.eligibility.clone()),
             Look::Turn { .. } => reads.turn = Some(self.turn.clone()),
             Look::Passes { .. } => {
                 let listing = self.passes.clone().map(|passes| Listing {
@@ -817,6 +823,48 @@ fn nobody_asks_for_themselves_and_the_user_does_not_count_as_approver() {
     life.decide("alice@contoso.com", "Approve");
     life.pass();
     assert_eq!(life.request.status.as_ref().unwrap().approvals.as_deref(), Some("0/1"));
+}
+
+#[test]
+fn who_could_activate_a_role_is_refused_and_what_is_not_seen_is_said() {
+    let check = |life: &Life| {
+        let checks = life.request.status.clone().unwrap().checks;
+        checks.into_iter().find(|c| c.name == "DirectoryRoles").unwrap().message.unwrap()
+    };
+    let denies = |eligibility| {
+        let mut life = Life::new();
+        life.edit_policy("{directoryRoleHolders: Deny}");
+        life.eligibility = eligibility;
+        life.pass();
+        life
+    };
+    let role = |definition_id: Option<&str>, group: Option<&str>| {
+        Ok(Eligibility::Of(EligibleRole {
+            definition_id: definition_id.map(Into::into),
+            through_group: group.map(Into::into),
+        }))
+    };
+    let issued = ["intent", "post", "secret", "status Active"];
+    let failed = ["status Failed"];
+
+    let life = denies(Ok(Eligibility::None));
+    life.expect(Phase::Active, "Issued", &issued);
+    assert_eq!(check(&life), "the user holds none, and could activate none");
+
+    let life = denies(Ok(Eligibility::NotSeen));
+    life.expect(Phase::Active, "Issued", &issued);
+    assert!(check(&life).contains("not seen: grant the operator RoleEligibilitySchedule.Read"));
+
+    let life = denies(role(Some("62e90394"), Some("admins")));
+    life.expect(Phase::Failed, "DirectoryRoleHolder", &failed);
+    assert!(check(&life).contains("(role definition 62e90394, through group admins)"));
+
+    let life = denies(role(None, None));
+    life.expect(Phase::Failed, "DirectoryRoleHolder", &failed);
+    assert!(check(&life).contains("that cannot be read"));
+
+    let life = denies(Err(error(ErrorKind::Unavailable)));
+    life.expect(Phase::Pending, "TenantUnreachable", &["status Pending"]);
 }
 
 #[test]

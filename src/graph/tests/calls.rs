@@ -1,11 +1,15 @@
 //! Every call as it goes when nothing goes wrong.
 
+use tokio::time::sleep;
+use uuid::Uuid;
+
 use super::*;
 use crate::simulator::Actor;
 use crate::simulator::switches::{PolicyWriteAnswer, UsabilityFields};
 use crate::simulator::tenant::{
     ALICE, BOB, CAROL, DAVE, ERIN, FRANK, GLOBAL_ADMINISTRATOR_TEMPLATE, GRACE, HEIDI,
-    HELPDESK_ADMINISTRATOR_TEMPLATE, PILOT_GROUP, STAFF_GROUP,
+    HELPDESK_ADMINISTRATOR_TEMPLATE, HELPDESK_ADMINS_GROUP, PILOT_GROUP, RoleEligibility,
+    STAFF_GROUP,
 };
 
 #[tokio::test(start_paused = true)]
@@ -194,6 +198,30 @@ async fn the_tokens_permissions_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_granted_since_is_in_a_new_token_and_without_one_the_old_one_goes_on() {
+    let bench = Bench::new();
+    let granted = "RoleEligibilitySchedule.Read.Directory".to_owned();
+    let holds = async || bench.client.new_token_roles().await.unwrap().contains(&granted);
+    assert!(!holds().await);
+    bench.simulator.edit_app(OPERATOR, |app| app.roles.push(granted.clone())).unwrap();
+    assert!(!holds().await, "a young token is not renewed");
+    assert_eq!(bench.count(Operation::Token), 1);
+
+    sleep(Duration::from_mins(6)).await;
+    let down =
+        FaultKind::Status { status: 503, effect: false, code: None, retry_after_seconds: None };
+    bench.fault(Operation::Token, down);
+    assert!(!holds().await);
+    assert_eq!(bench.count(Operation::Token), 2);
+    bench.client.method(Priority::Read).await.expect("the old token goes on");
+    assert_eq!(bench.count(Operation::Token), 2);
+
+    assert!(holds().await);
+    assert!(bench.client.token_roles().await.unwrap().contains(&granted));
+    assert_eq!(bench.count(Operation::Token), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn requests_name_the_operator_and_have_ids_of_their_own() {
     let bench = Bench::new();
     let recorder = bench.simulator.record();
@@ -210,4 +238,55 @@ async fn requests_name_the_operator_and_have_ids_of_their_own() {
     assert_ne!(header(0, "client-request-id"), header(1, "client-request-id"));
     uuid::Uuid::parse_str(&header(0, "client-request-id")).unwrap();
     assert_eq!(bench.reports(), [("get_method", "ok"), ("get_method", "ok")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_could_be_activated_is_found_through_groups_too() {
+    let Bench { simulator, client, .. } = &Bench::new();
+    let eligible = async |user: Uuid| {
+        client.eligible_role(&user.to_string(), Priority::Read).await.map(|role| {
+            role.map(|role| (role.definition_id.unwrap_or_default(), role.through_group))
+        })
+    };
+    let helpdesk = HELPDESK_ADMINISTRATOR_TEMPLATE.to_string();
+    for user in [ALICE, HEIDI] {
+        assert_eq!(eligible(user).await.unwrap(), None);
+    }
+    for principal_id in [BOB, HELPDESK_ADMINS_GROUP] {
+        simulator.make_eligible(RoleEligibility {
+            principal_id,
+            role_definition_id: HELPDESK_ADMINISTRATOR_TEMPLATE,
+        });
+    }
+    assert_eq!(eligible(ALICE).await.unwrap(), None);
+    assert_eq!(eligible(BOB).await.unwrap(), Some((helpdesk.clone(), None)));
+    let group = Some(HELPDESK_ADMINS_GROUP.to_string());
+    assert_eq!(eligible(HEIDI).await.unwrap(), Some((helpdesk.clone(), group.clone())));
+
+    // Only groups that may hold roles are asked about: for Heidi that is one of three.
+    simulator.clear_requests();
+    eligible(HEIDI).await.unwrap();
+    assert_eq!(simulator.requests_for(Operation::RoleEligibilities).len(), 2);
+    assert_eq!(simulator.requests_for(Operation::TransitiveMemberOf).len(), 1);
+
+    // A group of which nothing can be read may be such a one.
+    let edited = simulator.edit_app(OPERATOR, |app| {
+        app.roles.retain(|role| role != "GroupMember.Read.All");
+    });
+    edited.unwrap();
+    simulator.expire_tokens();
+    assert_eq!(eligible(HEIDI).await.unwrap(), Some((helpdesk, group)));
+
+    simulator.switch(|switches| switches.privileged_identity_management = false);
+    assert_eq!(eligible(HEIDI).await.unwrap(), None, "nothing can be activated without it");
+    simulator.inject(Fault::on(
+        Operation::RoleEligibilities,
+        FaultKind::Status { status: 503, effect: false, code: None, retry_after_seconds: None },
+    ));
+    assert_eq!(eligible(HEIDI).await.unwrap_err().kind, ErrorKind::Unavailable);
+    simulator.edit_app(OPERATOR, |app| app.roles.retain(|role| role == "User.Read.All")).unwrap();
+    simulator.expire_tokens();
+    let refused = eligible(HEIDI).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Forbidden);
+    assert!(refused.to_string().contains("RoleEligibilitySchedule.Read.Directory"), "{refused}");
 }

@@ -65,13 +65,14 @@ const USER_BASIC: [&str; 8] = [
     "businessPhones",
     "otherMails",
 ];
-const GROUP_PROPERTIES: [&str; 9] = [
+const GROUP_PROPERTIES: [&str; 10] = [
     "id",
     "deletedDateTime",
     "createdDateTime",
     "description",
     "displayName",
     "groupTypes",
+    "isAssignableToRole",
     "mail",
     "mailEnabled",
     "securityEnabled",
@@ -222,6 +223,13 @@ impl State {
     }
 
     pub(super) fn role_eligibilities(&self, call: &Call) -> Result<Answer, Refusal> {
+        if !self.switches.privileged_identity_management {
+            return Err(Refusal::new(
+                400,
+                "AadPremiumLicenseRequired",
+                "The tenant needs to have Microsoft Entra ID P2 or Microsoft Entra ID Governance license.",
+            ));
+        }
         let items = self.read(call).eligibilities.iter().map(|eligible| {
             let id = made_id(eligible.role_definition_id, eligible.principal_id);
             json!({
@@ -384,6 +392,7 @@ fn group_fields(group: &Group) -> Map<String, Value> {
         "description": null,
         "displayName": group.display_name,
         "groupTypes": [],
+        "isAssignableToRole": group.is_assignable_to_role,
         "mail": null,
         "mailEnabled": false,
         "securityEnabled": true,

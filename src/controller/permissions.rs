@@ -1,0 +1,94 @@
+//! What the apps of the tenant connections may do.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
+use super::operator::{Operator, Tenant};
+use super::policy::manages;
+use crate::api::TapPolicy;
+use crate::decision::life::situation::Eligibility;
+use crate::decision::permissions::{self, Findings, Need};
+use crate::graph::{Client, ErrorKind, GraphError, Priority};
+
+impl Operator {
+    /// The permissions in the token of a connection's app. The log is told at first, and whenever it has changed, what is
+    /// missing for all policies of the connection together, and what is too much.
+    pub(super) async fn permissions(&self, tenant: &Tenant) -> Result<Vec<String>, GraphError> {
+        let mut held = tenant.client.token_roles().await?;
+        let wants = |policy: &TapPolicy| permissions::wants_eligible_roles(&policy.spec);
+        let unseen = !Need::EligibleRoles.is_covered_by(&held) && self.any_policy_of(tenant, wants);
+        if unseen || !self.compare(tenant, &held).fit() {
+            // Somebody may have mended it since that token was made.
+            held = tenant.client.new_token_roles().await?;
+        }
+        self.tell(tenant, self.compare(tenant, &held));
+        Ok(held)
+    }
+
+    /// Whether some policy that uses the app of this connection corrects the tenant's method.
+    pub(super) fn is_enforced_by(&self, tenant: &Tenant) -> bool {
+        self.any_policy_of(tenant, |policy| manages(policy) && permissions::enforces(&policy.spec))
+    }
+
+    fn any_policy_of(&self, tenant: &Tenant, so: impl Fn(&TapPolicy) -> bool) -> bool {
+        self.policies().iter().filter_map(|p| p.0.as_ref().ok()).any(|p| {
+            let uses_its_app = self.tenants.get(&p.spec.tenant).is_some_and(|other| {
+                let (one, other) = (&tenant.connection, &other.connection);
+                (&one.tenant_id, &one.client_id) == (&other.tenant_id, &other.client_id)
+            });
+            uses_its_app && so(p)
+        })
+    }
+
+    fn compare(&self, tenant: &Tenant, held: &[String]) -> Findings {
+        let policies = self.policies();
+        let needs: BTreeSet<Need> = policies
+            .iter()
+            .filter_map(|policy| policy.0.as_ref().ok())
+            .filter(|policy| policy.spec.tenant == tenant.connection.name)
+            .flat_map(|policy| {
+                let observed = policy.status.as_ref().and_then(|s| s.observed.as_ref());
+                permissions::needs(&policy.spec, observed)
+            })
+            .collect();
+        let enforced = self.is_enforced_by(tenant);
+        permissions::compare(&needs, held, tenant.connection.cloud, enforced)
+    }
+
+    fn tell(&self, tenant: &Tenant, found: Findings) {
+        let connection = &tenant.connection;
+        let mut told = self.told_permissions.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.get(&connection.name) == Some(&found) {
+            return;
+        }
+        let (name, tenant_id) = (connection.name.as_str(), connection.tenant_id.as_str());
+        if let Some(sentence) = found.sentence(connection) {
+            tracing::warn!(connection = name, tenant_id, "{sentence}");
+        } else {
+            let app = &connection.client_id;
+            tracing::info!(
+                connection = name,
+                tenant_id,
+                "the app {app} may do what the policies of this connection need, and no more"
+            );
+        }
+        told.insert(connection.name.clone(), found);
+    }
+}
+
+/// Whether a user could activate a directory role. Where the app may not see it, nobody is asked.
+pub(super) async fn eligibility(client: &Client, user_id: &str) -> Result<Eligibility, GraphError> {
+    let held = client.token_roles().await;
+    if held.is_ok_and(|held| !Need::EligibleRoles.is_covered_by(&held)) {
+        return Ok(Eligibility::NotSeen);
+    }
+    match client.eligible_role(user_id, Priority::Issue).await {
+        Ok(None) => Ok(Eligibility::None),
+        Ok(Some(role)) => Ok(Eligibility::Of(role)),
+        // Graph says why it refuses, a proxy does not: of that one nothing is known.
+        Err(error) if error.kind == ErrorKind::Forbidden && !error.code.is_empty() => {
+            Ok(Eligibility::NotSeen)
+        }
+        Err(error) => Err(error),
+    }
+}

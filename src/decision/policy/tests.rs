@@ -1,0 +1,193 @@
+//! What a policy's status says beside the state of the tenant: what the app may do, and what cannot be checked.
+
+use super::*;
+use crate::api::yaml;
+use crate::graph::{Cloud, GraphTarget, MethodState, UserNameForm, UserNames};
+
+const ISSUES: &str = "{tenant: default, issuance: {users: {domains: [contoso.com]}}}";
+const FITTING: [&str; 4] = [
+    "UserAuthMethod-TAP.ReadWrite.All",
+    "Policy.Read.AuthenticationMethod",
+    "User.Read.All",
+    "RoleEligibilitySchedule.Read.Directory",
+];
+
+/// A policy, its connection, and what a pass over it finds.
+struct Pass {
+    policy: TapPolicy,
+    connection: Connection,
+    enforced: bool,
+    reads: PolicyReads,
+}
+
+impl Pass {
+    fn new(spec: &str, held: &[&str]) -> Self {
+        let everybody = GraphTarget {
+            id: "all_users".into(),
+            target_type: "group".into(),
+            is_registration_required: None,
+        };
+        let method = MethodConfiguration {
+            state: MethodState::Enabled,
+            default_lifetime_minutes: Some(60),
+            minimum_lifetime_minutes: Some(60),
+            maximum_lifetime_minutes: Some(480),
+            default_length: Some(8),
+            one_time_required: Some(false),
+            include: vec![everybody],
+            exclude: vec![],
+        };
+        let users = UserNames { prefix: String::new(), form: UserNameForm::UserPrincipalName };
+        Self {
+            policy: TapPolicy::new("contoso", yaml::read(spec).unwrap()),
+            connection: Connection {
+                name: "default".into(),
+                tenant_id: "tenant".into(),
+                client_id: "the-app".into(),
+                cloud: Cloud::Global,
+                users: Some(users),
+            },
+            enforced: false,
+            reads: PolicyReads {
+                permissions: Some(Ok(held.iter().map(ToString::to_string).collect())),
+                method: Some(Ok(method)),
+                ..PolicyReads::default()
+            },
+        }
+    }
+
+    fn next(&self) -> PolicyStep {
+        next(&PolicySituation {
+            policy: &self.policy,
+            now: Timestamp::UNIX_EPOCH,
+            connection: Some(&self.connection),
+            rivals: &[],
+            enforced: self.enforced,
+            stop: Stop::Off,
+            refused_generation: None,
+            reads: &self.reads,
+        })
+    }
+
+    /// Status and reason of a condition, and its message.
+    fn says(&self, type_: &str) -> Option<(String, String)> {
+        let PolicyStep::WriteStatus(status) = self.next() else { panic!("no status") };
+        let found = status.conditions.into_iter().find(|c| c.type_ == type_)?;
+        Some((format!("{} {}", found.status, found.reason), found.message))
+    }
+
+    fn words(&self, type_: &str) -> Option<String> {
+        Some(self.says(type_)?.0)
+    }
+}
+
+#[test]
+fn permissions_are_read_also_where_the_tenant_refuses() {
+    let mut pass = Pass::new(ISSUES, &[]);
+    (pass.reads.permissions, pass.reads.method) = (None, None);
+    assert_eq!(pass.next(), PolicyStep::ReadMethod);
+    pass.reads.method = Some(Err(refused()));
+    assert_eq!(pass.next(), PolicyStep::ReadPermissions);
+}
+
+#[test]
+fn what_fits_is_said_once_and_not_written_again() {
+    let mut pass = Pass::new(ISSUES, &FITTING);
+    assert_eq!(pass.words("Permissions").unwrap(), "True PermissionsGranted");
+    assert_eq!(pass.words("ChecksComplete").unwrap(), "True AllChecksPossible");
+    let PolicyStep::WriteStatus(status) = pass.next() else { panic!("no status") };
+    pass.policy.status = Some(*status);
+    assert!(matches!(pass.next(), PolicyStep::Rest(_)), "it is written again");
+}
+
+#[test]
+fn what_is_missing_or_too_much_leaves_ready_alone() {
+    let mut pass = Pass::new(ISSUES, &["Policy.Read.AuthenticationMethod", "User.Read.All"]);
+    let (words, message) = pass.says("Permissions").unwrap();
+    assert_eq!(words, "False PermissionMissing");
+    assert!(message.contains("UserAuthMethod-TAP.ReadWrite.All ["), "{message}");
+    assert_eq!(pass.words("Ready").unwrap(), "True NothingManaged");
+
+    let too_much = [&FITTING[..], &["Directory.ReadWrite.All"]].concat();
+    pass = Pass::new(ISSUES, &too_much);
+    let (words, message) = pass.says("Permissions").unwrap();
+    assert_eq!(words, "True PermissionExcessive");
+    assert!(message.contains("Directory.ReadWrite.All (User.Read.All"), "{message}");
+    assert_eq!(pass.words("Ready").unwrap(), "True NothingManaged");
+    assert_eq!(pass.words("Stalled"), None);
+}
+
+#[test]
+fn the_groups_of_the_tenants_method_count_also_while_it_cannot_be_read() {
+    let mut pass = Pass::new(ISSUES, &FITTING);
+    let Some(Ok(method)) = &mut pass.reads.method else { unreachable!() };
+    method.exclude = vec![GraphTarget {
+        id: "91aa0000-0000-4000-8000-000000000103".into(),
+        target_type: "group".into(),
+        is_registration_required: None,
+    }];
+    let (words, message) = pass.says("Permissions").unwrap();
+    assert_eq!(words, "False PermissionMissing");
+    assert!(message.contains("GroupMember.Read.All ["), "{message}");
+
+    let PolicyStep::WriteStatus(status) = pass.next() else { panic!("no status") };
+    pass.policy.status = Some(*status);
+    pass.reads.method = Some(Err(refused()));
+    assert_eq!(pass.words("Permissions").unwrap(), "False PermissionMissing");
+    assert_eq!(pass.words("Ready").unwrap(), "False PermissionMissing");
+}
+
+#[test]
+fn what_another_policy_enforces_through_the_same_app_is_not_too_much() {
+    let held = [&FITTING[..], &["Policy.ReadWrite.AuthenticationMethod"]].concat();
+    let mut pass = Pass::new(ISSUES, &held);
+    assert_eq!(pass.words("Permissions").unwrap(), "True PermissionExcessive");
+    pass.enforced = true;
+    assert_eq!(pass.words("Permissions").unwrap(), "True PermissionsGranted");
+}
+
+#[test]
+fn permissions_that_cannot_be_read_are_unknown() {
+    let mut pass = Pass::new(ISSUES, &[]);
+    pass.reads.permissions = Some(Err(refused()));
+    assert_eq!(pass.words("Permissions").unwrap(), "Unknown PermissionsUnknown");
+    // Nothing is known of the roles that users could activate, so nothing is said about them.
+    assert_eq!(pass.words("ChecksComplete").unwrap(), "True AllChecksPossible");
+}
+
+#[test]
+fn what_cannot_be_checked_is_told_where_passes_are_issued() {
+    let mut pass = Pass::new(ISSUES, &FITTING[..3]);
+    let (words, message) = pass.says("ChecksComplete").unwrap();
+    assert_eq!(words, "False EligibleRolesNotSeen");
+    assert!(message.contains("RoleEligibilitySchedule.Read.Directory ["), "{message}");
+
+    pass.connection.users = None;
+    let (words, message) = pass.says("ChecksComplete").unwrap();
+    assert_eq!(words, "False UserNamesNotMapped");
+    for word in ["\"default\"", "TAP_OPERATOR_USER_NAME", "RoleEligibilitySchedule"] {
+        assert!(message.contains(word), "{word}: {message}");
+    }
+    assert_eq!(pass.words("Ready").unwrap(), "True NothingManaged");
+
+    let allowed = "{tenant: default, issuance: {directoryRoleHolders: Allow}}";
+    assert_eq!(
+        Pass::new(allowed, &FITTING[..3]).words("ChecksComplete").unwrap(),
+        "True AllChecksPossible"
+    );
+    let observing = Pass::new("{tenant: default, method: {codeLength: 8}}", &FITTING[..3]);
+    assert_eq!(observing.words("ChecksComplete"), None);
+}
+
+fn refused() -> GraphError {
+    GraphError {
+        call: "read the tenant's TAP method",
+        kind: ErrorKind::Forbidden,
+        status: Some(403),
+        code: "accessDenied".into(),
+        message: "Request Authorization failed".into(),
+        request_id: None,
+        client_request_id: None,
+        retry_after: None,
+    }
+}

@@ -1,0 +1,241 @@
+//! What the operator's apps may do: each no more than its part, and the status says what is amiss.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tap_operator::api::Phase;
+use tap_operator::simulator::tenant::{App, OPERATOR, OPERATOR_SECRET, Secret};
+use tap_operator::simulator::{End, Fault, FaultKind, Operation};
+use tokio::time::sleep;
+use uuid::{Uuid, uuid};
+
+use crate::world::{IN_ORDER, NAMESPACE, SOON, World};
+
+/// An app beside the one of the seed.
+const SECOND: Uuid = uuid!("0d9a4f3c-62b1-4a57-8c5e-2f7be1d06a22");
+const ISSUING: [&str; 4] = [
+    "UserAuthMethod-TAP.ReadWrite.All",
+    "Policy.Read.AuthenticationMethod",
+    "User.Read.All",
+    "RoleEligibilitySchedule.Read.Directory",
+];
+const WRITING: [&str; 1] = ["Policy.ReadWrite.AuthenticationMethod"];
+
+/// A world whose tenant knows two apps with these permissions.
+fn world(first: &[&str], second: &[&str]) -> World {
+    let world = World::new();
+    grant(&world, first);
+    world.tenant.add_app(App {
+        client_id: SECOND,
+        service_principal_id: Uuid::new_v4(),
+        name: "second".into(),
+        enabled: true,
+        roles: second.iter().map(ToString::to_string).collect(),
+        secrets: vec![Secret { value: OPERATOR_SECRET.into(), end_date_time: None }],
+        certificates: Vec::new(),
+        federated_credentials: Vec::new(),
+    });
+    world
+}
+
+/// Gives the first app these permissions, and no others. They are in its next token.
+fn grant(world: &World, roles: &[&str]) {
+    let roles = roles.iter().map(ToString::to_string).collect();
+    world.tenant.edit_app(OPERATOR, |app| app.roles = roles).expect("it is known");
+}
+
+/// A policy that issues through a connection without asking anybody.
+fn issuing(connection: &str) -> Value {
+    json!({"tenant": connection, "issuance": {
+        "namespaces": {"names": [NAMESPACE]}, "users": {"domains": ["contoso.com"]},
+        "approval": {"required": 0}, "lifetime": {"maximum": "8h"},
+    }})
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_app_issues_and_another_writes_the_method() {
+    let world = world(&ISSUING, &WRITING);
+    world.policy_named("contoso", &issuing("issuing"));
+    let method = json!({"codeLength": 14});
+    let enforced = json!({"tenant": "writing", "enforcement": "Enforce", "method": method});
+    world.policy_named("method", &enforced);
+    let _operator = world.operator_with_apps(&[("issuing", OPERATOR), ("writing", SECOND)]);
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    let synced = || world.policy_says("method", "Synced") == "True InSync";
+    world.until("the method is as it should be", SOON, synced).await;
+    assert_eq!(world.tenant.policy().default_length, 14);
+    for policy in ["contoso", "method"] {
+        assert_eq!(world.policy_says(policy, "Permissions"), "True PermissionsGranted", "{policy}");
+    }
+    assert_eq!(world.policy_says("contoso", "Ready"), "True NothingManaged");
+
+    let apps = |operation| {
+        let calls = world.tenant.requests_for(operation);
+        calls.into_iter().filter_map(|call| call.app).collect::<Vec<_>>()
+    };
+    assert_eq!(apps(Operation::PassCreate), [OPERATOR]);
+    assert_eq!(apps(Operation::PolicyPatch), [SECOND]);
+    let mut refused = world.tenant.requests();
+    refused.retain(|call| call.status == Some(403));
+    assert!(refused.is_empty(), "{refused:?}");
+    world.check_delivered("lost-phone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn through_two_apps_a_user_still_gets_one_pass_at_a_time() {
+    for fault in [FaultKind::Slow { seconds: 20 }, FaultKind::AnswerLost] {
+        let world = world(&ISSUING, &ISSUING);
+        world.policy_named("contoso", &issuing("first"));
+        world.policy_named("other", &issuing("second"));
+        world.tenant.inject(Fault::on(Operation::PassCreate, fault));
+        let _operator = world.operator_with_apps(&[("first", OPERATOR), ("second", SECOND)]);
+        world.request("one", &json!({"onExistingPass": "Wait"}));
+        let other = json!({"onExistingPass": "Wait", "policyRef": {"name": "other"}});
+        world.request("two", &other);
+        let active = || ["one", "two"].into_iter().find(|name| world.phase(name) == Phase::Active);
+        world.until("one is active", IN_ORDER, || active().is_some()).await;
+        let winner = active().expect("one");
+        let loser = if winner == "one" { "two" } else { "one" };
+        sleep(Duration::from_mins(3)).await;
+        assert_eq!((world.phase(winner), world.phase(loser)), (Phase::Active, Phase::Pending));
+        assert_eq!(world.reason(loser), "ExistingPass");
+
+        world.decide(winner, "ada@contoso.com", "Revoke").await;
+        world.until_phase(loser, Phase::Active, Duration::from_mins(1)).await;
+        world.check_delivered(loser);
+        let ledger = world.tenant.ledger();
+        let replaced = ledger.iter().filter(|pass| matches!(pass.end, End::Replaced { .. }));
+        assert_eq!(replaced.count(), 0, "{ledger:?}");
+        let apps: Vec<_> = world.tenant.requests_for(Operation::PassCreate);
+        let used = |app| apps.iter().any(|call| call.app == Some(app));
+        assert!(used(OPERATOR) && used(SECOND), "each by its own connection");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_policy_needs_of_an_app_is_not_too_much_for_the_others() {
+    let world = world(&[&ISSUING[..], &WRITING].concat(), &[]);
+    let _operator = world.operator();
+    let says = |what: &str| {
+        let (what, world) = (what.to_owned(), &world);
+        move || world.policy_says("contoso", "Permissions") == what
+    };
+    world.until("nobody enforces", SOON, says("True PermissionExcessive")).await;
+    let method = json!({"codeLength": 14});
+    let enforced = json!({"tenant": "default", "enforcement": "Enforce", "method": method});
+    world.policy_named("method", &enforced);
+    world.until("somebody enforces", SOON, says("True PermissionsGranted")).await;
+    world.policy_named("method", &json!({"tenant": "default", "method": method}));
+    world.until("nobody enforces any more", SOON, says("True PermissionExcessive")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_tells_of_each_connection_at_the_start_and_when_something_changes() {
+    let log = Log::default();
+    let writer = log.clone();
+    let logger = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+    let _logging = tracing::subscriber::set_default(logger.finish());
+    // Beside a single subscriber, what is logged is decided for all threads by the one that gets there first, which may be
+    // another test's, without a subscriber. Beside two it is not.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
+
+    let world = world(&ISSUING[1..], &[&WRITING[..], &["Mail.Send"]].concat());
+    world.policy_named("contoso", &issuing("first"));
+    let _operator = world.operator_with_apps(&[("first", OPERATOR), ("second", SECOND)]);
+    let says = || world.policy_says("contoso", "Permissions") == "False PermissionMissing";
+    world.until("the status says it", SOON, says).await;
+    sleep(Duration::from_mins(25)).await;
+    let told = log.about("the app");
+    assert_eq!(told.len(), 2, "{told:#?}");
+    for words in [
+        &["WARN", "connection=\"first\"", "lacks UserAuthMethod-TAP.ReadWrite.All"],
+        &["WARN", "connection=\"second\"", "Mail.Send (nothing here needs it)"],
+    ] {
+        let found = told.iter().any(|line| words.iter().all(|word| line.contains(word)));
+        assert!(found, "{words:?} in {told:#?}");
+    }
+
+    grant(&world, &ISSUING);
+    let says = || world.policy_says("contoso", "Permissions") == "True PermissionsGranted";
+    world.until("the status says it", Duration::from_mins(12), says).await;
+    let told = log.about("the app");
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert!(told[2].contains("INFO") && told[2].contains("and no more"), "{told:#?}");
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// The lines that say this.
+    fn about(&self, words: &str) -> Vec<String> {
+        let log = self.0.lock().expect("no panic");
+        let lines = String::from_utf8_lossy(&log);
+        lines.lines().filter(|line| line.contains(words)).map(Into::into).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_granted_or_taken_away_is_told_by_itself_and_else_nothing_is_written() {
+    let world = World::new();
+    grant(&world, &ISSUING[1..]);
+    let _operator = world.operator();
+    let says = |what: &str| {
+        let what = what.to_owned();
+        let world = &world;
+        move || world.policy_says("contoso", "Permissions") == what
+    };
+    world.until("it is missed", SOON, says("False PermissionMissing")).await;
+    // A policy is looked at every 10 minutes, more or less.
+    let look = Duration::from_mins(12);
+    let quiet = async || {
+        let before = world.writes().len();
+        sleep(look).await;
+        assert_eq!(world.writes().len(), before, "nothing has changed\n{}", world.report());
+    };
+    quiet().await;
+
+    // While something is amiss, the token is not used to its end.
+    grant(&world, &[&ISSUING[..], &["Directory.ReadWrite.All"]].concat());
+    world.until("it is too much", look, says("True PermissionExcessive")).await;
+    quiet().await;
+    grant(&world, &ISSUING);
+    world.tenant.switch(|switches| switches.token_lifetime_seconds = 20 * 60);
+    world.until("it fits", look, says("True PermissionsGranted")).await;
+    quiet().await;
+    grant(&world, &ISSUING[1..]);
+    world.until("it is missed again", 3 * look, says("False PermissionMissing")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_graph_itself_can_say_that_eligible_roles_may_not_be_seen() {
+    let graphs =
+        FaultKind::Status { status: 403, effect: false, code: None, retry_after_seconds: None };
+    let proxys = FaultKind::Html { status: 403, effect: false };
+    for (refusal, said) in [(graphs, "not seen"), (proxys, "could activate none")] {
+        let world = World::new();
+        world.tenant.inject(Fault::on(Operation::RoleEligibilities, refusal));
+        let _operator = world.operator();
+        world.request("lost-phone", &json!({}));
+        world.until_phase("lost-phone", Phase::Active, IN_ORDER).await;
+        let checks = world.get("lost-phone").status.unwrap_or_default().checks;
+        let roles = checks.into_iter().find(|check| check.name == "DirectoryRoles");
+        let message = roles.and_then(|check| check.message).unwrap_or_default();
+        assert!(message.contains(said), "{message}");
+    }
+}
