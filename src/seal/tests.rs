@@ -82,6 +82,14 @@ fn each_kind_of_key_is_taken_with_and_without_a_comment() {
 }
 
 #[test]
+fn the_keys_of_the_example_are_taken() {
+    let (_, request) = include_str!("../../examples/sealed.yaml").rsplit_once("---").unwrap();
+    let request: crate::api::TapRequest = crate::api::yaml::read(request).unwrap();
+    let recipients = Recipients::read(&request.spec.recipients.unwrap()).unwrap();
+    assert_eq!(recipients.to_string(), "2 recipients (age, ssh-ed25519)");
+}
+
+#[test]
 fn one_to_ten_keys_are_taken_and_each_once() {
     let read = |keys: &[String]| Recipients::read(keys).map(|_| ());
     let mut keys: Vec<String> = (0..10).map(|n| rsa_key(256, n)).collect();

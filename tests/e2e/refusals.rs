@@ -345,10 +345,10 @@ fn a_malformed_spec_is_refused_at_once_with_words_that_help() -> Result<()> {
 }
 
 #[test]
-fn encrypted_delivery_is_told_apart_until_it_is_supported() -> Result<()> {
-    let recipients =
-        json!({ "recipients": ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"] });
-    run(refused("sealed", json!({}), recipients, "NotSupported", &["spec.recipients"]))
+fn a_request_without_recipients_where_the_policy_demands_them() -> Result<()> {
+    let policy = json!({ "delivery": "Sealed" });
+    let words = ["issuance.delivery", "spec.recipients"];
+    run(refused("unsealed", policy, json!({}), "RecipientsRequired", &words))
 }
 
 #[test]

@@ -10,5 +10,6 @@ mod graph;
 mod issue;
 mod leadership;
 mod neighbours;
+mod sealed;
 mod world;
 mod writes;
