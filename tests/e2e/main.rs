@@ -13,6 +13,7 @@ mod printing;
 mod process;
 mod refusals;
 mod scene;
+mod sealed;
 mod stop;
 mod tenants;
 mod thin_path;

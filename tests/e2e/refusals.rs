@@ -17,6 +17,7 @@ use tap_operator::simulator::tenant::{
 
 use crate::phases::from_now;
 use crate::scene::{Scene, condition};
+use crate::support::age::Reader;
 use crate::support::run;
 use crate::tenants;
 
@@ -349,6 +350,23 @@ fn a_request_without_recipients_where_the_policy_demands_them() -> Result<()> {
     let policy = json!({ "delivery": "Sealed" });
     let words = ["issuance.delivery", "spec.recipients"];
     run(refused("unsealed", policy, json!({}), "RecipientsRequired", &words))
+}
+
+/// What the schema cannot tell.
+#[test]
+fn a_recipient_to_whom_nothing_can_be_encrypted() -> Result<()> {
+    run(async {
+        let good = Reader::ssh_ed25519("alice@laptop")?.public;
+        let again = good.replace("alice@laptop", "alice@desk");
+        let age = Reader::age().public;
+        let changed = age[..60].to_owned() + if age.ends_with("qq") { "pp" } else { "qq" };
+        let twice = json!({ "recipients": [age, good, again] });
+        let words = ["spec.recipients[2]", "spec.recipients[1]"];
+        refused("twice", json!({}), twice, "RecipientInvalid", &words).await?;
+        let words = ["spec.recipients[1]", "checksum", "make another request"];
+        let checksum = json!({ "recipients": [good, changed] });
+        refused("checksum", json!({}), checksum, "RecipientInvalid", &words).await
+    })
 }
 
 #[test]
