@@ -193,16 +193,16 @@ fn a_private_key_is_told_to_be_one_and_never_repeated() {
     use age::secrecy::ExposeSecret as _;
     let age = Identity::generate().to_string().expose_secret().to_owned();
     let openssh = STANDARD.encode(b"openssh-key-v1\0\0\0\0\x04none\0\0\0\x04none and so on");
-    let pem = |kind: &str| {
-        format!("-----BEGIN {kind}PRIVATE KEY-----\n{openssh}\n-----END {kind}PRIVATE KEY-----\n")
+    let pem = |kind: &str, body: &str| {
+        format!("-----BEGIN {kind}PRIVATE KEY-----\n{body}\n-----END {kind}PRIVATE KEY-----\n")
     };
     for text in [
         age.clone(),
         age.to_lowercase(),
         format!("# public key: {}\n{age}\n", age_key()),
-        pem("OPENSSH "),
-        pem("RSA "),
-        pem(""),
+        pem("OPENSSH ", &openssh),
+        pem("RSA ", "MIIEpAIBAAKCAQEA"),
+        pem("", "MIIEvQIBADANBgkq"),
         openssh.clone(),
         format!("ssh-ed25519 {openssh}"),
     ] {
