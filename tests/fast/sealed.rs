@@ -46,7 +46,7 @@ async fn the_secret_holds_the_code_sealed_and_the_dry_run_has_the_same_shape() {
         [(false, shape(&[])), (true, shape(&["notAfter", "notBefore"]))]
     );
     let message = &world.get("lost-phone").status.expect("a status").conditions[0].message;
-    assert!(message.contains("encrypted to spec.recipients, in Secret lost-phone"), "{message}");
+    assert!(message.contains("encrypted to spec.recipients, is in Secret lost-phone"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]

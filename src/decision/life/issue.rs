@@ -84,8 +84,8 @@ fn active<'a>(s: &Situation<'a>, intent: &Intent, held: &Held) -> Report<'a> {
     let name = s.request.metadata.name.as_deref().unwrap_or_default();
     let sealed =
         s.request.spec.recipients.as_ref().map_or("", |_| ", encrypted to spec.recipients,");
-    let message =
-        format!("the code is{sealed} in Secret {name} until {:.0}", pass.expiration_time.0);
+    let until = pass.expiration_time.0;
+    let message = format!("the code{sealed} is in Secret {name} until {until:.0}");
     Report::new(s, Phase::Active, Reason::Issued, message).issued(pass, resolved(intent))
 }
 
