@@ -1,10 +1,10 @@
 # What one does with a checkout. Needed: Rust (rustup brings the right version), a C compiler, and, once, Go
-# to build the control plane that demo and tests run on. No Docker, no cluster.
+# to build the control plane and the tools that demo and tests run on. No Docker, no cluster.
 
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint fmt bench crds control-plane clean rust
+.PHONY: help demo test test-fast lint fmt bench crds control-plane age clean rust
 
 say = @printf '\n==> %s\n' >&2
 
@@ -18,7 +18,7 @@ demo: control-plane ## a control plane, a simulated tenant and the operator: the
 	$(say) 'starting the demo'
 	@$(CARGO) run --quiet --locked --all-features --example demo -- $(if $(ONCE),--once)
 
-test: control-plane ## all tests, from the pure core to the operator on a real control plane
+test: control-plane age ## all tests, from the pure core to the operator on a real control plane
 	$(say) 'building and running all tests'
 	@$(CARGO) test --locked --all-features
 
@@ -48,7 +48,11 @@ control-plane: rust ## etcd, kube-apiserver, kube-controller-manager and kubectl
 	$(say) 'looking for the control plane'
 	@tests/control-plane/build
 
-clean: ## remove what was built here (the cached control plane stays: it is outside the checkout)
+age: rust ## the tool age, with which tests open sealed passes: built once, then cached
+	$(say) 'looking for age'
+	@tests/age/build
+
+clean: ## remove what was built here (what is cached stays: it is outside the checkout)
 	$(say) 'removing target/'
 	@$(CARGO) clean
 

@@ -25,6 +25,8 @@ pub const SIGN_IN_URL: &str = "https://aka.ms/mysecurityinfo";
 pub mod secret_keys {
     /// The code itself.
     pub const TEMPORARY_ACCESS_PASS: &str = "temporaryAccessPass";
+    /// In its place: the code encrypted to the request's recipients, an age file in ASCII armor.
+    pub const SEALED_TEMPORARY_ACCESS_PASS: &str = "temporaryAccessPass.age";
     /// Whom it signs in.
     pub const USER_PRINCIPAL_NAME: &str = "userPrincipalName";
     /// From when it is valid, RFC 3339.

@@ -15,6 +15,28 @@ const TTL: &str = "self.matches('^([0-9]{1,5}h)?([0-9]{1,6}m)?$') && size(self) 
 const TTL_MESSAGE: &str =
     "must be at most 8760h, written in hours and minutes such as 24h (a day is 24h)";
 
+// What can be told of recipients without arithmetic; checksums and points are for the operator. Longer texts than a key's
+// are let in as far as these rules, so that a private key is told to be one.
+
+const PRIVATE_KEY: &str = "!self.exists(r, r.contains('b3BlbnNzaC1rZXktdj') || r.upperAscii().contains('AGE-SECRET-KEY-') || r.upperAscii().contains('PRIVATE KEY'))";
+const PRIVATE_KEY_MESSAGE: &str = "this is a private key, which others have now seen: replace that key, and give the public one of its successor";
+const ONE_LINE: &str = "self.all(r, size(r) <= 1024 && !r.matches('[[:cntrl:]]'))";
+const ONE_LINE_MESSAGE: &str = "each recipient must be one public key on one line, at most 1024 characters, without line breaks";
+const KNOWN_KIND: &str = "self.all(r, r.matches('^(age1|ssh-ed25519 |ssh-rsa )'))";
+const KNOWN_KIND_MESSAGE: &str = "each recipient must be an age key (age1...) or an SSH public key (ssh-ed25519 ... or ssh-rsa ...): ECDSA keys and security keys (sk-...) can only sign";
+// 62 characters of bech32, which has no 1, b, i and o.
+const AGE_KEY: &str =
+    "self.all(r, !r.startsWith('age1') || r.matches('^age1[ac-hj-np-z02-9]{58}$'))";
+const AGE_KEY_MESSAGE: &str = "an age key must be a native one, age1 and 58 more characters: keys of age plugins and post-quantum keys are not supported";
+// The kind, its length and the length of the key, then 32 bytes; a comment may follow.
+const ED25519_KEY: &str = "self.all(r, !r.startsWith('ssh-ed25519 ') || r.matches('^ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-P][A-Za-z0-9+/]{42}( |$)'))";
+const ED25519_KEY_MESSAGE: &str = "an ssh-ed25519 key must be ssh-ed25519, a space and 68 characters of base64, as in a .pub file: this one is cut off or changed";
+// 2048 bits are at least 370 characters of base64, 4096 bits at most 716.
+const RSA_KEY: &str = "self.all(r, !r.startsWith('ssh-rsa ') || r.matches('^ssh-rsa AAAAB3NzaC1yc2EAAAA[A-Za-z0-9+/]{351,697}={0,2}( |$)'))";
+const RSA_KEY_MESSAGE: &str = "an ssh-rsa key must be ssh-rsa, a space and the key in base64, as in a .pub file, with 2048 to 4096 bits: this one is cut off or changed, or of another size";
+const ONCE: &str = "self.all(r, self.exists_one(other, other == r))";
+const ONCE_MESSAGE: &str = "each recipient must be named once";
+
 // That the spec never changes is held by the admission policies, not here: a schema answers 422, which GitOps tools
 // may take for "delete and create again", and that would ask for another pass.
 
@@ -67,10 +89,20 @@ pub struct TapRequestSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub reason: Option<String>,
-    /// age or SSH public keys, 1 to 10. The Secret then holds the code encrypted to them and nothing in the clear.
+    /// Public keys, 1 to 10, each once: of age (age1..., X25519) or SSH (ssh-ed25519, or ssh-rsa with 2048 to 4096 bits),
+    /// as in a .pub file. The Secret then holds the code encrypted to them, under the key `temporaryAccessPass.age`, and
+    /// nothing in the clear. Any one of their private keys opens it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 10), inner(length(min = 1, max = 1024)))]
-    #[x_kube(validation = Rule::new("self.all(r, r.startsWith('age1') || r.startsWith('ssh-ed25519 ') || r.startsWith('ssh-rsa '))").message("each recipient must be an age key (age1...) or an SSH public key (ssh-ed25519 or ssh-rsa)"))]
+    #[schemars(length(min = 1, max = 10), inner(length(min = 1, max = 4096)))]
+    #[x_kube(
+        validation = Rule::new(PRIVATE_KEY).message(PRIVATE_KEY_MESSAGE),
+        validation = Rule::new(ONE_LINE).message(ONE_LINE_MESSAGE),
+        validation = Rule::new(KNOWN_KIND).message(KNOWN_KIND_MESSAGE),
+        validation = Rule::new(AGE_KEY).message(AGE_KEY_MESSAGE),
+        validation = Rule::new(ED25519_KEY).message(ED25519_KEY_MESSAGE),
+        validation = Rule::new(RSA_KEY).message(RSA_KEY_MESSAGE),
+        validation = Rule::new(ONCE).message(ONCE_MESSAGE)
+    )]
     pub recipients: Option<Vec<String>>,
     /// What to do about a live pass of the user that was not issued for this request. Default Refuse.
     #[serde(default, skip_serializing_if = "Option::is_none")]

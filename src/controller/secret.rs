@@ -17,6 +17,7 @@ use crate::api::names::{
 };
 use crate::decision::life::situation::{Held, Place, SecretFound};
 use crate::graph::PassCode;
+use crate::seal::{Recipients, SealError};
 
 /// The media type of an answer without the object's content.
 const METADATA_ALONE: HeaderValue =
@@ -28,9 +29,23 @@ const PLACEHOLDER: &str = "dry run";
 /// What the admission policy tap-operator-secrets says of a Secret that is of another type. Other policies refuse, too.
 const NOT_A_PASS: &str = "tap-operator creates and deletes no Secrets but those of type";
 
-/// Would the API server take a Secret of the request's name?
+/// Why no Secret was created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The code could not be encrypted, and nothing was sent.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The API server did not take it, or nobody knows.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+/// Would the API server take a Secret of the request's name? Where it is to be sealed, the placeholder is.
 pub async fn place(client: &Client, request: &TapRequest) -> Result<Place, ApiError> {
-    let secret = secret(request, &request.spec.user, PLACEHOLDER, None);
+    let secret = match secret(request, &request.spec.user, PLACEHOLDER, None) {
+        Ok(secret) => secret,
+        Err(error) => return Ok(Place::Refused(error.to_string())),
+    };
     let dry_run = PostParams { dry_run: true, ..PostParams::default() };
     match call("dry-run create Secret", api(client, request).create(&dry_run, &secret)).await {
         Ok(_) => Ok(Place::Free),
@@ -41,15 +56,15 @@ pub async fn place(client: &Client, request: &TapRequest) -> Result<Place, ApiEr
     }
 }
 
-/// Creates the Secret with the code and answers with its uid.
+/// Creates the Secret with the code, sealed where the request names recipients, and answers with its uid.
 pub async fn create(
     client: &Client,
     request: &TapRequest,
     upn: &str,
     code: &PassCode,
     held: &Held,
-) -> Result<String, ApiError> {
-    let secret = secret(request, upn, code.expose(), Some(held));
+) -> Result<String, CreateError> {
+    let secret = secret(request, upn, code.expose(), Some(held))?;
     let created: PartialObjectMeta<Secret> = call("create Secret", async {
         client.request(creation(request, &secret).map_err(kube::Error::BuildRequest)?).await
     })
@@ -126,21 +141,31 @@ fn name(request: &TapRequest) -> String {
     request.metadata.name.clone().unwrap_or_default()
 }
 
-fn secret(request: &TapRequest, upn: &str, code: &str, held: Option<&Held>) -> Secret {
+fn secret(
+    request: &TapRequest,
+    upn: &str,
+    code: &str,
+    held: Option<&Held>,
+) -> Result<Secret, SealError> {
     let mut labels = request.metadata.labels.clone().unwrap_or_default();
     labels.insert(MANAGED_BY_LABEL.into(), OPERATOR.into());
     labels.insert(VELERO_EXCLUDE_LABEL.into(), "true".into());
-    let mut data = BTreeMap::new();
+    let (key, code) = match &request.spec.recipients {
+        None => (secret_keys::TEMPORARY_ACCESS_PASS, code.as_bytes().to_vec()),
+        Some(keys) => {
+            (secret_keys::SEALED_TEMPORARY_ACCESS_PASS, Recipients::read(keys)?.seal(code)?)
+        }
+    };
+    let mut data = BTreeMap::from([(key.to_owned(), ByteString(code))]);
     let mut put =
         |key: &str, value: &str| data.insert(key.to_owned(), ByteString(value.as_bytes().to_vec()));
-    put(secret_keys::TEMPORARY_ACCESS_PASS, code);
     put(secret_keys::USER_PRINCIPAL_NAME, upn);
     put(secret_keys::SIGN_IN_URL, SIGN_IN_URL);
     if let Some(held) = held {
         put(secret_keys::NOT_BEFORE, &format!("{:.0}", held.start));
         put(secret_keys::NOT_AFTER, &format!("{:.0}", held.expires));
     }
-    Secret {
+    Ok(Secret {
         metadata: ObjectMeta {
             name: request.metadata.name.clone(),
             namespace: request.metadata.namespace.clone(),
@@ -152,7 +177,7 @@ fn secret(request: &TapRequest, upn: &str, code: &str, held: Option<&Held>) -> S
         immutable: Some(true),
         data: Some(data),
         ..Secret::default()
-    }
+    })
 }
 
 /// The request owns its Secret. Without `blockOwnerDeletion`, which would need a right that the operator has no use for.

@@ -145,6 +145,10 @@ reasons! {
     LifetimeOutOfRange,
     /// The policy or the tenant demands one-time use.
     OneTimeUseRequired,
+    /// The policy demands encrypted delivery, and the request names no recipients.
+    RecipientsRequired,
+    /// A recipient is no key that a code can be encrypted to.
+    RecipientInvalid,
     /// The policy does not let a pass be replaced.
     ReplaceNotAllowed,
     /// Requester and user are the same person.

@@ -1,12 +1,14 @@
 //! Creating a request.
 
 use anyhow::{Result, ensure};
+use rcgen::RsaKeySize;
 use serde_json::{Value, json};
 
 use crate::call::Expect::{Allowed, Forbidden};
 use crate::call::{Call, check};
 use crate::cluster::text;
 use crate::office::{Office, decide, request};
+use crate::support::age::Reader;
 use crate::support::run;
 
 /// A request with something more.
@@ -150,6 +152,71 @@ fn a_copy_from_a_backup_is_another_request() -> Result<()> {
         let intent = "/metadata/annotations/tap-operator.io~1intent";
         let (intent, uid) = (text(&restored, intent)?, text(&saved, "/metadata/uid")?);
         ensure!(intent.contains(uid), "{restored:#}");
+        Ok(())
+    })
+}
+
+#[test]
+fn recipients_are_public_keys_and_each_is_told_what_is_wrong_with_it() -> Result<()> {
+    run(async {
+        let office = Office::new("recipients").await?;
+        let create = |keys: Value| {
+            Call::create(&office.requests(), with("/spec/recipients", keys)).dry_run()
+        };
+        let age = Reader::age().public;
+        let ed25519 = Reader::ssh_ed25519("alice@laptop")?.public;
+        let rsa = Reader::ssh_rsa(RsaKeySize::_2048, "the desk of bob")?.public;
+        let long = Reader::ssh_rsa(RsaKeySize::_4096, "")?.public;
+        let ten: Vec<_> = (0..10).map(|_| Reader::age().public).collect();
+        for keys in [json!([age, ed25519, rsa, long]), json!(ten)] {
+            office.alice.call(create(keys)).await?;
+        }
+
+        let eleven = [ten.as_slice(), &[Reader::age().public]].concat();
+        let pem =
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ\n";
+        let large =
+            format!("-----BEGIN RSA PRIVATE KEY-----\n{}\n", "MIIJKAIBAAKCAgEA".repeat(200));
+        let secret = format!("AGE-SECRET-KEY-1{}", "Q".repeat(58));
+        for (keys, message) in [
+            (json!([]), "at least 1 items"),
+            (json!(eleven), "at most 10 items"),
+            (json!([age, secret]), "this is a private key"),
+            (json!([secret.to_lowercase()]), "this is a private key"),
+            (json!([pem]), "this is a private key"),
+            (json!([large]), "this is a private key"),
+            (json!(["b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ"]), "this is a private key"),
+            (json!([format!("{age}\n")]), "one public key on one line"),
+            (json!([format!("{age}\n{ed25519}")]), "one public key on one line"),
+            (json!([format!("{ed25519} {}", "x".repeat(1000))]), "at most 1024 characters"),
+            (json!(["alice@contoso.com"]), "must be an age key (age1...) or an SSH public key"),
+            (json!([age.to_uppercase()]), "must be an age key (age1...) or an SSH public key"),
+            (json!([format!(" {age}")]), "must be an age key (age1...) or an SSH public key"),
+            (json!(["ecdsa-sha2-nistp256 AAAAE2VjZHNh"]), "can only sign"),
+            (json!(["sk-ssh-ed25519@openssh.com AAAAGnNrLXNz"]), "can only sign"),
+            (json!([age, age[..61]]), "age1 and 58 more characters"),
+            (json!([format!("{age}q")]), "age1 and 58 more characters"),
+            (json!([age.replace("age1", "age1b")[..62]]), "age1 and 58 more characters"),
+            (
+                json!(["age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t"]),
+                "age plugins",
+            ),
+            (json!([ed25519[..70]]), "68 characters of base64"),
+            (json!([ed25519.replace("ssh-ed25519 ", "ssh-rsa ")]), "with 2048 to 4096 bits"),
+            (json!([rsa.replace("ssh-rsa ", "ssh-ed25519 ")]), "68 characters of base64"),
+            (json!([rsa[..300]]), "with 2048 to 4096 bits"),
+            (json!([format!("{long}{}", "A".repeat(8))]), "with 2048 to 4096 bits"),
+            (json!([age, ed25519, age]), "named once"),
+        ] {
+            let refusal = office.alice.refused(create(keys.clone())).await?;
+            ensure!(
+                refusal.code == 422 && refusal.message.contains(message),
+                "{keys}: {refusal:?}"
+            );
+            for key in keys.as_array().into_iter().flatten().filter_map(Value::as_str) {
+                ensure!(!refusal.message.contains(key), "it repeats the key: {refusal:?}");
+            }
+        }
         Ok(())
     })
 }

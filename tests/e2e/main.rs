@@ -18,6 +18,7 @@ mod refusals;
 mod removal;
 mod restarts;
 mod scene;
+mod sealed;
 mod stop;
 mod tenants;
 mod thin_path;

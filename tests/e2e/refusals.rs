@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::phases::from_now;
 use crate::scene::{Scene, condition};
+use crate::support::age::Reader;
 use crate::support::run;
 use crate::tenants;
 
@@ -382,10 +383,27 @@ fn a_malformed_spec_is_refused_at_once_with_words_that_help() -> Result<()> {
 }
 
 #[test]
-fn encrypted_delivery_is_told_apart_until_it_is_supported() -> Result<()> {
-    let recipients =
-        json!({ "recipients": ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"] });
-    run(refused("sealed", json!({}), recipients, "NotSupported", &["spec.recipients"]))
+fn a_request_without_recipients_where_the_policy_demands_them() -> Result<()> {
+    let policy = json!({ "delivery": "Sealed" });
+    let words = ["issuance.delivery", "spec.recipients"];
+    run(refused("unsealed", policy, json!({}), "RecipientsRequired", &words))
+}
+
+/// What the schema cannot tell.
+#[test]
+fn a_recipient_to_whom_nothing_can_be_encrypted() -> Result<()> {
+    run(async {
+        let good = Reader::ssh_ed25519("alice@laptop")?.public;
+        let again = good.replace("alice@laptop", "alice@desk");
+        let age = Reader::age().public;
+        let changed = age[..60].to_owned() + if age.ends_with("qq") { "pp" } else { "qq" };
+        let twice = json!({ "recipients": [age, good, again] });
+        let words = ["spec.recipients[2]", "spec.recipients[1]"];
+        refused("twice", json!({}), twice, "RecipientInvalid", &words).await?;
+        let words = ["spec.recipients[1]", "checksum", "make another request"];
+        let checksum = json!({ "recipients": [good, changed] });
+        refused("checksum", json!({}), checksum, "RecipientInvalid", &words).await
+    })
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod leadership;
 mod neighbours;
 mod permissions;
 mod process;
+mod sealed;
 mod switches;
 mod unreadable;
 mod world;

@@ -2,7 +2,6 @@
 //! namespaces, kube-controller-manager. All of it on loopback ports, in one temporary directory.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -18,7 +17,7 @@ use super::identity::{Credential, Identity};
 use super::pki::{Authority, TokenKeys};
 use super::ports::Port;
 use super::scratch::Scratch;
-use super::wait;
+use super::{program, wait};
 
 /// Starting takes three seconds on an idle machine.
 const START: Duration = Duration::from_mins(2);
@@ -74,6 +73,7 @@ pub struct ControlPlane {
     controller_manager: Component,
     api_server: Component,
     etcd: Component,
+    etcd_url: String,
     url: String,
     authority: Authority,
     kubectl: PathBuf,
@@ -91,6 +91,7 @@ impl ControlPlane {
         let ports = [Port::reserve()?, Port::reserve()?];
         let [etcd_port, api_port] = [ports[0].number, ports[1].number];
         let authority = Authority::new("tap-operator test control plane")?;
+        let etcd_url = format!("http://127.0.0.1:{etcd_port}");
         let url = format!("https://127.0.0.1:{api_port}");
         let kubectl = binaries.join("kubectl");
         let certified = |user, group| {
@@ -108,14 +109,9 @@ impl ControlPlane {
         let manager = certified("system:kube-controller-manager", None)?;
         let control_plane = Self {
             controller_manager: controller_manager(binaries, &scratch, &manager),
-            api_server: api_server(
-                binaries,
-                &scratch,
-                &authority,
-                [etcd_port, api_port],
-                &options,
-            )?,
-            etcd: etcd(binaries, &scratch, etcd_port),
+            api_server: api_server(binaries, &scratch, &authority, &etcd_url, api_port, &options)?,
+            etcd: etcd(binaries, &scratch, &etcd_url),
+            etcd_url,
             url,
             authority,
             kubectl,
@@ -228,6 +224,16 @@ impl ControlPlane {
         Ok(events.into_iter().filter(|write| write.user.username == user).collect())
     }
 
+    /// Where etcd serves its clients, without credentials.
+    pub fn etcd_url(&self) -> &str {
+        &self.etcd_url
+    }
+
+    /// The directory of etcd's files.
+    pub fn etcd_data(&self) -> PathBuf {
+        self.scratch.file(ETCD_DATA)
+    }
+
     /// The ends of all logs.
     pub fn logs(&self) -> String {
         [&self.etcd, &self.api_server, &self.controller_manager]
@@ -270,11 +276,11 @@ struct AuditStatus {
 }
 
 const AUDIT_LOG: &str = "audit.log";
+const ETCD_DATA: &str = "etcd";
 
-fn etcd(binaries: &Path, scratch: &Scratch, port: u16) -> Component {
-    let url = format!("http://127.0.0.1:{port}");
+fn etcd(binaries: &Path, scratch: &Scratch, url: &str) -> Component {
     let arguments = vec![
-        format!("--data-dir={}", scratch.file("etcd").display()),
+        format!("--data-dir={}", scratch.file(ETCD_DATA).display()),
         format!("--listen-client-urls={url}"),
         format!("--advertise-client-urls={url}"),
         // There are no peers: any port will do.
@@ -290,7 +296,8 @@ fn api_server(
     binaries: &Path,
     scratch: &Scratch,
     authority: &Authority,
-    [etcd_port, port]: [u16; 2],
+    etcd_url: &str,
+    port: u16,
     options: &Options,
 ) -> Result<Component> {
     let serving = authority.server(&["127.0.0.1", "localhost", "kubernetes.default.svc"])?;
@@ -299,7 +306,7 @@ fn api_server(
         Ok(scratch.write(name, content)?.display().to_string())
     };
     let mut arguments = vec![
-        format!("--etcd-servers=http://127.0.0.1:{etcd_port}"),
+        format!("--etcd-servers={etcd_url}"),
         "--bind-address=127.0.0.1".to_owned(),
         format!("--secure-port={port}"),
         "--advertise-address=127.0.0.1".to_owned(),
@@ -354,7 +361,9 @@ async fn binaries() -> Result<&'static Path> {
     static BINARIES: OnceCell<Result<PathBuf, String>> = OnceCell::const_new();
     let found = BINARIES
         .get_or_init(|| async {
-            match tokio::task::spawn_blocking(find_binaries).await {
+            match tokio::task::spawn_blocking(|| program::built_by("tests/control-plane/build"))
+                .await
+            {
                 Ok(found) => found.map_err(|error| format!("{error:#}")),
                 Err(panic) => Err(panic.to_string()),
             }
@@ -364,16 +373,4 @@ async fn binaries() -> Result<&'static Path> {
         Ok(directory) => Ok(directory),
         Err(error) => bail!("there is no control plane to test with: {error}"),
     }
-}
-
-fn find_binaries() -> Result<PathBuf> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/control-plane/build");
-    let output = Command::new(&script)
-        .stdin(Stdio::null())
-        // Its progress is for whoever waits at the terminal.
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| script.display().to_string())?;
-    anyhow::ensure!(output.status.success(), "{} failed: its messages are above", script.display());
-    Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim_end()))
 }

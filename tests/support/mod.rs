@@ -3,20 +3,23 @@
 //!
 //! - [`world`]: everything together, shared by the tests that disturb nobody, or one's own;
 //! - [`control_plane`]: etcd, kube-apiserver and kube-controller-manager on loopback ports;
-//!   [`administration`]: namespaces and rights in it;
+//!   [`administration`]: namespaces and rights in it; [`etcd`]: what it has stored;
 //! - [`identity`] and [`kubectl`]: people, service accounts and the administrator, as clients and at a
 //!   command line;
 //! - [`simulator`]: the tenant; [`operator`]: the program under test;
 //! - [`component`], [`watchdog`], [`ports`] and [`scratch`]: programs, ports and directories that never
 //!   outlive the process that started them;
+//! - [`age`]: the keys of people who read sealed passes, and the tool that opens them;
 //! - [`wait`]: bounded waiting for what an object becomes.
 
 // Each crate that includes this module uses a part of it.
 #![allow(dead_code)]
 
 pub mod administration;
+pub mod age;
 pub mod component;
 pub mod control_plane;
+pub mod etcd;
 pub mod identity;
 pub mod kubectl;
 pub mod operator;

@@ -1,6 +1,7 @@
-//! The programs of this package.
+//! The programs of this package, and those of others that its tests need.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -25,4 +26,18 @@ pub fn path(name: &str) -> Result<PathBuf> {
         path.display()
     );
     Ok(path)
+}
+
+/// The directory of programs that a script of this repository prints. It builds them where there are none
+/// yet, which may take minutes.
+pub fn built_by(script: &str) -> Result<PathBuf> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+    let output = Command::new(&script)
+        .stdin(Stdio::null())
+        // Its progress is for whoever waits at the terminal.
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| script.display().to_string())?;
+    ensure!(output.status.success(), "{} failed: its messages are above", script.display());
+    Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim_end()))
 }

@@ -11,6 +11,7 @@ use crate::api::{
 };
 use crate::decision::Reason;
 use crate::decision::life::situation::{PolicyFound, Stop};
+use crate::seal::Recipients;
 
 /// How far ahead a pass may start.
 const START_AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -198,21 +199,23 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn delivery(&mut self, issuance: &Issuance) -> Checked<'a> {
-        if self.s.request.spec.recipients.is_some() {
-            return self.fail(
+        let sealed_only = issuance.delivery.unwrap_or_default() != Delivery::Any;
+        match self.s.request.spec.recipients.as_deref().map(Recipients::read) {
+            None if sealed_only => self.fail(
                 "Delivery",
-                Reason::NotSupported,
-                "spec.recipients: encrypted delivery is not supported by this version: make another request without recipients",
-            );
-        }
-        if issuance.delivery.unwrap_or_default() != Delivery::Any {
-            return self.fail(
+                Reason::RecipientsRequired,
+                "the policy demands encrypted delivery (issuance.delivery): make another request with spec.recipients, the age or SSH public keys of those who are to read the code",
+            ),
+            None => self.pass("Delivery", "the code is delivered in the clear, into the Secret"),
+            Some(Ok(recipients)) => {
+                self.pass("Delivery", format!("the code is delivered encrypted to {recipients}"))
+            }
+            Some(Err(error)) => self.fail(
                 "Delivery",
-                Reason::NotSupported,
-                "the policy demands encrypted delivery (issuance.delivery), which this version does not support",
-            );
+                Reason::RecipientInvalid,
+                format!("{error}: make another request, with each public key as its owner has it, once"),
+            ),
         }
-        self.pass("Delivery", "the code is delivered in the clear, into the Secret")
     }
 
     pub(super) fn replacement(&mut self, issuance: &Issuance) -> Checked<'a> {

@@ -90,7 +90,10 @@ fn active<'a>(s: &Situation<'a>, intent: &Intent, held: &Held) -> Report<'a> {
         client_request_id: intent.attempt.clone(),
     };
     let name = s.request.metadata.name.as_deref().unwrap_or_default();
-    let message = format!("the code is in Secret {name} until {:.0}", pass.expiration_time.0);
+    let sealed =
+        s.request.spec.recipients.as_ref().map_or("", |_| ", encrypted to spec.recipients,");
+    let until = pass.expiration_time.0;
+    let message = format!("the code{sealed} is in Secret {name} until {until:.0}");
     Report::new(s, Phase::Active, Reason::Issued, message).issued(pass, resolved(intent))
 }
 

@@ -922,7 +922,9 @@ fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
         (|l| l.edit_spec("{lifetime: 9h}"), Phase::Failed, "LifetimeNotAllowed"),
         (|l| l.edit_spec("{lifetime: 30m}"), Phase::Failed, "LifetimeOutOfRange"),
         (|l| l.edit_spec("{oneTimeUse: false}"), Phase::Failed, "OneTimeUseRequired"),
-        (|l| l.edit_spec("{recipients: [age1x]}"), Phase::Failed, "NotSupported"),
+        (|l| l.edit_spec("{recipients: [age1x]}"), Phase::Failed, "RecipientInvalid"),
+        (|l| l.edit_policy("{delivery: Sealed}"), Phase::Failed, "RecipientsRequired"),
+        (|l| l.edit_policy("{delivery: Folded}"), Phase::Failed, "RecipientsRequired"),
         (|l| l.edit_spec("{onExistingPass: Replace}"), Phase::Failed, "ReplaceNotAllowed"),
         (
             |l| l.method.as_mut().unwrap().state = MethodState::Disabled,
@@ -952,6 +954,23 @@ fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
         life.done.clear();
         life.pass();
         assert_eq!(life.done, Vec::<String>::new(), "{reason}: quiet when nothing changes");
+    }
+}
+
+#[test]
+fn a_request_with_recipients_is_issued_where_delivery_is_sealed() {
+    for policy in ["{delivery: Sealed}", "{delivery: Any}", "{}"] {
+        let mut life = Life::new();
+        life.edit_policy(policy);
+        let key = age::x25519::Identity::generate().to_public();
+        life.edit_spec(&format!("{{recipients: [{key}]}}"));
+        life.pass();
+        assert_eq!((life.request.phase(), life.reason()), (Phase::Active, "Issued"), "{policy}");
+        let status = life.request.status.as_ref().unwrap();
+        let check = status.checks.iter().find(|check| check.name == "Delivery").unwrap();
+        let says = check.message.as_deref().unwrap();
+        assert_eq!(says, "the code is delivered encrypted to 1 recipient (age)");
+        assert!(status.conditions[0].message.contains("encrypted to spec.recipients"));
     }
 }
 

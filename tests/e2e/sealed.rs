@@ -1,0 +1,114 @@
+//! Sealed delivery: who can read a code, and where it is found.
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use rcgen::RsaKeySize;
+use serde_json::json;
+use tap_operator::api::Phase;
+
+use crate::scene::{Scene, condition};
+use crate::support::age::Reader;
+use crate::support::run;
+
+/// A code as it may be written somewhere.
+fn forms(code: &str) -> Vec<String> {
+    vec![code.to_owned(), STANDARD_NO_PAD.encode(code), URL_SAFE_NO_PAD.encode(code)]
+}
+
+#[test]
+fn a_sealed_code_opens_with_each_recipients_key_alone_and_is_nowhere_in_the_clear() -> Result<()> {
+    run(async {
+        let scene = Scene::shared("sealed").await?;
+        scene.policy(json!({ "delivery": "Sealed" })).await?;
+        let user = scene.user();
+        let readers = [
+            Reader::age(),
+            Reader::ssh_ed25519("alice@laptop")?,
+            Reader::ssh_rsa(RsaKeySize::_2048, "the desk of bob")?,
+            Reader::ssh_rsa(RsaKeySize::_4096, "")?,
+            Reader::ssh_ed25519("")?,
+        ];
+        let recipients: Vec<_> = readers.iter().map(|reader| &reader.public).collect();
+        scene.ask("sealed", &user, json!({ "recipients": recipients })).await?;
+        let active = scene.wait_active("sealed").await?;
+        let (_, _, message) = condition(&active, "Ready").context("no condition Ready")?;
+        ensure!(message.contains("encrypted to spec.recipients"), "{message}");
+        let checks = active.status.as_ref().map(|status| status.checks.as_slice());
+        let delivery = checks.into_iter().flatten().find(|check| check.name == "Delivery");
+        let says = delivery.and_then(|check| check.message.as_deref()).unwrap_or_default();
+        let kinds = "5 recipients (age, ssh-ed25519, ssh-rsa, ssh-rsa, ssh-ed25519)";
+        ensure!(says.contains(kinds), "{says}");
+
+        let pass = scene.pass_of(&active)?;
+        let code = scene.simulator.code(pass.id).context("a live pass has a code")?;
+        let data = scene.secret("sealed").await?.and_then(|secret| secret.data);
+        let data = data.context("no data in the Secret")?;
+        let keys: Vec<_> = data.keys().map(String::as_str).collect();
+        ensure!(
+            keys == [
+                "notAfter",
+                "notBefore",
+                "signInUrl",
+                "temporaryAccessPass.age",
+                "userPrincipalName"
+            ],
+            "{keys:?}"
+        );
+        for (key, value) in &data {
+            let text = String::from_utf8(value.0.clone())?;
+            ensure!(forms(&code).iter().all(|form| !text.contains(form)), "{key}: {text}");
+        }
+
+        // As people read it: through kubectl and base64.
+        let path = r"--output=jsonpath={.data.temporaryAccessPass\.age}";
+        let read = scene.helpdesk.kubectl(["get", "secret", "sealed", path]);
+        let read = read.in_namespace(&scene.namespace).ok().await?;
+        let sealed = base64::engine::general_purpose::STANDARD.decode(read)?;
+        let scratch = scene.world.control_plane.scratch();
+        for reader in &readers {
+            let opened = reader.open(scratch, &sealed).await.context(reader.public.clone())?;
+            ensure!(opened == code, "{}: another code", reader.public);
+        }
+        let strangers = [
+            Reader::age(),
+            Reader::ssh_ed25519("alice@laptop")?,
+            Reader::ssh_rsa(RsaKeySize::_2048, "the desk of bob")?,
+        ];
+        for stranger in &strangers {
+            stranger.cannot_open(scratch, &sealed).await?;
+        }
+
+        let forms = forms(&code);
+        let stored = scene.world.control_plane.keys_with(&forms).await?;
+        ensure!(stored.is_empty(), "the code is in etcd: {stored:?}");
+        let files = scene.world.control_plane.etcd_files_with(&forms)?;
+        ensure!(files.is_empty(), "the code is in etcd's files: {files:?}");
+        let log = scene.world.operator.component().log_text();
+        ensure!(log.contains("sealed"), "the log says nothing of the request");
+        ensure!(forms.iter().all(|form| !log.contains(form)), "the code is in the log");
+
+        scene.simulator.sign_in(&user, &code)?;
+        scene.wait_phase("sealed", Phase::Used, "PassUsed").await?;
+        Ok(())
+    })
+}
+
+/// Also shows that the search for sealed codes would find one.
+#[test]
+fn a_code_in_the_clear_is_in_one_key_of_etcd_and_not_in_the_log() -> Result<()> {
+    run(async {
+        let scene = Scene::shared_with_policy("clear").await?;
+        let user = scene.user();
+        scene.ask("clear", &user, json!({})).await?;
+        scene.wait_active("clear").await?;
+        let forms = forms(&scene.code("clear").await?);
+        let stored = scene.world.control_plane.keys_with(&forms).await?;
+        ensure!(stored == [format!("/registry/secrets/{}/clear", scene.namespace)], "{stored:?}");
+        ensure!(!scene.world.control_plane.etcd_files_with(&forms)?.is_empty(), "in no file");
+        let log = scene.world.operator.component().log_text();
+        ensure!(log.contains("clear"), "the log says nothing of the request");
+        ensure!(forms.iter().all(|form| !log.contains(form)), "the code is in the log");
+        Ok(())
+    })
+}
