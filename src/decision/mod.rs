@@ -3,8 +3,9 @@
 //! No client, no clock, no randomness: what a decision needs is in its arguments. [`life`] carries one request from the
 //! asking to the end, [`guard`] says who may have a pass, [`method`] how a tenant differs from its policy and [`policy`] what to do about it, [`report`]
 //! how the findings read in a status, [`clock`] what time it is at Graph, [`intent`] what is recorded before a pass is
-//! asked for.
+//! asked for, [`admission`] whether the cluster's admission policies are as shipped.
 
+pub mod admission;
 pub mod clock;
 pub mod guard;
 pub mod intent;
