@@ -1,7 +1,5 @@
 //! The one place through which the effects of a request pass: what it looks at, and what it does.
 
-use std::sync::atomic::Ordering;
-
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
@@ -9,6 +7,7 @@ use kube::runtime::reflector::ObjectRef;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
+use super::admission::Fence;
 use super::announce;
 use super::error::{ApiError, call};
 use super::operator::{Operator, stop_of};
@@ -116,23 +115,29 @@ impl Operator {
         }
     }
 
-    /// Is there a Secret of the request's name, and is it ours? Where the fence is not in force the API server does not
-    /// tell, and ours is only what this process created.
+    /// Is there a Secret of the request's name, and is it ours? Where the policy on Secrets is not in force the API server
+    /// does not tell, and ours is only what this process created. For a while that may still change.
     async fn find_secret(&self, pass: &Pass<'_>) -> Result<SecretFound, ApiError> {
         let found = secret::find(&self.client, &pass.request).await?;
-        let fenced = self.fenced.load(Ordering::Acquire);
-        Ok(match found {
-            SecretFound::Ours(uid)
-                if !fenced && pass.remembered.secret_uid.as_ref() != Some(&uid) =>
-            {
-                tracing::error!(
-                    request = name_of(&pass.request),
-                    "the admission policies are not in force, so it cannot be told whose Secret of that name it is: it is left alone"
-                );
-                SecretFound::Foreign
-            }
-            found => found,
-        })
+        let SecretFound::Ours(uid) = &found else { return Ok(found) };
+        let down_since = match self.admission.borrow().fence {
+            Fence::Up => return Ok(found),
+            Fence::DownSince(since) => since,
+        };
+        if pass.remembered.secret_uid.as_ref() == Some(uid) {
+            return Ok(found);
+        }
+        if down_since.elapsed() < self.settings.settle.unsigned_abs() {
+            return Err(ApiError::Unknown {
+                call: "dry-run delete Secret",
+                cause: "the admission policy on Secrets is not in force, so it cannot be told whose Secret of that name it is".into(),
+            });
+        }
+        tracing::error!(
+            request = name_of(&pass.request),
+            "the admission policy on Secrets is not in force, so it cannot be told whose Secret of that name it is: it is left alone"
+        );
+        Ok(SecretFound::Foreign)
     }
 
     fn policy_client(&self, pass: &Pass<'_>) -> Option<&Client> {

@@ -1,7 +1,7 @@
 //! A cluster, a tenant and operators, and the promises that are checked on what they did.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use kube::CustomResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use tap_operator::api::names::{INTENT_ANNOTATION, SECRET_TYPE};
-use tap_operator::api::{Phase, TapPolicy, TapRequest};
+use tap_operator::api::{Phase, TapPolicy, TapRequest, yaml};
 use tap_operator::controller::{self, Clocks, LocalClock, Metrics, Options, RunError};
 use tap_operator::decision::intent::{Intent, has_finalizer};
 use tap_operator::decision::life::situation::Settings;
@@ -56,6 +56,8 @@ static SECRET_FILE: LazyLock<tempfile::NamedTempFile> = LazyLock::new(|| {
 pub struct World {
     pub kubernetes: KubernetesApi,
     pub tenant: Simulator,
+    /// Whether the API server holds to the admission policies, be they as they may.
+    pub enforcing: Arc<AtomicBool>,
     start: Timestamp,
     began: Instant,
     replicas: AtomicU32,
@@ -129,15 +131,36 @@ impl World {
         tenant.switch(|switches| switches.authentication_method_limit = None);
         let short = json!({"minimumLifetimeInMinutes": 10, "defaultLifetimeInMinutes": 10});
         tenant.portal_patch_policy(&short).expect("passes of ten minutes");
-        let world =
-            Self { kubernetes, tenant, start, began: Instant::now(), replicas: AtomicU32::new(0) };
+        let world = Self {
+            kubernetes,
+            tenant,
+            enforcing: Arc::default(),
+            start,
+            began: Instant::now(),
+            replicas: AtomicU32::new(0),
+        };
+        for (resource, rule) in [("secrets", fence as Rule), ("taprequests", request_rules)] {
+            let enforcing = Arc::clone(&world.enforcing);
+            world.kubernetes.admit(resource, move |review| {
+                if enforcing.load(Ordering::Relaxed) { rule(review) } else { Ok(()) }
+            });
+        }
         world.policy(&json!({}));
         world
     }
 
-    /// Puts the admission policies in force.
+    /// Puts the admission policies in force, as they have been for an hour.
     pub fn guard(&self) {
-        self.kubernetes.admit("secrets", fence);
+        for object in admission() {
+            self.guard_since(object, self.kubernetes.now() - SignedDuration::from_hours(1));
+        }
+        self.enforcing.store(true, Ordering::Relaxed);
+    }
+
+    /// Writes one of the admission policies or bindings, as if it had been created then.
+    pub fn guard_since(&self, mut object: Value, created: Timestamp) {
+        object["metadata"]["creationTimestamp"] = json!(format!("{created:.0}"));
+        self.kubernetes.put(object);
     }
 
     /// Writes the policy `contoso`, with these fields of `issuance` beside or instead of the usual ones.
@@ -175,6 +198,15 @@ impl World {
 
     /// Starts an operator whose clock is ahead of everybody else's.
     pub fn operator_with_clock(&self, ahead: SignedDuration) -> Operator {
+        self.start(ahead, false)
+    }
+
+    /// Starts an operator with `--allow-unguarded`.
+    pub fn unguarded_operator(&self) -> Operator {
+        self.start(SignedDuration::ZERO, true)
+    }
+
+    fn start(&self, ahead: SignedDuration, allow_unguarded: bool) -> Operator {
         let passed = SignedDuration::try_from(self.began.elapsed()).expect("short");
         let clocks = Arc::new(Clocks::new(LocalClock::starting_at(self.start + passed + ahead)));
         let shutdown = CancellationToken::new();
@@ -191,7 +223,7 @@ impl World {
             tenants: self.graph_clients(&clocks),
             clocks,
             metrics: Metrics::default(),
-            allow_unguarded: false,
+            allow_unguarded,
             listener: None,
             shutdown: shutdown.clone(),
         };
@@ -489,12 +521,12 @@ impl World {
     }
 }
 
-/// The operator's writes that may change something, its lease and events apart.
+/// The operator's writes that may change something, its lease and events apart, and its question who it is.
 pub fn operators_writes() -> Match {
     Match::writes()
         .user(SERVICE_ACCOUNT)
         .dry_run(false)
-        .when(|r| !matches!(r.resource.as_str(), "leases" | "events"))
+        .when(|r| !matches!(r.resource.as_str(), "leases" | "events" | "selfsubjectreviews"))
 }
 
 /// Write 1: the intent.
@@ -526,6 +558,32 @@ pub fn active_write() -> Match {
         .resource("taprequests")
         .subresource("status")
         .when(|r| r.body["status"]["phase"] == "Active")
+}
+
+/// The admission policies and bindings, as they are shipped.
+pub fn admission() -> Vec<Value> {
+    let read = |name: &str| -> Vec<Value> {
+        let file = format!("{}/deploy/admission/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(file).expect("the file is there");
+        yaml::read_all(&text).expect("YAML")
+    };
+    ["requests", "decisions", "secrets"].into_iter().flat_map(read).collect()
+}
+
+type Rule = fn(&Review<'_>) -> Result<(), Refusal>;
+
+/// What the admission policies on requests and decisions do with the operator's own writes.
+fn request_rules(review: &Review<'_>) -> Result<(), Refusal> {
+    let (Some(old), Some(new)) = (review.old, review.new) else { return Ok(()) };
+    let (policy, changed) = match review.subresource {
+        Some(_) => ("decisions", old["status"]["decisions"] != new["status"]["decisions"]),
+        None => ("requests", old["metadata"]["labels"] != new["metadata"]["labels"]),
+    };
+    if review.user != Some(SERVICE_ACCOUNT) || !changed {
+        return Ok(());
+    }
+    let policy = format!("tap-operator-{policy}");
+    Err(statuses::denied_by_policy(review.resource, review.name, &policy, "tap-operator does not"))
 }
 
 /// What the admission policy on Secrets does with the operator's own writes.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
 
 use super::next;
@@ -16,6 +16,7 @@ use super::situation::{
 use super::step::{Action, Look, Rest, Step};
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION};
 use crate::api::{Phase, TapPolicy, TapRequest, yaml};
+use crate::decision::admission::Guard;
 use crate::decision::clock::Now;
 use crate::decision::intent::{Intent, Stage};
 use crate::graph::{
@@ -47,6 +48,9 @@ struct Life {
     now: Timestamp,
     request: TapRequest,
     policy: Option<TapPolicy>,
+    guard: Guard,
+    /// What the guard is from the moment on in which the intent is written.
+    guard_at_post: Option<Guard>,
     stop: Stop,
     brakes: Brakes,
     lease_is_fresh: bool,
@@ -119,6 +123,8 @@ impl Life {
             now: at(10),
             request,
             policy: Some(policy.unwrap()),
+            guard: Guard::InForce(at(0)),
+            guard_at_post: None,
             stop: Stop::Off,
             brakes: Brakes { stop: Stop::Off, suspended: false },
             lease_is_fresh: true,
@@ -174,7 +180,7 @@ impl Life {
                 namespace: Some(&namespace),
                 connection: Some(&connection),
                 stop: self.stop,
-                guarded: true,
+                guard: &self.guard,
                 holder: self.holder,
                 lease_is_fresh: self.lease_is_fresh,
                 new_attempt: &new_attempt,
@@ -245,6 +251,7 @@ impl Life {
             Action::RecordIntent(intent, grounds) => {
                 let issuing = intent.stage == Stage::Issuing;
                 self.done.push(if issuing { "intent" } else { "raise" }.into());
+                self.guard = self.guard_at_post.take().unwrap_or_else(|| self.guard.clone());
                 self.annotate(&intent);
                 self.request.metadata.finalizers = Some(vec![FINALIZER.into()]);
                 self.memory.attempt = issuing.then_some(Attempt {
@@ -388,9 +395,13 @@ impl Life {
         life
     }
 
-    fn reason(&self) -> &str {
+    fn ready(&self) -> &Condition {
         let conditions = &self.request.status.as_ref().unwrap().conditions;
-        &conditions.iter().find(|c| c.type_ == "Ready").unwrap().reason
+        conditions.iter().find(|c| c.type_ == "Ready").unwrap()
+    }
+
+    fn reason(&self) -> &str {
+        &self.ready().reason
     }
 
     #[track_caller]
@@ -736,6 +747,57 @@ fn a_stop_between_intent_and_post_closes_the_intent() {
     life.pass();
     assert_eq!(life.done, ["intent", "release", "status Pending"]);
     assert_eq!(life.reason(), "HeldBack");
+}
+
+#[test]
+fn nothing_is_issued_while_the_admission_policies_are_not_known_to_be_in_force() {
+    for (guard, word) in [
+        (Guard::Unknown, "not known yet"),
+        (Guard::Broken("the policy x is missing".into()), "the policy x is missing"),
+    ] {
+        let mut life = Life::new();
+        life.guard = guard.clone();
+        life.pass();
+        life.expect(Phase::Pending, "AdmissionMissing", &["status Pending"]);
+        assert!(life.ready().message.contains(word), "{}", life.ready().message);
+
+        // Nor is what was about to be.
+        let mut life = Life::new();
+        life.guard_at_post = Some(guard);
+        life.pass();
+        life.expect(Phase::Pending, "AdmissionMissing", &["intent", "release", "status Pending"]);
+        life.guard = Guard::InForce(at(0));
+        life.now = at(30);
+        life.pass();
+        assert_eq!(life.request.phase(), Phase::Active, "it goes on by itself");
+    }
+}
+
+#[test]
+fn a_request_older_than_the_admission_policies_fails_unless_it_has_a_pass() {
+    for (since, phase) in [(0, Phase::Active), (1, Phase::Failed)] {
+        let mut life = Life::new();
+        life.guard = Guard::InForce(at(since));
+        life.pass();
+        assert_eq!(life.request.phase(), phase);
+    }
+    let mut life = Life::new();
+    life.guard = Guard::InForce(at(1));
+    life.pass();
+    life.expect(Phase::Failed, "CreatedUnguarded", &["status Failed"]);
+
+    let mut life = Life::new();
+    life.pass();
+    life.done.clear();
+    life.guard = Guard::InForce(at(20));
+    life.now = at(90);
+    life.pass();
+    life.expect(Phase::Active, "Issued", &[]);
+
+    let mut life = Life::new();
+    life.guard = Guard::Overridden;
+    life.pass();
+    assert_eq!(life.request.phase(), Phase::Active);
 }
 
 #[test]
