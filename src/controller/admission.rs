@@ -62,8 +62,8 @@ pub struct Watches {
     stream: BoxStream<'static, Seen>,
 }
 
-/// Which object it is, and the object, if it is there.
-type Seen = (usize, watcher::Result<Option<Value>>);
+/// Which object it is, and the object; null where there is none.
+type Seen = (usize, watcher::Result<Value>);
 
 impl Watches {
     /// Watches for each of them. Nothing happens before [`keep`] is polled.
@@ -85,10 +85,10 @@ impl Watches {
 fn follow(
     client: &kube::Client,
     shipped: &Shipped,
-) -> impl Stream<Item = watcher::Result<Option<Value>>> + Send + 'static {
+) -> impl Stream<Item = watcher::Result<Value>> + Send + 'static {
     watch_object(api(client, shipped), &shipped.name)
         .default_backoff()
-        .map(|seen| seen.map(|object| object.map(as_value)))
+        .map(|seen| seen.map(as_value))
 }
 
 fn api(client: &kube::Client, shipped: &Shipped) -> Api<DynamicObject> {
@@ -96,8 +96,8 @@ fn api(client: &kube::Client, shipped: &Shipped) -> Api<DynamicObject> {
     Api::all_with(client.clone(), &ApiResource::from_gvk(&kind))
 }
 
-/// Raw, for a field that this version does not know counts, too.
-fn as_value(object: DynamicObject) -> Value {
+/// Raw, for a field that this version does not know counts, too. Null where there is none.
+fn as_value(object: Option<DynamicObject>) -> Value {
     serde_json::to_value(object).unwrap_or_default()
 }
 
@@ -151,8 +151,8 @@ struct Keeper<'a> {
     /// As shipped, and for this operator once it is known who that is.
     shipped: Vec<Shipped>,
     stamp: Vec<Shipped>,
-    /// What is there of each that is required; absent is not seen yet.
-    found: Vec<Option<Option<Value>>>,
+    /// What is there of each that is required; absent is not seen yet, null is not there.
+    found: Vec<Option<Value>>,
     /// Who the operator is; a user name that is no service account's is an error.
     identity: Option<Result<ServiceAccount, String>>,
     probes: Probes,
@@ -165,9 +165,9 @@ struct Keeper<'a> {
 
 impl Keeper<'_> {
     /// Notes what a watch saw, and answers whether it is time to look.
-    fn note(&mut self, index: usize, object: Option<Value>) -> bool {
+    fn note(&mut self, index: usize, object: Value) -> bool {
         let before = self.found[index].take();
-        let same = before.as_ref().is_some_and(|b| essence(b.as_ref()) == essence(object.as_ref()));
+        let same = before.as_ref().is_some_and(|before| essence(before) == essence(&object));
         self.found[index] = Some(object);
         if before.is_some() && !same {
             self.changed = Some(Instant::now());
@@ -196,10 +196,10 @@ impl Keeper<'_> {
         };
         let pairs = || self.shipped.iter().zip(&found);
         let differences: Vec<String> =
-            pairs().flat_map(|(shipped, found)| shipped.differences(found.as_ref())).collect();
+            pairs().flat_map(|(shipped, found)| shipped.differences(found)).collect();
         let youngest = pairs()
             .filter(|(shipped, _)| !shipped.is_about_secrets())
-            .filter_map(|(_, found)| found.as_ref()?["metadata"]["creationTimestamp"].as_str())
+            .filter_map(|(_, found)| found["metadata"]["creationTimestamp"].as_str())
             .filter_map(|created| created.parse().ok())
             .max()
             .unwrap_or(Timestamp::MAX);
@@ -280,15 +280,15 @@ impl Keeper<'_> {
         for shipped in &self.stamp {
             let api = api(&self.operator.client, shipped);
             match call("get the mutating policy", api.get_opt(&shipped.name)).await {
-                Ok(object) => found.push(object.map(as_value)),
-                Err(ApiError::NotFound { .. }) => found.push(None),
+                Ok(object) => found.push(as_value(object)),
+                Err(ApiError::NotFound { .. }) => found.push(Value::Null),
                 Err(_) => return,
             }
         }
-        let there = found.iter().any(Option::is_some) && matches!(self.identity, Some(Ok(_)));
+        let there = !found.iter().all(Value::is_null) && matches!(self.identity, Some(Ok(_)));
         let differences: Vec<String> = if there {
             let pairs = self.stamp.iter().zip(&found);
-            pairs.flat_map(|(shipped, found)| shipped.differences(found.as_ref())).collect()
+            pairs.flat_map(|(shipped, found)| shipped.differences(found)).collect()
         } else {
             Vec::new()
         };
@@ -303,11 +303,9 @@ impl Keeper<'_> {
 
     /// Whether the API server tells the operator's Secrets from others'. The dry run shows it, unless a difference is seen.
     fn fence(&self, before: Fence) -> Fence {
-        let differs = |(shipped, found): (&Shipped, &Option<Option<Value>>)| {
-            let Some(found) = found.as_ref().filter(|_| shipped.is_about_secrets()) else {
-                return false;
-            };
-            !shipped.differences(found.as_ref()).is_empty()
+        let differs = |(shipped, found): (&Shipped, &Option<Value>)| {
+            let found = found.as_ref().filter(|_| shipped.is_about_secrets());
+            found.is_some_and(|found| !shipped.differences(found).is_empty())
         };
         let known = matches!(self.identity, Some(Ok(_)));
         let differs = known && self.shipped.iter().zip(&self.found).any(differs);
@@ -352,8 +350,7 @@ impl Keeper<'_> {
 }
 
 /// What of an object can change what it does.
-fn essence(object: Option<&Value>) -> Option<[&Value; 3]> {
-    let object = object?;
+fn essence(object: &Value) -> [&Value; 3] {
     let metadata = &object["metadata"];
-    Some([&object["spec"], &metadata["creationTimestamp"], &metadata["deletionTimestamp"]])
+    [&object["spec"], &metadata["creationTimestamp"], &metadata["deletionTimestamp"]]
 }

@@ -70,7 +70,7 @@ fn dry_run() -> PatchParams {
 /// What the answer says about the policy that must refuse.
 fn told<T>(answer: Result<T, ApiError>, policy: &str, what: &str) -> Probe {
     match answer {
-        Ok(_) => Probe::NotRefused(format!("the API server lets the operator {what}")),
+        Ok(_) => Probe::NotRefused(format!("it lets the operator {what}")),
         Err(ApiError::Refused { message, .. }) if message.contains(policy) => Probe::Refused,
         // A failed probe says nothing, nor does one that is refused for another reason.
         Err(error) => {

@@ -105,13 +105,15 @@ impl Shipped {
         self.name == SECRETS
     }
 
-    /// How the object in the cluster differs, a sentence for each difference. `None` is an object that is not there.
+    /// How the object in the cluster differs, a sentence for each difference. Null is an object that is not there.
     ///
     /// Of an object only its `spec` counts. What is empty is as good as left out. A field that the shipped object does not
     /// have counts, known or not: it may narrow the policy.
-    pub fn differences(&self, found: Option<&Value>) -> Vec<String> {
+    pub fn differences(&self, found: &Value) -> Vec<String> {
         let title = self.title();
-        let Some(found) = found else { return vec![format!("{title} is missing")] };
+        if found.is_null() {
+            return vec![format!("{title} is missing")];
+        }
         if !found["metadata"]["deletionTimestamp"].is_null() {
             return vec![format!("{title} is being deleted")];
         }
@@ -239,7 +241,10 @@ pub fn judge(differences: &[String], probes: &Probes, created: Timestamp, settle
         })
         .collect();
     if !lets_through.is_empty() {
-        return Guard::Broken(format!("as shipped, but not in force: {}", lets_through.join("; ")));
+        let what = lets_through.join("; ");
+        return Guard::Broken(format!(
+            "they are there, but the API server does not hold to them: {what}"
+        ));
     }
     // Where two of three cannot be tried, time must do.
     if *secrets == Probe::Refused && (settled || all.iter().all(|p| **p == Probe::Refused)) {
@@ -308,12 +313,15 @@ mod tests {
     #[test]
     fn what_is_shipped_is_no_difference_to_itself() {
         for shipped in all() {
-            assert_eq!(shipped.differences(Some(&stored(&shipped))), [""; 0]);
-            assert_eq!(shipped.differences(None), [format!("{} is missing", shipped.title())]);
+            assert_eq!(shipped.differences(&stored(&shipped)), [""; 0]);
+            assert_eq!(
+                shipped.differences(&Value::Null),
+                [format!("{} is missing", shipped.title())]
+            );
             let mut ending = stored(&shipped);
             ending["metadata"]["deletionTimestamp"] = json!("2026-11-24T08:00:00Z");
             assert_eq!(
-                shipped.differences(Some(&ending)),
+                shipped.differences(&ending),
                 [format!("{} is being deleted", shipped.title())]
             );
         }
@@ -335,7 +343,7 @@ mod tests {
             let for_another = shipped.clone().for_operator(&operator);
             assert_eq!(places(&for_another, ours), expected, "{}", shipped.title());
             assert!(!for_another.spec.to_string().contains("'tap-operator-system'"));
-            assert_eq!(for_another.differences(Some(&stored(&shipped))).is_empty(), expected == 0);
+            assert_eq!(for_another.differences(&stored(&shipped)).is_empty(), expected == 0);
         }
     }
 
@@ -368,7 +376,7 @@ mod tests {
                 for other in [json!("other"), json!(7), json!(null), emptied] {
                     let mut found = stored(&shipped);
                     *found["spec"].pointer_mut(&place).expect("it is there") = other.clone();
-                    let differences = shipped.differences(Some(&found));
+                    let differences = shipped.differences(&found);
                     assert!(!differences.is_empty(), "{} {place}: {other}", shipped.title());
                     tried += 1;
                 }
@@ -390,7 +398,7 @@ mod tests {
                         Value::Array(items) => items.push(value),
                         _ => return None,
                     }
-                    Some(shipped.differences(Some(&found)))
+                    Some(shipped.differences(&found))
                 };
                 if place == "/validationActions" {
                     assert_eq!(add(json!("Audit")), Some(vec![]));
@@ -417,7 +425,7 @@ mod tests {
             let shipped = find(title);
             let mut found = stored(&shipped);
             change(&mut found["spec"]);
-            shipped.differences(Some(&found)).join("; ")
+            shipped.differences(&found).join("; ")
         };
         let binding = "ValidatingAdmissionPolicyBinding tap-operator-requests";
         assert_eq!(
@@ -457,7 +465,9 @@ mod tests {
         let created: Timestamp = "2026-11-24T08:00:00Z".parse().expect("a time");
         let since = Guard::InForce("2026-11-24T08:00:15Z".parse().expect("a time"));
         let let_through = || NotRefused("let through".into());
-        let broken = Guard::Broken("as shipped, but not in force: let through".into());
+        let broken = Guard::Broken(
+            "they are there, but the API server does not hold to them: let through".into(),
+        );
         for (secrets, requests, decisions, settled, expected) in [
             (Refused, Refused, Refused, false, &since),
             (Refused, Unknown, Unknown, true, &since),

@@ -128,7 +128,7 @@ async fn policies_as_shipped_that_are_not_in_force_are_not_enough() {
     world.enforcing.store(false, Ordering::Relaxed);
     sleep(NOTICED).await;
     world.request("another", &json!({"user": "bob@contoso.com"}));
-    waits(&world, "another", "not in force").await;
+    waits(&world, "another", "does not hold to them").await;
     assert_eq!((world.posts(), world.phase("lost-phone")), (1, Phase::Active));
     world.enforcing.store(true, Ordering::Relaxed);
     world.until_phase("another", Phase::Active, SOON).await;

@@ -65,7 +65,7 @@ impl<'a> Run<'a> {
             Guard::Broken(why) => self.wait(
                 "Admission",
                 Reason::AdmissionMissing,
-                format!("the operator's admission policies are not in force as this version ships them, so nothing is issued: {why}. Apply them again (kubectl apply -k deploy, or your overlay)"),
+                format!("the operator's admission policies are not in force as this version ships them, so nothing is issued: {why}. Apply them again (kubectl apply -k deploy, or your overlay); what was added by hand, take out by hand"),
                 Some(TENANT_AGAIN),
             ),
         }
