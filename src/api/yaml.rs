@@ -16,6 +16,13 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
     serde_yaml::from_str(text).map_err(|e| YamlError(e.to_string()))
 }
 
+/// Reads every document of a file.
+pub fn read_all<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, YamlError> {
+    serde_yaml::Deserializer::from_str(text)
+        .map(|document| T::deserialize(document).map_err(|e| YamlError(e.to_string())))
+        .collect()
+}
+
 /// Writes one document that reads back the same in Kubernetes.
 pub fn write<T: Serialize>(value: &T) -> Result<String, YamlError> {
     serde_saphyr::to_string(value).map_err(|e| YamlError(e.to_string()))

@@ -1,7 +1,6 @@
 //! The one place through which the effects of a request pass: what it looks at, and what it does.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -11,6 +10,7 @@ use kube::runtime::reflector::ObjectRef;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
+use super::admission::Fence;
 use super::announce;
 use super::error::{ApiError, call};
 use super::operator::{Operator, stop_of};
@@ -171,25 +171,29 @@ impl Operator {
         }
     }
 
-    /// Is there a Secret of the request's name, and is it ours? Where the fence is not in force the API server does not
-    /// tell, and ours is only what this process created.
+    /// Is there a Secret of the request's name, and is it ours? Where the policy on Secrets is not in force the API server
+    /// does not tell, and ours is only what this process created. For a while that may still change.
     async fn find_secret(&self, pass: &Pass<'_>) -> SecretFound {
         let found = secret::find(&self.client, &pass.request)
             .await
             .unwrap_or_else(|error| SecretFound::Unclear(error.to_string()));
-        let fenced = self.fenced.load(Ordering::Acquire);
-        match found {
-            SecretFound::Ours(uid)
-                if !fenced && pass.remembered.secret_uid.as_ref() != Some(&uid) =>
-            {
-                tracing::error!(
-                    request = name_of(&pass.request),
-                    "the admission policies are not in force, so it cannot be told whose Secret of that name it is: it is left alone"
-                );
-                SecretFound::Foreign
-            }
-            found => found,
+        let SecretFound::Ours(uid) = &found else { return found };
+        let down_since = match self.admission.borrow().fence {
+            Fence::Up => return found,
+            Fence::DownSince(since) => since,
+        };
+        if pass.remembered.secret_uid.as_ref() == Some(uid) {
+            return found;
         }
+        if down_since.elapsed() < self.settings.settle.unsigned_abs() {
+            let why = "the admission policy on Secrets is not in force, so it cannot be told whose Secret of that name it is";
+            return SecretFound::Unclear(why.into());
+        }
+        tracing::error!(
+            request = name_of(&pass.request),
+            "the admission policy on Secrets is not in force, so it cannot be told whose Secret of that name it is: it is left alone"
+        );
+        SecretFound::Foreign
     }
 
     fn policy_client(&self, pass: &Pass<'_>) -> Option<&Client> {

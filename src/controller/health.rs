@@ -32,7 +32,7 @@ pub struct Health(Arc<Mutex<State_>>);
 #[derive(Debug, Default)]
 struct State_ {
     waiting_for: Option<String>,
-    watches: BTreeMap<&'static str, WatchState>,
+    watches: BTreeMap<String, WatchState>,
 }
 
 impl Health {
@@ -42,17 +42,25 @@ impl Health {
     }
 
     /// A watch that must be live.
-    pub fn expect(&self, watch: &'static str) {
-        self.lock().watches.insert(watch, WatchState::Starting);
+    pub fn expect(&self, watch: &str) {
+        self.lock().watches.insert(watch.to_owned(), WatchState::Starting);
     }
 
-    /// Something came from a watch.
-    pub fn seen<K>(&self, watch: &'static str, event: &watcher::Result<watcher::Event<K>>) {
+    /// Something came from a watch. Before its first list is complete, that says nothing.
+    pub fn seen<K>(&self, watch: &str, event: &watcher::Result<watcher::Event<K>>) {
+        match event {
+            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
+            Ok(_) => self.heard(watch, Ok(())),
+            Err(error) => self.heard(watch, Err(error)),
+        }
+    }
+
+    /// A watch has seen all that there is, or has failed.
+    pub fn heard(&self, watch: &str, answer: Result<(), &watcher::Error>) {
         let mut state = self.lock();
-        let state = state.watches.entry(watch).or_insert(WatchState::Starting);
-        *state = match (event, *state) {
-            (Ok(watcher::Event::Init | watcher::Event::InitApply(_)), before) => before,
-            (Ok(_), _) => WatchState::Live,
+        let state = state.watches.entry(watch.to_owned()).or_insert(WatchState::Starting);
+        *state = match (answer, *state) {
+            (Ok(()), _) => WatchState::Live,
             (Err(error), before) => {
                 tracing::warn!(watch, %error, "a watch failed; it is started again");
                 match before {

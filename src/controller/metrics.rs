@@ -36,6 +36,7 @@ pub struct Metrics {
     calls: Family<CallLabels, Counter>,
     call_seconds: Family<CallLabels, Histogram, fn() -> Histogram>,
     leading: Gauge,
+    guarded: Gauge,
 }
 
 impl Default for Metrics {
@@ -48,6 +49,7 @@ impl Default for Metrics {
         let call_seconds =
             Family::new_with_constructor((|| Histogram::new(CALL_SECONDS)) as fn() -> Histogram);
         let leading = Gauge::default();
+        let guarded = Gauge::default();
         registry.register(
             "request_transitions",
             "Requests that came into a phase",
@@ -74,6 +76,11 @@ impl Default for Metrics {
             "1 while this process holds the leader lease",
             leading.clone(),
         );
+        registry.register(
+            "guarded",
+            "1 while the admission policies are as shipped and in force",
+            guarded.clone(),
+        );
         Self {
             registry: Arc::new(registry),
             transitions,
@@ -82,6 +89,7 @@ impl Default for Metrics {
             calls,
             call_seconds,
             leading,
+            guarded,
         }
     }
 }
@@ -124,6 +132,11 @@ impl Metrics {
     /// This process leads, or does not.
     pub fn leads(&self, leads: bool) {
         self.leading.set(i64::from(leads));
+    }
+
+    /// The admission policies are as shipped and in force, or not.
+    pub fn guards(&self, guards: bool) {
+        self.guarded.set(i64::from(guards));
     }
 
     /// All metrics as text.

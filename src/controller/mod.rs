@@ -3,11 +3,11 @@
 //! [`request`] and [`policy`] are the two reconcilers; each is a loop that asks the core what is next and does it.
 //! [`effects`] is the one place through which a request's effects pass. [`run`] puts the process together.
 
+mod admission;
 mod announce;
 mod clocks;
 mod effects;
 mod error;
-mod fence;
 mod health;
 mod lease;
 mod metrics;
@@ -16,6 +16,7 @@ mod pass;
 mod patch;
 mod permissions;
 mod policy;
+mod probe;
 mod registry;
 mod request;
 pub mod run;

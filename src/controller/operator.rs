@@ -12,7 +12,9 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use rand::RngExt as _;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
 
+use super::admission::Known;
 use super::clocks::Clocks;
 use super::lease::LeaseView;
 use super::metrics::Metrics;
@@ -78,10 +80,8 @@ pub struct Operator {
     pub told_permissions: std::sync::Mutex<HashMap<String, Findings>>,
     /// Whether this process knows all that there is: its caches are complete, and Graph was asked for the time.
     pub informed: AtomicBool,
-    /// Whether passes may be issued: the admission policies are in force, or were said not to matter.
-    pub guarded: AtomicBool,
-    /// Whether the fence on Secrets is in force: only then does the API server tell ours from others'.
-    pub fenced: AtomicBool,
+    /// What is known of the admission policies.
+    pub admission: watch::Receiver<Known>,
     /// Requests to look at again because of something that happened to another.
     pub nudges: UnboundedSender<ObjectRef<GuardedRequest>>,
     /// Who signs events.
@@ -119,11 +119,6 @@ impl Operator {
     /// they say: each event has one of its own.
     pub fn recorder(&self) -> Recorder {
         Recorder::new(self.client.clone(), self.reporter.clone())
-    }
-
-    /// Whether passes may be issued.
-    pub fn is_guarded(&self) -> bool {
-        self.guarded.load(Ordering::Acquire)
     }
 
     /// Requests that this version can read.

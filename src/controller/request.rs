@@ -203,6 +203,7 @@ impl Operator {
         let superseded_by = self.superseded_by(request);
         let new_attempt = uuid::Uuid::new_v4().to_string();
         let now = self.clocks.now(tenant_id);
+        let guard = self.admission.borrow().guard.clone();
         let step = life::next(&Situation {
             request,
             now,
@@ -215,7 +216,7 @@ impl Operator {
             namespace: namespace.as_deref(),
             connection,
             stop: self.stop(),
-            guarded: self.is_guarded(),
+            guard: &guard,
             holder: &self.holder,
             lease_is_fresh: self.lease.is_fresh(),
             new_attempt: &new_attempt,

@@ -17,9 +17,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::admission::{self, Known, Watches};
 use super::clocks::Clocks;
 use super::error::{ApiError, call};
-use super::fence::{self, Fence};
 use super::health::{self, Health};
 use super::lease::{LeaderLease, LeaseLost};
 use super::metrics::Metrics;
@@ -29,6 +29,7 @@ use super::watches::watch;
 use super::{policy, request};
 use crate::api::names::{OPERATOR, STOP_CONFIG_MAP};
 use crate::api::{Phase, TapRequest};
+use crate::decision::admission::Guard;
 use crate::decision::clock::JUMP_SAMPLES;
 use crate::decision::intent::has_finalizer;
 use crate::decision::life::situation::{Connection, Settings};
@@ -40,11 +41,9 @@ const OLDEST_MINOR: u32 = 30;
 const ISSUING: usize = 32;
 /// How many requests are worked on at once.
 const CONCURRENCY: u16 = 64;
-/// How often it is asked whether the admission policies are in force.
-const PROBE_EVERY: Duration = Duration::from_mins(1);
 /// How long to wait before asking again for what is not there at the start.
 const START_AGAIN: Duration = Duration::from_secs(3);
-/// How long a tenant is waited for at the start.
+/// How long a tenant, or a word about the admission policies, is waited for at the start.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// How long to wait between two questions to a tenant whose clock seems to have jumped.
 const CLOCK_AGAIN: Duration = Duration::from_millis(500);
@@ -178,6 +177,9 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         health,
     );
 
+    let admission_watches = Watches::new(client, health);
+    let (known, admission) = tokio::sync::watch::channel(Known::nothing(w.allow_unguarded));
+
     let (nudges, to_look_at) = tokio::sync::mpsc::unbounded_channel();
     let (policy_nudges, policies_to_look_at) = tokio::sync::mpsc::unbounded_channel::<()>();
     let reporter = Reporter { controller: OPERATOR.into(), instance: Some(w.holder.clone()) };
@@ -199,8 +201,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         refused_policies: std::sync::Mutex::default(),
         told_permissions: std::sync::Mutex::default(),
         informed: AtomicBool::new(false),
-        guarded: AtomicBool::new(w.allow_unguarded),
-        fenced: AtomicBool::new(false),
+        admission,
         nudges,
         metrics: w.metrics.clone(),
     });
@@ -243,10 +244,10 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         lost = lease.run() => Err(lost.into()),
         () = namespace_stream.for_each(|_| async {}) => Err(RunError::PartEnded("the watch of Namespaces")),
         () = stop_watch => Err(RunError::PartEnded("the watch of the stop ConfigMap")),
-        () = lead(&operator, w.allow_unguarded, &policy_nudges) => Err(RunError::PartEnded("the leader's watch")),
+        () = lead(&operator, &policy_nudges) => Err(RunError::PartEnded("the leader's watch")),
         () = look_at_passes(&operator) => Err(RunError::PartEnded("the look at passes")),
         () = follow_clocks(&operator) => Err(RunError::PartEnded("the clock")),
-        () = probe_fence(&operator, w.allow_unguarded, &policy_nudges) => Err(RunError::PartEnded("the probe of the admission policies")),
+        () = admission::keep(&operator, admission_watches, health, &known, w.allow_unguarded) => Err(RunError::PartEnded("the watch of the admission policies")),
     }
 }
 
@@ -346,11 +347,7 @@ async fn wait(health: &Health, what: &str) {
 }
 
 /// Once this process leads and knows what it must, everything is looked at.
-async fn lead(
-    operator: &Operator,
-    allow_unguarded: bool,
-    policies: &tokio::sync::mpsc::UnboundedSender<()>,
-) {
+async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSender<()>) {
     let mut lease = operator.lease.clone();
     lease.acquired().await;
     operator.metrics.leads(true);
@@ -365,7 +362,7 @@ async fn lead(
     tokio::join!(
         ask_for_the_time(operator),
         ask_for_the_permissions(operator),
-        ask_for_the_fence(operator, allow_unguarded)
+        wait_for_admission(operator)
     );
     operator.informed.store(true, Ordering::Release);
     operator.nudge_all();
@@ -431,56 +428,17 @@ async fn follow_clocks(operator: &Operator) {
     }
 }
 
-/// Asks again and again whether the admission policies are in force.
-async fn probe_fence(
-    operator: &Operator,
-    allow_unguarded: bool,
-    policies: &tokio::sync::mpsc::UnboundedSender<()>,
-) {
-    let mut lease = operator.lease.clone();
-    lease.acquired().await;
-    loop {
-        let again = if operator.is_guarded() { PROBE_EVERY } else { START_AGAIN };
-        tokio::time::sleep(again).await;
-        if ask_for_the_fence(operator, allow_unguarded).await {
-            operator.nudge_all();
-            let _ = policies.send(());
-        }
-    }
-}
-
-/// Asks whether the admission policies are in force, and answers whether that changed what may be issued.
-async fn ask_for_the_fence(operator: &Operator, allow_unguarded: bool) -> bool {
-    let fenced = match fence::probe(&operator.client, &operator.namespace).await {
-        Ok(Fence::InForce) => true,
-        Ok(Fence::Missing(why)) if allow_unguarded => {
-            tracing::warn!(
-                why,
-                "the admission policies are not in force, and passes are issued all the same, as was asked for"
-            );
-            false
-        }
-        Ok(Fence::Missing(why)) => {
-            tracing::error!(
-                why,
-                "the admission policies are not in force, so nothing is issued: apply them with kubectl apply -k deploy"
-            );
-            false
-        }
-        // A failed probe says nothing.
-        Err(error) => {
-            tracing::warn!(%error, "it cannot be asked whether the admission policies are in force");
-            return false;
-        }
-    };
-    operator.fenced.store(fenced, Ordering::Release);
-    let guarded = fenced || allow_unguarded;
-    operator.guarded.swap(guarded, Ordering::AcqRel) != guarded
+/// Waits until it is known whether the admission policies are in force, so that no request says that it is not. No longer
+/// than for a tenant: revocation must go on.
+async fn wait_for_admission(operator: &Operator) {
+    let mut admission = operator.admission.clone();
+    let answer = admission.wait_for(|known| known.guard != Guard::Unknown);
+    let _ = tokio::time::timeout(FIRST_ANSWER, answer).await;
 }
 
 impl Operator {
     /// Looks again at every request for which something is left to do.
-    fn nudge_all(&self) {
+    pub(super) fn nudge_all(&self) {
         self.nudge(|_| true);
     }
 

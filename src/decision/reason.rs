@@ -173,6 +173,8 @@ reasons! {
     Restored,
     /// The finalizer was taken off by hand.
     Released,
+    /// The request was created before the admission policies were in force.
+    CreatedUnguarded,
 
     // policies
     /// The tenant is as the policy says.

@@ -2,12 +2,15 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use tap_operator::api::yaml;
+use tap_operator::decision::admission::{ServiceAccount, Shipped};
 
 use crate::call::Expect::{Allowed, Forbidden};
 use crate::call::{Actor, Call, check};
 use crate::cluster::{Cluster, apply, repository};
 use crate::support::{run, wait};
 
+const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1";
 const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
 
 #[test]
@@ -41,6 +44,27 @@ fn the_api_server_finds_no_fault_with_the_expressions() -> Result<()> {
             Ok(())
         })
         .await
+    })
+}
+
+#[test]
+fn the_operator_finds_no_difference_to_what_it_ships() -> Result<()> {
+    run(async {
+        let cluster = Cluster::shared().await?;
+        let home = ServiceAccount::of(cluster.operator.name()).context("a service account")?;
+        let all: Vec<_> = Shipped::required().into_iter().chain(Shipped::stamp()).collect();
+        ensure!(all.len() == 8, "{all:?}");
+        for shipped in all {
+            let plural = match shipped.kind.strip_suffix("Policy") {
+                Some(kind) => format!("{kind}policies"),
+                None => format!("{}s", shipped.kind),
+            };
+            let path = format!("{REGISTRATION}/{}/{}", plural.to_lowercase(), shipped.name);
+            let found = cluster.admin.call(Call::get(&path)).await?;
+            let differences = shipped.for_operator(&home).differences(&found);
+            ensure!(differences.is_empty(), "{differences:#?}");
+        }
+        Ok(())
     })
 }
 
@@ -287,6 +311,18 @@ fn the_policies_know_the_operator_in_another_namespace() -> Result<()> {
         }
         let outer = directory.join("outer").display().to_string();
         let text = cluster.admin.identity.kubectl(["kustomize", &outer]).ok().await?;
+        // The operator puts itself into its own copy as kustomize does.
+        let objects: Vec<Value> = yaml::read_all(&text)?;
+        let there = ServiceAccount::of("system:serviceaccount:passes:tap-operator");
+        let there = there.context("a service account")?;
+        for shipped in Shipped::required().into_iter().chain(Shipped::stamp()) {
+            let found = objects.iter().find(|object| {
+                object["kind"] == *shipped.kind && object["metadata"]["name"] == *shipped.name
+            });
+            let found = found.with_context(|| shipped.title())?;
+            let differences = shipped.for_operator(&there).differences(found);
+            ensure!(differences.is_empty(), "{differences:#?}");
+        }
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ").replace("''", "'");
         ensure!(!text.contains("tap-operator-system"), "{text}");
         let operator = "'system:serviceaccount:' + 'passes' + ':' + 'tap-operator'";

@@ -1,8 +1,10 @@
 //! The world that the operator's own end-to-end tests stand on is complete.
 
 use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::json;
 use tokio::sync::OnceCell;
 
+use crate::scene::{Scene, quick};
 use crate::support::operator::{NAMESPACE, SERVICE_ACCOUNT};
 use crate::support::world::{Options, World};
 use crate::support::{control_plane, run};
@@ -54,10 +56,15 @@ fn an_older_server_takes_the_overlay_without_mutating_policies() -> Result<()> {
         let options = Options {
             control_plane: control_plane::Options::without_mutating_admission_policies(),
             deploy: "deploy/overlays/without-mutating-policies",
-            operator: false,
-            ..Options::default()
+            ..quick(&[])
         };
-        World::own(options).await?;
+        let world = World::own(options).await?;
+        // Nor does the operator miss what the server does not serve.
+        let scene = Scene::new(&world, "older").await?;
+        scene.policy(json!({})).await?;
+        let requester = scene.helpdesk.user();
+        scene.ask("lost-phone", &scene.user(), json!({"requestedBy": requester})).await?;
+        scene.wait_active("lost-phone").await?;
         Ok(())
     })
 }

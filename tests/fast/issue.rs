@@ -195,16 +195,3 @@ async fn the_stop_holds_back_what_is_new_and_revokes_where_it_says_so() {
     world.until_phase("another", Phase::Active, SOON).await;
     world.check_delivered("another");
 }
-
-#[tokio::test(start_paused = true)]
-async fn nothing_is_issued_while_secrets_are_not_guarded() {
-    let world = World::unguarded();
-    let _operator = world.operator();
-    world.request("lost-phone", &json!({}));
-    sleep(Duration::from_mins(2)).await;
-    assert_eq!((world.phase("lost-phone"), world.posts()), (Phase::Pending, 0));
-    assert_eq!(world.reason("lost-phone"), "AdmissionMissing");
-    world.guard();
-    world.until_phase("lost-phone", Phase::Active, SOON).await;
-    world.check_delivered("lost-phone");
-}

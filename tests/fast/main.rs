@@ -4,6 +4,7 @@
 #[path = "../support/kubernetes/mod.rs"]
 mod kubernetes;
 
+mod admission;
 mod clock;
 mod crashes;
 mod graph;

@@ -1,7 +1,7 @@
 //! A cluster, a tenant and operators, and the promises that are checked on what they did.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use kube::CustomResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use tap_operator::api::names::{INTENT_ANNOTATION, SECRET_TYPE};
-use tap_operator::api::{Phase, TapPolicy, TapRequest};
+use tap_operator::api::{Phase, TapPolicy, TapRequest, yaml};
 use tap_operator::controller::{self, Clocks, LocalClock, Metrics, Options, RunError};
 use tap_operator::decision::intent::{Intent, has_finalizer};
 use tap_operator::decision::life::situation::Settings;
@@ -64,6 +64,8 @@ pub struct World {
     pub tenant: Simulator,
     /// Opens what is sealed to [`World::reader`].
     identity: Identity,
+    /// Whether the API server holds to the admission policies, be they as they may.
+    pub enforcing: Arc<AtomicBool>,
     start: Timestamp,
     began: Instant,
     replicas: AtomicU32,
@@ -149,17 +151,33 @@ impl World {
             kubernetes,
             tenant,
             identity: Identity::generate(),
+            enforcing: Arc::default(),
             start,
             began: Instant::now(),
             replicas: AtomicU32::new(0),
         };
+        for (resource, rule) in [("secrets", fence as Rule), ("taprequests", request_rules)] {
+            let enforcing = Arc::clone(&world.enforcing);
+            world.kubernetes.admit(resource, move |review| {
+                if enforcing.load(Ordering::Relaxed) { rule(review) } else { Ok(()) }
+            });
+        }
         world.policy(&json!({}));
         world
     }
 
-    /// Puts the admission policies in force.
+    /// Puts the admission policies in force, as they have been for an hour.
     pub fn guard(&self) {
-        self.kubernetes.admit("secrets", fence);
+        for object in admission() {
+            self.guard_since(object, self.kubernetes.now() - SignedDuration::from_hours(1));
+        }
+        self.enforcing.store(true, Ordering::Relaxed);
+    }
+
+    /// Writes one of the admission policies or bindings, as if it had been created then.
+    pub fn guard_since(&self, mut object: Value, created: Timestamp) {
+        object["metadata"]["creationTimestamp"] = json!(format!("{created:.0}"));
+        self.kubernetes.put(object);
     }
 
     /// Writes the policy `contoso`, with these fields of `issuance` beside or instead of the usual ones.
@@ -237,6 +255,11 @@ impl World {
         .into();
         let connections = graph::connections_from_env(&environment).expect("a connection");
         self.start(ahead, connections, change)
+    }
+
+    /// Starts an operator with `--allow-unguarded`.
+    pub fn unguarded_operator(&self) -> Operator {
+        self.operator_with(SignedDuration::ZERO, |options| options.allow_unguarded = true)
     }
 
     /// Starts an operator that signs in to the one tenant as several apps, which have the operator's secret: by name of the
@@ -581,12 +604,12 @@ impl World {
     }
 }
 
-/// The operator's writes that may change something, its lease and events apart.
+/// The operator's writes that may change something, its lease and events apart, and its question who it is.
 pub fn operators_writes() -> Match {
     Match::writes()
         .user(SERVICE_ACCOUNT)
         .dry_run(false)
-        .when(|r| !matches!(r.resource.as_str(), "leases" | "events"))
+        .when(|r| !matches!(r.resource.as_str(), "leases" | "events" | "selfsubjectreviews"))
 }
 
 /// Write 1: the intent.
@@ -618,6 +641,32 @@ pub fn active_write() -> Match {
         .resource("taprequests")
         .subresource("status")
         .when(|r| r.body["status"]["phase"] == "Active")
+}
+
+/// The admission policies and bindings, as they are shipped.
+pub fn admission() -> Vec<Value> {
+    let read = |name: &str| -> Vec<Value> {
+        let file = format!("{}/deploy/admission/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(file).expect("the file is there");
+        yaml::read_all(&text).expect("YAML")
+    };
+    ["requests", "decisions", "secrets"].into_iter().flat_map(read).collect()
+}
+
+type Rule = fn(&Review<'_>) -> Result<(), Refusal>;
+
+/// What the admission policies on requests and decisions do with the operator's own writes.
+fn request_rules(review: &Review<'_>) -> Result<(), Refusal> {
+    let (Some(old), Some(new)) = (review.old, review.new) else { return Ok(()) };
+    let (policy, changed) = match review.subresource {
+        Some(_) => ("decisions", old["status"]["decisions"] != new["status"]["decisions"]),
+        None => ("requests", old["metadata"]["labels"] != new["metadata"]["labels"]),
+    };
+    if review.user != Some(SERVICE_ACCOUNT) || !changed {
+        return Ok(());
+    }
+    let policy = format!("tap-operator-{policy}");
+    Err(statuses::denied_by_policy(review.resource, review.name, &policy, "tap-operator does not"))
 }
 
 /// What the admission policy on Secrets does with the operator's own writes.

@@ -4,12 +4,17 @@
 use std::fmt::Debug;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
-use kube::api::PostParams;
-use kube::{Api, Resource};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use jiff::Timestamp;
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
+use kube::api::{ListParams, PostParams};
+use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tap_operator::api::TapRequest;
+use tap_operator::decision::admission::IN_FORCE_WITHIN;
 use tap_operator::simulator::Tenant;
 use tokio::sync::OnceCell;
 
@@ -71,13 +76,14 @@ impl World {
         let with_manager = options.control_plane.controller_manager;
         let without = control_plane::Options { controller_manager: false, ..options.control_plane };
         let control_plane = ControlPlane::start(without).await?;
+        // First: the policies must be some seconds old when a request is created.
+        install(&control_plane, options.deploy).await?;
         install(&control_plane, "crds").await?;
         let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
         control_plane.admin().kubectl(established).ok().await?;
         if with_manager {
             control_plane.start_controller_manager()?;
         }
-        install(&control_plane, options.deploy).await?;
         let stamped = !options.deploy.ends_with("without-mutating-policies");
         requests_are_known(&control_plane, stamped).await?;
 
@@ -89,6 +95,7 @@ impl World {
         if options.operator {
             operator.start().await?;
         }
+        policies_are_of_age(&control_plane).await?;
         Ok(Self { operator, simulator, control_plane })
     }
 
@@ -159,7 +166,25 @@ async fn requests_are_known(control_plane: &ControlPlane, stamped: bool) -> Resu
     .await
 }
 
-async fn install(control_plane: &ControlPlane, kustomization: &str) -> Result<()> {
+/// A request that is not much younger than the admission policies fails: it may have been made without them.
+pub async fn policies_are_of_age(control_plane: &ControlPlane) -> Result<()> {
+    let client = control_plane.admin().client().await?;
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client);
+    let all = ListParams::default();
+    let (policies, bindings) = tokio::try_join!(policies.list(&all), bindings.list(&all))?;
+    let created = policies.iter().map(ResourceExt::creation_timestamp);
+    let created = created.chain(bindings.iter().map(ResourceExt::creation_timestamp));
+    let Some(youngest) = created.flatten().map(|time| time.0).max() else { return Ok(()) };
+    wait::until(wait::PATIENCE, "the policies are of age", || async {
+        ensure!(Timestamp::now() >= youngest + IN_FORCE_WITHIN, "created at {youngest}");
+        Ok(())
+    })
+    .await
+}
+
+/// `kubectl apply -k` of a directory of this repository, as a cluster administrator.
+pub async fn install(control_plane: &ControlPlane, kustomization: &str) -> Result<()> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(kustomization).display().to_string();
     control_plane
         .admin()

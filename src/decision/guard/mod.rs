@@ -112,6 +112,7 @@ impl<'a> Run<'a> {
         }
         self.note("Deadline", CheckResult::Passed, format!("to be issued by {:.0}", self.deadline));
         let (policy, issuance) = self.policy()?;
+        self.admission()?;
         self.brakes(issuance)?;
         self.namespace(issuance)?;
         self.reason(issuance)?;

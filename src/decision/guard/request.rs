@@ -10,6 +10,7 @@ use crate::api::{
     Delivery, Issuance, Lifetime, OnExistingPass, ReplaceExistingPass, StartTimeRule, TapPolicy,
 };
 use crate::decision::Reason;
+use crate::decision::admission::Guard;
 use crate::decision::life::situation::{PolicyFound, Stop};
 use crate::seal::Recipients;
 
@@ -46,16 +47,33 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Without the admission policies nobody knows who asked, and who approved.
+    pub(super) fn admission(&mut self) -> Checked<'a> {
+        match self.s.guard {
+            Guard::Overridden => self.pass("Admission", "not asked for: --allow-unguarded"),
+            Guard::InForce(since) if self.s.request.created() < *since => self.fail(
+                "Admission",
+                Reason::CreatedUnguarded,
+                format!("the request was created before {since:.0}, when the operator's admission policies came into force, so it cannot be told who made it: create it again"),
+            ),
+            Guard::InForce(_) => self.pass("Admission", "the admission policies are in force"),
+            Guard::Unknown => self.wait(
+                "Admission",
+                Reason::AdmissionMissing,
+                "it is not known yet whether the operator's admission policies are in force, and nothing is issued before",
+                Some(TENANT_AGAIN),
+            ),
+            Guard::Broken(why) => self.wait(
+                "Admission",
+                Reason::AdmissionMissing,
+                format!("the operator's admission policies are not in force as this version ships them, so nothing is issued: {why}. Apply them again (kubectl apply -k deploy, or your overlay); what was added by hand, take out by hand"),
+                Some(TENANT_AGAIN),
+            ),
+        }
+    }
+
     pub(super) fn brakes(&mut self, issuance: &Issuance) -> Checked<'a> {
         let name = &self.s.request.spec.policy_ref.name;
-        if !self.s.guarded {
-            return self.wait(
-                "Brakes",
-                Reason::AdmissionMissing,
-                "the operator's admission policies are not in force, so nothing is issued: apply them again (kubectl apply -k deploy)",
-                Some(TENANT_AGAIN),
-            );
-        }
         if self.s.stop != Stop::Off {
             return self.wait(
                 "Brakes",

@@ -17,7 +17,8 @@ const NEARLY_A_SECOND: SignedDuration = SignedDuration::from_nanos(999_999_999);
 
 /// The intent is written and nothing was sent: the POST, or a reason to close the intent again.
 pub(super) fn before_post(s: &Situation, intent: &Intent, attempt: &Attempt) -> Step {
-    if ending(s).is_some() || !s.lease_is_fresh || s.now.latest > intent.listed_at + POST_WINDOW {
+    let too_late = s.now.latest > intent.listed_at + POST_WINDOW;
+    if ending(s).is_some() || !s.guard.admits() || !s.lease_is_fresh || too_late {
         return release(intent);
     }
     match s.reads.brakes {

@@ -220,7 +220,7 @@ fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> {
     let grown = setback.last.duration_since(setback.since).clamp(PAUSE, LONGEST_PAUSE);
     let (reason, message, pause, refused) = match &setback.cause {
         Cause::HeldBack => {
-            let message = "the last attempt was given up before the pass was asked for (a stop, a suspension, a lost lease or a slow server); the next one follows";
+            let message = "the last attempt was given up before the pass was asked for (a stop, a suspension, missing admission policies, a lost lease or a slow server); the next one follows";
             (Reason::HeldBack, message.to_owned(), PAUSE, false)
         }
         Cause::Secret(why) => {

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
 
 use crate::api::{Check, TapPolicy, TapRequest};
+use crate::decision::admission::Guard;
 use crate::decision::clock::Now;
 use crate::decision::intent::Intent;
 use crate::graph::{
@@ -30,7 +31,7 @@ pub struct Situation<'a> {
     /// The stop `ConfigMap`.
     pub stop: Stop,
     /// Whether the admission policies that the promises rest on are in force.
-    pub guarded: bool,
+    pub guard: &'a Guard,
     /// This process.
     pub holder: &'a str,
     /// Whether the lease is ours by a renewal younger than half its duration.
@@ -258,7 +259,7 @@ pub enum Cause {
     Graph(GraphError),
     /// The Secret could not be created, in the API server's words.
     Secret(String),
-    /// It was given up before the pass was asked for: stopped, suspended, or too slow.
+    /// It was given up before the pass was asked for: stopped, suspended, unguarded, or too slow.
     HeldBack,
 }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
 
 use super::next;
@@ -20,6 +20,7 @@ use super::situation::{
 use super::step::{Action, Look, Rest, Step};
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION};
 use crate::api::{Phase, TapPolicy, TapRequest, yaml};
+use crate::decision::admission::Guard;
 use crate::decision::clock::Now;
 use crate::decision::intent::{Intent, Stage, has_finalizer};
 use crate::graph::{
@@ -55,7 +56,9 @@ struct Life {
     unreadable: Option<&'static str>,
     namespace: Option<Namespace>,
     connection: Option<Connection>,
-    guarded: bool,
+    guard: Guard,
+    /// What the guard is from the moment on in which the intent is written.
+    guard_at_post: Option<Guard>,
     stop: Stop,
     brakes: Brakes,
     lease_is_fresh: bool,
@@ -146,7 +149,8 @@ impl Life {
                     form: UserNameForm::UserPrincipalName,
                 }),
             }),
-            guarded: true,
+            guard: Guard::InForce(at(0)),
+            guard_at_post: None,
             stop: Stop::Off,
             brakes: Brakes { stop: Stop::Off, suspended: false, policy_generation: None },
             lease_is_fresh: true,
@@ -203,7 +207,7 @@ impl Life {
                 namespace: self.namespace.as_ref(),
                 connection: self.connection.as_ref(),
                 stop: self.stop,
-                guarded: self.guarded,
+                guard: &self.guard,
                 holder: self.holder,
                 lease_is_fresh: self.lease_is_fresh,
                 new_attempt: &new_attempt,
@@ -276,6 +280,7 @@ impl Life {
             Action::RecordIntent(intent, grounds) => {
                 let issuing = intent.stage == Stage::Issuing;
                 self.done.push(if issuing { "intent" } else { "raise" }.into());
+                self.guard = self.guard_at_post.take().unwrap_or_else(|| self.guard.clone());
                 self.annotate(&intent);
                 self.request.metadata.finalizers = Some(vec![FINALIZER.into()]);
                 self.memory.attempt = issuing.then_some(Attempt {
@@ -423,9 +428,13 @@ impl Life {
         life
     }
 
-    fn reason(&self) -> &str {
+    fn ready(&self) -> &Condition {
         let conditions = &self.request.status.as_ref().unwrap().conditions;
-        &conditions.iter().find(|c| c.type_ == "Ready").unwrap().reason
+        conditions.iter().find(|c| c.type_ == "Ready").unwrap()
+    }
+
+    fn reason(&self) -> &str {
+        &self.ready().reason
     }
 
     #[track_caller]
@@ -771,6 +780,57 @@ fn a_stop_between_intent_and_post_closes_the_intent() {
     life.pass();
     assert_eq!(life.done, ["intent", "release", "status Pending"]);
     assert_eq!(life.reason(), "HeldBack");
+}
+
+#[test]
+fn nothing_is_issued_while_the_admission_policies_are_not_known_to_be_in_force() {
+    for (guard, word) in [
+        (Guard::Unknown, "not known yet"),
+        (Guard::Broken("the policy x is missing".into()), "the policy x is missing"),
+    ] {
+        let mut life = Life::new();
+        life.guard = guard.clone();
+        life.pass();
+        life.expect(Phase::Pending, "AdmissionMissing", &["status Pending"]);
+        assert!(life.ready().message.contains(word), "{}", life.ready().message);
+
+        // Nor is what was about to be.
+        let mut life = Life::new();
+        life.guard_at_post = Some(guard);
+        life.pass();
+        life.expect(Phase::Pending, "AdmissionMissing", &["intent", "release", "status Pending"]);
+        life.guard = Guard::InForce(at(0));
+        life.now = at(30);
+        life.pass();
+        assert_eq!(life.request.phase(), Phase::Active, "it goes on by itself");
+    }
+}
+
+#[test]
+fn a_request_older_than_the_admission_policies_fails_unless_it_has_a_pass() {
+    for (since, phase) in [(0, Phase::Active), (1, Phase::Failed)] {
+        let mut life = Life::new();
+        life.guard = Guard::InForce(at(since));
+        life.pass();
+        assert_eq!(life.request.phase(), phase);
+    }
+    let mut life = Life::new();
+    life.guard = Guard::InForce(at(1));
+    life.pass();
+    life.expect(Phase::Failed, "CreatedUnguarded", &["status Failed"]);
+
+    let mut life = Life::new();
+    life.pass();
+    life.done.clear();
+    life.guard = Guard::InForce(at(20));
+    life.now = at(90);
+    life.pass();
+    life.expect(Phase::Active, "Issued", &[]);
+
+    let mut life = Life::new();
+    life.guard = Guard::Overridden;
+    life.pass();
+    assert_eq!(life.request.phase(), Phase::Active);
 }
 
 #[test]

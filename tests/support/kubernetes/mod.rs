@@ -66,8 +66,8 @@ pub struct KubernetesApi {
 
 impl KubernetesApi {
     /// A server whose clock shows `start` now. It has the namespaces `default` and `kube-system`, and serves namespaces,
-    /// secrets, configmaps, serviceaccounts, events (of both groups: the same objects), leases and
-    /// customresourcedefinitions.
+    /// secrets, configmaps, serviceaccounts, events (of both groups: the same objects), leases,
+    /// customresourcedefinitions and the validating admission policies and bindings, which it keeps and does not enforce.
     pub fn new(start: Timestamp) -> Self {
         Self { shared: Arc::new(Shared::new(State::new(start))) }
     }

@@ -210,6 +210,13 @@ impl Default for Registry {
             "CustomResourceDefinition",
         )
         .with_status_subresource();
+        let counted = |plural: &str, kind: &str| {
+            Resource::custom("admissionregistration.k8s.io", "v1", plural, kind)
+        };
+        let policies = counted("validatingadmissionpolicies", "ValidatingAdmissionPolicy")
+            .with_status_subresource();
+        let bindings =
+            counted("validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding");
         Self {
             resources: vec![
                 namespaces,
@@ -220,6 +227,8 @@ impl Default for Registry {
                 core_events,
                 leases,
                 definitions,
+                policies,
+                bindings,
             ],
         }
     }

@@ -23,6 +23,9 @@ pub fn handle(shared: &Arc<Shared>, state: &mut State, request: &ApiRequest) -> 
     if request.resource.is_empty() {
         return about_the_server(state, request).unwrap_or_else(no_such_page);
     }
+    if request.resource == "selfsubjectreviews" && request.verb == Verb::Create {
+        return json_response(StatusCode::CREATED, &who_asks(request));
+    }
     let resource = state.registry.at(&request.group, &request.version, &request.resource).cloned();
     let Some(resource) = resource else {
         let core = request.group.is_empty();
@@ -32,6 +35,14 @@ pub fn handle(shared: &Arc<Shared>, state: &mut State, request: &ApiRequest) -> 
         return no_such_page();
     }
     answer(shared, state, request, &resource).unwrap_or_else(|status| refused(&status))
+}
+
+fn who_asks(request: &ApiRequest) -> Value {
+    let username = request.user.as_deref().unwrap_or("system:anonymous");
+    json!({
+        "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {},
+        "status": {"userInfo": {"username": username}},
+    })
 }
 
 /// The answer of a request that failed.

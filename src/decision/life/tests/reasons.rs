@@ -65,7 +65,12 @@ fn what_stands_in_the_way_is_told_with_its_remedy() {
             "TenantNotConfigured",
             &["\"default\"", "configuration"],
         ),
-        (|l| l.guarded = false, Phase::Pending, "AdmissionMissing", &["kubectl apply -k deploy"]),
+        (
+            |l| l.guard = Guard::Broken("gone".into()),
+            Phase::Pending,
+            "AdmissionMissing",
+            &["kubectl apply -k deploy"],
+        ),
         (
             |l| l.user.as_mut().unwrap().account_enabled = None,
             Phase::Pending,

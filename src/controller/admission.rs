@@ -1,0 +1,356 @@
+//! Are the admission policies as shipped, and in force? They are watched, compared with the operator's own copy on each
+//! change, and tried by dry runs that must be refused.
+
+use std::time::Duration;
+
+use futures::stream::{BoxStream, select_all};
+use futures::{Stream, StreamExt as _};
+use jiff::Timestamp;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::api::{Api, ApiResource, DynamicObject, PostParams};
+use kube::core::GroupVersionKind;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, watch_object};
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::error::{ApiError, call};
+use super::health::Health;
+use super::operator::Operator;
+use super::probe;
+use crate::decision::admission::{
+    Guard, IN_FORCE_WITHIN, Probe, Probes, ServiceAccount, Shipped, judge, told,
+};
+
+/// How often it is tried whether the policies are in force.
+const PROBE_EVERY: Duration = Duration::from_mins(1);
+/// How often, while that is not known, or they are as shipped and not in force yet.
+const PROBE_SOON: Duration = Duration::from_secs(3);
+/// On so many requests a dry run is tried, if the answers do not tell.
+const TRIES: usize = 3;
+
+/// What is known of the admission policies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Whether passes may be issued.
+    pub guard: Guard,
+    /// Whether the API server tells the operator's Secrets from others'.
+    pub fence: Fence,
+}
+
+impl Known {
+    /// Before anything was found out.
+    pub fn nothing(allow_unguarded: bool) -> Self {
+        let guard = if allow_unguarded { Guard::Overridden } else { Guard::Unknown };
+        Self { guard, fence: Fence::DownSince(Instant::now()) }
+    }
+}
+
+/// The policy on Secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fence {
+    /// It is in force.
+    Up,
+    /// It is not, or that is not known, since this moment.
+    DownSince(Instant),
+}
+
+/// The required policies and bindings, as their watches see them.
+pub struct Watches {
+    shipped: Vec<Shipped>,
+    stream: BoxStream<'static, Seen>,
+}
+
+/// Which object it is, and the object; null where there is none.
+type Seen = (usize, watcher::Result<Value>);
+
+impl Watches {
+    /// Watches for each of them. Nothing happens before [`keep`] is polled.
+    pub fn new(client: &kube::Client, health: &Health) -> Self {
+        let shipped = Shipped::required();
+        for object in &shipped {
+            health.expect(&object.title());
+        }
+        let each = shipped.iter().enumerate().map(|(index, object)| {
+            let seen = follow(client, object);
+            seen.map(move |object| (index, object)).boxed()
+        });
+        let stream = select_all(each.collect::<Vec<_>>()).boxed();
+        Self { shipped, stream }
+    }
+}
+
+/// A watch of one name needs no right to others.
+fn follow(
+    client: &kube::Client,
+    shipped: &Shipped,
+) -> impl Stream<Item = watcher::Result<Value>> + Send + 'static {
+    watch_object(api(client, shipped), &shipped.name)
+        .default_backoff()
+        .map(|seen| seen.map(as_value))
+}
+
+fn api(client: &kube::Client, shipped: &Shipped) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", &shipped.kind);
+    Api::all_with(client.clone(), &ApiResource::from_gvk(&kind))
+}
+
+/// Raw, for a field that this version does not know counts, too. Null where there is none.
+fn as_value(object: Option<DynamicObject>) -> Value {
+    serde_json::to_value(object).unwrap_or_default()
+}
+
+/// Keeps what is known of the policies up to date, for as long as the process runs.
+pub async fn keep(
+    operator: &Operator,
+    watches: Watches,
+    health: &Health,
+    known: &watch::Sender<Known>,
+    allow_unguarded: bool,
+) {
+    let Watches { shipped, mut stream } = watches;
+    let mut keeper = Keeper {
+        operator,
+        found: vec![None; shipped.len()],
+        shipped,
+        stamp: Shipped::stamp(),
+        identity: None,
+        probes: Probes::default(),
+        changed: None,
+        guard: Guard::Unknown,
+        stamp_differs: Vec::new(),
+    };
+    // Some dry runs need a request to try them on. The cache goes only when everything ends.
+    let _ = operator.stores.requests.wait_until_ready().await;
+    let mut next = Instant::now() + PROBE_SOON;
+    loop {
+        tokio::select! {
+            Some((index, seen)) = stream.next() => {
+                health.heard(&keeper.shipped[index].title(), seen.as_ref().map(drop));
+                if !seen.is_ok_and(|object| keeper.note(index, object)) {
+                    continue;
+                }
+            }
+            () = tokio::time::sleep_until(next) => {}
+        }
+        let guard = keeper.look().await;
+        let fence = keeper.fence(known.borrow().fence);
+        next = Instant::now() + keeper.again(&guard);
+        keeper.tell(&guard, allow_unguarded);
+        let guard = if allow_unguarded { Guard::Overridden } else { guard };
+        let before = known.send_replace(Known { guard: guard.clone(), fence });
+        if before.guard != guard {
+            operator.nudge_all();
+        }
+    }
+}
+
+struct Keeper<'a> {
+    operator: &'a Operator,
+    /// As shipped, and for this operator once it is known who that is.
+    shipped: Vec<Shipped>,
+    stamp: Vec<Shipped>,
+    /// What is there of each that is required; absent is not seen yet, null is not there.
+    found: Vec<Option<Value>>,
+    /// Who the operator is; a user name that is no service account's is an error.
+    identity: Option<Result<ServiceAccount, String>>,
+    probes: Probes,
+    /// When one of them was last seen to change.
+    changed: Option<Instant>,
+    /// What was told last.
+    guard: Guard,
+    stamp_differs: Vec<String>,
+}
+
+impl Keeper<'_> {
+    /// Notes what a watch saw, and answers whether it is time to look.
+    fn note(&mut self, index: usize, object: Value) -> bool {
+        let before = self.found[index].take();
+        let same = before.as_ref().is_some_and(|before| essence(before) == essence(&object));
+        self.found[index] = Some(object);
+        if before.is_some() && !same {
+            self.changed = Some(Instant::now());
+            // What was tried before says nothing about what is there now.
+            self.probes = Probes::default();
+        }
+        !same && self.found.iter().all(Option::is_some)
+    }
+
+    /// Compares and tries everything.
+    async fn look(&mut self) -> Guard {
+        self.identify().await;
+        self.probe().await;
+        self.look_at_stamp().await;
+        match &self.identity {
+            None => return Guard::Unknown,
+            Some(Err(username)) => {
+                return Guard::Broken(format!(
+                    "the operator runs as {username}, and they know it only as a service account"
+                ));
+            }
+            Some(Ok(_)) => {}
+        }
+        let Some(found) = self.found.iter().map(Option::as_ref).collect::<Option<Vec<_>>>() else {
+            return Guard::Unknown;
+        };
+        let pairs = || self.shipped.iter().zip(&found);
+        let differences: Vec<String> =
+            pairs().flat_map(|(shipped, found)| shipped.differences(found)).collect();
+        let youngest = pairs()
+            .filter(|(shipped, _)| !shipped.is_about_secrets())
+            .filter_map(|(_, found)| found["metadata"]["creationTimestamp"].as_str())
+            .filter_map(|created| created.parse().ok())
+            .max()
+            .unwrap_or(Timestamp::MAX);
+        let long_ago = |changed: Instant| changed.elapsed() >= IN_FORCE_WITHIN.unsigned_abs();
+        judge(&differences, &self.probes, youngest, self.changed.is_none_or(long_ago))
+    }
+
+    /// Finds out as whom the API server knows the operator: the policies name it so.
+    async fn identify(&mut self) {
+        if self.identity.is_some() {
+            return;
+        }
+        let reviews: Api<SelfSubjectReview> = Api::all(self.operator.client.clone());
+        let (empty, parameters) = (SelfSubjectReview::default(), PostParams::default());
+        let asked = call("ask who the operator is", reviews.create(&parameters, &empty)).await;
+        let username = match asked {
+            Ok(answer) => answer.status.and_then(|s| s.user_info).and_then(|u| u.username),
+            Err(error) => {
+                tracing::warn!(%error, "the admission policies cannot be compared with what is shipped");
+                return;
+            }
+        };
+        let username = username.unwrap_or_default();
+        let Some(operator) = ServiceAccount::of(&username) else {
+            self.identity = Some(Err(username));
+            return;
+        };
+        let ours = |all: &[Shipped]| {
+            all.iter().cloned().map(|object| object.for_operator(&operator)).collect()
+        };
+        (self.shipped, self.stamp) = (ours(&self.shipped), ours(&self.stamp));
+        self.identity = Some(Ok(operator));
+    }
+
+    /// Tries what must be refused.
+    async fn probe(&mut self) {
+        let Operator { client, namespace, .. } = self.operator;
+        let requests = self.operator.requests();
+        let some = || {
+            let readable = requests.iter().filter_map(|request| request.0.as_ref().ok());
+            readable.filter(|request| !request.is_being_deleted()).take(TRIES)
+        };
+        let of_requests = async {
+            let mut probe = Probe::Unknown;
+            for request in some() {
+                if probe == Probe::Unknown {
+                    probe = probe::requests(client, request).await;
+                }
+            }
+            probe
+        };
+        let of_decisions = async {
+            let mut probe = Probe::Unknown;
+            for request in some() {
+                if probe == Probe::Unknown {
+                    probe = probe::decisions(client, request).await;
+                }
+            }
+            probe
+        };
+        let of_secrets = probe::secrets(client, namespace, &self.probes.secrets);
+        let (secrets, requests, decisions) = tokio::join!(of_secrets, of_requests, of_decisions);
+        for (probe, said) in [
+            (&mut self.probes.secrets, secrets),
+            (&mut self.probes.requests, requests),
+            (&mut self.probes.decisions, decisions),
+        ] {
+            if said != Probe::Unknown {
+                *probe = said;
+            }
+        }
+    }
+
+    /// The stamp is not required, and older servers do not serve its kind. Where it is there under its name and is another,
+    /// it may write something else into requests: that is told, and holds nothing back.
+    async fn look_at_stamp(&mut self) {
+        let mut found = Vec::new();
+        for shipped in &self.stamp {
+            let api = api(&self.operator.client, shipped);
+            match call("get the mutating policy", api.get_opt(&shipped.name)).await {
+                Ok(object) => found.push(as_value(object)),
+                Err(ApiError::NotFound { .. }) => found.push(Value::Null),
+                Err(_) => return,
+            }
+        }
+        let there = !found.iter().all(Value::is_null) && matches!(self.identity, Some(Ok(_)));
+        let differences: Vec<String> = if there {
+            let pairs = self.stamp.iter().zip(&found);
+            pairs.flat_map(|(shipped, found)| shipped.differences(found)).collect()
+        } else {
+            Vec::new()
+        };
+        if differences != self.stamp_differs && !differences.is_empty() {
+            tracing::warn!(
+                differences = told(&differences),
+                "the mutating policy is not as this version ships it, and may write something else into TapRequests: apply it again"
+            );
+        }
+        self.stamp_differs = differences;
+    }
+
+    /// Whether the API server tells the operator's Secrets from others'. The dry run shows it, unless a difference is seen.
+    fn fence(&self, before: Fence) -> Fence {
+        let differs = |(shipped, found): (&Shipped, &Option<Value>)| {
+            let found = found.as_ref().filter(|_| shipped.is_about_secrets());
+            found.is_some_and(|found| !shipped.differences(found).is_empty())
+        };
+        let known = matches!(self.identity, Some(Ok(_)));
+        let differs = known && self.shipped.iter().zip(&self.found).any(differs);
+        match before {
+            _ if self.probes.secrets == Probe::Refused && !differs => Fence::Up,
+            Fence::Up => Fence::DownSince(Instant::now()),
+            down @ Fence::DownSince(_) => down,
+        }
+    }
+
+    /// After how long to look again where no watch tells of a change.
+    fn again(&self, guard: &Guard) -> Duration {
+        let probes = [&self.probes.secrets, &self.probes.requests, &self.probes.decisions];
+        let not_yet = probes.iter().any(|probe| matches!(probe, Probe::NotRefused(_)));
+        if not_yet || *guard == Guard::Unknown { PROBE_SOON } else { PROBE_EVERY }
+    }
+
+    /// Says it once in the log, and in the metrics.
+    fn tell(&mut self, guard: &Guard, allow_unguarded: bool) {
+        self.operator.metrics.guards(matches!(guard, Guard::InForce(_)));
+        if self.guard == *guard {
+            return;
+        }
+        match guard {
+            Guard::InForce(since) => {
+                tracing::info!(%since, "the admission policies are as shipped, and in force");
+            }
+            Guard::Broken(why) if allow_unguarded => tracing::warn!(
+                why,
+                "the admission policies are not in force as this version ships them, and passes are issued all the same, as was asked for"
+            ),
+            Guard::Broken(why) => tracing::error!(
+                why,
+                "the admission policies are not in force as this version ships them, so nothing is issued: apply them with kubectl apply -k deploy, or your overlay"
+            ),
+            Guard::Unknown | Guard::Overridden => tracing::warn!(
+                "it is not known whether the admission policies are in force, and nothing is issued before"
+            ),
+        }
+        self.guard = guard.clone();
+    }
+}
+
+/// What of an object can change what it does.
+fn essence(object: &Value) -> [&Value; 3] {
+    let metadata = &object["metadata"];
+    [&object["spec"], &metadata["creationTimestamp"], &metadata["deletionTimestamp"]]
+}

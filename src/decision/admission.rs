@@ -1,0 +1,488 @@
+//! The admission policies that the promises rest on: what is shipped, how the cluster differs from it, and whether that
+//! lets passes be issued.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::api::yaml;
+
+/// The files that must be in force as they are shipped, in the order in which differences are told.
+const FILES: [&str; 3] = [
+    include_str!("../../deploy/admission/requests.yaml"),
+    include_str!("../../deploy/admission/decisions.yaml"),
+    include_str!("../../deploy/admission/secrets.yaml"),
+];
+/// The file that may be missing: older servers do not know its kinds.
+const STAMP: &str = include_str!("../../deploy/mutating/stamp.yaml");
+/// How the shipped files say in CEL who the operator is, where kustomize puts somebody else.
+const SHIPPED_OPERATOR: &str =
+    "'system:serviceaccount:' + 'tap-operator-system' + ':' + 'tap-operator'";
+/// The policy on Secrets, and its binding.
+const SECRETS: &str = "tap-operator-secrets";
+/// The longest that an API server takes to hold to a policy that was written.
+pub const IN_FORCE_WITHIN: SignedDuration = SignedDuration::from_secs(15);
+/// How many differences are told in one message.
+const TOLD: usize = 3;
+/// Values that are longer are not told.
+const SHORT: usize = 40;
+
+/// The service account as which the API server knows the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceAccount {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl ServiceAccount {
+    /// The service account behind a user name, if it is one's.
+    pub fn of(username: &str) -> Option<Self> {
+        let (namespace, name) = username.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+        Some(Self { namespace: namespace.into(), name: name.into() })
+    }
+
+    fn in_cel(&self) -> String {
+        format!("'system:serviceaccount:' + '{}' + ':' + '{}'", self.namespace, self.name)
+    }
+}
+
+/// A policy or binding as it is shipped, every default of the API written out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shipped {
+    /// Its kind, of `admissionregistration.k8s.io/v1`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    spec: Value,
+}
+
+impl Shipped {
+    /// The validating policies and their bindings. Nothing is issued without them.
+    ///
+    /// # Panics
+    /// Never: the files are a part of the program that its tests read.
+    pub fn required() -> Vec<Self> {
+        FILES.iter().flat_map(|file| Self::read(file)).collect()
+    }
+
+    /// The mutating policy that stamps the requester, and its binding. It is for convenience: what it writes is checked by
+    /// the validating ones.
+    ///
+    /// # Panics
+    /// Never, as above.
+    pub fn stamp() -> Vec<Self> {
+        Self::read(STAMP)
+    }
+
+    fn read(file: &str) -> Vec<Self> {
+        let objects: Vec<Value> = yaml::read_all(file).expect("it is YAML");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        objects
+            .into_iter()
+            .map(|mut object| Self {
+                kind: text(&object["kind"]),
+                name: text(&object["metadata"]["name"]),
+                spec: object["spec"].take(),
+            })
+            .collect()
+    }
+
+    /// The same, with the operator's identity as `deploy/identity` puts it in.
+    #[must_use]
+    pub fn for_operator(mut self, operator: &ServiceAccount) -> Self {
+        replace(&mut self.spec, &operator.in_cel());
+        self
+    }
+
+    /// What it is called in messages.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.kind, self.name)
+    }
+
+    /// Whether it is about Secrets; the others are about requests and decisions.
+    pub fn is_about_secrets(&self) -> bool {
+        self.name == SECRETS
+    }
+
+    /// How the object in the cluster differs, a sentence for each difference. Null is an object that is not there.
+    ///
+    /// Of an object only its `spec` counts. What is empty is as good as left out. A field that the shipped object does not
+    /// have counts, known or not: it may narrow the policy.
+    pub fn differences(&self, found: &Value) -> Vec<String> {
+        let title = self.title();
+        if found.is_null() {
+            return vec![format!("{title} is missing")];
+        }
+        if !found["metadata"]["deletionTimestamp"].is_null() {
+            return vec![format!("{title} is being deleted")];
+        }
+        let mut differences = Vec::new();
+        compare("spec", &self.spec, &found["spec"], &mut differences);
+        differences.into_iter().map(|difference| format!("{title}: {difference}")).collect()
+    }
+}
+
+fn replace(value: &mut Value, operator: &str) {
+    match value {
+        Value::String(text) if text.contains(SHIPPED_OPERATOR) => {
+            *text = text.replace(SHIPPED_OPERATOR, operator);
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| replace(item, operator)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| replace(field, operator)),
+        _ => {}
+    }
+}
+
+fn compare(path: &str, shipped: &Value, found: &Value, out: &mut Vec<String>) {
+    match (shipped, found) {
+        _ if shipped == found || (is_empty(shipped) && is_empty(found)) => {}
+        _ if path == "spec.validationActions" => {
+            // More than a refusal may be wanted: a note in the audit log weakens nothing.
+            if !found.as_array().is_some_and(|actions| actions.contains(&"Deny".into())) {
+                out.push(format!("{path} is {found} and must contain Deny"));
+            }
+        }
+        _ if is_empty(found) => out.push(format!("{path} is missing")),
+        _ if is_empty(shipped) => out.push(format!("{path} was added")),
+        (Value::Object(ours), Value::Object(theirs)) => {
+            let added = theirs.keys().filter(|key| !ours.contains_key(*key));
+            for key in ours.keys().chain(added) {
+                compare(&format!("{path}.{key}"), &shipped[key], &found[key], out);
+            }
+        }
+        (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
+            for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+                let name = ours["name"].as_str().map_or(index.to_string(), str::to_owned);
+                compare(&format!("{path}[{name}]"), ours, theirs, out);
+            }
+        }
+        (Value::Array(ours), Value::Array(theirs)) => {
+            out.push(format!("{path} has {} instead of {} entries", theirs.len(), ours.len()));
+        }
+        _ => {
+            let (shipped, found) = (shipped.to_string(), found.to_string());
+            out.push(if shipped.len() <= SHORT && found.len() <= SHORT {
+                format!("{path} is {found} instead of {shipped}")
+            } else {
+                format!("{path} was changed")
+            });
+        }
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// What came of a dry run that a policy must refuse.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Probe {
+    /// It was not tried, there is nothing to try it on, or the answer does not tell.
+    #[default]
+    Unknown,
+    /// The policy refused it.
+    Refused,
+    /// The policy did not refuse it; what happened instead, in words.
+    NotRefused(String),
+}
+
+/// The dry runs that tell whether the policies are in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Probes {
+    /// Of the policy on Secrets. It can always be tried.
+    pub secrets: Probe,
+    /// Of the policy on requests. It needs a request to try it on.
+    pub requests: Probe,
+    /// Of the policy on decisions. It needs a request, too.
+    pub decisions: Probe,
+}
+
+/// Whether the admission policies let passes be issued.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Guard {
+    /// It is not known yet.
+    #[default]
+    Unknown,
+    /// They are as shipped and in force. A request that was created before this time may have been made without them.
+    InForce(Timestamp),
+    /// They are missing, changed or not in force, in words.
+    Broken(String),
+    /// It does not matter: passes are issued whatever they are.
+    Overridden,
+}
+
+impl Guard {
+    /// Whether passes may be issued, to requests that are not too old.
+    pub fn admits(&self) -> bool {
+        matches!(self, Self::InForce(_) | Self::Overridden)
+    }
+}
+
+/// What follows from the differences, what the dry runs said, when the youngest policy or binding on requests and decisions
+/// was created, and whether the last change of any of them is long past.
+pub fn judge(differences: &[String], probes: &Probes, created: Timestamp, settled: bool) -> Guard {
+    if !differences.is_empty() {
+        return Guard::Broken(told(differences));
+    }
+    let Probes { secrets, requests, decisions } = probes;
+    let all = [secrets, requests, decisions];
+    let lets_through: Vec<&str> = all
+        .iter()
+        .filter_map(|probe| match probe {
+            Probe::NotRefused(what) => Some(what.as_str()),
+            Probe::Unknown | Probe::Refused => None,
+        })
+        .collect();
+    if !lets_through.is_empty() {
+        let what = lets_through.join("; ");
+        return Guard::Broken(format!(
+            "they are there, but the API server does not hold to them: {what}"
+        ));
+    }
+    // Where two of three cannot be tried, time must do.
+    if *secrets == Probe::Refused && (settled || all.iter().all(|p| **p == Probe::Refused)) {
+        return Guard::InForce(created + IN_FORCE_WITHIN);
+    }
+    Guard::Unknown
+}
+
+/// The first differences in one sentence.
+pub fn told(differences: &[String]) -> String {
+    let more = differences.len().saturating_sub(TOLD);
+    let first = differences.iter().take(TOLD).map(String::as_str).collect::<Vec<_>>().join("; ");
+    if more == 0 { first } else { format!("{first}; and {more} more") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn all() -> Vec<Shipped> {
+        Shipped::required().into_iter().chain(Shipped::stamp()).collect()
+    }
+
+    /// The object as the API server has it, with what it adds.
+    fn stored(shipped: &Shipped) -> Value {
+        json!({
+            "kind": shipped.kind, "status": {"typeChecking": {}},
+            "metadata": {"name": shipped.name, "labels": {"a": "b"}, "generation": 3},
+            "spec": shipped.spec,
+        })
+    }
+
+    /// Every place in a value, as a JSON pointer.
+    fn places(value: &Value, at: &str, out: &mut Vec<String>) {
+        out.push(at.to_owned());
+        match value {
+            Value::Object(fields) => {
+                for (key, field) in fields {
+                    places(field, &format!("{at}/{key}"), out);
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    places(item, &format!("{at}/{index}"), out);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_files_hold_three_policies_with_their_bindings_and_the_stamp() {
+        let titles = |all: Vec<Shipped>| all.iter().map(Shipped::title).collect::<Vec<_>>();
+        let both = |kind: &str, name: &str| {
+            [format!("{kind} tap-operator-{name}"), format!("{kind}Binding tap-operator-{name}")]
+        };
+        let required = ["requests", "decisions", "secrets"]
+            .map(|name| both("ValidatingAdmissionPolicy", name))
+            .concat();
+        assert_eq!(titles(Shipped::required()), required);
+        assert_eq!(titles(Shipped::stamp()), both("MutatingAdmissionPolicy", "stamp"));
+    }
+
+    #[test]
+    fn what_is_shipped_is_no_difference_to_itself() {
+        for shipped in all() {
+            assert_eq!(shipped.differences(&stored(&shipped)), [""; 0]);
+            assert_eq!(
+                shipped.differences(&Value::Null),
+                [format!("{} is missing", shipped.title())]
+            );
+            let mut ending = stored(&shipped);
+            ending["metadata"]["deletionTimestamp"] = json!("2026-11-24T08:00:00Z");
+            assert_eq!(
+                shipped.differences(&ending),
+                [format!("{} is being deleted", shipped.title())]
+            );
+        }
+    }
+
+    #[test]
+    fn the_operator_is_told_in_as_many_places_as_kustomize_tells_it() {
+        let places =
+            |shipped: &Shipped, operator: &str| shipped.spec.to_string().matches(operator).count();
+        let operator = ServiceAccount::of("system:serviceaccount:passes:issuer").expect("one");
+        let ours = "'system:serviceaccount:' + 'passes' + ':' + 'issuer'";
+        for shipped in all() {
+            let expected = match (shipped.kind.as_str(), shipped.is_about_secrets()) {
+                ("ValidatingAdmissionPolicy", true) => 2,
+                ("ValidatingAdmissionPolicy" | "MutatingAdmissionPolicy", false) => 1,
+                _ => 0,
+            };
+            assert_eq!(places(&shipped, SHIPPED_OPERATOR), expected, "{}", shipped.title());
+            let for_another = shipped.clone().for_operator(&operator);
+            assert_eq!(places(&for_another, ours), expected, "{}", shipped.title());
+            assert!(!for_another.spec.to_string().contains("'tap-operator-system'"));
+            assert_eq!(for_another.differences(&stored(&shipped)).is_empty(), expected == 0);
+        }
+    }
+
+    #[test]
+    fn only_a_service_account_is_one() {
+        let operator = ServiceAccount { namespace: "a".into(), name: "b".into() };
+        assert_eq!(ServiceAccount::of("system:serviceaccount:a:b"), Some(operator));
+        for other in ["alice@contoso.com", "system:serviceaccount:a", "system:node:a:b", ""] {
+            assert_eq!(ServiceAccount::of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn every_field_that_is_changed_emptied_or_taken_out_is_seen() {
+        let mut tried = 0;
+        for shipped in all() {
+            let mut all = Vec::new();
+            places(&shipped.spec, "", &mut all);
+            for place in all {
+                let original = shipped.spec.pointer(&place).expect("it is there");
+                // What is empty already, and the actions, of which one counts.
+                if is_empty(original) || place.starts_with("/validationActions/") {
+                    continue;
+                }
+                let emptied = match original {
+                    Value::Object(_) => json!({}),
+                    Value::Array(_) => json!([]),
+                    _ => json!(""),
+                };
+                for other in [json!("other"), json!(7), json!(null), emptied] {
+                    let mut found = stored(&shipped);
+                    *found["spec"].pointer_mut(&place).expect("it is there") = other.clone();
+                    let differences = shipped.differences(&found);
+                    assert!(!differences.is_empty(), "{} {place}: {other}", shipped.title());
+                    tried += 1;
+                }
+            }
+        }
+        assert!(tried > 1000, "{tried}");
+    }
+
+    #[test]
+    fn every_field_and_entry_that_is_added_is_seen_unless_it_is_empty() {
+        for shipped in all() {
+            let mut all = Vec::new();
+            places(&shipped.spec, "", &mut all);
+            for place in all {
+                let add = |value: Value| {
+                    let mut found = stored(&shipped);
+                    match found["spec"].pointer_mut(&place).expect("it is there") {
+                        Value::Object(fields) => drop(fields.insert("new".into(), value)),
+                        Value::Array(items) => items.push(value),
+                        _ => return None,
+                    }
+                    Some(shipped.differences(&found))
+                };
+                if place == "/validationActions" {
+                    assert_eq!(add(json!("Audit")), Some(vec![]));
+                    continue;
+                }
+                for value in [json!("x"), json!(false), json!(0), json!(["x"]), json!({"x": 1})] {
+                    let seen = add(value.clone()).is_none_or(|found| !found.is_empty());
+                    assert!(seen, "{} {place}: {value}", shipped.title());
+                }
+                let original = shipped.spec.pointer(&place).expect("it is there");
+                if original.is_object() && !is_empty(original) {
+                    for empty in [json!(null), json!(""), json!([]), json!({})] {
+                        assert_eq!(add(empty), Some(vec![]), "{} {place}", shipped.title());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn differences_read_well() {
+        let find = |title: &str| all().into_iter().find(|s| s.title() == title).expect("shipped");
+        let differences = |title: &str, change: &dyn Fn(&mut Value)| {
+            let shipped = find(title);
+            let mut found = stored(&shipped);
+            change(&mut found["spec"]);
+            shipped.differences(&found).join("; ")
+        };
+        let binding = "ValidatingAdmissionPolicyBinding tap-operator-requests";
+        assert_eq!(
+            differences(binding, &|spec| spec["validationActions"] = json!(["Audit", "Warn"])),
+            format!(
+                r#"{binding}: spec.validationActions is ["Audit","Warn"] and must contain Deny"#
+            )
+        );
+        assert_eq!(
+            differences(binding, &|spec| spec["paramRef"] = json!({"name": "x"})),
+            format!("{binding}: spec.paramRef was added")
+        );
+        let policy = "ValidatingAdmissionPolicy tap-operator-requests";
+        assert_eq!(
+            differences(policy, &|spec| {
+                spec["failurePolicy"] = json!("Ignore");
+                spec["validations"] = json!([{"expression": "true"}]);
+                spec["variables"][1]["expression"] = json!("true");
+                spec["matchConstraints"]["namespaceSelector"] = json!({"matchLabels": {"a": "b"}});
+            }),
+            [
+                format!(r#"{policy}: spec.failurePolicy is "Ignore" instead of "Fail""#),
+                format!("{policy}: spec.matchConstraints.namespaceSelector was added"),
+                format!("{policy}: spec.validations has 1 instead of 15 entries"),
+                format!("{policy}: spec.variables[byOperator].expression was changed"),
+            ]
+            .join("; ")
+        );
+        let five: Vec<String> = (1..=5).map(|n| n.to_string()).collect();
+        assert_eq!(told(&five), "1; 2; 3; and 2 more");
+        assert_eq!(told(&five[..3]), "1; 2; 3");
+    }
+
+    #[test]
+    fn passes_are_issued_only_with_policies_as_shipped_and_in_force() {
+        use Probe::{NotRefused, Refused, Unknown};
+        let created: Timestamp = "2026-11-24T08:00:00Z".parse().expect("a time");
+        let since = Guard::InForce("2026-11-24T08:00:15Z".parse().expect("a time"));
+        let let_through = || NotRefused("let through".into());
+        let broken = Guard::Broken(
+            "they are there, but the API server does not hold to them: let through".into(),
+        );
+        for (secrets, requests, decisions, settled, expected) in [
+            (Refused, Refused, Refused, false, &since),
+            (Refused, Unknown, Unknown, true, &since),
+            (Refused, Unknown, Refused, false, &Guard::Unknown),
+            (Unknown, Refused, Refused, true, &Guard::Unknown),
+            (let_through(), Refused, Refused, true, &broken),
+            (Refused, let_through(), Refused, true, &broken),
+            (Refused, Unknown, let_through(), true, &broken),
+        ] {
+            let probes = Probes { secrets, requests, decisions };
+            assert_eq!(judge(&[], &probes, created, settled), *expected, "{probes:?}");
+            let differs = judge(&["it differs".into()], &probes, created, settled);
+            assert_eq!(differs, Guard::Broken("it differs".into()));
+        }
+        let admit = [Guard::Unknown, broken, since, Guard::Overridden].map(|guard| guard.admits());
+        assert_eq!(admit, [false, false, true, true]);
+    }
+}
