@@ -400,7 +400,7 @@ async fn look_at_passes(operator: &Operator) {
     let looks = operator.tenants.values().map(|t| t.sightings.look(&t.client, &operator.nudges));
     futures::future::join_all(looks).await;
     // Without a tenant there is nothing to look at.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Asks what the app of each connection may do, so that the log says at the start what is missing and what is too much.

@@ -64,9 +64,9 @@ pub(super) fn after_post(s: &Situation, intent: &Intent, attempt: &Attempt, held
 /// Takes back what an attempt made: what is left to do, if anything. A failure is tried again with a backoff.
 pub(super) fn undo(s: &Situation, intent: &Intent, held: &Held) -> Option<Step> {
     let secret = match (&held.secret, &s.reads.secret) {
-        (SecretWritten::NotYet | SecretWritten::Removed, _) => None,
-        // Tried in vain: the pass goes first.
-        (_, Some(SecretFound::Unclear(_))) => None,
+        // Nothing is there, or it was tried in vain: the pass goes first.
+        (SecretWritten::NotYet | SecretWritten::Removed, _)
+        | (_, Some(SecretFound::Unclear(_))) => None,
         (SecretWritten::Created(uid), _) => Some(Step::Act(Action::DeleteSecret(uid.clone()))),
         // It was ours to create, so it is ours if it is there.
         (SecretWritten::Failed, _) => remove_secret(s.reads),
