@@ -50,6 +50,10 @@ impl Operator {
                 let Some(client) = self.policy_client(pass) else { return Ok(()) };
                 pass.reads.roles = Some(client.directory_roles(&user_id, Priority::Issue).await);
             }
+            Look::Slot(bounds) => {
+                let cache = &self.stores.requests;
+                pass.reads.slot = Some(self.quotas.take(&pass.request, &bounds, cache));
+            }
             Look::Turn { tenant_id, user_id } => {
                 pass.reads.turn = Some(self.turn(&tenant_id, &user_id, pass));
             }

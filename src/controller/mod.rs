@@ -15,6 +15,7 @@ mod operator;
 mod pass;
 mod patch;
 mod policy;
+mod quotas;
 mod registry;
 mod request;
 pub mod run;

@@ -16,6 +16,7 @@ use super::clocks::Clocks;
 use super::lease::LeaseView;
 use super::metrics::Metrics;
 use super::pass::Remembered;
+use super::quotas::Quotas;
 use super::registry::{OwnPasses, Turns};
 use crate::api::names::STOP_REVOKE_ACTIVE_KEY;
 use crate::api::{TapPolicy, TapRequest};
@@ -62,6 +63,8 @@ pub struct Operator {
     pub stores: Stores,
     /// Whose turn it is for a user.
     pub turns: Turns,
+    /// Who has a place within a quota.
+    pub quotas: Quotas,
     /// Passes made and deleted by this process.
     pub own_passes: OwnPasses,
     /// What is remembered of each request, by uid.

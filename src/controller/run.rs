@@ -9,6 +9,7 @@ use futures::StreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, ListParams};
+use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{Lookup as _, ObjectRef};
@@ -188,6 +189,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         lease: lease.view(),
         stores: Stores { requests: requests.clone(), policies: policies.clone(), namespaces, stop },
         turns: super::registry::Turns::default(),
+        quotas: super::quotas::Quotas::default(),
         own_passes: super::registry::OwnPasses::default(),
         memories: std::sync::Mutex::default(),
         refused_policies: std::sync::Mutex::default(),
@@ -198,7 +200,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         metrics: w.metrics.clone(),
     });
 
-    let on_policy = Arc::clone(&operator);
+    let (on_policy, on_request) = (Arc::clone(&operator), Arc::clone(&operator));
     let (all_policies, mut managers) = (policy_nudges.clone(), HashMap::new());
     let policy_stream = policy_stream.inspect(move |seen| {
         let Ok(policy) = seen else { return };
@@ -214,6 +216,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
             let _ = all_policies.send(());
         }
     });
+    let request_stream = request_stream.inspect(move |seen| on_request.call_after(seen));
     let request_controller = Controller::for_stream(request_stream, requests)
         .reconcile_on(stream_of(to_look_at))
         .with_config(Config::default().concurrency(CONCURRENCY))
@@ -425,6 +428,13 @@ async fn ask_for_the_fence(operator: &Operator, allow_unguarded: bool) -> bool {
 }
 
 impl Operator {
+    /// A request changed, and may have ended: whoever waited for its place within a quota is looked at.
+    fn call_after(&self, seen: &watcher::Result<GuardedRequest>) {
+        if let Ok(DeserializeGuard(Ok(request))) = seen {
+            self.call_who_waits(&request.spec.policy_ref.name);
+        }
+    }
+
     /// Looks again at every request for which something is left to do.
     fn nudge_all(&self) {
         self.nudge(|_| true);

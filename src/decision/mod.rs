@@ -1,7 +1,7 @@
 //! The pure core: it takes what was observed and the time, and says what to do next.
 //!
 //! No client, no clock, no randomness: what a decision needs is in its arguments. [`life`] carries one request from the
-//! asking to the end, [`guard`] says who may have a pass, [`method`] how a tenant differs from its policy and [`policy`] what to do about it, [`report`]
+//! asking to the end, [`guard`] says who may have a pass, [`quota`] how many at once, [`method`] how a tenant differs from its policy and [`policy`] what to do about it, [`report`]
 //! how the findings read in a status, [`clock`] what time it is at Graph, [`intent`] what is recorded before a pass is
 //! asked for.
 
@@ -11,6 +11,7 @@ pub mod intent;
 pub mod life;
 pub mod method;
 pub mod policy;
+pub mod quota;
 mod reason;
 pub mod report;
 

@@ -98,6 +98,8 @@ reasons! {
     ExistingPass,
     /// Another request for the same user is being issued.
     AnotherRequest,
+    /// As many passes are live as the policy allows at once.
+    QuotaReached,
     /// The Secret cannot be created now.
     SecretRefused,
     /// Graph cannot be reached or answers errors.

@@ -10,5 +10,6 @@ mod graph;
 mod issue;
 mod leadership;
 mod neighbours;
+mod quota;
 mod world;
 mod writes;

@@ -55,14 +55,6 @@ impl<'a> Run<'a> {
                 Some(TENANT_AGAIN),
             );
         }
-        if self.s.stop != Stop::Off {
-            return self.wait(
-                "Brakes",
-                Reason::Stopped,
-                "all issuing is stopped by the ConfigMap tap-operator-stop in the operator's namespace: it goes on when that is deleted",
-                Some(TENANT_AGAIN),
-            );
-        }
         if issuance.suspend == Some(true) {
             return self.wait(
                 "Brakes",
@@ -71,6 +63,14 @@ impl<'a> Run<'a> {
                     "TapPolicy {name} is suspended: it goes on when its issuance.suspend is false"
                 ),
                 None,
+            );
+        }
+        if self.s.stop != Stop::Off {
+            return self.wait(
+                "Brakes",
+                Reason::Stopped,
+                "all issuing is stopped by the ConfigMap tap-operator-stop in the operator's namespace: it goes on when that is deleted",
+                Some(TENANT_AGAIN),
             );
         }
         self.pass("Brakes", "neither stopped nor suspended")
@@ -228,17 +228,6 @@ impl<'a> Run<'a> {
             "Replacement",
             if wanted { "the policy lets a pass be replaced" } else { "none is asked for" },
         )
-    }
-
-    pub(super) fn quota(&mut self, issuance: &Issuance) -> Checked<'a> {
-        if issuance.quota.is_some() {
-            return self.fail(
-                "Quota",
-                Reason::NotSupported,
-                "the policy has a quota, which this version does not support",
-            );
-        }
-        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use crate::api::{Check, TapPolicy, TapRequest};
 use crate::decision::clock::Now;
 use crate::decision::intent::Intent;
+use crate::decision::quota::Reached;
 use crate::graph::{DirectoryRole, GraphError, MethodConfiguration, TapMethod, User, UserNames};
 
 /// Everything that is known about one request at one moment.
@@ -97,6 +98,8 @@ pub struct Reads {
     pub groups: Option<Result<Vec<String>, GraphError>>,
     /// The directory roles that the user holds.
     pub roles: Option<Result<Vec<DirectoryRole>, GraphError>>,
+    /// Whether the policy's quota leaves a place for this request.
+    pub slot: Option<Slot>,
     /// Whether it is this request's turn to issue for the user.
     pub turn: Option<Turn>,
     /// The user's passes.
@@ -131,6 +134,17 @@ pub enum Known {
     Recorded(String),
     /// The operator deleted it, or its request ended: a list that still shows it lags.
     Gone,
+}
+
+/// Whether a policy's quota leaves a place for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// It does, and the place is this request's.
+    Ours,
+    /// Others are about to take the last places, and may be issued or not: soon it is known.
+    Contested(Reached),
+    /// All are taken.
+    Taken(Reached),
 }
 
 /// Whether it is a request's turn to issue for its user.

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::situation::Grounds;
 use crate::api::TapRequestStatus;
 use crate::decision::intent::Intent;
+use crate::decision::quota::Bounds;
 
 /// The next thing to do for one request.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +37,8 @@ pub enum Look {
         /// Object id of the user.
         user_id: String,
     },
+    /// Whether the policy's quota leaves a place for this request.
+    Slot(Bounds),
     /// Whether it is this request's turn to issue for the user.
     Turn {
         /// Id of the tenant.

@@ -11,19 +11,22 @@ use serde_json::json;
 use super::next;
 use super::situation::{
     Attempt, Brakes, Cause, Connection, Held, Listing, Memory, Place, PolicyFound, Progress, Reads,
-    SecretFound, SecretWritten, Setback, Settings, Situation, Stop, Turn,
+    SecretFound, SecretWritten, Setback, Settings, Situation, Slot, Stop, Turn,
 };
 use super::step::{Action, Look, Rest, Step};
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION};
-use crate::api::{Phase, TapPolicy, TapRequest, yaml};
+use crate::api::{CheckResult, Phase, TapPolicy, TapRequest, yaml};
 use crate::decision::clock::Now;
 use crate::decision::intent::{Intent, Stage};
+use crate::decision::quota::{Bound, Bounds, Reached};
 use crate::graph::{
-    ErrorKind, GraphError, GraphTarget, MethodConfiguration, MethodState, TapMethod,
+    DirectoryRole, ErrorKind, GraphError, GraphTarget, MethodConfiguration, MethodState, TapMethod,
     UsabilityReason, User, UserNameForm, UserNames,
 };
 
 const USER_ID: &str = "11111111-0000-4000-8000-000000000001";
+
+const FULL: Reached = Reached { bound: Bound::Namespace, live: 20, allowed: 20 };
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
@@ -47,11 +50,16 @@ struct Life {
     now: Timestamp,
     request: TapRequest,
     policy: Option<TapPolicy>,
+    namespace: Option<Namespace>,
+    connection: Option<Connection>,
+    guarded: bool,
     stop: Stop,
     brakes: Brakes,
     lease_is_fresh: bool,
     method: Result<MethodConfiguration, GraphError>,
     user: Result<User, GraphError>,
+    roles: Vec<DirectoryRole>,
+    slot: Slot,
     passes: Result<Vec<TapMethod>, GraphError>,
     seen: Result<TapMethod, GraphError>,
     turn: Turn,
@@ -115,10 +123,18 @@ impl Life {
             target_type: "group".into(),
             is_registration_required: None,
         };
+        let connection = Connection {
+            name: "default".into(),
+            tenant_id: "tenant".into(),
+            users: Some(UserNames { prefix: String::new(), form: UserNameForm::UserPrincipalName }),
+        };
         Self {
             now: at(10),
             request,
             policy: Some(policy.unwrap()),
+            namespace: Some(Namespace::default()),
+            connection: Some(connection),
+            guarded: true,
             stop: Stop::Off,
             brakes: Brakes { stop: Stop::Off, suspended: false },
             lease_is_fresh: true,
@@ -133,6 +149,8 @@ impl Life {
                 exclude: vec![],
             }),
             user: Ok(user),
+            roles: vec![],
+            slot: Slot::Ours,
             passes: Ok(vec![]),
             seen: Ok(pass("ours", at(10), 60, true)),
             turn: Turn::Ours,
@@ -150,13 +168,6 @@ impl Life {
 
     /// Runs one pass and answers with the rest that it ends in.
     fn pass(&mut self) -> Rest {
-        let namespace =
-            Namespace { metadata: kube::core::ObjectMeta::default(), ..Namespace::default() };
-        let connection = Connection {
-            name: "default".into(),
-            tenant_id: "tenant".into(),
-            users: Some(UserNames { prefix: String::new(), form: UserNameForm::UserPrincipalName }),
-        };
         let settings = Settings {
             settle: SignedDuration::from_secs(150),
             use_check: SignedDuration::from_secs(60),
@@ -171,10 +182,10 @@ impl Life {
                 now: Now::exactly(self.now),
                 settings: &settings,
                 policy: self.policy.as_ref().map_or(PolicyFound::Missing, PolicyFound::Found),
-                namespace: Some(&namespace),
-                connection: Some(&connection),
+                namespace: self.namespace.as_ref(),
+                connection: self.connection.as_ref(),
                 stop: self.stop,
-                guarded: true,
+                guarded: self.guarded,
                 holder: self.holder,
                 lease_is_fresh: self.lease_is_fresh,
                 new_attempt: &new_attempt,
@@ -201,7 +212,8 @@ impl Life {
                 reads.user = Some(self.user.clone());
             }
             Look::Groups { .. } => reads.groups = Some(Ok(vec![])),
-            Look::Roles { .. } => reads.roles = Some(Ok(vec![])),
+            Look::Roles { .. } => reads.roles = Some(Ok(self.roles.clone())),
+            Look::Slot(_) => reads.slot = Some(self.slot),
             Look::Turn { .. } => reads.turn = Some(self.turn.clone()),
             Look::Passes { .. } => {
                 let listing = self.passes.clone().map(|passes| Listing {
@@ -379,6 +391,16 @@ impl Life {
         let mut issuance = serde_json::to_value(&policy.spec.issuance).unwrap();
         json_patch::merge(&mut issuance, &yaml::read(edit).unwrap());
         policy.spec.issuance = serde_json::from_value(issuance).unwrap();
+    }
+
+    /// The request was understood before, as for another user.
+    fn resolved_as(&mut self, user_id: &str) {
+        let resolved = json!({
+            "tenantId": "tenant", "userId": user_id, "userPrincipalName": "alice@contoso.com",
+            "lifetime": "1h", "oneTimeUse": true,
+        });
+        let status = json!({"phase": "Pending", "decisions": [], "resolved": resolved});
+        self.request.status = Some(serde_json::from_value(status).unwrap());
     }
 
     fn active() -> Self {
@@ -684,15 +706,31 @@ fn when_the_secret_fails_the_pass_is_taken_back_and_asked_for_again_later() {
 fn a_refused_pass_fails_only_when_it_keeps_being_refused() {
     let mut life = Life::new();
     life.post = |_, _| Posted::Refused;
-    for second in (10..130).step_by(10) {
+    for second in (10..170).step_by(10) {
         life.now = at(second);
         life.pass();
         assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "RefusedByTenant"));
     }
-    life.now = at(130);
+    life.now = at(170);
     life.done.clear();
     life.pass();
-    life.expect(Phase::Failed, "RefusedByTenant", &["status Failed"]);
+    life.expect(Phase::Failed, "RefusedByTenant", &["intent", "post", "release", "status Failed"]);
+}
+
+#[test]
+fn a_refusal_before_a_long_wait_is_no_reason_to_fail_after_it() {
+    let mut life = Life::new();
+    life.post = |_, _| Posted::Refused;
+    life.pass();
+    life.slot = Slot::Taken(FULL);
+    life.now = at(40);
+    life.pass();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "QuotaReached"));
+    life.slot = Slot::Ours;
+    life.post = made;
+    life.now = at(400);
+    life.pass();
+    assert_eq!(life.request.phase(), Phase::Active);
 }
 
 #[test]
@@ -864,6 +902,8 @@ fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
             Phase::Failed,
             "SecretNameTaken",
         ),
+        (|l| l.slot = Slot::Taken(FULL), Phase::Pending, "QuotaReached"),
+        (|l| l.slot = Slot::Contested(FULL), Phase::Pending, "QuotaReached"),
         (|l| l.passes = Ok(vec![pass("x", at(0), 60, true)]), Phase::Pending, "ExistingPass"),
     ];
     for (change, phase, reason) in cases {
@@ -876,6 +916,173 @@ fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
         life.pass();
         assert_eq!(life.done, Vec::<String>::new(), "{reason}: quiet when nothing changes");
     }
+}
+
+/// The order in which the checks decide: of several that do not pass, the earlier one.
+#[test]
+fn of_several_checks_that_do_not_pass_the_earlier_one_decides() {
+    type Change = fn(&mut Life);
+    let order: &[(Change, &str, &str)] = &[
+        (|l| l.now = at(40 * 24 * 3600), "Deadline", "NotIssuedInTime"),
+        (|l| l.policy = None, "Policy", "PolicyNotFound"),
+        (|l| l.policy.as_mut().unwrap().spec.issuance = None, "Policy", "NoIssuance"),
+        (|l| l.guarded = false, "Brakes", "AdmissionMissing"),
+        (|l| l.edit_policy("{suspend: true}"), "Brakes", "Suspended"),
+        (|l| l.stop = Stop::On, "Brakes", "Stopped"),
+        (|l| l.namespace = None, "Namespace", "NamespaceUnknown"),
+        (
+            |l| l.namespace.as_mut().unwrap().metadata.deletion_timestamp = Some(Time(at(0))),
+            "Namespace",
+            "NamespaceTerminating",
+        ),
+        (|l| l.edit_policy("{namespaces: {names: [b]}}"), "Namespace", "NamespaceNotAllowed"),
+        (|l| l.edit_policy("{reason: {}}"), "Reason", "ReasonNotAccepted"),
+        (
+            |l| l.edit_spec(&format!("{{startTime: '{}'}}", at(31 * 24 * 3600))),
+            "StartTime",
+            "StartTimeTooFar",
+        ),
+        (|l| l.edit_spec("{lifetime: 9h}"), "Lifetime", "LifetimeNotAllowed"),
+        (|l| l.edit_policy("{requireOneTimeUse: true}"), "Lifetime", "OneTimeUseRequired"),
+        (|l| l.edit_spec("{recipients: [age1x]}"), "Delivery", "NotSupported"),
+        (|l| l.edit_spec("{onExistingPass: Replace}"), "Replacement", "ReplaceNotAllowed"),
+        (|l| l.connection = None, "Tenant", "TenantNotConfigured"),
+        (|l| l.method.as_mut().unwrap().state = MethodState::Disabled, "Method", "MethodDisabled"),
+        (
+            |l| l.method.as_mut().unwrap().minimum_lifetime_minutes = Some(90),
+            "Method",
+            "LifetimeOutOfRange",
+        ),
+        (
+            |l| {
+                l.method.as_mut().unwrap().one_time_required = Some(true);
+                l.edit_policy("{requireOneTimeUse: false}");
+                l.edit_spec("{oneTimeUse: false}");
+            },
+            "Method",
+            "OneTimeUseRequired",
+        ),
+        (|l| l.user.as_mut().unwrap().account_enabled = Some(false), "User", "UserDisabled"),
+        (
+            |l| {
+                let user = l.user.as_mut().unwrap();
+                user.user_type = Some("Guest".into());
+                user.external_user_state = Some("Accepted".into());
+            },
+            "User",
+            "ExternalGuest",
+        ),
+        (|l| l.edit_spec("{requestedBy: alice@contoso.com}"), "Requester", "SelfService"),
+        (|l| l.resolved_as("somebody-else"), "Resolved", "ResolvedChanged"),
+        (|l| l.edit_policy("{users: {domains: [b.com]}}"), "Users", "UserNotAllowed"),
+        (|l| l.method.as_mut().unwrap().include.clear(), "Scope", "UserNotInScope"),
+        (
+            |l| {
+                l.edit_policy("{directoryRoleHolders: Deny}");
+                l.roles =
+                    vec![DirectoryRole { id: "r".into(), display_name: None, template_id: None }];
+            },
+            "DirectoryRoles",
+            "DirectoryRoleHolder",
+        ),
+        (|l| l.edit_policy("{approval: {required: 1}}"), "Approval", "AwaitingApproval"),
+        // No check of its own in the status: the phase says it.
+        (|l| l.edit_spec(&format!("{{startTime: '{}'}}", at(7200))), "Approval", "Scheduled"),
+        (|l| l.slot = Slot::Taken(FULL), "Quota", "QuotaReached"),
+        // Then everything admits the pass.
+        (|l| l.turn = Turn::Of("helpdesk/first".into()), "Quota", "AnotherRequest"),
+        (
+            |l| (l.place, l.secret) = (Place::Taken, SecretFound::Foreign),
+            "Quota",
+            "SecretNameTaken",
+        ),
+        (|l| l.passes = Ok(vec![pass("x", at(0), 60, true)]), "Quota", "ExistingPass"),
+    ];
+    for (number, (_, check, reason)) in order.iter().enumerate() {
+        let mut life = Life::new();
+        life.edit_spec("{requestedBy: rita@contoso.com}");
+        for (change, _, _) in order[number..].iter().rev() {
+            change(&mut life);
+        }
+        life.pass();
+        assert_eq!(life.reason(), *reason, "before {:?}", order.get(number + 1).map(|o| o.2));
+        let checks = &life.request.status.as_ref().unwrap().checks;
+        assert_eq!(checks.last().unwrap().name, *check, "{reason}");
+        let earlier = &checks[..checks.len() - 1];
+        assert!(earlier.iter().all(|c| c.result == CheckResult::Passed), "{reason}: {earlier:?}");
+        assert!(!life.done.contains(&"intent".to_owned()), "{reason}");
+    }
+}
+
+#[test]
+fn a_reached_quota_is_waited_for_and_says_which_bound_and_when_it_goes_on() {
+    let mut life = Life::new();
+    life.edit_policy("{quota: {activePerNamespace: 20}}");
+    life.slot = Slot::Taken(FULL);
+    assert_eq!(life.pass(), Rest::For(SignedDuration::from_mins(10)));
+    life.expect(Phase::Pending, "QuotaReached", &["status Pending"]);
+    let status = life.request.status.clone().unwrap();
+    let ready = status.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+    for word in ["namespace helpdesk", "20 passes", "TapPolicy contoso", "when one of them ends"] {
+        assert!(ready.message.contains(word), "no {word:?} in {}", ready.message);
+    }
+    assert!(status.conditions.iter().any(|c| c.type_ == "Reconciling" && c.status == "True"));
+    life.slot = Slot::Ours;
+    life.pass();
+    assert_eq!(life.request.phase(), Phase::Active);
+    let checks = &life.request.status.as_ref().unwrap().checks;
+    assert_eq!(checks.last().map(|c| c.name.as_str()), Some("Quota"));
+}
+
+#[test]
+fn a_quota_is_waited_for_until_the_deadline_and_no_longer() {
+    let mut life = Life::new();
+    life.slot = Slot::Taken(FULL);
+    life.now = at(24 * 3600 - 60);
+    assert_eq!(life.pass(), Rest::Until(at(24 * 3600)));
+    life.now = at(24 * 3600);
+    life.pass();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Expired, "NotIssuedInTime"));
+}
+
+/// Requests that are about to take the last place, and then do not, would else tell each other so for ever.
+#[test]
+fn of_a_place_that_others_may_take_only_who_has_said_nothing_yet_speaks() {
+    let mut life = Life::new();
+    life.passes = Ok(vec![pass("theirs", at(0), 60, true)]);
+    life.edit_spec("{onExistingPass: Wait}");
+    life.pass();
+    life.expect(Phase::Pending, "ExistingPass", &["status Pending"]);
+    life.slot = Slot::Contested(FULL);
+    assert_eq!(life.pass(), Rest::For(SignedDuration::from_mins(10)));
+    life.expect(Phase::Pending, "ExistingPass", &["status Pending"]);
+
+    let mut life = Life::new();
+    life.edit_policy("{approval: {required: 1}}");
+    life.pass();
+    life.decide("paul", "Approve");
+    life.slot = Slot::Contested(FULL);
+    life.pass();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "QuotaReached"));
+}
+
+#[test]
+fn the_bounds_are_those_of_the_policy_as_it_is_now() {
+    let mut life = Life::new();
+    let bounds =
+        |life: &Life| Bounds::of(life.policy.as_ref().unwrap().spec.issuance.as_ref().unwrap());
+    assert!(bounds(&life).is_empty());
+    life.edit_policy("{quota: {activePerNamespace: 20, activePerRequester: 5}}");
+    let both = Bounds { per_namespace: Some(20), per_requester: Some(5) };
+    assert_eq!(bounds(&life), both);
+    life.edit_policy("{quota: {activePerNamespace: null}}");
+    assert_eq!(bounds(&life), Bounds { per_namespace: None, ..both });
+    // Who has a pass keeps it, whatever becomes of the quota.
+    let mut life = Life::active();
+    life.edit_policy("{quota: {activePerNamespace: 1}}");
+    life.slot = Slot::Taken(FULL);
+    life.pass();
+    life.expect(Phase::Active, "Issued", &[]);
 }
 
 #[test]
