@@ -9,6 +9,7 @@ mod crashes;
 mod graph;
 mod issue;
 mod leadership;
+mod membership;
 mod neighbours;
 mod quota;
 mod world;
