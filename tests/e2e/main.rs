@@ -11,6 +11,7 @@ mod phases;
 mod policies;
 mod printing;
 mod process;
+mod quota;
 mod refusals;
 mod scene;
 mod stop;
