@@ -236,7 +236,7 @@ pub struct Issuance {
     /// How the code may be delivered. Sealed admits only requests with recipients. Default Any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
-    /// How many passes may be live at once. Left out: no bound.
+    /// How many passes may be live at once; a request beyond that waits until one ends. Left out: no bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
     /// While true, nothing new is issued through this policy; what is active stays. Default false.

@@ -69,6 +69,10 @@ impl Operator {
                 let Some(client) = self.policy_client(pass) else { return Ok(None) };
                 pass.reads.eligibility = Some(eligibility(client, &user_id).await);
             }
+            Look::Slot(bounds) => {
+                let cache = &self.stores.requests;
+                pass.reads.slot = Some(self.quotas.take(&pass.request, &bounds, cache));
+            }
             Look::Turn { tenant_id, user_id } => {
                 pass.reads.turn = Some(self.turn(&tenant_id, &user_id, pass));
             }

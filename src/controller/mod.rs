@@ -17,6 +17,7 @@ mod patch;
 mod permissions;
 mod policy;
 mod probe;
+mod quotas;
 mod registry;
 mod request;
 pub mod run;

@@ -19,6 +19,7 @@ use super::clocks::Clocks;
 use super::lease::LeaseView;
 use super::metrics::Metrics;
 use super::pass::Remembered;
+use super::quotas::Quotas;
 use super::registry::{OwnPasses, Turns};
 use super::sightings::Sightings;
 use crate::api::names::STOP_REVOKE_ACTIVE_KEY;
@@ -70,6 +71,8 @@ pub struct Operator {
     /// How many passes over requests may wait for answers of tenants on the way to an issue, so that there is room for
     /// those that take something away.
     pub issuing: Arc<Semaphore>,
+    /// Who has a place within a quota.
+    pub quotas: Quotas,
     /// Passes made and deleted by this process.
     pub own_passes: OwnPasses,
     /// What is remembered of each request, by uid.

@@ -16,8 +16,11 @@ use super::secret;
 use crate::api::{TapRequest, TapRequestSpec};
 use crate::decision::intent::{Intent, has_finalizer, unresolved};
 use crate::decision::life;
-use crate::decision::life::situation::{PolicyFound, Progress, Reads, SecretFound, Situation};
+use crate::decision::life::situation::{
+    PolicyFound, Progress, Reads, SecretFound, Situation, Slot,
+};
 use crate::decision::life::step::{Rest, Step};
+use crate::decision::quota::{Bounds, holds};
 
 /// More steps than any life has: beyond them something goes in circles, and a backoff is due.
 const STEPS: usize = 64;
@@ -58,9 +61,12 @@ pub async fn reconcile(
         }
         Ok(None) => {
             operator.forget(&uid);
+            operator.give_back_place(&uid, &seen.spec.policy_ref.name);
             Ok(Action::await_change())
         }
         Err(error) => {
+            // Whether it holds a pass is not known.
+            operator.quotas.keep(&uid);
             remembered.failures = remembered.failures.saturating_add(1);
             tracing::warn!(request = name_of(seen), %error, failures = remembered.failures, "a pass over a request failed");
             operator.metrics.reconcile_failed();
@@ -86,6 +92,7 @@ impl Operator {
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).get(uid).map(Arc::clone);
         if memory.is_some_and(|memory| memory.try_lock().is_ok()) {
             self.forget(uid);
+            self.quotas.give_back(uid);
         }
     }
 
@@ -130,7 +137,7 @@ impl Operator {
         };
         let outcome = self.steps(&mut pass).await;
         // Also where it ended with an error: the request may be deleted before it is looked at again.
-        self.give_back_turn(&pass);
+        self.give_back(&pass);
         // After what had to be done: a decision may be to take something away.
         if !ended {
             let Pass { request, remembered, .. } = pass;
@@ -270,10 +277,39 @@ impl Operator {
         })
     }
 
-    /// The turn for a user is given back once nothing of the request is unresolved.
-    fn give_back_turn(&self, pass: &Pass<'_>) {
-        if pass.remembered.memory.attempt.is_none() && unresolved(&pass.request).is_none() {
-            self.turns.give_back(pass.request.metadata.uid.as_deref().unwrap_or_default());
+    /// The turn for a user is given back once nothing of the request is unresolved, the place within a quota once it can
+    /// hold no pass.
+    fn give_back(&self, pass: &Pass<'_>) {
+        let uid = pass.request.metadata.uid.as_deref().unwrap_or_default();
+        let unsettled = pass.remembered.memory.attempt.is_some();
+        if !unsettled && unresolved(&pass.request).is_none() {
+            self.turns.give_back(uid);
+        }
+        let waits = matches!(pass.reads.slot, Some(Slot::Contested(_) | Slot::Taken(_)));
+        if unsettled || holds(&pass.request) {
+            self.quotas.keep(uid);
+        } else if !waits {
+            self.give_back_place(uid, &pass.request.spec.policy_ref.name);
+        }
+    }
+
+    fn give_back_place(&self, uid: &str, policy: &str) {
+        self.quotas.give_back(uid);
+        self.call_who_waits(policy);
+    }
+
+    /// Looks again at those who wait for a place within the quota of a policy and find one now.
+    pub(super) fn call_who_waits(&self, policy: &str) {
+        if !self.quotas.is_waited_for(policy) {
+            return;
+        }
+        // One that changes, comes or goes has all who wait for it looked at anyway.
+        let Some(found) = self.stores.policies.get(&ObjectRef::new(policy)) else { return };
+        let Some(issuance) = found.0.as_ref().ok().and_then(|p| p.spec.issuance.as_ref()) else {
+            return;
+        };
+        for at in self.quotas.call(policy, &Bounds::of(issuance), &self.stores.requests) {
+            let _ = self.nudges.send(at);
         }
     }
 

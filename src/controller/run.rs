@@ -9,6 +9,7 @@ use futures::StreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, ListParams};
+use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action, Config};
 use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{Lookup as _, ObjectRef};
@@ -196,6 +197,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         stores: Stores { requests: requests.clone(), policies: policies.clone(), namespaces, stop },
         turns: super::registry::Turns::default(),
         issuing: Arc::new(Semaphore::new(ISSUING)),
+        quotas: super::quotas::Quotas::default(),
         own_passes: super::registry::OwnPasses::default(),
         memories: std::sync::Mutex::default(),
         refused_policies: std::sync::Mutex::default(),
@@ -208,6 +210,8 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
 
     let policy_stream =
         policy_stream.inspect(on_policies(Arc::clone(&operator), policy_nudges.clone()));
+    let on_request = Arc::clone(&operator);
+    let request_stream = request_stream.inspect(move |seen| on_request.call_after(seen));
     let request_controller = Controller::for_stream(request_stream, requests)
         .reconcile_on(stream_of(to_look_at))
         .with_config(Config::default().concurrency(CONCURRENCY))
@@ -437,6 +441,13 @@ async fn wait_for_admission(operator: &Operator) {
 }
 
 impl Operator {
+    /// A request changed, and may have ended: whoever waited for its place within a quota is looked at.
+    fn call_after(&self, seen: &watcher::Result<GuardedRequest>) {
+        if let Ok(DeserializeGuard(Ok(request))) = seen {
+            self.call_who_waits(&request.spec.policy_ref.name);
+        }
+    }
+
     /// Looks again at every request for which something is left to do.
     pub(super) fn nudge_all(&self) {
         self.nudge(|_| true);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::later;
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION};
-use crate::api::{Lifetime, TapRequest};
+use crate::api::{Lifetime, Phase, TapRequest};
 
 /// How long after the list that an attempt rests on its POST may be sent.
 pub const POST_WINDOW: SignedDuration = SignedDuration::from_secs(30);
@@ -181,6 +181,12 @@ fn text(request: &TapRequest) -> Option<&String> {
 /// Whether the operator's finalizer is on a request.
 pub fn has_finalizer(request: &TapRequest) -> bool {
     request.metadata.finalizers.as_ref().is_some_and(|f| f.iter().any(|f| f == FINALIZER))
+}
+
+/// Whether a request has ended: beside a final phase only the finalizer is left to take off. A word of a newer version is
+/// not known to be one.
+pub fn has_ended(request: &TapRequest) -> bool {
+    request.phase().is_final() && request.phase() != Phase::Unknown
 }
 
 /// Whether nobody may ask for a pass for this user because of another request: nobody knows the outcome of its POST yet.

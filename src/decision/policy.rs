@@ -9,9 +9,7 @@ use super::life::step::Rest;
 use super::method::{self, Difference};
 use super::permissions::{self, Need, with_id};
 use super::report::whole_second;
-use crate::api::{
-    ConditionType, Drift, Enforcement, Method, TapPolicy, TapPolicyStatus, merge_conditions,
-};
+use crate::api::{ConditionType, Drift, Enforcement, TapPolicy, TapPolicyStatus, merge_conditions};
 use crate::graph::{Advice, ErrorKind, GraphError, MethodConfiguration};
 
 /// How often a tenant is read where the policy does not say.
@@ -96,7 +94,7 @@ pub fn next(s: &PolicySituation) -> PolicyStep {
     };
     let desired = s.policy.spec.method.clone().unwrap_or_default();
     let mut difference = method::compare(&desired, observed);
-    let said = named_groups(&desired);
+    let said = named_groups(s.policy);
     let renamed = match &s.reads.names {
         _ if said.is_empty() => Vec::new(),
         None => return PolicyStep::ReadNames(said.into_iter().map(|(id, _)| id).collect()),
@@ -119,9 +117,13 @@ fn decide(
 ) -> PolicyStep {
     let rest = Rest::For(interval(s.policy));
     if s.policy.spec.method.is_none() {
-        return draft
-            .both(true, Reason::NothingManaged, "this policy manages nothing in the tenant")
-            .or_rest(rest);
+        let nothing = "this policy manages nothing in the tenant";
+        let message = if found.drift.is_empty() {
+            nothing.to_owned()
+        } else {
+            format!("{}; {nothing}", found.sentence())
+        };
+        return draft.both(true, Reason::NothingManaged, &message).or_rest(rest);
     }
     if !s.rivals.is_empty() {
         let message = format!(
@@ -310,19 +312,27 @@ fn checkable(s: &PolicySituation, connection: &Connection) -> Option<Finding> {
 /// Status, reason and message of a condition.
 type Finding = (&'static str, Reason, String);
 
-/// The groups for which the policy gives a display name, with that name.
-fn named_groups(desired: &Method) -> Vec<(String, String)> {
-    let include = desired
-        .include
-        .iter()
-        .flatten()
+/// The groups for which the policy gives a display name, with that name: those of the method, and those of who may get
+/// a pass, where a group that is gone admits nobody, or excludes nobody.
+fn named_groups(policy: &TapPolicy) -> Vec<(String, String)> {
+    let method = policy.spec.method.as_ref();
+    let users = policy.spec.issuance.as_ref().and_then(|issuance| issuance.users.as_ref());
+    let include = method
+        .into_iter()
+        .flat_map(|m| m.include.iter().flatten())
         .filter_map(|t| Some((t.group.clone()?, t.display_name.clone()?)));
-    let exclude = desired
-        .exclude
-        .iter()
-        .flatten()
-        .filter_map(|g| Some((g.group.clone(), g.display_name.clone()?)));
-    include.chain(exclude).collect()
+    let exclude = method.into_iter().flat_map(|m| m.exclude.iter().flatten());
+    let admitted = users.into_iter().flat_map(|u| u.groups.iter().flatten());
+    let refused = users.into_iter().flat_map(|u| u.exclude_groups.iter().flatten());
+    let others = exclude
+        .chain(admitted)
+        .chain(refused)
+        .filter_map(|g| Some((g.group.to_lowercase(), g.display_name.clone()?)));
+    let mut named: Vec<_> =
+        include.map(|(id, name)| (id.to_lowercase(), name)).chain(others).collect();
+    named.sort_unstable();
+    named.dedup();
+    named
 }
 
 fn renamed(said: &[(String, String)], found: &[GroupName]) -> Vec<Drift> {

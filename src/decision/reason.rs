@@ -105,6 +105,8 @@ reasons! {
     ExistingPass,
     /// Another request for the same user is being issued.
     AnotherRequest,
+    /// As many passes are live as the policy allows at once.
+    QuotaReached,
     /// The Secret cannot be created now.
     SecretRefused,
     /// Graph cannot be reached or answers errors.
@@ -127,8 +129,6 @@ reasons! {
     // why a request cannot be fulfilled
     /// The spec cannot be read by this version.
     InvalidSpec,
-    /// The request asks for something that this version cannot do.
-    NotSupported,
     /// The policy issues nothing.
     NoIssuance,
     /// The policy does not admit the namespace.

@@ -15,6 +15,7 @@ mod policies;
 mod portal;
 mod printing;
 mod process;
+mod quota;
 mod refusals;
 mod removal;
 mod restarts;

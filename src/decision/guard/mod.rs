@@ -4,12 +4,14 @@
 //! does not pass decides; its sentence says what would make it pass.
 
 mod approval;
+mod quota;
 mod request;
 mod tenant;
 mod user;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::quota::QUOTA_AGAIN;
 use super::Reason;
 use super::clock::later;
 use super::life::situation::{Approvals, PolicyFound, Situation};
@@ -50,6 +52,8 @@ pub enum Verdict<'a> {
     Schedule(Timestamp),
     /// Not now; look again after so long, or when something changes.
     Wait(Reason, String, Option<SignedDuration>),
+    /// Others may be about to use up the policy's quota: this is to be said, unless something else was.
+    Contested(String),
     /// The tenant could not be asked.
     Unknown(&'a GraphError),
     /// Never.
@@ -120,7 +124,6 @@ impl<'a> Run<'a> {
         let (lifetime, one_time) = self.lifetime(issuance)?;
         self.delivery(issuance)?;
         self.replacement(issuance)?;
-        self.quota(issuance)?;
         let tenant_id = self.connection(policy)?;
         // Early, before people are asked; and, as every pass over a request reads anew, binding before the issue.
         let method = self.method(lifetime, one_time)?;
@@ -130,6 +133,8 @@ impl<'a> Run<'a> {
         self.roles(issuance, user)?;
         self.approval(issuance, user)?;
         self.start_is_near(issuance)?;
+        // Last, for who passes it has taken a place.
+        self.quota(issuance)?;
         Ok(Verdict::Issue)
     }
 

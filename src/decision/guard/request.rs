@@ -74,14 +74,6 @@ impl<'a> Run<'a> {
 
     pub(super) fn brakes(&mut self, issuance: &Issuance) -> Checked<'a> {
         let name = &self.s.request.spec.policy_ref.name;
-        if self.s.stop != Stop::Off {
-            return self.wait(
-                "Brakes",
-                Reason::Stopped,
-                "all issuing is stopped by the ConfigMap tap-operator-stop in the operator's namespace: it goes on when that is deleted",
-                Some(TENANT_AGAIN),
-            );
-        }
         if issuance.suspend == Some(true) {
             return self.wait(
                 "Brakes",
@@ -90,6 +82,14 @@ impl<'a> Run<'a> {
                     "TapPolicy {name} is suspended: it goes on when its issuance.suspend is false"
                 ),
                 None,
+            );
+        }
+        if self.s.stop != Stop::Off {
+            return self.wait(
+                "Brakes",
+                Reason::Stopped,
+                "all issuing is stopped by the ConfigMap tap-operator-stop in the operator's namespace: it goes on when that is deleted",
+                Some(TENANT_AGAIN),
             );
         }
         self.pass("Brakes", "neither stopped nor suspended")
@@ -249,17 +249,6 @@ impl<'a> Run<'a> {
             "Replacement",
             if wanted { "the policy lets a pass be replaced" } else { "none is asked for" },
         )
-    }
-
-    pub(super) fn quota(&mut self, issuance: &Issuance) -> Checked<'a> {
-        if issuance.quota.is_some() {
-            return self.fail(
-                "Quota",
-                Reason::NotSupported,
-                "the policy has a quota, which this version does not support",
-            );
-        }
-        Ok(())
     }
 }
 

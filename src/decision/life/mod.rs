@@ -21,7 +21,7 @@ use self::situation::{Progress, Reads, SecretFound, Situation, Stop};
 use self::step::{Action, Look, Rest, Step};
 pub use self::unreadable::latest_expiry;
 use super::Reason;
-use super::intent::{self, Intent, POST_WINDOW, has_finalizer};
+use super::intent::{self, Intent, POST_WINDOW, has_ended, has_finalizer};
 use super::report::Report;
 use crate::api::{DecisionKind, Pass, Phase, TapRequestStatus};
 use crate::graph::{Advice, GraphError};
@@ -42,9 +42,7 @@ pub fn next(s: &Situation) -> Step {
     match ours {
         // A finalizer without an intent of this object holds nothing: it came with a restored copy, or from outside.
         None => Step::Act(Action::Release(None)),
-        Some(intent) if !intent.is_open() || holds_nothing_more(s.request.phase()) => {
-            release(&intent)
-        }
+        Some(intent) if !intent.is_open() || has_ended(s.request) => release(&intent),
         Some(intent) => in_custody(s, &intent),
     }
 }
@@ -89,12 +87,6 @@ fn drop_what_was_superseded(s: &Situation, ours: Option<&Intent>) -> Option<Step
         return Some(Step::Act(Action::Forget));
     }
     Some(issue::undo(s, &attempt.intent, held).unwrap_or(Step::Act(Action::Forget)))
-}
-
-/// A final phase of this object, beside which only the finalizer is left to take off. A word of a newer version is not
-/// known to be one.
-fn holds_nothing_more(phase: Phase) -> bool {
-    phase.is_final() && phase != Phase::Unknown
 }
 
 fn release(intent: &Intent) -> Step {

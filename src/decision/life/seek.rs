@@ -92,6 +92,14 @@ pub(super) fn next(s: &Situation) -> Step {
         Verdict::Wait(reason, message, again) => {
             pending(s, &findings, *reason, message, until(again.map_or(Rest::ForChange, Rest::For)))
         }
+        // Who has said what it waits for says nothing of it: requests would tell each other so for ever.
+        Verdict::Contested(_) if has_said_what_it_waits_for(s) => {
+            Step::Rest(until(Rest::For(guard::QUOTA_AGAIN)))
+        }
+        Verdict::Contested(message) => {
+            let rest = until(Rest::For(guard::QUOTA_AGAIN));
+            pending(s, &findings, Reason::QuotaReached, message, rest)
+        }
         Verdict::Unknown(error) => unanswered(s, &findings, error, until(rest_after(error))),
         Verdict::AwaitApproval(message) => {
             let waiting =
@@ -357,6 +365,11 @@ fn was_released(s: &Situation) -> bool {
 
 fn is_restored_copy(s: &Situation) -> bool {
     Intent::of(s.request).is_some_and(|i| s.request.metadata.uid.as_deref() != Some(i.uid.as_str()))
+}
+
+fn has_said_what_it_waits_for(s: &Situation) -> bool {
+    let said = s.request.status.as_ref().is_some_and(|status| !status.conditions.is_empty());
+    said && s.request.phase() == Phase::Pending
 }
 
 fn pending(s: &Situation, findings: &Findings, reason: Reason, message: &str, rest: Rest) -> Step {

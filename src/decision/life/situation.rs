@@ -9,6 +9,7 @@ use crate::api::{Check, TapPolicy, TapRequest};
 use crate::decision::admission::Guard;
 use crate::decision::clock::Now;
 use crate::decision::intent::Intent;
+use crate::decision::quota::Reached;
 use crate::graph::{
     Cloud, DirectoryRole, EligibleRole, GraphError, MethodConfiguration, TapMethod, User, UserNames,
 };
@@ -115,6 +116,8 @@ pub struct Reads {
     pub roles: Option<Result<Vec<DirectoryRole>, GraphError>>,
     /// Whether the user could activate a directory role.
     pub eligibility: Option<Result<Eligibility, GraphError>>,
+    /// Whether the policy's quota leaves a place for this request.
+    pub slot: Option<Slot>,
     /// Whether it is this request's turn to issue for the user.
     pub turn: Option<Turn>,
     /// The user's passes.
@@ -162,6 +165,17 @@ pub enum Eligibility {
     Of(EligibleRole),
     /// The app may not see it.
     NotSeen,
+}
+
+/// Whether a policy's quota leaves a place for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// It does, and the place is this request's.
+    Ours,
+    /// Others are about to take the last places, and may be issued or not: soon it is known.
+    Contested(Reached),
+    /// All are taken.
+    Taken(Reached),
 }
 
 /// Whether it is a request's turn to issue for its user.

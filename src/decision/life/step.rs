@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::situation::Grounds;
 use crate::api::{TapRequest, TapRequestStatus};
 use crate::decision::intent::{Intent, has_finalizer};
+use crate::decision::quota::Bounds;
 
 /// The next thing to do for one request.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +42,8 @@ pub enum Look {
         /// Object id of the user.
         user_id: String,
     },
+    /// Whether the policy's quota leaves a place for this request.
+    Slot(Bounds),
     /// Whether it is this request's turn to issue for the user.
     Turn {
         /// Id of the tenant.
@@ -82,9 +85,12 @@ impl Look {
             | Self::Roles { .. }
             | Self::Eligibility { .. }
             | Self::Passes { .. } => true,
-            Self::Turn { .. } | Self::Pass { .. } | Self::Place | Self::Secret | Self::Brakes => {
-                false
-            }
+            Self::Slot(_)
+            | Self::Turn { .. }
+            | Self::Pass { .. }
+            | Self::Place
+            | Self::Secret
+            | Self::Brakes => false,
         };
         asks && !has_finalizer(request)
     }

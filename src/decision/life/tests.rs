@@ -1,6 +1,8 @@
 //! The life of a request, decided step by step by a small interpreter: it answers each look as the test has it, notes
 //! each action, and does to the request what the API server would.
 
+mod order;
+mod quota;
 mod reasons;
 mod trouble;
 
@@ -14,8 +16,8 @@ use serde_json::json;
 use super::next;
 use super::situation::{
     Attempt, Brakes, Cause, Connection, Eligibility, Grounds, Held, Known, Listing, Memory, Place,
-    PolicyFound, Progress, Reads, SecretFound, SecretWritten, Setback, Settings, Situation, Stop,
-    Turn,
+    PolicyFound, Progress, Reads, SecretFound, SecretWritten, Setback, Settings, Situation, Slot,
+    Stop, Turn,
 };
 use super::step::{Action, Look, Rest, Step};
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION};
@@ -23,12 +25,15 @@ use crate::api::{Phase, TapPolicy, TapRequest, yaml};
 use crate::decision::admission::Guard;
 use crate::decision::clock::Now;
 use crate::decision::intent::{Intent, Stage, has_finalizer};
+use crate::decision::quota::{Bound, Reached};
 use crate::graph::{
-    Cloud, EligibleRole, ErrorKind, GraphError, GraphTarget, MethodConfiguration, MethodState,
-    TapMethod, UsabilityReason, User, UserNameForm, UserNames,
+    Cloud, DirectoryRole, EligibleRole, ErrorKind, GraphError, GraphTarget, MethodConfiguration,
+    MethodState, TapMethod, UsabilityReason, User, UserNameForm, UserNames,
 };
 
 const USER_ID: &str = "11111111-0000-4000-8000-000000000001";
+
+const FULL: Reached = Reached { bound: Bound::Namespace, live: 20, allowed: 20 };
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
@@ -66,6 +71,8 @@ struct Life {
     user: Result<User, GraphError>,
     member_of: Result<(), GraphError>,
     eligibility: Result<Eligibility, GraphError>,
+    roles: Vec<DirectoryRole>,
+    slot: Slot,
     passes: Result<Vec<TapMethod>, GraphError>,
     seen: Result<TapMethod, GraphError>,
     turn: Turn,
@@ -167,6 +174,8 @@ impl Life {
             user: Ok(user),
             member_of: Ok(()),
             eligibility: Ok(Eligibility::None),
+            roles: vec![],
+            slot: Slot::Ours,
             passes: Ok(vec![]),
             seen: Ok(pass("ours", at(10), 60, true)),
             turn: Turn::Ours,
@@ -234,8 +243,11 @@ impl Life {
                 reads.user = Some(self.user.clone());
             }
             Look::Groups { .. } => reads.groups = Some(self.member_of.clone().map(|()| vec![])),
-            Look::Roles { .. } => reads.roles = Some(self.member_of.clone().map(|()| vec![])),
+            Look::Roles { .. } => {
+                reads.roles = Some(self.member_of.clone().map(|()| self.roles.clone()));
+            }
             Look::Eligibility { .. } => reads.eligibility = Some(self.eligibility.clone()),
+            Look::Slot(_) => reads.slot = Some(self.slot),
             Look::Turn { .. } => reads.turn = Some(self.turn.clone()),
             Look::Passes { .. } => {
                 let listing = self.passes.clone().map(|passes| Listing {
@@ -419,6 +431,16 @@ impl Life {
         let mut issuance = serde_json::to_value(&policy.spec.issuance).unwrap();
         json_patch::merge(&mut issuance, &yaml::read(edit).unwrap());
         policy.spec.issuance = serde_json::from_value(issuance).unwrap();
+    }
+
+    /// The request was understood before, as for another user.
+    fn resolved_as(&mut self, user_id: &str) {
+        let resolved = json!({
+            "tenantId": "tenant", "userId": user_id, "userPrincipalName": "alice@contoso.com",
+            "lifetime": "1h", "oneTimeUse": true,
+        });
+        let status = json!({"phase": "Pending", "decisions": [], "resolved": resolved});
+        self.request.status = Some(serde_json::from_value(status).unwrap());
     }
 
     fn active() -> Self {
@@ -1003,6 +1025,8 @@ fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
             Phase::Failed,
             "SecretNameTaken",
         ),
+        (|l| l.slot = Slot::Taken(FULL), Phase::Pending, "QuotaReached"),
+        (|l| l.slot = Slot::Contested(FULL), Phase::Pending, "QuotaReached"),
         (|l| l.passes = Ok(vec![pass("x", at(0), 60, true)]), Phase::Pending, "ExistingPass"),
     ];
     for (change, phase, reason) in cases {

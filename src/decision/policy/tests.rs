@@ -191,3 +191,25 @@ fn refused() -> GraphError {
         retry_after: None,
     }
 }
+
+#[test]
+fn the_groups_of_who_may_get_a_pass_are_named_beside_those_of_the_method() {
+    let policy: TapPolicy = yaml::read(
+        "{apiVersion: tap-operator.io/v1alpha1, kind: TapPolicy, metadata: {name: a}, spec: {tenant: default, \
+         method: {include: [{group: A, displayName: Pilot}, {group: b}], exclude: [{group: c, displayName: C}]}, \
+         issuance: {users: {groups: [{group: a, displayName: Pilot}, {group: d, displayName: Staff}], \
+         excludeGroups: [{group: e, displayName: Break glass}]}}}}",
+    )
+    .unwrap();
+    let named = named_groups(&policy);
+    let named: Vec<_> = named.iter().map(|(id, name)| (id.as_str(), name.as_str())).collect();
+    assert_eq!(named, [("a", "Pilot"), ("c", "C"), ("d", "Staff"), ("e", "Break glass")]);
+    let found = |id: &str, name: Option<&str>| (id.to_owned(), name.map(str::to_owned));
+    let found = [found("d", Some("All staff")), found("e", None), found("a", Some("Pilot"))];
+    let drift: Vec<_> = renamed(&named_groups(&policy), &found)
+        .into_iter()
+        .map(|d| (d.field, d.observed))
+        .collect();
+    let field = |id: &str, observed: &str| (format!("displayName of {id}"), observed.to_owned());
+    assert_eq!(drift, [field("d", "All staff"), field("e", "no such group")]);
+}

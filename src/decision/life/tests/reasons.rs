@@ -13,6 +13,8 @@ fn message(life: &Life) -> String {
     condition(life, "Ready").unwrap().2
 }
 
+// A table.
+#[allow(clippy::too_many_lines)]
 #[test]
 fn what_stands_in_the_way_is_told_with_its_remedy() {
     type Change = fn(&mut Life);
@@ -86,10 +88,9 @@ fn what_stands_in_the_way_is_told_with_its_remedy() {
         (
             |l| l.edit_policy("{delivery: Sealed}"),
             Phase::Failed,
-            "NotSupported",
-            &["issuance.delivery"],
+            "RecipientsRequired",
+            &["recipients"],
         ),
-        (|l| l.edit_policy("{quota: {}}"), Phase::Failed, "NotSupported", &["quota"]),
         (
             |l| l.edit_spec(&format!("{{startTime: '{}'}}", at(30 * 24 * 3600 + 1))),
             Phase::Failed,

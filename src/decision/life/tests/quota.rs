@@ -1,0 +1,91 @@
+//! Who waits for a place within a quota, and how long.
+
+use super::*;
+use crate::decision::quota::Bounds;
+
+#[test]
+fn a_reached_quota_is_waited_for_and_says_which_bound_and_when_it_goes_on() {
+    let mut life = Life::new();
+    life.edit_policy("{quota: {activePerNamespace: 20}}");
+    life.slot = Slot::Taken(FULL);
+    assert_eq!(life.pass(), Rest::For(SignedDuration::from_mins(10)));
+    life.expect(Phase::Pending, "QuotaReached", &["status Pending"]);
+    let status = life.request.status.clone().unwrap();
+    let ready = status.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+    for word in ["namespace helpdesk", "20 passes", "TapPolicy contoso", "when one of them ends"] {
+        assert!(ready.message.contains(word), "no {word:?} in {}", ready.message);
+    }
+    assert!(status.conditions.iter().any(|c| c.type_ == "Reconciling" && c.status == "True"));
+    life.slot = Slot::Ours;
+    life.pass();
+    assert_eq!(life.request.phase(), Phase::Active);
+    let checks = &life.request.status.as_ref().unwrap().checks;
+    assert_eq!(checks.last().map(|c| c.name.as_str()), Some("Quota"));
+}
+
+#[test]
+fn a_quota_is_waited_for_until_the_deadline_and_no_longer() {
+    let mut life = Life::new();
+    life.slot = Slot::Taken(FULL);
+    life.now = at(24 * 3600 - 60);
+    assert_eq!(life.pass(), Rest::Until(at(24 * 3600)));
+    life.now = at(24 * 3600);
+    life.pass();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Expired, "NotIssuedInTime"));
+}
+
+/// Requests that are about to take the last place, and then do not, would else tell each other so for ever.
+#[test]
+fn of_a_place_that_others_may_take_only_who_has_said_nothing_yet_speaks() {
+    let mut life = Life::new();
+    life.passes = Ok(vec![pass("theirs", at(0), 60, true)]);
+    life.edit_spec("{onExistingPass: Wait}");
+    life.pass();
+    life.expect(Phase::Pending, "ExistingPass", &["status Pending"]);
+    life.slot = Slot::Contested(FULL);
+    assert_eq!(life.pass(), Rest::For(SignedDuration::from_mins(10)));
+    life.expect(Phase::Pending, "ExistingPass", &["status Pending"]);
+
+    let mut life = Life::new();
+    life.edit_policy("{approval: {required: 1}}");
+    life.pass();
+    life.decide("paul", "Approve");
+    life.slot = Slot::Contested(FULL);
+    life.pass();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "QuotaReached"));
+}
+
+#[test]
+fn the_bounds_are_those_of_the_policy_as_it_is_now() {
+    let mut life = Life::new();
+    let bounds =
+        |life: &Life| Bounds::of(life.policy.as_ref().unwrap().spec.issuance.as_ref().unwrap());
+    assert!(bounds(&life).is_empty());
+    life.edit_policy("{quota: {activePerNamespace: 20, activePerRequester: 5}}");
+    let both = Bounds { per_namespace: Some(20), per_requester: Some(5) };
+    assert_eq!(bounds(&life), both);
+    life.edit_policy("{quota: {activePerNamespace: null}}");
+    assert_eq!(bounds(&life), Bounds { per_namespace: None, ..both });
+    // Who has a pass keeps it, whatever becomes of the quota.
+    let mut life = Life::active();
+    life.edit_policy("{quota: {activePerNamespace: 1}}");
+    life.slot = Slot::Taken(FULL);
+    life.pass();
+    life.expect(Phase::Active, "Issued", &[]);
+}
+
+#[test]
+fn a_refusal_before_a_long_wait_is_no_reason_to_fail_after_it() {
+    let mut life = Life::new();
+    life.post = |_, _| Posted::Refused;
+    life.pass();
+    life.slot = Slot::Taken(FULL);
+    life.now = at(40);
+    life.pass();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "QuotaReached"));
+    life.slot = Slot::Ours;
+    life.post = made;
+    life.now = at(400);
+    life.pass();
+    assert_eq!(life.request.phase(), Phase::Active);
+}

@@ -1,0 +1,93 @@
+//! Who is in which group, and who holds a role, is decided as the tenant has it at the issue.
+
+use serde_json::{Value, json};
+use tap_operator::api::Phase;
+use tap_operator::simulator::Operation;
+use tap_operator::simulator::tenant::{ALICE, GLOBAL_ADMINISTRATORS, Group};
+use uuid::Uuid;
+
+use crate::world::{SOON, World};
+
+fn group(world: &World, number: u128, members: &[Uuid]) -> Uuid {
+    let id = Uuid::from_u128(0x6000_0000 + number);
+    let display_name = format!("Group {number}");
+    world.tenant.add_group(Group {
+        id,
+        display_name,
+        members: members.to_vec(),
+        is_assignable_to_role: false,
+    });
+    id
+}
+
+/// Admits the members of these groups.
+fn admit(world: &World, groups: &[Uuid], approvals: u32) {
+    let groups: Vec<Value> = groups.iter().map(|id| json!({"group": id})).collect();
+    world.policy(&json!({"users": {"groups": groups}, "approval": {"required": approvals}}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_of_twenty_five_groups_is_enough_through_groups_of_groups() {
+    let world = World::new();
+    let inner = group(&world, 100, &[ALICE]);
+    let middle = group(&world, 101, &[inner]);
+    // Ids are asked for in their order, twenty at a time: the one that counts is in the second call.
+    let mut groups: Vec<Uuid> = (0..24).map(|number| group(&world, number, &[])).collect();
+    groups.push(group(&world, 102, &[middle]));
+    admit(&world, &groups, 0);
+    let _operator = world.operator();
+    world.request("nested", &json!({}));
+    world.until_phase("nested", Phase::Active, SOON).await;
+    assert_eq!(world.tenant.requests_for(Operation::CheckMemberGroups).len(), 2);
+
+    admit(&world, &groups[..24], 0);
+    world.request("outside", &json!({}));
+    world.until_phase("outside", Phase::Failed, SOON).await;
+    assert_eq!(world.reason("outside"), "UserNotAllowed");
+}
+
+/// What changes in the tenant between the approval that is waited for and the issue.
+#[tokio::test(start_paused = true)]
+async fn what_changes_before_the_issue_decides_it() {
+    type Change = fn(&World, Uuid);
+    let changes: [(&str, Change, &str); 4] = [
+        (
+            "a group renamed",
+            |world, id| {
+                world.tenant.delete_group(id);
+                let display_name = "Another name".into();
+                world.tenant.add_group(Group {
+                    id,
+                    display_name,
+                    members: vec![ALICE],
+                    is_assignable_to_role: false,
+                });
+            },
+            "Issued",
+        ),
+        ("a group deleted", |world, id| world.tenant.delete_group(id), "UserNotAllowed"),
+        (
+            "a membership ended",
+            |world, id| world.tenant.remove_member(id, ALICE).expect("a member"),
+            "UserNotAllowed",
+        ),
+        (
+            "a role gained",
+            |world, _| world.tenant.add_member(GLOBAL_ADMINISTRATORS, ALICE).expect("added"),
+            "DirectoryRoleHolder",
+        ),
+    ];
+    for (what, change, reason) in changes {
+        let world = World::new();
+        let pilots = group(&world, 1, &[ALICE]);
+        admit(&world, &[pilots], 1);
+        let _operator = world.operator();
+        world.request("lost-phone", &json!({}));
+        world.until_phase("lost-phone", Phase::AwaitingApproval, SOON).await;
+        change(&world, pilots);
+        world.decide("lost-phone", "ada@contoso.com", "Approve").await;
+        world.until(what, SOON, || world.reason("lost-phone") == reason).await;
+        let issued = usize::from(reason == "Issued");
+        assert_eq!((world.posts(), world.live().len()), (issued, issued), "{what}");
+    }
+}
