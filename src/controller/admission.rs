@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::error::{ApiError, call};
+use super::fence::{Fence, Known};
 use super::health::Health;
 use super::operator::Operator;
 use super::probe;
@@ -29,32 +30,6 @@ const PROBE_EVERY: Duration = Duration::from_mins(1);
 const PROBE_SOON: Duration = Duration::from_secs(3);
 /// On so many requests a dry run is tried, if the answers do not tell.
 const TRIES: usize = 3;
-
-/// What is known of the admission policies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
-    /// Whether passes may be issued.
-    pub guard: Guard,
-    /// Whether the API server tells the operator's Secrets from others'.
-    pub fence: Fence,
-}
-
-impl Known {
-    /// Before anything was found out.
-    pub fn nothing(allow_unguarded: bool) -> Self {
-        let guard = if allow_unguarded { Guard::Overridden } else { Guard::Unknown };
-        Self { guard, fence: Fence::DownSince(Instant::now()) }
-    }
-}
-
-/// The policy on Secrets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fence {
-    /// It is in force.
-    Up,
-    /// It is not, or that is not known, since this moment.
-    DownSince(Instant),
-}
 
 /// The required policies and bindings, as their watches see them.
 pub struct Watches {

@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{Api, DeleteParams, Patch, Preconditions};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
-use super::admission::Fence;
 use super::announce;
 use super::error::{ApiError, call};
+use super::fence::Fence;
 use super::operator::{Operator, stop_of};
 use super::pass::{Pass, name, name_of, requests};
-use super::patch::merge_patch;
+use super::patch::{as_operator, merge_patch};
 use super::permissions::eligibility;
 use super::registry::RequestId;
 use super::secret;
 use super::sightings::Wanted;
-use crate::api::names::{FINALIZER, INTENT_ANNOTATION, OPERATOR, STOP_CONFIG_MAP};
+use crate::api::names::{FINALIZER, INTENT_ANNOTATION, STOP_CONFIG_MAP};
 use crate::api::{Phase, TapPolicy, TapRequest, TapRequestStatus};
 use crate::decision::clock::later;
 use crate::decision::intent::{Intent, POST_WINDOW, Stage, is_unresolved_for};
@@ -555,11 +555,6 @@ fn metadata_patch(request: &TapRequest, finalizers: &[String], intent: Option<&I
         metadata["annotations"] = json!({ INTENT_ANNOTATION: intent.to_annotation() });
     }
     json!({ "metadata": metadata })
-}
-
-/// Writes carry the operator's name as field manager.
-pub(super) fn as_operator() -> PatchParams {
-    PatchParams { field_manager: Some(OPERATOR.into()), ..PatchParams::default() }
 }
 
 fn not_configured(connection: &str) -> GraphError {

@@ -8,6 +8,7 @@ mod announce;
 mod clocks;
 mod effects;
 mod error;
+mod fence;
 mod health;
 mod lease;
 mod metrics;

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::core::DeserializeGuard;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use rand::RngExt as _;
@@ -14,24 +13,19 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
-use super::admission::Known;
 use super::clocks::Clocks;
+use super::fence::Known;
 use super::lease::LeaseView;
 use super::metrics::Metrics;
 use super::pass::Remembered;
 use super::quotas::Quotas;
 use super::registry::{OwnPasses, Turns};
 use super::sightings::Sightings;
+use super::watches::{GuardedPolicy, GuardedRequest};
 use crate::api::names::STOP_REVOKE_ACTIVE_KEY;
-use crate::api::{TapPolicy, TapRequest};
 use crate::decision::life::situation::{Connection, Settings, Stop};
 use crate::decision::permissions::Findings;
 use crate::graph;
-
-/// A `TapRequest` that this version may not be able to read.
-pub type GuardedRequest = DeserializeGuard<TapRequest>;
-/// A `TapPolicy` that this version may not be able to read.
-pub type GuardedPolicy = DeserializeGuard<TapPolicy>;
 
 /// The caches.
 #[derive(Clone)]

@@ -1,7 +1,15 @@
-//! Merge patches that say only what changed.
+//! Merge patches that say only what changed, and who writes them.
 
+use kube::api::PatchParams;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+
+use crate::api::names::OPERATOR;
+
+/// Writes carry the operator's name as field manager.
+pub fn as_operator() -> PatchParams {
+    PatchParams { field_manager: Some(OPERATOR.into()), ..PatchParams::default() }
+}
 
 /// The merge patch (RFC 7386) that turns one object into another; an empty object when nothing differs.
 pub fn merge_patch<T: Serialize>(from: &T, to: &T) -> Value {

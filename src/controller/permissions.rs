@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use super::operator::{Operator, Tenant};
-use super::policy::manages;
 use crate::api::TapPolicy;
 use crate::decision::life::situation::Eligibility;
 use crate::decision::permissions::{self, Findings, Need};
+use crate::decision::policy::manages;
 use crate::graph::{Client, ErrorKind, GraphError, Priority};
 
 impl Operator {

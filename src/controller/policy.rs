@@ -8,14 +8,14 @@ use kube::runtime::reflector::ObjectRef;
 use serde_json::json;
 
 use super::announce;
-use super::effects::as_operator;
 use super::error::{ApiError, call};
-use super::operator::{GuardedPolicy, Operator, backoff, jittered};
-use super::patch::merge_patch;
+use super::operator::{Operator, backoff, jittered};
+use super::patch::{as_operator, merge_patch};
+use super::watches::GuardedPolicy;
 use crate::api::{TapPolicy, TapPolicySpec, TapPolicyStatus};
 use crate::decision::life::step::Rest;
 use crate::decision::permissions::enforces;
-use crate::decision::policy::{self, GroupName, PolicyReads, PolicySituation, PolicyStep};
+use crate::decision::policy::{self, GroupName, PolicyReads, PolicySituation, PolicyStep, manages};
 use crate::graph::{Client, ErrorKind, GraphError, Priority};
 
 /// More steps than any pass has.
@@ -189,11 +189,6 @@ impl Operator {
 pub(super) struct Managed {
     connection: String,
     enforced: bool,
-}
-
-/// Whether a policy manages the method of its tenant.
-pub(super) fn manages(policy: &TapPolicy) -> bool {
-    policy.spec.method.is_some() && policy.metadata.deletion_timestamp.is_none()
 }
 
 async fn names(client: &Client, ids: &[String]) -> Result<Vec<GroupName>, GraphError> {

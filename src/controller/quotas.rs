@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use kube::Resource as _;
 use kube::runtime::reflector::{ObjectRef, Store};
 
-use super::operator::GuardedRequest;
+use super::watches::GuardedRequest;
 use crate::api::TapRequest;
 use crate::decision::intent::has_ended;
 use crate::decision::life::situation::Slot;

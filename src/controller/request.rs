@@ -10,9 +10,10 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::announce;
 use super::error::{ApiError, call};
-use super::operator::{GuardedRequest, Operator, backoff, jittered};
+use super::operator::{Operator, backoff, jittered};
 use super::pass::{Pass, Remembered, name_of, requests};
 use super::secret;
+use super::watches::GuardedRequest;
 use crate::api::{TapRequest, TapRequestSpec};
 use crate::decision::intent::{Intent, has_finalizer, unresolved};
 use crate::decision::life;

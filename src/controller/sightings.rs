@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{Notify, mpsc::UnboundedSender};
 
-use super::operator::GuardedRequest;
+use super::watches::GuardedRequest;
 use crate::graph::{Client, GraphError, Priority, TapMethod};
 
 /// How many looks at the passes of one tenant are under way at once.

@@ -4,12 +4,19 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 use futures::{Stream, StreamExt as _};
+use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{Store, store::Writer};
 use kube::runtime::{WatchStreamExt as _, reflector, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
 use super::health::Health;
+use crate::api::{TapPolicy, TapRequest};
+
+/// A `TapRequest` that this version may not be able to read.
+pub type GuardedRequest = DeserializeGuard<TapRequest>;
+/// A `TapPolicy` that this version may not be able to read.
+pub type GuardedPolicy = DeserializeGuard<TapPolicy>;
 
 /// A cache and the stream that fills it; it yields each object that was seen to change, and must be polled.
 pub fn watch<K>(

@@ -69,6 +69,11 @@ pub enum PolicyStep {
     Rest(Rest),
 }
 
+/// Whether a policy manages the method of its tenant.
+pub fn manages(policy: &TapPolicy) -> bool {
+    policy.spec.method.is_some() && policy.metadata.deletion_timestamp.is_none()
+}
+
 /// The next thing to do for a policy.
 pub fn next(s: &PolicySituation) -> PolicyStep {
     let Some(connection) = s.connection else {

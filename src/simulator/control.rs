@@ -30,6 +30,8 @@
 //! | `POST /_sim/issuers` `{"issuer", "jwks"}` | registers the keys of a token issuer |
 //! | `DELETE /_sim/tokens` | makes every token so far invalid |
 
+use std::fmt;
+
 use http::Method;
 use jiff::SignedDuration;
 use percent_encoding::percent_decode_str;
@@ -39,7 +41,6 @@ use uuid::Uuid;
 
 use super::{
     ControlError, Fault, Simulator, Switches,
-    service::complaint,
     tenant::{App, FederatedCredential, Group, Issuer, User},
     wire::{Answer, Incoming, pairs},
 };
@@ -338,4 +339,10 @@ fn merged<T: DeserializeOwned>(known: &Value, incoming: &Incoming) -> Result<T, 
 
 fn id_of(text: &str, what: &'static str) -> Result<Uuid, Problem> {
     text.parse().map_err(|_| ControlError::NotFound(what).into())
+}
+
+/// The error body of `/_sim`.
+fn complaint(status: u16, message: impl fmt::Display) -> Answer {
+    Answer::json(status, json!({"error": message.to_string()}))
+        .with("content-type", "application/json")
 }

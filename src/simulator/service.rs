@@ -11,7 +11,6 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 
 use super::{
     Simulator,
@@ -346,10 +345,4 @@ fn cut_response() -> Response {
     *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
     response.extensions_mut().insert(ConnectionCut);
     response
-}
-
-/// The error body of `/_sim`.
-pub(super) fn complaint(status: u16, message: impl fmt::Display) -> Answer {
-    Answer::json(status, json!({"error": message.to_string()}))
-        .with("content-type", "application/json")
 }
