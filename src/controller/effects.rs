@@ -1,7 +1,5 @@
 //! The one place through which the effects of a request pass: what it looks at, and what it does.
 
-use std::sync::Arc;
-
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, Patch, Preconditions};
@@ -20,6 +18,7 @@ use super::permissions::eligibility;
 use super::registry::RequestId;
 use super::secret;
 use super::sightings::Wanted;
+use super::watches::GuardedRequest;
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION, STOP_CONFIG_MAP};
 use crate::api::{Phase, TapPolicy, TapRequest, TapRequestStatus};
 use crate::decision::clock::later;
@@ -32,8 +31,9 @@ use crate::decision::life::situation::{
 use crate::decision::life::step::{Action, Look, Rest};
 use crate::graph::{Client, CreateError, ErrorKind, GraphError, NewPass, Priority, TapMethod};
 
-/// How long to wait before a request looks again for a place among those that wait for answers of tenants.
-const CROWDED: SignedDuration = SignedDuration::from_secs(5);
+/// How long to wait before a request looks again for a place among those that wait for answers of tenants, if it is not
+/// called.
+const CROWDED: SignedDuration = SignedDuration::from_secs(30);
 
 impl Operator {
     /// Reads what a decision needs. Where that is not known yet, it says when to ask again.
@@ -106,7 +106,7 @@ impl Operator {
     /// A pass over a request takes a place before it waits for answers of a tenant, and keeps it to its end.
     fn find_a_place(&self, pass: &mut Pass<'_>) -> bool {
         if pass.place.is_none() {
-            pass.place = Arc::clone(&self.issuing).try_acquire_owned().ok();
+            pass.place = self.places.take(at(&pass.request));
         }
         pass.place.is_some()
     }
@@ -122,10 +122,9 @@ impl Operator {
         let Some(tenant) = self.tenants.get(connection) else {
             return Some(Err(not_configured(connection)));
         };
-        let namespace = pass.request.metadata.namespace.as_deref().unwrap_or_default();
         let recorded = pass.request.status.as_ref().and_then(|s| s.pass.as_ref());
         let wanted = Wanted {
-            request: ObjectRef::new(&name(&pass.request)).within(namespace),
+            request: at(&pass.request),
             start: recorded.map_or(pass.now, |recorded| recorded.start_time.0),
             user_id,
             pass_id,
@@ -533,6 +532,10 @@ impl Operator {
             Err(error) => Err(error),
         }
     }
+}
+
+fn at(request: &TapRequest) -> ObjectRef<GuardedRequest> {
+    ObjectRef::new(&name(request)).within(request.metadata.namespace.as_deref().unwrap_or_default())
 }
 
 fn note_missing<T>(

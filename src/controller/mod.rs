@@ -16,6 +16,7 @@ mod operator;
 mod pass;
 mod patch;
 mod permissions;
+mod places;
 mod policy;
 mod probe;
 mod quotas;

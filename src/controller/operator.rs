@@ -9,7 +9,6 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use rand::RngExt as _;
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
@@ -18,6 +17,7 @@ use super::fence::Known;
 use super::lease::LeaseView;
 use super::metrics::Metrics;
 use super::pass::Remembered;
+use super::places::Places;
 use super::quotas::Quotas;
 use super::registry::{OwnPasses, Turns};
 use super::sightings::Sightings;
@@ -62,9 +62,8 @@ pub struct Operator {
     pub stores: Stores,
     /// Whose turn it is for a user.
     pub turns: Turns,
-    /// How many passes over requests may wait for answers of tenants on the way to an issue, so that there is room for
-    /// those that take something away.
-    pub issuing: Arc<Semaphore>,
+    /// Who may wait for answers of tenants on the way to an issue.
+    pub places: Arc<Places>,
     /// Who has a place within a quota.
     pub quotas: Quotas,
     /// Passes made and deleted by this process.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::places::Place;
 use crate::api::{Decision, TapPolicy, TapRequest};
 use crate::decision::intent::{Intent, has_finalizer};
 use crate::decision::life::situation::{Memory, Progress, Reads};
@@ -9,7 +10,6 @@ use crate::graph::PassCode;
 use jiff::Timestamp;
 use kube::Api;
 use kube::core::DeserializeGuard;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// What one process remembers of a request.
 #[derive(Default)]
@@ -49,7 +49,7 @@ pub struct Pass<'a> {
     /// What is remembered.
     pub remembered: &'a mut Remembered,
     /// Its place among those that wait for answers of tenants on the way to an issue.
-    pub place: Option<OwnedSemaphorePermit>,
+    pub place: Option<Place>,
     /// Graph's time, at least.
     pub now: Timestamp,
     /// Whether the request is no longer there.

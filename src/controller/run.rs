@@ -15,7 +15,6 @@ use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{Lookup as _, ObjectRef};
 use kube::runtime::{Controller, watcher};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{self, Watches};
@@ -26,6 +25,7 @@ use super::health::{self, Health};
 use super::lease::{LeaderLease, LeaseLost};
 use super::metrics::Metrics;
 use super::operator::{Operator, Stores, Tenant};
+use super::places::Places;
 use super::sightings::Sightings;
 use super::watches::{GuardedPolicy, GuardedRequest, watch};
 use super::{policy, request};
@@ -197,7 +197,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         lease: lease.view(),
         stores: Stores { requests: requests.clone(), policies: policies.clone(), namespaces, stop },
         turns: super::registry::Turns::default(),
-        issuing: Arc::new(Semaphore::new(ISSUING)),
+        places: Places::new(ISSUING, nudges.clone()),
         quotas: super::quotas::Quotas::default(),
         own_passes: super::registry::OwnPasses::default(),
         memories: std::sync::Mutex::default(),

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tap_operator::api::{DecisionKind, Phase, TapRequest};
 
-use crate::scene::{Scene, condition, quick};
+use crate::scene::{Scene, condition, quick, quick_world};
 use crate::support::world::{Options, World, install, policies_are_of_age};
 use crate::support::{control_plane, run, wait};
 
@@ -36,8 +36,7 @@ async fn guarded(world: &World) -> Result<bool> {
 #[test]
 fn what_is_changed_holds_back_what_is_new_until_it_is_as_shipped_again() -> Result<()> {
     run(async {
-        let world = World::own(quick(&[])).await?;
-        world.simulator.switch(|switches| switches.authentication_method_limit = None);
+        let world = quick_world(quick(&[])).await?;
         let scene = Scene::new(&world, "changed").await?;
         scene.policy(json!({})).await?;
         let live = scene.user();
@@ -95,7 +94,7 @@ fn what_is_changed_holds_back_what_is_new_until_it_is_as_shipped_again() -> Resu
 #[test]
 fn what_is_taken_away_ends_what_waits_and_no_live_pass() -> Result<()> {
     run(async {
-        let world = World::own(quick(&[])).await?;
+        let world = quick_world(quick(&[])).await?;
         let scene = Scene::new(&world, "taken").await?;
         scene.policy(json!({})).await?;
         let users = [scene.user(), scene.user(), scene.user(), scene.user()];
@@ -134,7 +133,7 @@ fn far_ahead() -> String {
 #[test]
 fn policies_that_come_late_do_not_vouch_for_what_was_there_before() -> Result<()> {
     run(async {
-        let world = World::own(Options { deploy: "deploy/base", ..quick(&[]) }).await?;
+        let world = quick_world(Options { deploy: "deploy/base", ..quick(&[]) }).await?;
         let scene = Scene::new(&world, "late").await?;
         scene.policy(json!({})).await?;
         let (before, after) = (scene.user(), scene.user());
@@ -162,7 +161,7 @@ fn policies_that_the_api_server_does_not_hold_to_are_not_enough() -> Result<()> 
             },
             ..quick(&[])
         };
-        let world = World::own(options).await?;
+        let world = quick_world(options).await?;
         let scene = Scene::new(&world, "idle").await?;
         scene.policy(json!({})).await?;
         let user = scene.user();

@@ -12,7 +12,7 @@ use tap_operator::api::{DecisionKind, Phase};
 use tap_operator::simulator::{Fault, FaultKind, Operation};
 use tokio::time::Instant;
 
-use crate::scene::{Scene, quick};
+use crate::scene::{Scene, quick, quick_world};
 use crate::support::operator::{self, NAMESPACE, SERVICE_ACCOUNT};
 use crate::support::world::{Options, World};
 use crate::support::{control_plane, run, wait};
@@ -21,9 +21,7 @@ use crate::support::{control_plane, run, wait};
 async fn world() -> Result<World> {
     let control_plane =
         control_plane::Options { controller_manager: false, ..control_plane::Options::default() };
-    let world = World::own(Options { control_plane, ..quick(&[]) }).await?;
-    // How the operator keeps to Graph's limit is not the question here.
-    world.simulator.switch(|switches| switches.authentication_method_limit = None);
+    let world = quick_world(Options { control_plane, ..quick(&[]) }).await?;
     Ok(world)
 }
 

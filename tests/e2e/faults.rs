@@ -13,7 +13,7 @@ use tap_operator::api::names::FINALIZER;
 use tap_operator::api::{DecisionKind, Phase, TapRequest};
 use tap_operator::simulator::{Actor, End, LedgerEntry, Operation};
 
-use crate::scene::{Scene, quick};
+use crate::scene::{Scene, quick, quick_world};
 use crate::support::operator::{NAMESPACE, SERVICE_ACCOUNT};
 use crate::support::scratch::Scratch;
 use crate::support::world::{Options, World};
@@ -25,14 +25,6 @@ fn without_garbage_collection() -> control_plane::Options {
 
 fn is_held(request: &TapRequest) -> bool {
     request.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
-}
-
-/// A world in which the tenant takes as many calls as come: how the operator keeps to Graph's limit is not the question
-/// here.
-async fn own(options: Options) -> Result<World> {
-    let world = World::own(options).await?;
-    world.simulator.switch(|switches| switches.authentication_method_limit = None);
-    Ok(world)
 }
 
 /// Passes of ten minutes.
@@ -70,7 +62,7 @@ async fn looks(world: &World, times: usize) -> Result<()> {
 fn while_graph_is_down_requests_wait_and_secrets_still_go() -> Result<()> {
     run(async {
         let options = Options { control_plane: without_garbage_collection(), ..quick(&[]) };
-        let world = own(options).await?;
+        let world = quick_world(options).await?;
         let scene = Scene::new(&world, "outage").await?;
         scene.policy(json!({ "approval": { "required": 1 } })).await?;
         let user = scene.user();
@@ -103,7 +95,7 @@ fn while_graph_is_down_requests_wait_and_secrets_still_go() -> Result<()> {
 #[test]
 fn a_namespace_ends_at_the_latest_when_its_pass_has_expired() -> Result<()> {
     run(async {
-        let world = own(quick(&[])).await?;
+        let world = quick_world(quick(&[])).await?;
         allow_short_passes(&world)?;
         let scene = Scene::new(&world, "ending").await?;
         scene.policy(json!({ "lifetime": { "default": "10m" } })).await?;
@@ -146,7 +138,7 @@ fn what_changes_in_the_tenant_meanwhile_is_noticed() -> Result<()> {
             api_server_flags: vec![format!("--audit-policy-file={}", policy.display())],
             ..without_garbage_collection()
         };
-        let world = own(Options { control_plane, ..quick(&[]) }).await?;
+        let world = quick_world(Options { control_plane, ..quick(&[]) }).await?;
         let scene = Scene::new(&world, "changes").await?;
         scene.policy(json!({ "approval": { "required": 1 } })).await?;
         let [active, waiting, deleted, orphaned] = std::array::from_fn(|_| scene.user());
@@ -199,7 +191,7 @@ fn by_graphs_clock_whatever_the_local_one_says() -> Result<()> {
     run(async {
         let control_plane = without_garbage_collection();
         let options = Options { control_plane, operator: false, ..quick(&[]) };
-        let world = own(options).await?;
+        let world = quick_world(options).await?;
         allow_short_passes(&world)?;
         let scene = Scene::new(&world, "clocks").await?;
         scene.policy(json!({ "lifetime": { "default": "10m" } })).await?;
@@ -247,7 +239,7 @@ async fn command(world: &World, arguments: &[&str]) -> Result<Output> {
 fn the_operator_is_removed_with_its_passes_or_without() -> Result<()> {
     run(async {
         let options = Options { control_plane: without_garbage_collection(), ..quick(&[]) };
-        let world = own(options).await?;
+        let world = quick_world(options).await?;
         let scene = Scene::new(&world, "removal").await?;
         scene.policy(json!({})).await?;
         let (first, second, third) = (scene.user(), scene.user(), scene.user());

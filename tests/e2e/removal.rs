@@ -9,7 +9,7 @@ use tap_operator::api::Phase;
 use tap_operator::api::names::FINALIZER;
 use tap_operator::simulator::{Actor, End};
 
-use crate::scene::{Scene, quick};
+use crate::scene::{Scene, quick, quick_world};
 use crate::support::identity::Identity;
 use crate::support::operator::NAMESPACE;
 use crate::support::world::{Options, World};
@@ -122,8 +122,7 @@ fn with_no_other_rights_than_are_asked_for() -> Result<()> {
     run(async {
         let control_plane =
             control_plane::Options { controller_manager: false, ..Default::default() };
-        let world = World::own(Options { control_plane, ..quick(&[]) }).await?;
-        world.simulator.switch(|switches| switches.authentication_method_limit = None);
+        let world = quick_world(Options { control_plane, ..quick(&[]) }).await?;
         let scene = Scene::new(&world, "removal").await?;
         scene.policy(json!({})).await?;
         let remover = world.control_plane.person("remover@contoso.com")?;

@@ -7,8 +7,8 @@ use tap_operator::api::{DecisionKind, Phase};
 use tap_operator::simulator::Operation;
 
 use crate::phases::from_now;
-use crate::scene::{Scene, quick};
-use crate::support::world::{Options, World};
+use crate::scene::{Scene, quick, quick_world};
+use crate::support::world::Options;
 use crate::support::{control_plane, run};
 use crate::tenants;
 
@@ -17,8 +17,7 @@ fn a_new_process_goes_on_in_each_phase_before_the_issue() -> Result<()> {
     run(async {
         let control_plane =
             control_plane::Options { controller_manager: false, ..Default::default() };
-        let world = World::own(Options { control_plane, ..quick(&[]) }).await?;
-        world.simulator.switch(|switches| switches.authentication_method_limit = None);
+        let world = quick_world(Options { control_plane, ..quick(&[]) }).await?;
         let pending = Scene::new(&world, "pending").await?;
         let awaiting = Scene::new(&world, "awaiting").await?;
         let scheduled = Scene::new(&world, "scheduled").await?;

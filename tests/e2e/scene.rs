@@ -29,6 +29,14 @@ pub fn quick(more: &[&str]) -> Options {
     Options { operator_flags, ..Options::default() }
 }
 
+/// A world of a test's own, with [`quick`] options, in which the tenant takes as many calls as come: how the operator keeps
+/// to Graph's limit is not the question here.
+pub async fn quick_world(options: Options) -> Result<World> {
+    let world = World::own(options).await?;
+    world.simulator.switch(|switches| switches.authentication_method_limit = None);
+    Ok(world)
+}
+
 /// A namespace with a requester who may read Secrets there, an approver, and the name of a policy that both may use.
 pub struct Scene<'a> {
     pub world: &'a World,

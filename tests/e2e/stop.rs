@@ -6,15 +6,14 @@ use tap_operator::api::{Enforcement, Phase};
 use tap_operator::simulator::Operation;
 
 use crate::phases::looked_at;
-use crate::scene::{Scene, policy_condition, quick};
+use crate::scene::{Scene, policy_condition, quick, quick_world};
 use crate::support::operator::NAMESPACE;
 use crate::support::run;
-use crate::support::world::World;
 
 #[test]
 fn stops_all_issuing_and_revokes_what_is_active_when_told_to() -> Result<()> {
     run(async {
-        let world = World::own(quick(&[])).await?;
+        let world = quick_world(quick(&[])).await?;
         let scene = Scene::new(&world, "stop").await?;
         scene.policy(json!({})).await?;
         let (before, during) = (scene.user(), scene.user());

@@ -10,9 +10,9 @@ use serde_json::json;
 use tap_operator::api::Phase;
 use tap_operator::simulator::{Fault, FaultKind, Operation};
 
-use crate::scene::{Scene, condition, quick};
+use crate::scene::{Scene, condition, quick, quick_world};
 use crate::support::operator::{NAMESPACE, Operator, SERVICE_ACCOUNT};
-use crate::support::world::{Options, World};
+use crate::support::world::Options;
 use crate::support::{control_plane, run, wait};
 use crate::tenants;
 
@@ -106,7 +106,7 @@ fn for_the_admission_policies() -> Result<()> {
     run(async {
         let control_plane =
             control_plane::Options { controller_manager: false, ..Default::default() };
-        let world = World::own(Options { control_plane, operator: false, ..quick(&[]) }).await?;
+        let world = quick_world(Options { control_plane, operator: false, ..quick(&[]) }).await?;
         let admin = world.control_plane.admin();
         let binding = ["delete", "validatingadmissionpolicybinding", "tap-operator-secrets"];
         admin.kubectl(binding).ok().await?;

@@ -34,8 +34,8 @@ async fn a_watch_that_ends_is_begun_again() {
         let _operator = world.operator();
         world.request("first", &json!({}));
         world.until_phase("first", Phase::Active, SOON).await;
-        // Requests, policies, namespaces, the stop.
-        assert_eq!(world.kubernetes.end_watches(&watches(), end), 4, "{end:?}");
+        // Requests, policies, namespaces, the stop, three admission policies and their bindings.
+        assert_eq!(world.kubernetes.end_watches(&watches(), end), 10, "{end:?}");
         let outage = world.kubernetes.fail(
             watches().when(|r| !r.verb.writes() && r.name.is_none()),
             Fault::server_error(503),

@@ -97,6 +97,7 @@ fn of_everything_else() -> Vec<Answer> {
         ("expiredTokenBody", json!({"expiredTokenBody": "empty"})),
         ("innerErrorSpelling", json!({"innerErrorSpelling": "innererror"})),
         ("directoryLagSeconds", json!({"directoryLagSeconds": 120})),
+        ("privilegedIdentityManagement", json!({"privilegedIdentityManagement": false})),
         ("pageSize", json!({"pageSize": 1})),
         ("gatewayTimeoutSeconds", json!({"gatewayTimeoutSeconds": 10})),
         ("tokenLifetimeSeconds", json!({"tokenLifetimeSeconds": 60})),
