@@ -53,14 +53,14 @@ pub async fn transition(recorder: &Recorder, before: &TapRequest, after: &TapReq
     publish(recorder, after, type_, reason, &phase.to_string(), message).await;
 }
 
-/// Tells of decisions of people that were not `told` yet. A process that begins tells again what was decided about a
-/// request that has not ended: rather twice than never.
-pub async fn decisions(recorder: &Recorder, request: &TapRequest, told: &mut Vec<Decision>) {
-    for decision in
-        request.decisions().iter().filter(|d| !told.contains(d)).cloned().collect::<Vec<_>>()
-    {
-        let Decision { by, decision: kind, comment } = &decision;
-        let comment = comment.as_deref().unwrap_or_default();
+/// Logs decisions of people that were not `told` yet, and answers with them. A process that begins tells again what was
+/// decided about a request that has not ended: rather twice than never.
+pub fn decided(request: &TapRequest, told: &mut Vec<Decision>) -> Vec<Decision> {
+    if request.phase().is_final() {
+        return Vec::new();
+    }
+    let fresh: Vec<_> = request.decisions().iter().filter(|d| !told.contains(d)).cloned().collect();
+    for Decision { by, decision: kind, comment } in &fresh {
         tracing::info!(
             target: "audit",
             namespace = request.metadata.namespace.as_deref().unwrap_or_default(),
@@ -68,17 +68,24 @@ pub async fn decisions(recorder: &Recorder, request: &TapRequest, told: &mut Vec
             uid = request.metadata.uid.as_deref().unwrap_or_default(),
             decision = ?kind,
             by,
-            comment,
+            comment = comment.as_deref().unwrap_or_default(),
             policy = request.spec.policy_ref.name,
             user = request.spec.user,
             requester = request.spec.requested_by.as_deref().unwrap_or_default(),
             "{kind:?} of request {}", name_of(request),
         );
-        let because = if comment.is_empty() { String::new() } else { format!(": {comment}") };
+    }
+    told.extend(fresh.iter().cloned());
+    fresh
+}
+
+/// Tells readers of the request of these decisions.
+pub async fn decisions(recorder: &Recorder, request: &TapRequest, fresh: &[Decision]) {
+    for Decision { by, decision: kind, comment } in fresh {
+        let because = comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
         let note = format!("{kind:?} by {by}{because}");
         let reason = Reason::Decided.as_str();
         publish(recorder, request, EventType::Normal, reason, &format!("{kind:?}"), &note).await;
-        told.push(decision);
     }
 }
 

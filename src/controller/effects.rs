@@ -495,13 +495,13 @@ impl Operator {
 
     async fn delete_secret(&self, uid: &str, pass: &mut Pass<'_>) {
         pass.reads.place = None;
-        pass.reads.secret = match secret::delete(&self.client, &pass.request, uid).await {
-            Ok(gone) => gone.then_some(SecretFound::Absent),
+        match secret::delete(&self.client, &pass.request, uid).await {
+            Ok(gone) => pass.reads.secret = gone.then_some(SecretFound::Absent),
             Err(error) => {
                 pass.reads.secret = Some(SecretFound::Unclear(error.to_string()));
                 return;
             }
-        };
+        }
         let attempt = pass.remembered.memory.attempt.as_mut();
         if let Some(Attempt { progress: Progress::Held(held), .. }) = attempt {
             held.secret = SecretWritten::Removed;

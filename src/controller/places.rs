@@ -50,7 +50,9 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.free += 1;
-        if let Some(next) = state.line.pop_front() {
+        // As many as there are places: who was called last may be gone.
+        let called = state.free.min(state.line.len());
+        for next in state.line.drain(..called) {
             let _ = self.0.nudges.send(next);
         }
     }

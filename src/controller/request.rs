@@ -126,7 +126,7 @@ impl Operator {
         let Some(request) = self.read(seen, remembered).await? else { return Ok(None) };
         remembered.drop_unrecorded(&request);
         let policy = self.stores.policies.get(&ObjectRef::new(&request.spec.policy_ref.name));
-        let ended = request.phase().is_final();
+        let decided = announce::decided(&request, &mut remembered.told);
         let mut pass = Pass {
             request,
             policy,
@@ -140,10 +140,7 @@ impl Operator {
         // Also where it ended with an error: the request may be deleted before it is looked at again.
         self.give_back(&pass);
         // After what had to be done: a decision may be to take something away.
-        if !ended {
-            let Pass { request, remembered, .. } = pass;
-            announce::decisions(&self.recorder(), &request, &mut remembered.told).await;
-        }
+        announce::decisions(&self.recorder(), &pass.request, &decided).await;
         outcome
     }
 
