@@ -22,6 +22,8 @@ pub struct Remembered {
     pub secret_uid: Option<String>,
     /// Decisions of people that were told of.
     pub told: Vec<Decision>,
+    /// Whether the last pass over the request ended because something is still being looked at, which is no success.
+    pub awaiting_a_look: bool,
     /// Failures in a row.
     pub failures: u32,
 }
@@ -35,6 +37,14 @@ impl Remembered {
             !matches!(attempt.progress, Progress::Held(_))
                 && carried.is_none_or(|i| i.attempt != attempt.intent.attempt)
         });
+    }
+}
+
+impl Remembered {
+    /// Whether Graph answered with a pass that is neither recorded nor taken back yet.
+    pub fn holds_an_answer(&self) -> bool {
+        let attempt = self.memory.attempt.as_ref();
+        attempt.is_some_and(|attempt| matches!(attempt.progress, Progress::Held(_)))
     }
 }
 
@@ -57,11 +67,9 @@ pub struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Whether Graph answered with a pass, and the request neither records it nor keeps anybody from letting it go.
-    pub fn holds_what_nobody_records(&self) -> bool {
-        let attempt = self.remembered.memory.attempt.as_ref();
-        attempt.is_some_and(|attempt| matches!(attempt.progress, Progress::Held(_)))
-            && !has_finalizer(&self.request)
+    /// Whether Graph answered with a pass that is neither recorded nor taken back yet.
+    pub fn holds_an_answer(&self) -> bool {
+        self.remembered.holds_an_answer()
     }
 }
 

@@ -37,6 +37,7 @@ impl Places {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.free > 0 {
             state.free -= 1;
+            state.line.retain(|other| *other != at);
             return Some(Place(Arc::clone(self)));
         }
         if !state.line.contains(&at) {

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::error::{ApiError, call};
 use super::pass::{name, requests as api};
@@ -35,9 +36,11 @@ pub async fn secrets(client: &Client, namespace: &str, before: &Probe) -> Probe 
     }
 }
 
-/// Tries to put a label on a request.
+/// Tries to put a label on a request: one that it cannot have already, for writing the same again is no change.
 pub async fn requests(client: &Client, request: &TapRequest) -> Probe {
-    let patch = Patch::Merge(json!({ "metadata": { "labels": { "tap-operator.io/probe": "" } } }));
+    let value = Uuid::new_v4().to_string();
+    let labels = json!({ "tap-operator.io/probe": value });
+    let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
     let (api, name, dry_run) = (api(client, request), name(request), dry_run());
     let patched = api.patch(&name, &dry_run, &patch);
     told(

@@ -1,15 +1,18 @@
 //! The reconciler of requests: ask what is next, do it, until there is nothing to do now.
 
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use kube::Resource as _;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
 use super::announce;
 use super::error::{ApiError, call};
+use super::fence::Fence;
 use super::operator::{Operator, backoff, jittered};
 use super::pass::{Pass, Remembered, name_of, requests};
 use super::secret;
@@ -49,11 +52,11 @@ pub async fn reconcile(
     let outcome = operator.pass_over(seen, &mut remembered).await;
     let action = match outcome {
         Ok(Some(rest)) => {
-            remembered.failures = if matches!(rest, Rest::Backoff(_) | Rest::BackoffUntil(..)) {
-                remembered.failures.saturating_add(1)
-            } else {
-                0
-            };
+            if matches!(rest, Rest::Backoff(_) | Rest::BackoffUntil(..)) {
+                remembered.failures = remembered.failures.saturating_add(1);
+            } else if !std::mem::take(&mut remembered.awaiting_a_look) {
+                remembered.failures = 0;
+            }
             // What has ended and is let go is never needed again, and such records may be many.
             if seen.phase().is_final() && rest == Rest::ForChange {
                 operator.forget(&uid);
@@ -86,14 +89,26 @@ impl Operator {
         self.tenants.values().for_each(|tenant| tenant.sightings.forget(uid));
     }
 
-    /// A request is no longer in the cache, so no pass over it begins any more. What one that is under way holds is its
-    /// own to take back.
-    pub(super) fn forget_deleted(&self, uid: &str) {
-        let memory =
-            self.memories.lock().unwrap_or_else(PoisonError::into_inner).get(uid).map(Arc::clone);
-        if memory.is_some_and(|memory| memory.try_lock().is_ok()) {
-            self.forget(uid);
-            self.quotas.give_back(uid);
+    /// Forgets requests that are no longer in the cache: no pass over them begins any more. What one that is under way
+    /// holds is its own to take back.
+    pub(super) fn forget_the_gone(&self) {
+        let cached: HashSet<String> =
+            self.requests().iter().filter_map(|request| request.meta().uid.clone()).collect();
+        let memories: Vec<_> = {
+            let memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+            let gone = memories.iter().filter(|(uid, _)| !cached.contains(*uid));
+            gone.map(|(uid, memory)| (uid.clone(), Arc::clone(memory))).collect()
+        };
+        for (uid, memory) in memories {
+            let Ok(remembered) = memory.try_lock() else { continue };
+            if remembered.holds_an_answer() {
+                tracing::error!(
+                    uid,
+                    "the request was released and deleted before its pass was recorded: see in Entra that none is left"
+                );
+            }
+            self.forget(&uid);
+            self.quotas.give_back(&uid);
         }
     }
 
@@ -110,8 +125,17 @@ impl Operator {
         if self.clocks.now(None).earliest < expires {
             return Ok(Action::requeue(self.left(&request, expires).min(jittered(RESYNC))));
         }
-        if let Ok(SecretFound::Ours(uid)) = secret::find(&self.client, &request).await {
-            secret::delete(&self.client, &request, &uid).await?;
+        // Where the policy on Secrets is not in force it cannot be told whose Secret it is.
+        if self.admission.borrow().fence == Fence::Up {
+            match secret::find(&self.client, &request).await {
+                Ok(SecretFound::Ours(uid)) => {
+                    secret::delete(&self.client, &request, &uid).await?;
+                }
+                Ok(_) => {}
+                // It goes with the request.
+                Err(_) if request.is_being_deleted() => {}
+                Err(error) => return Err(error),
+            }
         }
         self.release_unread(&request).await?;
         Ok(Action::await_change())
@@ -137,6 +161,10 @@ impl Operator {
             gone: false,
         };
         let outcome = self.steps(&mut pass).await;
+        // What was seen of the pass must be acted on soon, not at the next look.
+        if outcome.is_err() || matches!(pass.reads.secret, Some(SecretFound::Unclear(_))) {
+            pass.remembered.memory.looked_at = None;
+        }
         // Also where it ended with an error: the request may be deleted before it is looked at again.
         self.give_back(&pass);
         // After what had to be done: a decision may be to take something away.
@@ -154,6 +182,7 @@ impl Operator {
             match step {
                 Step::Look(look) => {
                     if let Some(rest) = self.look(look, pass).await? {
+                        pass.remembered.awaiting_a_look = true;
                         return Ok(Some(rest));
                     }
                 }
@@ -169,12 +198,17 @@ impl Operator {
                     }
                     done => done?,
                 },
-                // The request is gone, and with it whoever would wake us: what is held for it is taken back here and now.
-                Step::Rest(rest) if pass.holds_what_nobody_records() => {
+                // The request may be gone before anybody looks at it again: what is held for it is taken back here and
+                // now.
+                Step::Rest(rest) if pass.holds_an_answer() => {
+                    pass.place = None;
                     tokio::time::sleep(self.length(&pass.request, rest, pass.remembered.failures))
                         .await;
                     pass.remembered.failures = pass.remembered.failures.saturating_add(1);
                     pass.reads = Reads::default();
+                    if let Some(request) = self.read(&pass.request, pass.remembered).await? {
+                        pass.request = request;
+                    }
                     // It ends at the expiry of what is held.
                     steps = 0;
                 }

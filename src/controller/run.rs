@@ -10,7 +10,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::{self, Action, Config};
+use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{Lookup as _, ObjectRef};
 use kube::runtime::{Controller, watcher};
@@ -32,7 +32,6 @@ use super::{policy, request};
 use crate::api::names::{OPERATOR, STOP_CONFIG_MAP};
 use crate::api::{Phase, TapRequest};
 use crate::decision::admission::Guard;
-use crate::decision::clock::JUMP_SAMPLES;
 use crate::decision::intent::has_finalizer;
 use crate::decision::life::situation::{Connection, Settings};
 use crate::graph;
@@ -43,6 +42,8 @@ const OLDEST_MINOR: u32 = 30;
 const ISSUING: usize = 32;
 /// How many requests are worked on at once.
 const CONCURRENCY: u16 = 64;
+/// How often what is gone is forgotten.
+const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// How long to wait before asking again for what is not there at the start.
 const START_AGAIN: Duration = Duration::from_secs(3);
 /// How long a tenant, or a word about the admission policies, is waited for at the start.
@@ -218,12 +219,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         .with_config(Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(shutdown.clone().cancelled_owned())
         .run(request::reconcile, |_, error, _| retry(error), Arc::clone(&operator))
-        .for_each(|outcome| {
-            if let Err(controller::Error::ObjectNotFound(gone)) = outcome {
-                operator.forget_deleted(gone.extra.uid.as_deref().unwrap_or_default());
-            }
-            async {}
-        });
+        .for_each(|_| async {});
     let policy_controller = Controller::for_stream(policy_stream, policies)
         .reconcile_all_on(stream_of(policies_to_look_at))
         .with_config(Config::default().concurrency(4))
@@ -250,6 +246,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         () = namespace_stream.for_each(|_| async {}) => Err(RunError::PartEnded("the watch of Namespaces")),
         () = stop_watch => Err(RunError::PartEnded("the watch of the stop ConfigMap")),
         () = lead(&operator, &policy_nudges) => Err(RunError::PartEnded("the leader's watch")),
+        () = forget_the_gone(&operator) => Err(RunError::PartEnded("the forgetting")),
         () = look_at_passes(&operator) => Err(RunError::PartEnded("the look at passes")),
         () = follow_clocks(&operator) => Err(RunError::PartEnded("the clock")),
         () = admission::keep(&operator, admission_watches, health, &known, w.allow_unguarded) => Err(RunError::PartEnded("the watch of the admission policies")),
@@ -380,7 +377,7 @@ async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSender
 async fn ask_for_the_time(operator: &Operator) {
     let asked = operator.tenants.values().map(|tenant| async {
         let until_certain = async {
-            for _ in 0..JUMP_SAMPLES {
+            loop {
                 // Only the answer's Date matters.
                 let _ = tenant.client.method(graph::Priority::Read).await;
                 if operator.clocks.is_certain(&tenant.connection.tenant_id) {
@@ -398,6 +395,14 @@ async fn ask_for_the_time(operator: &Operator) {
         }
     });
     futures::future::join_all(asked).await;
+}
+
+/// Forgets now and then what is gone, lest a user's turn is kept by a request that nobody will look at again.
+async fn forget_the_gone(operator: &Operator) {
+    loop {
+        tokio::time::sleep(FORGET_EVERY).await;
+        operator.forget_the_gone();
+    }
 }
 
 /// Looks at active passes when their requests want it.
@@ -423,10 +428,9 @@ async fn follow_clocks(operator: &Operator) {
         tokio::select! {
             () = operator.clocks.suspect.notified() => {
                 tokio::time::sleep(CLOCK_AGAIN).await;
-                for tenant in operator.tenants.values() {
-                    // Only the answer's Date matters.
-                    let _ = tenant.client.method(graph::Priority::Read).await;
-                }
+                // Only the answers' Dates matter.
+                let asked = operator.tenants.values().map(|t| t.client.method(graph::Priority::Read));
+                futures::future::join_all(asked).await;
             }
             () = operator.clocks.jumped.notified() => operator.nudge_all(),
         }

@@ -7,7 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 /// How many samples in a row must agree on another time before it is believed.
-pub const JUMP_SAMPLES: u32 = 3;
+const JUMP_SAMPLES: u32 = 3;
 
 /// How wrong the local clock may be before Graph has told the time. Entra refuses the assertions of a machine whose clock
 /// is further off.
@@ -135,8 +135,13 @@ impl GraphClock {
 
     /// Graph's time at a local time. Before Graph has told it the local clock is all there is.
     pub fn now(&self, local: Timestamp) -> Now {
-        let known = self.known.unwrap_or(Bounds::of_the_local_clock(local)).at(local);
-        Now { earliest: local + known.low, latest: local + known.high }
+        let mut bounds = self.known.unwrap_or(Bounds::of_the_local_clock(local)).at(local);
+        // Neither the local clock nor the first answers need be right, where they contradict each other.
+        if let (None, Some((suspected, _))) = (self.known, self.suspected) {
+            bounds.low = bounds.low.min(suspected.low);
+            bounds.high = bounds.high.max(suspected.high);
+        }
+        Now { earliest: local + bounds.low, latest: local + bounds.high }
     }
 
     /// Whether Graph has told the time, and no answer since contradicts it.
@@ -179,7 +184,7 @@ mod tests {
     fn the_first_answer_is_not_believed_where_it_is_far_off() {
         let mut clock = GraphClock::default();
         assert_eq!(clock.learn(sample(0, 86_400)), Verdict::Suspect);
-        assert!(clock.now(at(0)).latest < at(600), "no pass may end for it");
+        assert!(clock.now(at(0)).earliest < at(0), "no pass may end for it");
         assert_eq!(clock.learn(sample(1, 0)), Verdict::Agrees);
         assert!(clock.is_certain());
 
@@ -188,6 +193,9 @@ mod tests {
             assert!(!clock.is_certain());
             clock.learn(sample(second, 3600));
         }
+        let mut slow = GraphClock::default();
+        slow.learn(sample(0, -3600));
+        assert!(slow.now(at(0)).earliest < at(-3500), "nor for the local clock, if that is wrong");
         assert!(clock.is_certain() && clock.now(at(3)).earliest > at(3600));
     }
 

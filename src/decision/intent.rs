@@ -145,14 +145,22 @@ impl Intent {
     }
 }
 
-/// Whether a request has an intent that this version cannot read.
+/// Whether a request has an intent of its own that this version cannot read.
 pub fn is_unreadable(request: &TapRequest) -> bool {
-    text(request).is_some() && Intent::of(request).is_none()
+    text(request).is_some() && Intent::of(request).is_none() && !is_of_another(request)
+}
+
+/// Whether a request has an intent that is not its own: it came with a copy from a backup, or somebody made it up. Nobody
+/// can know an object's uid when creating it, and afterwards only the operator writes the annotation.
+pub fn is_of_another(request: &TapRequest) -> bool {
+    text(request).is_some() && remains(request).uid != request.metadata.uid
 }
 
 /// What can be told of an intent that cannot be read as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remains {
+    /// The uid of the request that it belongs to.
+    pub uid: Option<String>,
     /// Id of the tenant.
     pub tenant_id: Option<String>,
     /// Object id of the user.
@@ -168,6 +176,7 @@ pub fn remains(request: &TapRequest) -> Remains {
     let field = |name: &str| intent.get(name)?.as_str().map(str::to_owned);
     let resolved = request.status.as_ref().and_then(|status| status.resolved.as_ref());
     Remains {
+        uid: field("uid"),
         tenant_id: field("tenantId").or_else(|| Some(resolved?.tenant_id.clone())),
         user_id: field("userId").or_else(|| Some(resolved?.user_id.clone())),
         latest_expiry: field("latestExpiry").and_then(|time| time.parse().ok()),

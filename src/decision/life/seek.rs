@@ -11,7 +11,7 @@ use crate::api::{DecisionKind, OnExistingPass, Phase, Resolved};
 use crate::decision::Reason;
 use crate::decision::clock::later;
 use crate::decision::guard::{self, Findings, Verdict};
-use crate::decision::intent::{Intent, Replaced, Stage};
+use crate::decision::intent::{self, Intent, Replaced, Stage};
 use crate::decision::report::Report;
 use crate::graph::{ErrorKind, GraphError, TapMethod, UsabilityReason};
 
@@ -38,7 +38,7 @@ pub(super) fn next(s: &Situation) -> Step {
         // No finalizer of ours: it goes by itself, or when others let it.
         return Step::Rest(Rest::ForChange);
     }
-    if is_restored_copy(s) {
+    if intent::is_of_another(s.request) {
         let message =
             "this is a copy restored from a backup: make another request if a pass is needed";
         return end(s, Phase::Failed, Reason::Restored, message);
@@ -189,7 +189,7 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Step {
         Ok(replaces) => replaces,
         Err(step) => return step,
     };
-    let intent = intent(s, &connection.name, resolved, listing, replaces);
+    let intent = attempt(s, &connection.name, resolved, listing, replaces);
     let grounds = Grounds {
         checks: findings.checks.clone(),
         approvals: findings.approvals.clone(),
@@ -323,7 +323,7 @@ fn is_live(pass: &TapMethod, now: Timestamp) -> bool {
     }
 }
 
-fn intent(
+fn attempt(
     s: &Situation,
     connection: &str,
     resolved: &Resolved,
@@ -361,10 +361,6 @@ fn intent(
 /// Whether somebody took the finalizer off while a pass may have existed.
 fn was_released(s: &Situation) -> bool {
     s.request.phase() == Phase::Active || Intent::of(s.request).is_some_and(|i| i.is_open())
-}
-
-fn is_restored_copy(s: &Situation) -> bool {
-    Intent::of(s.request).is_some_and(|i| s.request.metadata.uid.as_deref() != Some(i.uid.as_str()))
 }
 
 fn has_said_what_it_waits_for(s: &Situation) -> bool {

@@ -1,7 +1,7 @@
 //! What others write, refuse or lose: nothing of it may stop what must go on.
 
 use super::*;
-use crate::decision::life::situation::Known;
+use crate::decision::intent::is_unresolved_for;
 
 /// The last start that the API server takes and this process can read.
 const LAST_START: &str = "9999-12-30T21:30:00Z";
@@ -184,4 +184,18 @@ fn an_intent_that_cannot_be_read_asks_for_no_pass() {
     life.request.metadata.finalizers = None;
     life.pass();
     life.expect(Phase::Pending, "IntentUnreadable", &["status Pending"]);
+}
+
+/// Anybody who may create requests may write any intent into a new one.
+#[test]
+fn an_intent_that_somebody_made_up_holds_nobody_up() {
+    for text in ["x", "{}", r#"{"uid":"uid-0","tenantId":"tenant"}"#] {
+        let mut life = Life::new();
+        let annotations = life.request.metadata.annotations.get_or_insert_default();
+        annotations.insert(INTENT_ANNOTATION.into(), text.into());
+        life.request.metadata.finalizers = Some(vec![FINALIZER.into()]);
+        assert!(!is_unresolved_for(&life.request, "tenant", USER_ID), "{text}");
+        life.pass();
+        life.expect(Phase::Failed, "Restored", &["release", "status Failed"]);
+    }
 }
