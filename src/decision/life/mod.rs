@@ -23,7 +23,7 @@ pub use self::unreadable::latest_expiry;
 use super::Reason;
 use super::intent::{self, Intent, POST_WINDOW, has_ended, has_finalizer};
 use super::report::Report;
-use crate::api::{DecisionKind, Pass, Phase, TapRequestStatus};
+use crate::api::{DecisionKind, Pass, Phase, TapRequest, TapRequestStatus};
 use crate::graph::{Advice, GraphError};
 
 /// The next thing to do for a request.
@@ -134,11 +134,19 @@ fn ending(s: &Situation) -> Option<Ending> {
             message: format!("revoked by {}", revoked.by),
         });
     }
-    if s.stop == Stop::RevokeActive {
+    // What was begun is brought to its end, also where the stop is lifted meanwhile: nobody has the code any more.
+    if s.stop == Stop::RevokeActive || is_being_revoked(s.request) {
         let message = "the ConfigMap tap-operator-stop revokes all active passes".into();
         return Some(Ending { reason: Reason::StopRevokesActive, message });
     }
     None
+}
+
+/// Whether the Secret was taken away already, and the pass was not yet.
+fn is_being_revoked(request: &TapRequest) -> bool {
+    let conditions = request.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    request.phase() == Phase::Active
+        && conditions.iter().any(|c| c.type_ == "Ready" && c.reason == Reason::Revoking.as_str())
 }
 
 /// Takes the Secret away: what is left to do before it is known to be gone, if anything. Where the API server does not

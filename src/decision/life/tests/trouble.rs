@@ -199,3 +199,21 @@ fn an_intent_that_somebody_made_up_holds_nobody_up() {
         life.expect(Phase::Failed, "Restored", &["release", "status Failed"]);
     }
 }
+
+#[test]
+fn a_stop_that_is_lifted_in_the_middle_of_a_revocation_leaves_no_pass() {
+    let mut life = Life::active();
+    life.stop = Stop::RevokeActive;
+    life.delete_pass = Err(error(ErrorKind::Unavailable));
+    life.pass();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Active, "Revoking"));
+    life.stop = Stop::Off;
+    life.delete_pass = Ok(());
+    life.done.clear();
+    life.pass();
+    life.expect(
+        Phase::Revoked,
+        "StopRevokesActive",
+        &["delete pass ours", "status Revoked", "release"],
+    );
+}
