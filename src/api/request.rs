@@ -346,6 +346,11 @@ impl TapRequest {
         self.status.as_ref().map_or(Phase::Pending, |s| s.phase)
     }
 
+    /// The condition Ready, once there is one.
+    pub fn ready(&self) -> Option<&Condition> {
+        self.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == "Ready")
+    }
+
     /// What people decided so far.
     pub fn decisions(&self) -> &[Decision] {
         self.status.as_ref().map_or(&[], |s| &s.decisions)

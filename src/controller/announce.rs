@@ -1,5 +1,6 @@
 //! What happened, for people and for machines: events on the objects, and one log line for each transition.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 use kube::runtime::events::{Event, EventType, Recorder};
 use tokio::time::{Duration, timeout};
@@ -39,9 +40,10 @@ async fn publish<K: Resource<DynamicType = ()>>(
 
 /// Tells of a request that came into another phase, or stands in one for another reason.
 pub async fn transition(recorder: &Recorder, before: &TapRequest, after: &TapRequest) {
-    let (was, is) = (ready(before), ready(after));
-    let Some((reason, message)) = is else { return };
-    if before.phase() == after.phase() && was.map(|(r, _)| r) == Some(reason) {
+    let (was, Some(Condition { reason, message, .. })) = (before.ready(), after.ready()) else {
+        return;
+    };
+    if before.phase() == after.phase() && was.is_some_and(|was| was.reason == *reason) {
         return;
     }
     let phase = after.phase();
@@ -122,12 +124,6 @@ fn log(request: &TapRequest, reason: &str, message: &str) {
         expires = pass.map(|p| p.expiration_time.0.to_string()),
         "request {phase}", phase = status.phase,
     );
-}
-
-fn ready(request: &TapRequest) -> Option<(&str, &str)> {
-    let conditions = &request.status.as_ref()?.conditions;
-    let ready = conditions.iter().find(|c| c.type_ == "Ready")?;
-    Some((&ready.reason, &ready.message))
 }
 
 /// Tells of an object that this version cannot read.

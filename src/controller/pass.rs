@@ -38,9 +38,7 @@ impl Remembered {
                 && carried.is_none_or(|i| i.attempt != attempt.intent.attempt)
         });
     }
-}
 
-impl Remembered {
     /// Whether Graph answered with a pass that is neither recorded nor taken back yet.
     pub fn holds_an_answer(&self) -> bool {
         let attempt = self.memory.attempt.as_ref();
@@ -64,13 +62,6 @@ pub struct Pass<'a> {
     pub now: Timestamp,
     /// Whether the request is no longer there.
     pub gone: bool,
-}
-
-impl Pass<'_> {
-    /// Whether Graph answered with a pass that is neither recorded nor taken back yet.
-    pub fn holds_an_answer(&self) -> bool {
-        self.remembered.holds_an_answer()
-    }
 }
 
 /// The API of the requests in a request's namespace.

@@ -148,7 +148,6 @@ impl Operator {
         remembered: &mut Remembered,
     ) -> Result<Option<Rest>, ApiError> {
         let Some(request) = self.read(seen, remembered).await? else { return Ok(None) };
-        remembered.drop_unrecorded(&request);
         let policy = self.stores.policies.get(&ObjectRef::new(&request.spec.policy_ref.name));
         let decided = announce::decided(&request, &mut remembered.told);
         let mut pass = Pass {
@@ -193,14 +192,13 @@ impl Operator {
                             return Ok(None);
                         };
                         pass.request = request;
-                        pass.remembered.drop_unrecorded(&pass.request);
                         pass.reads = Reads::default();
                     }
                     done => done?,
                 },
                 // The request may be gone before anybody looks at it again: what is held for it is taken back here and
                 // now.
-                Step::Rest(rest) if pass.holds_an_answer() => {
+                Step::Rest(rest) if pass.remembered.holds_an_answer() => {
                     pass.place = None;
                     tokio::time::sleep(self.length(&pass.request, rest, pass.remembered.failures))
                         .await;
@@ -266,11 +264,12 @@ impl Operator {
         (step, now.earliest)
     }
 
-    /// The request as the API server has it now. One that has ended and holds nothing is as good from the cache.
+    /// The request as the API server has it now, without what is remembered of an attempt that it does not carry. One that
+    /// has ended and holds nothing is as good from the cache.
     async fn read(
         &self,
         seen: &TapRequest,
-        remembered: &Remembered,
+        remembered: &mut Remembered,
     ) -> Result<Option<TapRequest>, ApiError> {
         if seen.phase().is_final() && !has_finalizer(seen) && remembered.memory.attempt.is_none() {
             return Ok(Some(seen.clone()));
@@ -280,7 +279,10 @@ impl Operator {
             call("get TapRequest", api.get_opt(seen.metadata.name.as_deref().unwrap_or_default()))
                 .await?;
         match found {
-            Some(request) if request.metadata.uid == seen.metadata.uid => Ok(Some(request)),
+            Some(request) if request.metadata.uid == seen.metadata.uid => {
+                remembered.drop_unrecorded(&request);
+                Ok(Some(request))
+            }
             // It is gone, or another one has its name. What this process still holds for it must go.
             _ => match remembered.memory.attempt.as_ref().map(|attempt| &attempt.progress) {
                 Some(Progress::Held(_)) => Ok(Some(without_finalizer(seen))),

@@ -144,9 +144,8 @@ fn ending(s: &Situation) -> Option<Ending> {
 
 /// Whether the Secret was taken away already, and the pass was not yet.
 fn is_being_revoked(request: &TapRequest) -> bool {
-    let conditions = request.status.as_ref().map_or(&[][..], |status| &status.conditions);
     request.phase() == Phase::Active
-        && conditions.iter().any(|c| c.type_ == "Ready" && c.reason == Reason::Revoking.as_str())
+        && request.ready().is_some_and(|ready| ready.reason == Reason::Revoking.as_str())
 }
 
 /// Takes the Secret away: what is left to do before it is known to be gone, if anything. Where the API server does not
