@@ -167,7 +167,8 @@ impl Operator {
             Action::Forget => {
                 pass.remembered.memory.attempt = None;
                 pass.remembered.code = None;
-                pass.reads = Reads::default();
+                // What was held may have been held for a request that is gone.
+                pass.outdated = true;
                 Ok(())
             }
             Action::DeleteRequest => self.delete_request(pass).await,
@@ -479,7 +480,8 @@ impl Operator {
                     "the Secret could not be created; the pass is taken back"
                 );
                 held.secret = SecretWritten::Failed;
-                pass.reads.secret = None;
+                // Whose a Secret of that name is depends on whether the request is still there.
+                pass.outdated = true;
                 self.set_back(pass, Cause::Secret(why));
             }
         }

@@ -60,6 +60,8 @@ pub struct Pass<'a> {
     pub place: Option<Place>,
     /// Graph's time, at least.
     pub now: Timestamp,
+    /// Whether the request must be read again before anything more is decided.
+    pub outdated: bool,
     /// Whether the request is no longer there.
     pub gone: bool,
 }

@@ -157,6 +157,7 @@ impl Operator {
             remembered,
             place: None,
             now: Timestamp::UNIX_EPOCH,
+            outdated: false,
             gone: false,
         };
         let outcome = self.steps(&mut pass).await;
@@ -185,17 +186,18 @@ impl Operator {
                         return Ok(Some(rest));
                     }
                 }
-                Step::Act(action) => match self.act(action, pass).await {
-                    // Somebody wrote it meanwhile, or it is gone.
-                    Err(ApiError::Conflict { .. } | ApiError::NotFound { .. }) => {
-                        let Some(request) = self.read(&pass.request, pass.remembered).await? else {
-                            return Ok(None);
-                        };
-                        pass.request = request;
-                        pass.reads = Reads::default();
+                Step::Act(action) => {
+                    match self.act(action, pass).await {
+                        // Somebody wrote it meanwhile, or it is gone.
+                        Err(ApiError::Conflict { .. } | ApiError::NotFound { .. }) => {
+                            pass.outdated = true;
+                        }
+                        done => done?,
                     }
-                    done => done?,
-                },
+                    if std::mem::take(&mut pass.outdated) && !self.read_again(pass).await? {
+                        return Ok(None);
+                    }
+                }
                 // The request may be gone before anybody looks at it again: what is held for it is taken back here and
                 // now.
                 Step::Rest(rest) if pass.remembered.holds_an_answer() => {
@@ -217,6 +219,16 @@ impl Operator {
             }
         }
         Ok(Some(Rest::Backoff(None)))
+    }
+
+    /// Starts anew from the request as it is now. Answers whether there is one.
+    async fn read_again(&self, pass: &mut Pass<'_>) -> Result<bool, ApiError> {
+        let Some(request) = self.read(&pass.request, pass.remembered).await? else {
+            return Ok(false);
+        };
+        pass.request = request;
+        pass.reads = Reads::default();
+        Ok(true)
     }
 
     fn decide(&self, pass: &Pass<'_>) -> (Step, Timestamp) {

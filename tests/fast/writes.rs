@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tap_operator::api::Phase;
+use tap_operator::api::names::SECRET_TYPE;
 use tap_operator::decision::intent::has_finalizer;
 use tokio::time::sleep;
 
@@ -177,6 +178,31 @@ async fn a_request_that_vanishes_in_the_middle_leaves_nothing() {
         assert_eq!((world.live().len(), world.delivered("lost-phone")), (0, None), "{which}");
         world.check_at_rest();
     }
+}
+
+/// A request of the same name came after it, and another process delivered that one's pass.
+#[tokio::test(start_paused = true)]
+async fn what_a_vanished_request_leaves_is_not_looked_for_under_its_successors_name() {
+    let world = World::new();
+    let mut held = world.kubernetes.intercept(secret_write(), Point::BeforeEffect);
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    held.reached().await;
+    let mut request = serde_json::to_value(world.get("lost-phone")).expect("JSON");
+    request["metadata"]["finalizers"] = json!([]);
+    world.kubernetes.put(request);
+    world.delete("lost-phone");
+    // Nothing is done for this one here: its policy is not there.
+    world.request("lost-phone", &json!({"policyRef": {"name": "another"}}));
+    world.kubernetes.put(json!({
+        "apiVersion": "v1", "kind": "Secret", "type": SECRET_TYPE,
+        "metadata": {"name": "lost-phone", "namespace": NAMESPACE},
+    }));
+    held.release();
+    world.until("the pass is gone", IN_ORDER, || world.live().is_empty()).await;
+    sleep(Duration::from_mins(1)).await;
+    let there = world.kubernetes.get("secrets", NAMESPACE, "lost-phone").is_some();
+    assert!(there, "{}", world.report());
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use super::{ending, left_behind, release, remove_pass, remove_secret, report, wr
 use crate::api::{Pass, Phase, Resolved};
 use crate::decision::Reason;
 use crate::decision::clock::later;
-use crate::decision::intent::{Intent, POST_WINDOW};
+use crate::decision::intent::{Intent, POST_WINDOW, has_finalizer};
 use crate::decision::report::{Report, whole_second};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -68,8 +68,9 @@ pub(super) fn undo(s: &Situation, intent: &Intent, held: &Held) -> Option<Step> 
         (SecretWritten::NotYet | SecretWritten::Removed, _)
         | (_, Some(SecretFound::Unclear(_))) => None,
         (SecretWritten::Created(uid), _) => Some(Step::Act(Action::DeleteSecret(uid.clone()))),
-        // It was ours to create, so it is ours if it is there.
-        (SecretWritten::Failed, _) => remove_secret(s.reads),
+        // Nobody knows whether it is there. One of that name is of this attempt while no other can have made one.
+        (SecretWritten::Failed, _) if is_the_last(s, intent) => remove_secret(s.reads),
+        (SecretWritten::Failed, _) => None,
     };
     let pass = || {
         if s.now.earliest >= held.expires {
@@ -80,6 +81,12 @@ pub(super) fn undo(s: &Situation, intent: &Intent, held: &Held) -> Option<Step> 
     };
     let again = || left_behind(s, held.expires).map(|_| Step::Rest(Rest::Backoff(None)));
     secret.or_else(pass).or_else(again)
+}
+
+/// Whether no other attempt, nor another request of the same name, can have made a Secret since this attempt.
+fn is_the_last(s: &Situation, intent: &Intent) -> bool {
+    has_finalizer(s.request)
+        && Intent::of(s.request).is_some_and(|now| now.attempt == intent.attempt)
 }
 
 fn active<'a>(s: &Situation<'a>, intent: &Intent, held: &Held) -> Report<'a> {

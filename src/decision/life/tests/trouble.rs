@@ -71,13 +71,13 @@ fn a_secret_that_cannot_be_deleted_is_tried_again_after_the_expiry() {
 
 /// This process still holds Graph's answer: it does not know that what it wrote came through.
 fn hold_on(life: &mut Life, intent: Intent) {
-    let held = Held {
-        pass_id: "ours".into(),
-        start: at(10),
-        expires: at(3610),
-        one_time: true,
-        secret: SecretWritten::Created("s1".into()),
-    };
+    hold(life, intent, "ours", SecretWritten::Created("s1".into()));
+}
+
+/// This process holds an answer.
+fn hold(life: &mut Life, intent: Intent, pass_id: &str, secret: SecretWritten) {
+    let held =
+        Held { pass_id: pass_id.into(), start: at(10), expires: at(3610), one_time: true, secret };
     let progress = Progress::Held(held);
     life.memory.attempt = Some(Attempt { intent, grounds: Grounds::default(), progress });
 }
@@ -90,6 +90,26 @@ fn an_answer_that_is_recorded_after_all_is_forgotten_and_not_taken_back() {
     life.pass();
     assert_eq!(life.done, ["forget"]);
     assert_eq!(life.request.phase(), Phase::Active);
+}
+
+/// Its Secret was refused or its answer lost, and another process delivered meanwhile: what is there now is that one's.
+#[test]
+fn who_was_superseded_leaves_a_secret_that_it_does_not_know_as_its_own() {
+    let mut life = Life::active();
+    let mut earlier = Intent::of(&life.request).unwrap();
+    earlier.attempt = "attempt-0".into();
+    hold(&mut life, earlier.clone(), "lost", SecretWritten::Failed);
+    life.pass();
+    life.expect(Phase::Active, "Issued", &["delete pass lost", "forget"]);
+    assert_eq!(life.secret, SecretFound::Ours("s1".into()));
+
+    // Nor does who holds an answer for a request that was released and deleted touch what its successor may have.
+    let mut life = Life::active();
+    let intent = Intent::of(&life.request).unwrap();
+    life.request.metadata.finalizers = None;
+    hold(&mut life, intent, "lost", SecretWritten::Failed);
+    life.pass();
+    assert_eq!(life.done[..2], ["delete pass lost", "forget"]);
 }
 
 #[test]
