@@ -20,6 +20,7 @@ fn who_may_decide_what() -> Result<()> {
         // A request by somebody who may approve, and one by a pipeline.
         for (who, name) in [(&office.bob, "bobs"), (&office.pipeline, "pipelines")] {
             who.call(Call::create(&office.requests(), request(name))).await?;
+            office.resolve(name).await?;
         }
         let Office { alice, bob, carol, dave, erin, pipeline, .. } = &office;
         let own = "who made the request neither approves nor denies it";
@@ -83,6 +84,39 @@ fn who_may_decide_what() -> Result<()> {
             ),
         ])
         .await
+    })
+}
+
+#[test]
+fn an_approval_is_for_what_was_said_before_and_for_nothing_that_has_ended() -> Result<()> {
+    run(async {
+        let office = Office::new("timely").await?;
+        let Office { alice, bob, .. } = &office;
+        alice.call(Call::create(&office.requests(), request("asked"))).await?;
+        let decide = |decision: &str| {
+            Call::json_patch(&office.status("asked"), decide(bob.name(), decision))
+        };
+        let early = "approve when the phase is AwaitingApproval";
+        check([
+            ("too early", bob, decide("Approve").dry_run(), Forbidden(early)),
+            ("a denial is never too early", bob, decide("Deny").dry_run(), Allowed),
+            ("nor is a revocation", bob, decide("Revoke").dry_run(), Allowed),
+        ])
+        .await?;
+        office.resolve("asked").await?;
+        check([("in time", bob, decide("Approve").dry_run(), Allowed)]).await?;
+        for phase in ["Used", "Expired", "Revoked", "Denied", "Failed"] {
+            // Also where it ended before anything was resolved.
+            for status in [json!({"phase": phase}), json!({"phase": phase, "resolved": null})] {
+                office.write_status("asked", status).await?;
+                let ended = format!("the request has ended ({phase})");
+                let refusal = bob.refused(decide("Approve").dry_run()).await?;
+                ensure!(refusal.code == 403 && refusal.message.contains(&ended), "{refusal:?}");
+                bob.call(decide("Revoke").dry_run()).await?;
+            }
+            office.resolve("asked").await?;
+        }
+        Ok(())
     })
 }
 
@@ -241,6 +275,7 @@ fn an_approval_is_not_inherited() -> Result<()> {
         ensure!(refusal.code == 422, "{refusal:?}");
         let untouched = bob.call(Call::get(&office.request("asked"))).await?;
         ensure!(untouched["status"]["decisions"] == json!([]), "{untouched:#}");
+        office.resolve("asked").await?;
         bob.call(approve(&second["metadata"]["uid"])).await?;
 
         // While its pass may be live, the first one keeps the name.

@@ -61,6 +61,7 @@ pub async fn applied_all_along(office: &Office<'_>, manifest: &Value) -> Result<
     let asked = pipeline.call(apply).await?;
     unchanged(office, manifest, &asked).await?;
 
+    office.resolve(name).await?;
     let approve = decide(bob.name(), "Approve");
     let approved = bob.call(Call::json_patch(&office.status(name), approve)).await?;
     unchanged(office, manifest, &approved).await?;
@@ -127,6 +128,7 @@ fn people_decide_with_kubectl() -> Result<()> {
         let create = ["create", "--filename=-"];
         let alice = &office.alice.identity;
         alice.kubectl(create).in_namespace(&office.namespace).input(&manifest).ok().await?;
+        office.resolve("asked").await?;
         for (who, decision) in [(&office.bob, "Approve"), (&office.alice, "Revoke")] {
             let patch = decide(who.name(), decision).to_string();
             let patch =

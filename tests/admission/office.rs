@@ -110,9 +110,20 @@ impl<'a> Office<'a> {
         format!("{}/{name}", self.secrets())
     }
 
-    /// Alice asks.
+    /// Alice asks, and the operator says what that means.
     pub async fn ask(&self, name: &str) -> Result<Value> {
-        self.alice.call(Call::create(&self.requests(), request(name))).await
+        self.alice.call(Call::create(&self.requests(), request(name))).await?;
+        self.resolve(name).await
+    }
+
+    /// What the operator writes before anybody is asked to approve.
+    pub async fn resolve(&self, name: &str) -> Result<Value> {
+        let resolved = json!({
+            "tenantId": "1", "userId": "2", "userPrincipalName": "nora@contoso.com",
+            "lifetime": "1h", "oneTimeUse": true,
+        });
+        let status = json!({"phase": "AwaitingApproval", "resolved": resolved});
+        self.write_status(name, status).await
     }
 
     /// The first write of an issue: intent and finalizer, on the version that was decided on.

@@ -273,8 +273,12 @@ fn denied_once_and_for_all() -> Result<()> {
             ensure!(found.is_some_and(|c| c.0 == holds), "{type_}: {found:?}");
         }
 
-        // A later approval changes nothing: an event that the operator does see comes after it.
-        scene.decide(&scene.approver, "asked", DecisionKind::Approve).await?;
+        // Nobody approves it any more, and what else is decided changes nothing: an event that the operator does see comes
+        // after it.
+        let late = scene.decide(&scene.approver, "asked", DecisionKind::Approve).await;
+        let late = format!("{:#}", late.expect_err("a denied request was approved"));
+        ensure!(late.contains("the request has ended (Denied)"), "{late}");
+        scene.decide(&scene.helpdesk, "asked", DecisionKind::Revoke).await?;
         scene.ask("another", &user, json!({})).await?;
         scene.wait_phase("another", Phase::AwaitingApproval, "AwaitingApproval").await?;
         scene.wait_phase("asked", Phase::Denied, "Denied").await?;

@@ -43,6 +43,7 @@ impl Objects {
         let live = operator.call(Call::merge(&office.request("live"), intent)).await?;
         let with_code = secret("live", text(&live, "/metadata/uid")?);
         operator.call(Call::create(&office.secrets(), with_code)).await?;
+        office.resolve("live").await?;
         let approve = Call::json_patch(&office.status("live"), decide(bob.name(), "Approve"));
         bob.call(approve).await?;
         let status = json!({
@@ -59,7 +60,8 @@ impl Objects {
             if caller.can("create", Resource::Requests) && caller.has(Verb::Use, POLICY) {
                 let user = caller.actor.name();
                 let asked = asked(&format!("own-{number}"), server, user);
-                let asked = caller.actor.call(Call::create(&office.requests(), asked)).await?;
+                caller.actor.call(Call::create(&office.requests(), asked.clone())).await?;
+                let asked = office.resolve(text(&asked, "/metadata/name")?).await?;
                 own.insert(user.to_owned(), asked);
             }
         }
