@@ -1,6 +1,6 @@
 //! The one place through which the effects of a request pass: what it looks at, and what it does.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, Patch, Preconditions};
 use kube::core::PartialObjectMeta;
@@ -26,7 +26,7 @@ use crate::decision::intent::{Intent, POST_WINDOW, Stage, is_unresolved_for};
 use crate::decision::life::existing_pass;
 use crate::decision::life::situation::{
     Attempt, Brakes, Cause, Grounds, Held, Known, Listing, Progress, Reads, SecretFound,
-    SecretWritten, Setback, Stop, Turn,
+    SecretWritten, Setback, Stop, Told, Turn,
 };
 use crate::decision::life::step::{Action, Look, Rest};
 use crate::graph::{Client, CreateError, ErrorKind, GraphError, NewPass, Priority, TapMethod};
@@ -53,7 +53,9 @@ impl Operator {
             Look::User => {
                 let Some(client) = self.policy_client(pass) else { return Ok(None) };
                 let user = client.user(&pass.request.spec.user, Priority::Issue).await;
-                note_missing(&mut pass.remembered.memory.user_missing_since, &user, pass.now);
+                let answered = self.clocks.now(Some(client.tenant_id())).latest;
+                let missing = &mut pass.remembered.memory.user_missing;
+                note_missing(missing, &user, pass.now, answered);
                 pass.reads.user = Some(user);
             }
             Look::Groups { user_id, ids } => {
@@ -80,13 +82,13 @@ impl Operator {
                 self.list_passes(&connection, &user_id, pass).await;
             }
             Look::Pass { connection, user_id, pass_id } => {
-                let Some(seen) = self.sighting(&connection, user_id, pass_id, pass) else {
+                let Some((asked, seen)) = self.sighting(&connection, user_id, pass_id, pass) else {
                     // Whoever looks wakes the request. Until then it must not miss its expiry.
                     let recorded = pass.request.status.as_ref().and_then(|s| s.pass.as_ref());
                     return Ok(recorded.map(|recorded| Rest::Until(recorded.expiration_time.0)));
                 };
                 let memory = &mut pass.remembered.memory;
-                note_missing(&mut memory.pass_missing_since, &seen, pass.now);
+                note_missing(&mut memory.pass_missing, &seen, ago(asked, pass.now), pass.now);
                 if seen.as_ref().map_or_else(GraphError::is_not_found, |_| true) {
                     memory.looked_at = Some(pass.now);
                 }
@@ -118,9 +120,9 @@ impl Operator {
         user_id: String,
         pass_id: String,
         pass: &Pass<'_>,
-    ) -> Option<Result<TapMethod, GraphError>> {
+    ) -> Option<(Instant, Result<TapMethod, GraphError>)> {
         let Some(tenant) = self.tenants.get(connection) else {
-            return Some(Err(not_configured(connection)));
+            return Some((Instant::now(), Err(not_configured(connection))));
         };
         let recorded = pass.request.status.as_ref().and_then(|s| s.pass.as_ref());
         let wanted = Wanted {
@@ -238,10 +240,10 @@ impl Operator {
         });
         if let Ok(listing) = &listing {
             let seen = existing_pass(listing).map(|p| p.id.clone());
-            let before = pass.remembered.memory.existing_since.take();
-            pass.remembered.memory.existing_since = seen.map(|id| match before {
-                Some((other, since)) if other == id => (id, since),
-                _ => (id, pass.now),
+            let before = pass.remembered.memory.existing.take();
+            pass.remembered.memory.existing = seen.map(|id| {
+                let before = before.filter(|(other, _)| *other == id).map(|(_, told)| told);
+                (id, Told::again(before, pass.now, listing.date))
             });
         }
         pass.reads.passes = Some(listing);
@@ -540,14 +542,20 @@ fn at(request: &TapRequest) -> ObjectRef<GuardedRequest> {
     ObjectRef::new(&name(request)).within(request.metadata.namespace.as_deref().unwrap_or_default())
 }
 
+/// When something happened, as seen from a time that is not before it.
+fn ago(then: Instant, now: Timestamp) -> Timestamp {
+    now.checked_sub(then.elapsed()).unwrap_or(Timestamp::MIN)
+}
+
 fn note_missing<T>(
-    since: &mut Option<jiff::Timestamp>,
+    told: &mut Option<Told>,
     read: &Result<T, GraphError>,
-    now: jiff::Timestamp,
+    asked: Timestamp,
+    answered: Timestamp,
 ) {
     match read {
-        Ok(_) => *since = None,
-        Err(error) if error.is_not_found() => *since = since.or(Some(now)),
+        Ok(_) => *told = None,
+        Err(error) if error.is_not_found() => *told = Some(Told::again(*told, asked, answered)),
         // A failed read says nothing.
         Err(_) => {}
     }

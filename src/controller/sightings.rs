@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{Notify, mpsc::UnboundedSender};
+use tokio::time::Instant;
 
 use super::watches::GuardedRequest;
 use crate::graph::{Client, GraphError, Priority, TapMethod};
@@ -33,7 +34,7 @@ pub struct Wanted {
 enum Sighting {
     Wanted(Wanted),
     UnderWay,
-    Seen(Result<TapMethod, GraphError>),
+    Seen(Instant, Result<TapMethod, GraphError>),
 }
 
 /// The looks at the passes of one tenant connection, by uid of the request.
@@ -44,11 +45,16 @@ pub struct Sightings {
 }
 
 impl Sightings {
-    /// What was seen. Where nobody looked yet, somebody does soon, and the request is then looked at again.
-    pub fn take(&self, uid: &str, wanted: Wanted) -> Option<Result<TapMethod, GraphError>> {
+    /// What was seen, and when it was asked for. Where nobody looked yet, somebody does soon, and the request is then
+    /// looked at again.
+    pub fn take(
+        &self,
+        uid: &str,
+        wanted: Wanted,
+    ) -> Option<(Instant, Result<TapMethod, GraphError>)> {
         let mut all = self.all();
         match all.remove(uid) {
-            Some(Sighting::Seen(seen)) => return Some(seen),
+            Some(Sighting::Seen(asked, seen)) => return Some((asked, seen)),
             Some(Sighting::UnderWay) => {
                 all.insert(uid.into(), Sighting::UnderWay);
             }
@@ -75,9 +81,10 @@ impl Sightings {
                 };
                 // There may be more than one.
                 self.wanted.notify_one();
+                let asked = Instant::now();
                 let seen = client.pass(&wanted.user_id, &wanted.pass_id, Priority::Read).await;
                 if let Some(sighting) = self.all().get_mut(&uid) {
-                    *sighting = Sighting::Seen(seen);
+                    *sighting = Sighting::Seen(asked, seen);
                     let _ = nudges.send(wanted.request);
                 }
             }
@@ -92,7 +99,7 @@ impl Sightings {
             .iter()
             .filter_map(|(uid, sighting)| match sighting {
                 Sighting::Wanted(wanted) => Some((uid, wanted)),
-                Sighting::UnderWay | Sighting::Seen(_) => None,
+                Sighting::UnderWay | Sighting::Seen(..) => None,
             })
             .max_by_key(|(_, wanted)| wanted.start)
             .map(|(uid, wanted)| (uid.clone(), wanted.clone()))?;

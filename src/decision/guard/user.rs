@@ -88,13 +88,9 @@ impl<'a> Run<'a> {
 
     pub(super) fn user_missing<T>(&mut self) -> Checked<'a, T> {
         let name = &self.s.request.spec.user;
-        let now = self.s.now.earliest;
-        let waited_enough = now >= self.s.request.created() + USER_WAIT;
-        let seen_twice = self
-            .s
-            .memory
-            .user_missing_since
-            .is_some_and(|since| now >= since + self.s.settings.settle);
+        let waited_enough = self.s.now.earliest >= self.s.request.created() + USER_WAIT;
+        let missing = self.s.memory.user_missing;
+        let seen_twice = missing.is_some_and(|told| told.is_certain(self.s.settings.settle));
         if waited_enough && seen_twice {
             return self.fail("User", Reason::UserNotFound, format!("there is no user {name} in the tenant: check the name, then make another request"));
         }

@@ -276,14 +276,9 @@ fn existing(
         }
         OnExistingPass::Refuse | OnExistingPass::Unknown => {
             // A list may lag behind a deletion: a pass that nobody records must be seen twice.
-            let seen = s
-                .memory
-                .existing_since
-                .as_ref()
-                .filter(|(id, _)| *id == pass.id)
-                .map(|(_, since)| *since);
-            let certain = owner.is_some()
-                || seen.is_some_and(|since| s.now.earliest >= since + s.settings.settle);
+            let seen = s.memory.existing.as_ref().filter(|(id, _)| *id == pass.id);
+            let certain =
+                owner.is_some() || seen.is_some_and(|(_, told)| told.is_certain(s.settings.settle));
             if certain {
                 let message = format!(
                     "the user has a live pass {whose}: make another request with onExistingPass Wait or Replace, or when that has ended"

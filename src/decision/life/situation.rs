@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Namespace;
 
 use crate::api::{Check, TapPolicy, TapRequest};
 use crate::decision::admission::Guard;
-use crate::decision::clock::Now;
+use crate::decision::clock::{Now, later};
 use crate::decision::intent::Intent;
 use crate::decision::quota::Reached;
 use crate::graph::{
@@ -229,16 +229,37 @@ pub struct Brakes {
 pub struct Memory {
     /// What this process did for its last attempt.
     pub attempt: Option<Attempt>,
-    /// When the recorded pass was first seen missing.
-    pub pass_missing_since: Option<Timestamp>,
-    /// When the user was first seen missing.
-    pub user_missing_since: Option<Timestamp>,
-    /// When a pass of somebody else's was first seen, and its id.
-    pub existing_since: Option<(String, Timestamp)>,
+    /// That the recorded pass is missing.
+    pub pass_missing: Option<Told>,
+    /// That the user is missing.
+    pub user_missing: Option<Told>,
+    /// That there is a pass of somebody else's, and its id.
+    pub existing: Option<(String, Told)>,
     /// When the recorded pass was last looked at.
     pub looked_at: Option<Timestamp>,
     /// What went wrong with the last attempts.
     pub setback: Option<Setback>,
+}
+
+/// What a read of Graph told, and each one since has told again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    first_answered: Timestamp,
+    last_asked: Timestamp,
+}
+
+impl Told {
+    /// A read tells it, after others may have.
+    #[must_use]
+    pub fn again(earlier: Option<Self>, asked: Timestamp, answered: Timestamp) -> Self {
+        let first_answered = earlier.map_or(answered, |earlier| earlier.first_answered);
+        Self { first_answered, last_asked: asked }
+    }
+
+    /// Whether a verdict may rest on it: two reads a settle time apart told it, however long each of them took.
+    pub fn is_certain(self, settle: SignedDuration) -> bool {
+        self.last_asked >= later(self.first_answered, settle)
+    }
 }
 
 /// What went wrong with attempts after which nothing was left.

@@ -57,11 +57,7 @@ fn look_at(s: &Situation, intent: &Intent, pass: &Pass, expires: Timestamp) -> S
         ),
         Some(Ok(_)) => Step::Rest(again),
         Some(Err(error)) if error.is_not_found() => {
-            let gone = s
-                .memory
-                .pass_missing_since
-                .is_some_and(|since| s.now.earliest >= since + s.settings.settle);
-            if gone {
+            if s.memory.pass_missing.is_some_and(|told| told.is_certain(s.settings.settle)) {
                 let message = "the pass is no longer there: somebody removed or replaced it, or the user was deleted";
                 after_secret(s, pass, Phase::Revoked, Reason::PassRemoved, message)
             } else {

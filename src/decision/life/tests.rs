@@ -17,7 +17,7 @@ use super::next;
 use super::situation::{
     Attempt, Brakes, Cause, Connection, Eligibility, Grounds, Held, Known, Listing, Memory, Place,
     PolicyFound, Progress, Reads, SecretFound, SecretWritten, Setback, Settings, Situation, Slot,
-    Stop, Turn,
+    Stop, Told, Turn,
 };
 use super::step::{Action, Look, Rest, Step};
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION};
@@ -238,7 +238,7 @@ impl Life {
             Look::Method => reads.method = Some(self.method.clone()),
             Look::User => {
                 if self.user.is_err() {
-                    self.memory.user_missing_since.get_or_insert(self.now);
+                    self.memory.user_missing = Some(self.told(self.memory.user_missing));
                 }
                 reads.user = Some(self.user.clone());
             }
@@ -257,16 +257,17 @@ impl Life {
                 });
                 if let Ok(found) = &listing
                     && let Some(existing) = super::existing_pass(found)
-                    && self.memory.existing_since.as_ref().is_none_or(|(id, _)| *id != existing.id)
                 {
-                    self.memory.existing_since = Some((existing.id.clone(), self.now));
+                    let before = self.memory.existing.take().filter(|(id, _)| *id == existing.id);
+                    let told = self.told(before.map(|(_, told)| told));
+                    self.memory.existing = Some((existing.id.clone(), told));
                 }
                 reads.passes = Some(listing);
                 reads.passes_asked_at = Some(self.now);
             }
             Look::Pass { .. } => {
                 if self.seen.is_err() {
-                    self.memory.pass_missing_since.get_or_insert(self.now);
+                    self.memory.pass_missing = Some(self.told(self.memory.pass_missing));
                 }
                 self.memory.looked_at = Some(self.now);
                 reads.pass = Some(self.seen.clone());
@@ -395,6 +396,11 @@ impl Life {
                 self.request.metadata.deletion_timestamp = Some(Time(self.now));
             }
         }
+    }
+
+    /// A read that is asked and answered now tells the same as earlier ones.
+    fn told(&self, earlier: Option<Told>) -> Told {
+        Told::again(earlier, self.now, self.now)
     }
 
     fn set_back(&mut self, cause: Cause) {
@@ -633,7 +639,7 @@ fn a_failed_read_is_not_absence() {
     life.seen = Err(error(ErrorKind::Unavailable));
     for minute in 1..50 {
         life.now = at(60 * minute + 30);
-        life.memory.pass_missing_since = None;
+        life.memory.pass_missing = None;
         life.pass();
     }
     life.expect(Phase::Active, "Issued", &[]);

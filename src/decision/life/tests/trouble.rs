@@ -153,6 +153,16 @@ fn a_deleted_pass_that_a_list_still_shows_settles_nothing() {
 }
 
 #[test]
+fn how_long_reads_take_does_not_count_as_time_between_them() {
+    let settle = SignedDuration::from_secs(150);
+    let first = Told::again(None, at(0), at(30));
+    for (asked, answered, certain) in [(150, 200, false), (179, 300, false), (180, 181, true)] {
+        let second = Told::again(Some(first), at(asked), at(answered));
+        assert_eq!(second.is_certain(settle), certain, "{asked}");
+    }
+}
+
+#[test]
 fn failures_of_different_kinds_are_not_in_a_row() {
     let throttled = || Cause::Graph(error(ErrorKind::Throttled));
     let refused = || Cause::Graph(error(ErrorKind::NotFound));
