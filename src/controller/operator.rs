@@ -25,6 +25,7 @@ use super::watches::{GuardedPolicy, GuardedRequest};
 use crate::api::names::STOP_REVOKE_ACTIVE_KEY;
 use crate::decision::life::situation::{Connection, Settings, Stop};
 use crate::decision::permissions::Findings;
+use crate::decision::policy::Correction;
 use crate::graph;
 
 /// The caches.
@@ -70,8 +71,8 @@ pub struct Operator {
     pub own_passes: OwnPasses,
     /// What is remembered of each request, by uid.
     pub memories: std::sync::Mutex<HashMap<String, Arc<tokio::sync::Mutex<Remembered>>>>,
-    /// What is remembered of each policy, by uid.
-    pub refused_policies: std::sync::Mutex<HashMap<String, i64>>,
+    /// What was last sent to correct a tenant, by uid of the policy.
+    pub corrections: std::sync::Mutex<HashMap<String, Correction>>,
     /// What the log was last told of the permissions of each connection, by its name.
     pub told_permissions: std::sync::Mutex<HashMap<String, Findings>>,
     /// Whether this process knows all that there is: its caches are complete, and Graph was asked for the time.

@@ -1,6 +1,7 @@
 //! The reconciler of policies.
 
-use std::sync::{Arc, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use kube::api::{Api, Patch};
 use kube::runtime::controller::Action;
@@ -15,7 +16,9 @@ use super::watches::GuardedPolicy;
 use crate::api::{TapPolicy, TapPolicySpec, TapPolicyStatus};
 use crate::decision::life::step::Rest;
 use crate::decision::permissions::enforces;
-use crate::decision::policy::{self, GroupName, PolicyReads, PolicySituation, PolicyStep, manages};
+use crate::decision::policy::{
+    self, Correction, GroupName, PolicyReads, PolicySituation, PolicyStep, is_in_sync, manages,
+};
 use crate::graph::{Client, ErrorKind, GraphError, Priority};
 
 /// More steps than any pass has.
@@ -70,12 +73,7 @@ impl Operator {
             let rivals = self.rivals(&policy);
             let enforced = tenant.is_some_and(|tenant| self.is_enforced_by(tenant));
             let uid = policy.metadata.uid.clone().unwrap_or_default();
-            let refused_generation = self
-                .refused_policies
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(&uid)
-                .copied();
+            let correction = self.corrections().get(&uid).cloned();
             let step = policy::next(&PolicySituation {
                 policy: &policy,
                 now: self.clocks.now(tenant.map(|t| t.connection.tenant_id.as_str())).earliest,
@@ -83,7 +81,8 @@ impl Operator {
                 rivals: &rivals,
                 enforced,
                 stop: self.stop(),
-                refused_generation,
+                settle: self.settings.settle,
+                correction: correction.as_ref(),
                 reads: &reads,
             });
             match (step, tenant) {
@@ -95,7 +94,11 @@ impl Operator {
                     reads.permissions = Some(self.permissions(tenant).await);
                 }
                 (PolicyStep::ReadMethod, Some(tenant)) => {
-                    reads.method = Some(tenant.client.method(Priority::Read).await);
+                    let method = tenant.client.method(Priority::Read).await;
+                    if method.as_ref().is_ok_and(|method| is_in_sync(&policy, method)) {
+                        self.corrections().remove(&uid);
+                    }
+                    reads.method = Some(method);
                 }
                 (PolicyStep::ReadNames(ids), Some(tenant)) => {
                     reads.names = Some(names(&tenant.client, &ids).await);
@@ -103,6 +106,13 @@ impl Operator {
                 (PolicyStep::Correct(difference), Some(tenant)) => {
                     announce::drift(&self.recorder(), &policy, &difference.drift).await;
                     let patched = tenant.client.patch_method(&difference.patch).await;
+                    let tenant_id = tenant.connection.tenant_id.as_str();
+                    let sent = |refused| Correction {
+                        generation: policy.metadata.generation,
+                        patch: difference.patch.clone(),
+                        at: self.clocks.now(Some(tenant_id)).latest,
+                        refused,
+                    };
                     match &patched {
                         Ok(()) => {
                             announce::corrected(
@@ -114,13 +124,10 @@ impl Operator {
                             self.metrics.drift_corrected();
                             // Graph may have recalculated other fields: it is read again.
                             reads.method = None;
+                            self.corrections().insert(uid, sent(false));
                         }
                         Err(error) if error.kind == ErrorKind::BadRequest => {
-                            let generation = policy.metadata.generation.unwrap_or_default();
-                            self.refused_policies
-                                .lock()
-                                .unwrap_or_else(PoisonError::into_inner)
-                                .insert(uid, generation);
+                            self.corrections().insert(uid, sent(true));
                         }
                         Err(_) => {}
                     }
@@ -130,6 +137,10 @@ impl Operator {
             }
         }
         Ok(Rest::Backoff(None))
+    }
+
+    fn corrections(&self) -> MutexGuard<'_, HashMap<String, Correction>> {
+        self.corrections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How the policy of this name manages the method of a tenant, if it is there and manages any.

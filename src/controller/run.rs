@@ -202,7 +202,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         quotas: super::quotas::Quotas::default(),
         own_passes: super::registry::OwnPasses::default(),
         memories: std::sync::Mutex::default(),
-        refused_policies: std::sync::Mutex::default(),
+        corrections: std::sync::Mutex::default(),
         told_permissions: std::sync::Mutex::default(),
         informed: AtomicBool::new(false),
         admission,

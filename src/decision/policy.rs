@@ -4,16 +4,33 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::Reason;
+use super::clock::later;
 use super::life::situation::{Connection, Stop};
 use super::life::step::Rest;
 use super::method::{self, Difference};
 use super::permissions::{self, Need, with_id};
 use super::report::whole_second;
 use crate::api::{ConditionType, Drift, Enforcement, TapPolicy, TapPolicyStatus, merge_conditions};
-use crate::graph::{Advice, ErrorKind, GraphError, MethodConfiguration};
+use crate::graph::{Advice, ErrorKind, GraphError, MethodConfiguration, MethodPatch};
 
 /// How often a tenant is read where the policy does not say.
 const INTERVAL: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long before another look at a tenant that does not show a correction yet.
+const AGAIN: SignedDuration = SignedDuration::from_secs(15);
+
+/// The correction that was last sent for a policy.
+#[derive(Clone, Debug)]
+pub struct Correction {
+    /// Of which generation of the policy it was.
+    pub generation: Option<i64>,
+    /// What was sent.
+    pub patch: MethodPatch,
+    /// When it was answered, by Graph's time.
+    pub at: Timestamp,
+    /// Whether the tenant refused the values.
+    pub refused: bool,
+}
 
 /// Everything that is known about one policy at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +47,10 @@ pub struct PolicySituation<'a> {
     pub enforced: bool,
     /// The stop `ConfigMap`.
     pub stop: Stop,
-    /// The generation whose values the tenant refused.
-    pub refused_generation: Option<i64>,
+    /// How long a correction may stay unseen.
+    pub settle: SignedDuration,
+    /// What was last sent to correct the tenant, if it was not as the policy says since.
+    pub correction: Option<&'a Correction>,
     /// What was read and done in this pass.
     pub reads: &'a PolicyReads,
 }
@@ -72,6 +91,12 @@ pub enum PolicyStep {
 /// Whether a policy manages the method of its tenant.
 pub fn manages(policy: &TapPolicy) -> bool {
     policy.spec.method.is_some() && policy.metadata.deletion_timestamp.is_none()
+}
+
+/// Whether the tenant's method is as a policy says.
+pub fn is_in_sync(policy: &TapPolicy, observed: &MethodConfiguration) -> bool {
+    let desired = policy.spec.method.as_ref();
+    desired.is_none_or(|desired| method::compare(desired, observed).drift.is_empty())
 }
 
 /// The next thing to do for a policy.
@@ -161,8 +186,9 @@ fn decide(
             .synced("False", Reason::Stopped, &message)
             .or_rest(rest);
     }
-    let refused =
-        s.refused_generation.is_some() && s.refused_generation == s.policy.metadata.generation;
+    let correction = s.correction.filter(|c| c.generation == s.policy.metadata.generation);
+    let refused = correction.is_some_and(|c| c.refused);
+    let sent = correction.filter(|c| !c.refused && c.patch == correctable.patch);
     match &s.reads.patched {
         Some(Err(error)) if error.kind != ErrorKind::BadRequest => {
             let message = format!("the difference could not be corrected: {error}");
@@ -188,12 +214,28 @@ fn decide(
             not_taken(draft, &sentence, "the tenant refused the values: change the policy")
                 .or_rest(rest)
         }
-        Some(Ok(())) => not_taken(
+        // A read may lag behind a correction (inferred).
+        _ if sent.is_some_and(|c| s.now < later(c.at, s.settle)) => {
+            let message =
+                format!("{sentence}; it was corrected, and the tenant does not show it yet");
+            draft
+                .ready(false, Reason::Drifted, &message)
+                .synced("False", Reason::Drifted, &sentence)
+                .reconciling()
+                .or_rest(Rest::For(AGAIN))
+        }
+        _ if sent.is_some_and(|c| s.now < later(c.at, s.settle + interval(s.policy))) => not_taken(
             draft,
             &sentence,
             &format!("after the correction the tenant still differs: {sentence}"),
         )
         .or_rest(rest),
+        // It was sent in this pass, and differs otherwise than before.
+        Some(Ok(())) => draft
+            .ready(false, Reason::Drifted, &sentence)
+            .synced("False", Reason::Drifted, &sentence)
+            .reconciling()
+            .or_rest(Rest::For(AGAIN)),
         None if s.policy.status.as_ref().is_none_or(|status| status.adopted.is_none()) => {
             // What was found is kept before anything is written over it.
             let message = format!("correcting: {sentence}");

@@ -244,9 +244,7 @@ async fn live_with(answer: &Value) {
     }
     assert_eq!(world.tenant.policy().default_length, 12, "{what}: the method was not corrected");
     let patches = world.tenant.requests_for(Operation::PolicyPatch).len();
-    // Where the old values are shown for a while, they are corrected again.
-    let most = if answer.get("policyReadLagSeconds").is_some() { 4 } else { 1 };
-    assert!((1..=most).contains(&patches), "{what}: {patches} corrections\n{}", world.report());
+    assert_eq!(patches, 1, "{what}\n{}", world.report());
 }
 
 fn signed_in(world: &World, user: &str, code: &str) -> bool {

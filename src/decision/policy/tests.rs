@@ -1,7 +1,8 @@
-//! What a policy's status says beside the state of the tenant: what the app may do, and what cannot be checked.
+//! What a policy's status says beside the state of the tenant: what the app may do, and what cannot be checked. When a
+//! correction is made again.
 
 use super::*;
-use crate::api::yaml;
+use crate::api::{ObservedMethod, yaml};
 use crate::graph::{Cloud, GraphTarget, MethodState, UserNameForm, UserNames};
 
 const ISSUES: &str = "{tenant: default, issuance: {users: {domains: [contoso.com]}}}";
@@ -17,6 +18,8 @@ struct Pass {
     policy: TapPolicy,
     connection: Connection,
     enforced: bool,
+    now: Timestamp,
+    correction: Option<Correction>,
     reads: PolicyReads,
 }
 
@@ -48,6 +51,8 @@ impl Pass {
                 users: Some(users),
             },
             enforced: false,
+            now: Timestamp::UNIX_EPOCH,
+            correction: None,
             reads: PolicyReads {
                 permissions: Some(Ok(held.iter().map(ToString::to_string).collect())),
                 method: Some(Ok(method)),
@@ -59,12 +64,13 @@ impl Pass {
     fn next(&self) -> PolicyStep {
         next(&PolicySituation {
             policy: &self.policy,
-            now: Timestamp::UNIX_EPOCH,
+            now: self.now,
             connection: Some(&self.connection),
             rivals: &[],
             enforced: self.enforced,
             stop: Stop::Off,
-            refused_generation: None,
+            settle: SignedDuration::from_secs(150),
+            correction: self.correction.as_ref(),
             reads: &self.reads,
         })
     }
@@ -212,4 +218,36 @@ fn the_groups_of_who_may_get_a_pass_are_named_beside_those_of_the_method() {
         .collect();
     let field = |id: &str, observed: &str| (format!("displayName of {id}"), observed.to_owned());
     assert_eq!(drift, [field("d", "All staff"), field("e", "no such group")]);
+}
+
+#[test]
+fn a_correction_that_does_not_show_yet_is_waited_for_before_it_is_told_and_made_again() {
+    let spec = "{tenant: default, enforcement: Enforce, method: {codeLength: 20}}";
+    let mut pass = Pass::new(spec, &FITTING);
+    pass.policy.status = Some(TapPolicyStatus {
+        adopted: Some(ObservedMethod::default()),
+        ..TapPolicyStatus::default()
+    });
+    let PolicyStep::Correct(difference) = pass.next() else { panic!("{:?}", pass.next()) };
+    let at = pass.now;
+    pass.correction =
+        Some(Correction { generation: None, patch: difference.patch.clone(), at, refused: false });
+    for (seconds, reason) in
+        [(0, "Drifted"), (149, "Drifted"), (150, "NotTaken"), (749, "NotTaken")]
+    {
+        pass.now = at + SignedDuration::from_secs(seconds);
+        let (ready, _) = pass.says("Ready").expect("a condition");
+        assert_eq!(ready, format!("False {reason}"), "{seconds}");
+        assert_eq!(pass.says("Reconciling").is_some(), reason == "Drifted", "{seconds}");
+    }
+    pass.now = at + SignedDuration::from_secs(750);
+    assert!(matches!(pass.next(), PolicyStep::Correct(_)));
+
+    // Another difference is corrected at once, and so is that of another generation.
+    pass.now = at;
+    let other = MethodPatch { default_length: Some(9), ..MethodPatch::default() };
+    for (generation, patch) in [(None, other), (Some(7), difference.patch)] {
+        pass.correction = Some(Correction { generation, patch, at, refused: false });
+        assert!(matches!(pass.next(), PolicyStep::Correct(_)), "{generation:?}");
+    }
 }
