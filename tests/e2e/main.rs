@@ -9,6 +9,7 @@ mod crashes;
 mod deletion;
 mod endings;
 mod faults;
+mod outside;
 mod permissions;
 mod phases;
 mod policies;
