@@ -29,9 +29,8 @@ impl Reason {
     pub fn of(error: &GraphError) -> Self {
         match error.kind {
             // Nothing is wrong with the credentials: Entra is out of reach.
-            ErrorKind::SignIn(SignInErrorKind::Unavailable | SignInErrorKind::Throttled) => {
-                Self::TenantUnreachable
-            }
+            ErrorKind::SignIn(SignInErrorKind::Unavailable) => Self::TenantUnreachable,
+            ErrorKind::Throttled | ErrorKind::SignIn(SignInErrorKind::Throttled) => Self::Throttled,
             ErrorKind::SignIn(_) | ErrorKind::Unauthorized => Self::SignInFailed,
             ErrorKind::Forbidden => Self::PermissionMissing,
             _ => Self::TenantUnreachable,
@@ -111,6 +110,8 @@ reasons! {
     SecretRefused,
     /// Graph cannot be reached or answers errors.
     TenantUnreachable,
+    /// The tenant asks for fewer calls.
+    Throttled,
     /// Sign-in to the tenant failed.
     SignInFailed,
     /// The operator lacks a Graph permission.

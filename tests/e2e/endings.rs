@@ -205,7 +205,7 @@ fn a_user_who_is_deleted_between_approval_and_issue() -> Result<()> {
         // It is time to issue them.
         scene.change_policy(json!({ "issuance": { "leadTime": "3h" } })).await?;
         let changed = scene.wait_phase("namesake", Phase::Failed, "ResolvedChanged").await?;
-        contains_all(message(&changed)?, &["no longer what they were", "make another request"])?;
+        contains_all(message(&changed)?, &["userId was", "make another request"])?;
         scene.wait_phase("leaver", Phase::Pending, "UserNotFound").await?;
         scene.simulator.step_clock(SignedDuration::from_mins(11));
         let failed = scene.wait_phase("leaver", Phase::Failed, "UserNotFound").await?;

@@ -128,22 +128,13 @@ impl<'a> Run<'a> {
             one_time_use: one_time,
         };
         let fixed = self.s.request.status.as_ref().and_then(|status| status.resolved.as_ref());
-        // The name may change between approval and issue; whom it means may not.
-        let same = fixed.is_none_or(|f| {
-            (&f.tenant_id, &f.user_id, &f.lifetime, f.one_time_use)
-                == (
-                    &resolved.tenant_id,
-                    &resolved.user_id,
-                    &resolved.lifetime,
-                    resolved.one_time_use,
-                )
-        });
-        if !same {
-            return self.fail(
-                "Resolved",
-                Reason::ResolvedChanged,
-                "tenant, user, lifetime or one-time use are no longer what they were when people were asked: make another request",
+        let changed = fixed.map(|fixed| changed(fixed, &resolved)).unwrap_or_default();
+        if !changed.is_empty() {
+            let message = format!(
+                "this is no longer what people were asked to approve ({}): make another request",
+                changed.join(", ")
             );
+            return self.fail("Resolved", Reason::ResolvedChanged, message);
         }
         self.resolved = Some(resolved);
         Ok(())
@@ -299,4 +290,19 @@ fn admits_user(users: Option<&Users>, user: &User, is_in: impl Fn(&str) -> bool)
 
 fn label(id: &str, name: Option<&str>) -> String {
     name.map_or_else(|| id.to_owned(), |name| format!("{name} ({id})"))
+}
+
+/// What a request no longer means. A user's name may change between approval and issue; whom it means may not.
+fn changed(fixed: &Resolved, now: &Resolved) -> Vec<String> {
+    let one_time = |resolved: &Resolved| resolved.one_time_use.to_string();
+    [
+        ("tenantId", fixed.tenant_id.clone(), now.tenant_id.clone()),
+        ("userId", fixed.user_id.clone(), now.user_id.clone()),
+        ("lifetime", fixed.lifetime.to_string(), now.lifetime.to_string()),
+        ("oneTimeUse", one_time(fixed), one_time(now)),
+    ]
+    .into_iter()
+    .filter(|(_, was, is)| was != is)
+    .map(|(field, was, is)| format!("{field} was {was} and is {is}"))
+    .collect()
 }

@@ -1019,6 +1019,7 @@ fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
             Phase::Pending,
             "MethodDisabled",
         ),
+        (|l| l.method = Err(error(ErrorKind::Throttled)), Phase::Pending, "Throttled"),
         (|l| l.method = Err(error(ErrorKind::Unavailable)), Phase::Pending, "TenantUnreachable"),
         (|l| l.method = Err(error(ErrorKind::Forbidden)), Phase::Pending, "PermissionMissing"),
         (|l| l.user = Err(error(ErrorKind::NotFound)), Phase::Pending, "UserNotFound"),
