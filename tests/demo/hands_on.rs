@@ -13,6 +13,7 @@ const IDEAS: &str = r#"  1. What can be asked for, and what was:
 
   2. Ask for a pass for Frank, and approve it:
      kubectl create -f tests/demo/manifests/frank.yaml
+     kubectl wait tap/frank --for=jsonpath='{.status.phase}'=AwaitingApproval
      KUBECONFIG=$LEO kubectl patch tap frank --subresource=status --type=json -p '[{"op":"add",
        "path":"/status/decisions/-","value":{"by":"leo@contoso.com","decision":"Approve"}}]'
      kubectl wait tap/frank --for=condition=Issued
@@ -27,7 +28,8 @@ const IDEAS: &str = r#"  1. What can be asked for, and what was:
      curl -s --cacert $CA $TENANT/_sim/policy -d '{"state": "disabled"}'
      KUBECONFIG=$ADMIN kubectl get events --watch
 
-  5. Let an hour pass in the tenant, and read its ledger (/_sim/ledger has every pass):
+  5. Let one more hour pass in the tenant (the story has let one pass already: Graph's dates are ahead of this machine's),
+     and read its ledger (/_sim/ledger has every pass):
      curl -s --cacert $CA $TENANT/_sim/clock -d '{"stepSeconds": 3600}'
      curl -s --cacert $CA $TENANT/_sim/ledger/balance"#;
 

@@ -11,6 +11,7 @@ pub async fn expired(stage: &Stage) -> Result<()> {
     terminal.chapter("5. Carol does not call back")?;
     terminal.tell("Carol gets a pass for one hour, and never uses it.")?;
     stage.run(&cast.heidi, "kubectl create -f tests/demo/manifests/carol.yaml").await?;
+    stage.reaches("carol", "AwaitingApproval").await?;
     stage.decide(&cast.leo, "carol", "Approve").await?;
     let code = stage.code("carol").await?;
     terminal.tell(

@@ -10,6 +10,7 @@ pub async fn revoked(stage: &Stage) -> Result<()> {
     terminal.chapter("3. Bob finds his key after all")?;
     terminal.tell("Bob forgot his security key, gets a pass as well, and finds the key before he used the pass.")?;
     stage.run(&cast.heidi, "kubectl create -f tests/demo/manifests/bob.yaml").await?;
+    stage.reaches("bob", "AwaitingApproval").await?;
     stage.decide(&cast.leo, "bob", "Approve").await?;
     let code = stage.code("bob").await?;
     terminal.tell("Who asked for a pass, or may approve, can revoke it. The spec never changes, so Git has nothing to undo.")?;
