@@ -135,7 +135,8 @@ impl Answer {
                 (Bytes::from(text), Some(GRAPH_JSON))
             }
             Content::Quoted(value) => {
-                let page = format!("<html><body><h1>Bad answer</h1><pre>{value}</pre></body></html>");
+                let page =
+                    format!("<html><body><h1>Bad answer</h1><pre>{value}</pre></body></html>");
                 (Bytes::from(page), Some("text/html"))
             }
         }

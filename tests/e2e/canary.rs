@@ -39,7 +39,7 @@ fn a_code_is_in_its_secret_and_nowhere_else() -> Result<()> {
         refused_secret(&scene).await?;
 
         let ledger = scene.simulator.ledger();
-        ensure!(ledger.len() >= PASSES + 5, "{} passes", ledger.len());
+        ensure!(ledger.len() >= PASSES + 6, "{} passes", ledger.len());
         let codes: Vec<_> =
             ledger.iter().filter_map(|pass| scene.simulator.code(pass.id)).collect();
         ensure!(codes.len() == ledger.len(), "a pass without a code");
@@ -82,6 +82,7 @@ async fn spoilt_answers(scene: &Scene<'_>, live: &mut BTreeSet<String>) -> Resul
         ("truncated", FaultKind::Truncated),
         ("quoted-as-success", FaultKind::Quoted { status: 201 }),
         ("quoted-as-failure", FaultKind::Quoted { status: 502 }),
+        ("quoted-as-refusal", FaultKind::Quoted { status: 403 }),
     ];
     for (name, fault) in faults.clone() {
         let user = scene.user();

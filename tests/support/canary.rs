@@ -166,7 +166,8 @@ pub fn check() -> anyhow::Result<()> {
             }
         }
     }
-    for (piece, is_one) in [(&codes[1][3..18], true), (&codes[1][3..14], false), ("drkz/AD", false)] {
+    for (piece, is_one) in [(&codes[1][3..18], true), (&codes[1][3..14], false), ("drkz/AD", false)]
+    {
         ensure!(search.is_in(piece) == is_one, "{piece}");
     }
     Ok(())

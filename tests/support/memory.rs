@@ -82,7 +82,8 @@ fn regions(pid: u32) -> Result<Vec<Region>> {
     let mut regions = Vec::new();
     for line in maps.lines() {
         let mut fields = line.split_whitespace();
-        let (range, rights) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+        let (range, rights) =
+            (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
         let name = fields.nth(3).unwrap_or("no file");
         let (start, end) = range.split_once('-').context("a line of /proc/PID/maps")?;
         let [start, end] = [start, end].map(|text| u64::from_str_radix(text, 16));
