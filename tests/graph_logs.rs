@@ -59,13 +59,28 @@ async fn neither_code_nor_token_nor_secret_is_logged() {
     let new = NewPass { start: None, lifetime_minutes: 60, one_time: true };
     let created = client.create_pass(&alice, &new, id).await.unwrap();
     tracing::info!(?created, ?client, "made");
-    simulator.inject(Fault::on(Operation::PassCreate, FaultKind::Garbled));
-    let error = client.create_pass(&alice, &new, id).await.unwrap_err();
-    tracing::error!(%error, ?error, "failed");
+    // What a panic prints of an answer.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panicked")));
+    let answer = std::panic::AssertUnwindSafe(Ok::<_, ()>(created));
+    std::panic::catch_unwind(move || answer.0.unwrap_err()).unwrap_err();
+    std::panic::set_hook(hook);
+    let spoilt = [
+        FaultKind::Garbled,
+        FaultKind::Truncated,
+        FaultKind::Quoted { status: 201 },
+        FaultKind::Quoted { status: 502 },
+        FaultKind::Quoted { status: 400 },
+    ];
+    for fault in spoilt.clone() {
+        simulator.inject(Fault::on(Operation::PassCreate, fault));
+        let error = client.create_pass(&alice, &new, id).await.unwrap_err();
+        tracing::error!(%error, ?error, "failed");
+    }
     client.passes(&alice, Priority::Read).await.unwrap();
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    for part in ["PassCode(..)", "TRACE", "hyper_util", "azure_identity"] {
+    for part in ["panicked", "PassCode(..)", "TRACE", "hyper_util", "azure_identity"] {
         assert!(
             log.contains(part),
             "{part} is not in the log: too little is logged to prove anything\n{log}"
@@ -76,7 +91,7 @@ async fn neither_code_nor_token_nor_secret_is_logged() {
     let token = token["access_token"].as_str().unwrap().to_owned();
     let codes = simulator.ledger().into_iter().map(|entry| simulator.code(entry.id).unwrap());
     let secrets: Vec<_> = codes.chain([token, OPERATOR_SECRET.to_owned()]).collect();
-    assert_eq!(secrets.len(), 4);
+    assert_eq!(secrets.len(), 3 + spoilt.len());
     for secret in secrets {
         assert!(!log.contains(&secret), "{secret} is in the log");
     }

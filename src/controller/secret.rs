@@ -7,7 +7,8 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
-use kube::core::{PartialObjectMeta, Request};
+use kube::client::Body;
+use kube::core::{PartialObjectMeta, Request, Status};
 use kube::{Client, Resource as _};
 
 use super::error::{ApiError, call};
@@ -22,6 +23,9 @@ use crate::seal::{Recipients, SealError};
 /// The media type of an answer without the object's content.
 const METADATA_ALONE: HeaderValue =
     HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+
+/// The longest answer to a create that is read, in bytes.
+const LONGEST_ANSWER: usize = 1024 * 1024;
 
 /// What stands in the place of the code where the API server is only asked whether it would take the Secret.
 const PLACEHOLDER: &str = "dry run";
@@ -65,11 +69,41 @@ pub async fn create(
     held: &Held,
 ) -> Result<String, CreateError> {
     let secret = secret(request, upn, code.expose(), Some(held))?;
-    let created: PartialObjectMeta<Secret> = call("create Secret", async {
-        client.request(creation(request, &secret).map_err(kube::Error::BuildRequest)?).await
+    let in_the_clear = request.spec.recipients.is_none();
+    let created = call("create Secret", async {
+        let create = creation(request, &secret).map_err(kube::Error::BuildRequest)?;
+        outcome(client.send(create.map(Body::from)).await?, in_the_clear).await
     })
     .await?;
     Ok(created.metadata.uid.unwrap_or_default())
+}
+
+/// What the API server says to a create.
+///
+/// A refusal may quote what was sent, and with it a code: admission policies and webhooks, whose words these are, may do so in
+/// whatever form. So where the code was in the clear its words are not repeated. Nor is the answer read by the client's own
+/// functions, which log what they cannot read and what is refused. In most cases the dry run of the next attempt, in which
+/// there is no code, is refused in the same words.
+async fn outcome(
+    answer: http::Response<Body>,
+    in_the_clear: bool,
+) -> kube::Result<PartialObjectMeta<Secret>> {
+    let (status, body) = (answer.status(), axum::body::Body::new(answer.into_body()));
+    let body = axum::body::to_bytes(body, LONGEST_ANSWER).await;
+    let body = body.map_err(|error| kube::Error::Service(error.into()))?;
+    if status.is_success() {
+        // The parser's own message quotes what it found.
+        let unreadable = |_| kube::Error::Service("the answer cannot be read".into());
+        return serde_json::from_slice(&body).map_err(unreadable);
+    }
+    let told = serde_json::from_slice::<Status>(&body).unwrap_or_default();
+    let message = if in_the_clear {
+        format!("refused with status {status}; its words are left out, for they may quote the code")
+    } else {
+        told.message
+    };
+    let (code, reason) = (status.as_u16(), told.reason);
+    Err(kube::Error::Api(Box::new(Status { code, reason, message, ..Status::default() })))
 }
 
 /// A create that is answered with the metadata alone, so that the code does not come back.

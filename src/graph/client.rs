@@ -360,8 +360,13 @@ impl Client {
         let status = answer.status;
         if !status.is_success() {
             let error = self.failure(request, &answer).await;
-            // 408 and 499 come from something in between, which knows nothing of the outcome.
-            let refused = status.is_client_error() && !matches!(status.as_u16(), 408 | 499);
+            // 408 and 499 come from something in between, which knows nothing of the outcome. So does a refusal that is not in
+            // Graph's form: a proxy that inspects answers may keep back the one that tells of the pass.
+            let refused = match status.as_u16() {
+                401 | 429 => true,
+                408 | 499 => false,
+                _ => status.is_client_error() && wire::error(&answer.body).is_some(),
+            };
             return Err(if refused {
                 CreateError::Refused(error)
             } else {

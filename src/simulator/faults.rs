@@ -99,6 +99,15 @@ pub enum FaultKind {
     },
     /// It takes effect and is answered with its status, but the body is not the JSON it should be.
     Garbled,
+    /// It takes effect and is answered with its status, but the body ends one character too early. Of a pass that was
+    /// made it holds the code all the same, which nobody can read out of it as an answer.
+    Truncated,
+    /// It takes effect, and something in between answers with an HTML page of this status that quotes the answer, the code
+    /// of a pass included.
+    Quoted {
+        /// The HTTP status.
+        status: u16,
+    },
     /// 401, as if the token had expired just now.
     ExpiredToken,
     /// It is answered as usual, but its `Date` is off by so many seconds.

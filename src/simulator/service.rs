@@ -11,6 +11,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use super::{
     Simulator,
@@ -144,6 +145,12 @@ impl Simulator {
                 let mut answer = self.act(incoming, number);
                 answer.tells.clear();
                 answer.content = Content::Garbled;
+                answer
+            }
+            Some(FaultKind::Truncated) => spoilt(self.act(incoming, number), Content::Truncated),
+            Some(FaultKind::Quoted { status }) => {
+                let mut answer = spoilt(self.act(incoming, number), Content::Quoted);
+                answer.status = status;
                 answer
             }
             Some(FaultKind::ExpiredToken) => {
@@ -310,6 +317,15 @@ impl fmt::Debug for Simulator {
 fn operation(incoming: &Incoming, state: &State) -> Operation {
     Route::parse(&incoming.method, &incoming.path, &state.switches)
         .map_or(Operation::Unknown, |route| route.operation())
+}
+
+/// An answer that arrives in another form, so that it tells nobody anything.
+fn spoilt(mut answer: Answer, form: fn(Value) -> Content) -> Answer {
+    answer.tells.clear();
+    if let Content::Json(value) = answer.content {
+        answer.content = form(value);
+    }
+    answer
 }
 
 fn wait_of(seconds: f64) -> SignedDuration {

@@ -73,6 +73,10 @@ pub(super) enum Content {
     Html(&'static str),
     /// Something that only looks like JSON.
     Garbled,
+    /// JSON that lacks its last character.
+    Truncated(Value),
+    /// A page that quotes JSON.
+    Quoted(Value),
 }
 
 /// An answer before it is sent.
@@ -124,6 +128,16 @@ impl Answer {
             Content::Html(page) => (Bytes::from_static(page.as_bytes()), Some("text/html")),
             Content::Garbled => {
                 (Bytes::from_static(br#"{"@odata.context":"https://gra"#), Some(GRAPH_JSON))
+            }
+            Content::Truncated(value) => {
+                let mut text = value.to_string();
+                text.pop();
+                (Bytes::from(text), Some(GRAPH_JSON))
+            }
+            Content::Quoted(value) => {
+                let page =
+                    format!("<html><body><h1>Bad answer</h1><pre>{value}</pre></body></html>");
+                (Bytes::from(page), Some("text/html"))
             }
         }
     }

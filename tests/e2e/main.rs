@@ -4,6 +4,7 @@
 mod support;
 
 mod admission;
+mod canary;
 mod control_plane;
 mod crashes;
 mod deletion;

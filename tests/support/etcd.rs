@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 
+use super::canary::Search;
 use super::control_plane::ControlPlane;
 
 /// One key of etcd with its value.
@@ -35,29 +36,29 @@ impl ControlPlane {
         Ok(range.kvs)
     }
 
-    /// The keys of etcd whose value holds one of these texts.
-    pub async fn keys_with(&self, texts: &[String]) -> Result<Vec<String>> {
+    /// The keys of etcd whose value holds any of it.
+    pub async fn keys_with(&self, search: &Search) -> Result<Vec<String>> {
         let mut stored = self.stored().await?;
-        stored.retain(|stored| holds(&stored.value, texts));
+        stored.retain(|stored| search.is_in(&stored.value));
         Ok(stored.into_iter().map(|stored| stored.key).collect())
     }
 
-    /// The files of etcd that hold one of these texts, now or in a revision that is not compacted yet.
-    pub fn etcd_files_with(&self, texts: &[String]) -> Result<Vec<String>> {
+    /// The files of etcd that hold any of it, now or in a revision that is not compacted yet.
+    pub fn etcd_files_with(&self, search: &Search) -> Result<Vec<String>> {
         let mut found = Vec::new();
-        search(&self.etcd_data(), texts, &mut found)?;
+        search_files(&self.etcd_data(), search, &mut found)?;
         Ok(found)
     }
 }
 
-fn search(directory: &Path, texts: &[String], found: &mut Vec<String>) -> Result<()> {
+fn search_files(directory: &Path, search: &Search, found: &mut Vec<String>) -> Result<()> {
     for entry in std::fs::read_dir(directory).with_context(|| directory.display().to_string())? {
         let path = entry?.path();
         if path.is_dir() {
-            search(&path, texts, found)?;
+            search_files(&path, search, found)?;
         } else {
             match std::fs::read(&path) {
-                Ok(content) if holds(&content, texts) => found.push(path.display().to_string()),
+                Ok(content) if search.is_in(&content) => found.push(path.display().to_string()),
                 Ok(_) => {}
                 // etcd replaces files while it runs.
                 Err(gone) if gone.kind() == std::io::ErrorKind::NotFound => {}
@@ -66,18 +67,6 @@ fn search(directory: &Path, texts: &[String], found: &mut Vec<String>) -> Result
         }
     }
     Ok(())
-}
-
-fn holds(content: &[u8], texts: &[String]) -> bool {
-    texts.iter().any(|text| {
-        let text = text.as_bytes();
-        // Few places begin like it: the rest is compared only there.
-        content
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == text[0])
-            .any(|(at, _)| content[at..].starts_with(text))
-    })
 }
 
 fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {

@@ -9,6 +9,7 @@
 //! - [`simulator`]: the tenant; [`operator`]: the program under test;
 //! - [`component`], [`watchdog`], [`ports`] and [`scratch`]: programs, ports and directories that never
 //!   outlive the process that started them;
+//! - [`canary`]: codes, and whether they are anywhere; [`memory`]: what a program has in its memory;
 //! - [`age`]: the keys of people who read sealed passes, and the tool that opens them;
 //! - [`wait`]: bounded waiting for what an object becomes.
 
@@ -17,11 +18,13 @@
 
 pub mod administration;
 pub mod age;
+pub mod canary;
 pub mod component;
 pub mod control_plane;
 pub mod etcd;
 pub mod identity;
 pub mod kubectl;
+pub mod memory;
 pub mod operator;
 pub mod pki;
 pub mod ports;

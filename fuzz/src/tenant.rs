@@ -1,0 +1,179 @@
+//! Answers of Graph and of Entra's token endpoint, through the client that the operator has.
+//!
+//! An input is an answer as text: a line with the call and the status, headers, an empty line, the body.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use tap_operator::graph::{
+    Body, Client, GraphError, MethodPatch, NewPass, Options, Pace, Priority, SendOptions, Transport,
+    TransportError, connections_from_text,
+};
+
+use super::is_a_message;
+
+/// Where the seeds have a code.
+const CODE: &str = "NobodyMay+See/This";
+/// Graph's words and what goes with them are cut off; this is more than all of them together.
+const LONGEST_MESSAGE: usize = 4_000;
+
+const USER: &str = "11111111-0000-4000-8000-000000000001";
+const GROUP: &str = "22222222-0000-4000-8000-000000000002";
+
+/// An answer of Graph to one of the calls.
+pub fn graph_answer(input: &[u8]) {
+    let (call, answer) = Canned::read(input);
+    let may_quote = answer.status.is_client_error() || answer.status.is_server_error();
+    let token = Canned::token(br#"{"token_type":"Bearer","expires_in":3599,"access_token":"e30.e30.e30"}"#);
+    let error = run(async {
+        let client = client(answer, token, false);
+        match call.as_str() {
+            "method" => client.method(Priority::Read).await.err(),
+            "patch_method" => client.patch_method(&MethodPatch::default()).await.err(),
+            "user" => client.user(USER, Priority::Read).await.err(),
+            "member_groups" => {
+                client.member_groups(USER, &[GROUP.to_owned()], Priority::Read).await.err()
+            }
+            "directory_roles" => client.directory_roles(USER, Priority::Read).await.err(),
+            "eligible_role" => client.eligible_role(USER, Priority::Read).await.err(),
+            "group_name" => client.group_name(GROUP, Priority::Read).await.err(),
+            "passes" => client.passes(USER, Priority::Read).await.err(),
+            "pass" => client.pass(USER, GROUP, Priority::Read).await.err(),
+            "delete_pass" => client.delete_pass(USER, GROUP).await.err(),
+            _ => {
+                let new = NewPass { start: None, lifetime_minutes: 60, one_time: true };
+                match client.create_pass(USER, &new, GROUP).await {
+                    Ok(created) => {
+                        let printed = format!("{created:?}");
+                        let code = created.code.expose();
+                        assert!(code.len() < 8 || !printed.contains(code), "{printed}");
+                        None
+                    }
+                    Err(error) => Some(error.graph().clone()),
+                }
+            }
+        }
+    });
+    // What an error answer says is repeated; what should have been a pass is not.
+    error.iter().for_each(|error| is_bounded(error, !may_quote));
+}
+
+/// An answer of Entra to whom a token was asked for, and what is in the token.
+pub fn token_answer(input: &[u8]) {
+    let (kind, token) = Canned::read(input);
+    let answer = Canned { status: StatusCode::NO_CONTENT, headers: Vec::new(), body: Vec::new() };
+    run(async {
+        let client = client(answer, token, kind == "managed_identity");
+        if let Err(error) = client.token_roles().await {
+            is_bounded(&error, true);
+        }
+        if let Err(error) = client.delete_pass(USER, GROUP).await {
+            is_bounded(&error, true);
+        }
+    });
+}
+
+fn is_bounded(error: &GraphError, without_code: bool) {
+    let text = error.to_string();
+    is_a_message(&text, LONGEST_MESSAGE);
+    assert!(!without_code || !format!("{text}{error:?}").contains(CODE), "the code is in {text}");
+    assert!(error.retry_after.is_none_or(|wait| wait <= Duration::from_mins(10)), "{error:?}");
+}
+
+/// What is answered.
+#[derive(Clone, Debug)]
+struct Canned {
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Vec<u8>,
+}
+
+impl Canned {
+    fn token(body: &[u8]) -> Self {
+        Self { status: StatusCode::OK, headers: Vec::new(), body: body.to_vec() }
+    }
+
+    /// The call, and the answer to it. Whatever cannot be sent in an answer is left out.
+    fn read(input: &[u8]) -> (String, Self) {
+        let end = input.windows(2).position(|two| two == b"\n\n");
+        let (head, body) = end.map_or((input, &[][..]), |at| (&input[..at], &input[at + 2..]));
+        let mut lines = head.split(|byte| *byte == b'\n');
+        let first = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
+        let (call, status) = first.split_once(' ').unwrap_or((&first, "200"));
+        let status = status.trim().parse().ok().and_then(|code| StatusCode::from_u16(code).ok());
+        let headers = lines.filter_map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+            Some((name, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?))
+        });
+        let answer = Self {
+            status: status.unwrap_or(StatusCode::OK),
+            headers: headers.collect(),
+            body: body.to_vec(),
+        };
+        (call.to_owned(), answer)
+    }
+
+    fn response(&self) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.body.clone()));
+        *response.status_mut() = self.status;
+        response.headers_mut().extend(self.headers.iter().cloned());
+        response
+    }
+}
+
+/// One answer for Graph, one for whoever gives tokens.
+#[derive(Debug)]
+struct Answers {
+    graph: Canned,
+    token: Canned,
+}
+
+#[async_trait]
+impl Transport for Answers {
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        options: SendOptions,
+    ) -> Result<Response<Body>, TransportError> {
+        let graph = request.uri().host() == Some("graph.test") && !options.identity_endpoint;
+        Ok(if graph { &self.graph } else { &self.token }.response())
+    }
+}
+
+fn client(graph: Canned, token: Canned, managed_identity: bool) -> Client {
+    let credential = if managed_identity {
+        "managedIdentity: {}".to_owned()
+    } else {
+        format!("clientSecret: {{file: {:?}}}", secret())
+    };
+    let connections = format!(
+        "tenants: [{{name: default, tenantId: {USER}, clientId: {GROUP}, loginUrl: 'https://login.test', \
+         graphUrl: 'https://graph.test', credential: {{{credential}}}}}]"
+    );
+    let connections = connections_from_text(&connections, "fuzz").expect("the connection is fine");
+    let mut options = Options::new(Arc::new(Answers { graph, token }));
+    options.clock = Arc::new(|| jiff::Timestamp::constant(1_800_000_000, 0));
+    options.pace = Pace { calls: 10_000, ..Pace::default() };
+    Client::connect(connections, &options).remove(0)
+}
+
+/// A file with a client secret.
+fn secret() -> &'static PathBuf {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let file = std::env::temp_dir().join("tap-operator-fuzz-client-secret");
+        std::fs::write(&file, "of no tenant").expect("a temporary file can be written");
+        file
+    })
+}
+
+/// Time passes only where everybody waits: no input takes long because it says so.
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime can be built").block_on(future)
+}
