@@ -1,9 +1,12 @@
 //! The life of a request, decided step by step by a small interpreter: it answers each look as the test has it, notes
 //! each action, and does to the request what the API server would.
 
+mod absence;
+mod between;
 mod order;
 mod quota;
 mod reasons;
+mod recovery;
 mod trouble;
 
 use std::collections::HashMap;
@@ -64,6 +67,8 @@ struct Life {
     guard: Guard,
     /// What the guard is from the moment on in which the intent is written.
     guard_at_post: Option<Guard>,
+    /// What others do as soon as this was done.
+    meanwhile: (&'static str, fn(&mut Life)),
     stop: Stop,
     brakes: Brakes,
     lease_is_fresh: bool,
@@ -74,6 +79,8 @@ struct Life {
     roles: Vec<DirectoryRole>,
     slot: Slot,
     passes: Result<Vec<TapMethod>, GraphError>,
+    /// How long a list takes.
+    list_takes: SignedDuration,
     seen: Result<TapMethod, GraphError>,
     turn: Turn,
     place: Place,
@@ -110,6 +117,15 @@ fn pass(id: &str, start: Timestamp, minutes: u32, one_time: bool) -> TapMethod {
         one_time: Some(one_time),
         usable: Some(true),
         reason: Some(UsabilityReason::EnabledByPolicy),
+    }
+}
+
+/// As the shell remembers it: only Graph's word that there is no such thing counts.
+fn note_missing<T>(since: &mut Option<Timestamp>, read: &Result<T, GraphError>, now: Timestamp) {
+    match read {
+        Ok(_) => *since = None,
+        Err(error) if error.is_not_found() => *since = since.or(Some(now)),
+        Err(_) => {}
     }
 }
 
@@ -158,6 +174,7 @@ impl Life {
             }),
             guard: Guard::InForce(at(0)),
             guard_at_post: None,
+            meanwhile: ("", |_| {}),
             stop: Stop::Off,
             brakes: Brakes { stop: Stop::Off, suspended: false, policy_generation: None },
             lease_is_fresh: true,
@@ -177,6 +194,7 @@ impl Life {
             roles: vec![],
             slot: Slot::Ours,
             passes: Ok(vec![]),
+            list_takes: SignedDuration::ZERO,
             seen: Ok(pass("ours", at(10), 60, true)),
             turn: Turn::Ours,
             place: Place::Free,
@@ -226,7 +244,13 @@ impl Life {
             });
             match step {
                 Step::Look(look) => self.look(&look, &mut reads),
-                Step::Act(action) => self.act(action, &mut reads),
+                Step::Act(action) => {
+                    self.act(action, &mut reads);
+                    let (when, happens) = self.meanwhile;
+                    if self.done.last().is_some_and(|done| done == when) {
+                        happens(self);
+                    }
+                }
                 Step::Rest(rest) => return rest,
             }
         }
@@ -237,9 +261,7 @@ impl Life {
         match look {
             Look::Method => reads.method = Some(self.method.clone()),
             Look::User => {
-                if self.user.is_err() {
-                    self.memory.user_missing_since.get_or_insert(self.now);
-                }
+                note_missing(&mut self.memory.user_missing_since, &self.user, self.now);
                 reads.user = Some(self.user.clone());
             }
             Look::Groups { .. } => reads.groups = Some(self.member_of.clone().map(|()| vec![])),
@@ -263,11 +285,10 @@ impl Life {
                 }
                 reads.passes = Some(listing);
                 reads.passes_asked_at = Some(self.now);
+                self.now += self.list_takes;
             }
             Look::Pass { .. } => {
-                if self.seen.is_err() {
-                    self.memory.pass_missing_since.get_or_insert(self.now);
-                }
+                note_missing(&mut self.memory.pass_missing_since, &self.seen, self.now);
                 self.memory.looked_at = Some(self.now);
                 reads.pass = Some(self.seen.clone());
             }
@@ -543,6 +564,15 @@ fn a_pass_expires_never_early() {
     life.now = at(10 + 3600);
     life.pass();
     life.expect(Phase::Expired, "PassExpired", &["delete secret", "status Expired", "release"]);
+}
+
+#[test]
+fn an_expiry_is_never_cut_to_an_earlier_second() {
+    let mut life = Life::new();
+    life.now = at(10) + SignedDuration::from_millis(1);
+    life.pass();
+    let pass = life.request.status.as_ref().unwrap().pass.as_ref().unwrap();
+    assert_eq!(pass.expiration_time.0, at(10 + 3600 + 1));
 }
 
 #[test]
@@ -881,6 +911,7 @@ fn approvals_are_waited_for_and_count_each_person_once_and_never_the_requester()
     );
     life.decide("rita", "Approve");
     life.decide("paul", "Approve");
+    life.decide("paul", "Approve");
     life.pass();
     assert_eq!(life.request.status.as_ref().unwrap().approvals.as_deref(), Some("1/2"));
     life.decide("quinn", "Approve");
@@ -1016,6 +1047,7 @@ fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
         (|l| l.method = Err(error(ErrorKind::Unavailable)), Phase::Pending, "TenantUnreachable"),
         (|l| l.method = Err(error(ErrorKind::Forbidden)), Phase::Pending, "PermissionMissing"),
         (|l| l.user = Err(error(ErrorKind::NotFound)), Phase::Pending, "UserNotFound"),
+        (|l| l.user = Err(error(ErrorKind::Unavailable)), Phase::Pending, "TenantUnreachable"),
         (|l| l.user.as_mut().unwrap().account_enabled = Some(false), Phase::Failed, "UserDisabled"),
         (|l| l.edit_policy("{users: {domains: [fabrikam.com]}}"), Phase::Failed, "UserNotAllowed"),
         (|l| l.edit_policy("{users: null}"), Phase::Failed, "UserNotAllowed"),
@@ -1080,6 +1112,28 @@ fn a_foreign_pass_must_be_seen_twice_before_a_request_fails() {
     life.now = at(10 + 150);
     life.pass();
     assert_eq!((life.request.phase(), life.reason()), (Phase::Failed, "ExistingPass"));
+}
+
+/// A pass that starts later is one, whatever `isUsable` says; one that was used or is over is none.
+#[test]
+fn a_pass_that_cannot_be_used_yet_is_in_the_way_and_one_that_is_over_is_not() {
+    let later = pass("theirs", at(7200), 60, true);
+    let not_yet = UsabilityReason::NotYetValid;
+    for (usable, reason) in [(Some(false), Some(not_yet)), (Some(false), None), (None, None)] {
+        let mut life = Life::new();
+        life.passes = Ok(vec![TapMethod { usable, reason, ..later.clone() }]);
+        life.pass();
+        life.expect(Phase::Pending, "ExistingPass", &["status Pending"]);
+    }
+    let over = TapMethod { reason: None, ..pass("theirs", at(10 - 3600), 60, true) };
+    let used =
+        TapMethod { reason: Some(UsabilityReason::OneTimeUsed), ..pass("theirs", at(0), 60, true) };
+    for none in [over, used] {
+        let mut life = Life::new();
+        life.passes = Ok(vec![none]);
+        life.pass();
+        assert_eq!((life.request.phase(), life.reason()), (Phase::Active, "Issued"));
+    }
 }
 
 #[test]

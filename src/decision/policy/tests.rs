@@ -1,5 +1,7 @@
 //! What a policy's status says beside the state of the tenant: what the app may do, and what cannot be checked.
 
+mod writing;
+
 use super::*;
 use crate::api::yaml;
 use crate::graph::{Cloud, GraphTarget, MethodState, UserNameForm, UserNames};
@@ -17,6 +19,9 @@ struct Pass {
     policy: TapPolicy,
     connection: Connection,
     enforced: bool,
+    rivals: Vec<String>,
+    stop: Stop,
+    refused_generation: Option<i64>,
     reads: PolicyReads,
 }
 
@@ -48,6 +53,9 @@ impl Pass {
                 users: Some(users),
             },
             enforced: false,
+            rivals: Vec::new(),
+            stop: Stop::Off,
+            refused_generation: None,
             reads: PolicyReads {
                 permissions: Some(Ok(held.iter().map(ToString::to_string).collect())),
                 method: Some(Ok(method)),
@@ -61,10 +69,10 @@ impl Pass {
             policy: &self.policy,
             now: Timestamp::UNIX_EPOCH,
             connection: Some(&self.connection),
-            rivals: &[],
+            rivals: &self.rivals,
             enforced: self.enforced,
-            stop: Stop::Off,
-            refused_generation: None,
+            stop: self.stop,
+            refused_generation: self.refused_generation,
             reads: &self.reads,
         })
     }
