@@ -58,6 +58,8 @@ fn error(kind: ErrorKind) -> GraphError {
 /// A request in its world, driven by the core.
 struct Life {
     now: Timestamp,
+    /// How much later it may be at Graph.
+    uncertain_by: SignedDuration,
     request: TapRequest,
     policy: Option<TapPolicy>,
     /// Why this version cannot read the policy, where it cannot.
@@ -158,6 +160,7 @@ impl Life {
         };
         Self {
             now: at(10),
+            uncertain_by: SignedDuration::ZERO,
             request,
             policy: Some(policy.unwrap()),
             unreadable: None,
@@ -224,7 +227,7 @@ impl Life {
             let request = self.request.clone();
             let step = next(&Situation {
                 request: &request,
-                now: Now::exactly(self.now),
+                now: Now { earliest: self.now, latest: self.now + self.uncertain_by },
                 settings: &settings,
                 policy: match (self.unreadable, &self.policy) {
                     (Some(why), _) => PolicyFound::Unreadable(why),
@@ -558,6 +561,7 @@ fn the_longer_attempts_fail_the_longer_the_pauses() {
 #[test]
 fn a_pass_expires_never_early() {
     let mut life = Life::active();
+    life.uncertain_by = SignedDuration::from_secs(30);
     life.now = at(10 + 3600 - 1);
     life.memory.looked_at = Some(life.now);
     assert_eq!(life.pass(), Rest::Until(at(10 + 3600)));
@@ -769,11 +773,13 @@ fn when_the_secret_fails_the_pass_is_taken_back_and_asked_for_again_later() {
         "SecretRefused",
         &["intent", "post", "secret", "delete pass ours", "release", "status Pending"],
     );
+    let failed = Intent::of(&life.request).unwrap().attempt;
     life.create_secret = true;
     life.done.clear();
     life.now = at(21);
     life.pass();
     life.expect(Phase::Active, "Issued", &["intent", "post", "secret", "status Active"]);
+    assert_ne!(Intent::of(&life.request).unwrap().attempt, failed, "each has an id of its own");
 }
 
 #[test]
@@ -1057,6 +1063,15 @@ fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
             Phase::Failed,
             "SecretNameTaken",
         ),
+        (
+            |l| {
+                l.edit_policy("{directoryRoleHolders: null}");
+                l.roles =
+                    vec![DirectoryRole { id: "r".into(), display_name: None, template_id: None }];
+            },
+            Phase::Failed,
+            "DirectoryRoleHolder",
+        ),
         (|l| l.slot = Slot::Taken(FULL), Phase::Pending, "QuotaReached"),
         (|l| l.slot = Slot::Contested(FULL), Phase::Pending, "QuotaReached"),
         (|l| l.passes = Ok(vec![pass("x", at(0), 60, true)]), Phase::Pending, "ExistingPass"),
@@ -1068,6 +1083,7 @@ fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
         assert_eq!((life.request.phase(), life.reason()), (*phase, *reason));
         assert!(!life.done.contains(&"intent".to_owned()), "{reason}: {:?}", life.done);
         life.done.clear();
+        life.now += SignedDuration::from_secs(1);
         life.pass();
         assert_eq!(life.done, Vec::<String>::new(), "{reason}: quiet when nothing changes");
     }
@@ -1128,8 +1144,10 @@ fn a_pass_that_cannot_be_used_yet_is_in_the_way_and_one_that_is_over_is_not() {
     let over = TapMethod { reason: None, ..pass("theirs", at(10 - 3600), 60, true) };
     let used =
         TapMethod { reason: Some(UsabilityReason::OneTimeUsed), ..pass("theirs", at(0), 60, true) };
-    for none in [over, used] {
+    let deleted = pass("deleted", at(0), 60, true);
+    for none in [over, used, deleted] {
         let mut life = Life::new();
+        life.known = HashMap::from([("deleted".to_owned(), Known::Gone)]);
         life.passes = Ok(vec![none]);
         life.pass();
         assert_eq!((life.request.phase(), life.reason()), (Phase::Active, "Issued"));
@@ -1161,6 +1179,15 @@ fn a_start_time_schedules_the_issue() {
         life.request.status.as_ref().unwrap().pass.as_ref().unwrap().expiration_time.0,
         at(7200 + 3600)
     );
+}
+
+#[test]
+fn a_pass_that_is_issued_late_starts_when_it_is_made() {
+    let mut life = Life::new();
+    life.edit_spec(&format!("{{startTime: '{}'}}", at(0)));
+    life.pass();
+    assert_eq!(life.request.phase(), Phase::Active);
+    assert_eq!(Intent::of(&life.request).unwrap().start, None);
 }
 
 #[test]
