@@ -225,3 +225,6 @@ fn owner(request: &TapRequest) -> OwnerReference {
         block_owner_deletion: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -394,3 +394,22 @@ async fn at_graphs_documented_limit_everybody_is_served() {
     world.check_at_rest();
     assert_eq!(world.live().len(), 4);
 }
+
+/// Graph is down for longer than the settle time, and the pass is removed in the portal: the first look after that is
+/// the first of two.
+#[tokio::test(start_paused = true)]
+async fn a_look_that_failed_is_not_the_first_of_two() {
+    let world = World::new();
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    world.tenant.set_unreachable(true);
+    sleep(SETTLE * 2).await;
+    let pass = world.live()[0].id;
+    world.tenant.portal_delete_pass("alice@contoso.com", pass).expect("deleted");
+    world.tenant.set_unreachable(false);
+    sleep(SETTLE).await;
+    assert_eq!(world.phase("lost-phone"), Phase::Active, "one look is no proof");
+    world.until_ended("lost-phone", Phase::Revoked, USE_CHECK * 4).await;
+    assert_eq!(world.reason("lost-phone"), "PassRemoved");
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tap_operator::api::Phase;
 use tap_operator::controller::RunError;
@@ -9,7 +10,7 @@ use tap_operator::simulator::{Fault, FaultKind, Operation};
 use tokio::time::sleep;
 
 use crate::kubernetes::{Fault as ApiFault, Match, Outage, Point};
-use crate::world::{IN_ORDER, Operator, SETTLE, SOON, World, intent_write};
+use crate::world::{IN_ORDER, Operator, SETTLE, SOON, SYSTEM, World, intent_write};
 
 /// From the death of a leader to the first act of the next.
 const TAKEOVER: Duration = Duration::from_secs(20);
@@ -144,4 +145,47 @@ async fn a_replica_that_follows_finds_what_is_due() {
     world.until_ended("used", Phase::Used, Duration::from_secs(70)).await;
     world.until_phase("new", Phase::Active, SOON).await;
     world.check_at_rest();
+}
+
+/// A POST waits for its turn, for Graph has asked to wait, and meanwhile the lease cannot be renewed.
+#[tokio::test(start_paused = true)]
+async fn a_post_whose_turn_comes_after_the_lease_is_not_sent() {
+    let world = World::new();
+    let mut held = world.kubernetes.intercept(intent_write(), Point::AfterEffect);
+    let (mut leader, _other) = two(&world).await;
+    world.request("lost-phone", &json!({}));
+    held.reached().await;
+    let wait = FaultKind::Throttled { retry_after_seconds: Some(9.0), form: None };
+    world.tenant.inject(Fault::on(Operation::PassList, wait));
+    world.request("another", &json!({"user": "bob@contoso.com"}));
+    let throttled = || world.reason("another") == "TenantUnreachable";
+    world.until("Graph asks to wait", SOON, throttled).await;
+    let _outage = cut_off(&world);
+    held.release();
+    assert!(matches!(leader.ended(TAKEOVER).await, RunError::LeaseLost(_)));
+    assert_eq!(world.posts(), 0, "{}", world.report());
+    world.check();
+}
+
+/// Whoever holds the lease may have a clock that is wrong by an hour.
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_judged_by_watching_it_and_not_by_what_it_says() {
+    for wrong in [SignedDuration::from_hours(-1), SignedDuration::from_hours(1)] {
+        let world = World::new();
+        let renewed = Timestamp::now() + wrong;
+        world.kubernetes.put(json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": "tap-operator", "namespace": SYSTEM},
+            "spec": {
+                "holderIdentity": "another", "leaseDurationSeconds": 15,
+                "renewTime": format!("{renewed:.6}"),
+            },
+        }));
+        let _operator = world.operator();
+        world.request("lost-phone", &json!({}));
+        sleep(Duration::from_secs(14)).await;
+        assert_eq!((world.writes().len(), world.posts()), (0, 0), "{wrong:?}");
+        world.until_phase("lost-phone", Phase::Active, TAKEOVER).await;
+        world.check_delivered("lost-phone");
+    }
 }

@@ -91,3 +91,20 @@ async fn what_changes_before_the_issue_decides_it() {
         assert_eq!((world.posts(), world.live().len()), (issued, issued), "{what}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_excluded_gets_none_whatever_else_admits_them() {
+    let world = World::new();
+    let pilots = group(&world, 1, &[ALICE]);
+    let excluded = group(&world, 2, &[ALICE]);
+    for users in [json!({"domains": ["contoso.com"]}), json!({"groups": [{"group": pilots}]})] {
+        let mut users = users;
+        users["excludeGroups"] = json!([{"group": excluded.to_string().to_uppercase()}]);
+        world.policy(&json!({"users": users}));
+        let _operator = world.operator();
+        let name = if users["groups"].is_array() { "by-group" } else { "by-domain" };
+        world.request(name, &json!({}));
+        world.until_phase(name, Phase::Failed, SOON * 5).await;
+        assert_eq!((world.reason(name).as_str(), world.posts()), ("UserNotAllowed", 0));
+    }
+}

@@ -8,7 +8,7 @@ use tap_operator::decision::intent::has_finalizer;
 use tap_operator::simulator::{End, Fault, FaultKind, Operation};
 use tokio::time::sleep;
 
-use crate::kubernetes::Point;
+use crate::kubernetes::{Fault as ApiFault, Match, Point, Verb};
 use crate::world::{IN_ORDER, SETTLE, SOON, World, intent_write, recovery_write};
 
 #[tokio::test(start_paused = true)]
@@ -196,4 +196,22 @@ async fn an_intent_that_waited_too_long_is_written_anew() {
         let age = post.at.duration_since(before.expect("a list").at).as_secs_f64();
         assert!(age <= 31.0, "a POST rests on a list {age} s old");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_cannot_be_read_counts_as_set() {
+    let world = World::new();
+    let mut held = world.kubernetes.intercept(intent_write(), Point::AfterEffect);
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    held.reached().await;
+    let stop = Match::verb(Verb::Get).resource("configmaps");
+    let outage = world.kubernetes.fail(stop, ApiFault::server_error(503));
+    held.release();
+    sleep(Duration::from_mins(2)).await;
+    assert_eq!((world.phase("lost-phone"), world.posts()), (Phase::Pending, 0));
+    assert_eq!(world.reason("lost-phone"), "HeldBack");
+    drop(outage);
+    world.until_phase("lost-phone", Phase::Active, Duration::from_mins(1)).await;
+    world.check_delivered("lost-phone");
 }

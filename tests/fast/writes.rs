@@ -1,5 +1,7 @@
 //! What can happen to a single write to the API server: lost before or after its effect, refused, overtaken.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -8,7 +10,7 @@ use tap_operator::api::names::SECRET_TYPE;
 use tap_operator::decision::intent::has_finalizer;
 use tokio::time::sleep;
 
-use crate::kubernetes::{Fault, Match, Point, statuses};
+use crate::kubernetes::{Fault, Match, Operation, Point, statuses};
 use crate::world::{IN_ORDER, NAMESPACE, SOON, World, active_write, intent_write, secret_write};
 
 /// A write by its name, and how to recognize it.
@@ -282,5 +284,73 @@ async fn a_terminating_namespace_lets_everything_go() {
     let gone = || world.kubernetes.get("namespaces", "", NAMESPACE).is_none();
     world.until("the namespace is gone", SOON, gone).await;
     assert_eq!(world.live(), []);
+    world.check_at_rest();
+}
+
+/// What people decide is theirs: also where nothing of it changes, no write of the operator has it.
+#[tokio::test(start_paused = true)]
+async fn no_write_speaks_of_decisions() {
+    let world = World::new();
+    world.policy(&json!({"approval": {"required": 1}}));
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::AwaitingApproval, SOON).await;
+    world.decide("lost-phone", "ada@contoso.com", "Approve").await;
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    world.decide("lost-phone", "rita@contoso.com", "Revoke").await;
+    world.until_ended("lost-phone", Phase::Revoked, SOON).await;
+    let writes = world.writes();
+    assert!(writes.iter().any(|write| write.body["status"]["phase"] == "Revoked"));
+    for write in writes {
+        assert!(write.body["status"].get("decisions").is_none(), "{write:?}");
+    }
+}
+
+/// A request vanishes in the middle, and at once another one has its name.
+#[tokio::test(start_paused = true)]
+async fn a_request_of_the_same_name_is_another_one() {
+    for (which, write) in &WRITES[1..] {
+        let world = World::new();
+        let mut held = world.kubernetes.intercept(write(), Point::BeforeEffect);
+        let _operator = world.operator();
+        world.request("lost-phone", &json!({}));
+        held.reached().await;
+        let first = world.live()[0].id;
+        let mut request = serde_json::to_value(world.get("lost-phone")).expect("JSON");
+        request["metadata"]["finalizers"] = json!([]);
+        world.kubernetes.put(request);
+        world.delete("lost-phone");
+        world.request("lost-phone", &json!({"user": "bob@contoso.com"}));
+        held.release();
+        let deleted = || world.live().iter().all(|pass| pass.id != first);
+        world.until("the pass of the first one is gone", IN_ORDER, deleted).await;
+        world.until_phase("lost-phone", Phase::Active, IN_ORDER).await;
+        sleep(Duration::from_mins(1)).await;
+        assert_eq!(world.posts(), 2, "{which}\n{}", world.report());
+        world.check_delivered("lost-phone");
+    }
+}
+
+/// Another admission policy, or a webhook, refuses the deletion of Secrets for a while: that says nothing of whose it is.
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_others_keep_is_not_somebody_elses() {
+    let world = World::new();
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    let keeping = Arc::new(AtomicBool::new(true));
+    let keeps = Arc::clone(&keeping);
+    world.kubernetes.admit("secrets", move |review| {
+        let keep = keeps.load(Ordering::Relaxed) && review.operation == Operation::Delete;
+        let refusal =
+            || statuses::denied_by_policy(review.resource, review.name, "keep", "Secrets are kept");
+        if keep { Err(refusal()) } else { Ok(()) }
+    });
+    world.decide("lost-phone", "rita@contoso.com", "Revoke").await;
+    world.until("its pass is gone", SOON, || world.live().is_empty()).await;
+    sleep(Duration::from_mins(2)).await;
+    assert_eq!(world.phase("lost-phone"), Phase::Active, "its Secret is still there");
+    keeping.store(false, Ordering::Relaxed);
+    world.until_ended("lost-phone", Phase::Revoked, Duration::from_mins(2)).await;
     world.check_at_rest();
 }

@@ -1,9 +1,12 @@
 //! The life of a request, decided step by step by a small interpreter: it answers each look as the test has it, notes
 //! each action, and does to the request what the API server would.
 
+mod absence;
+mod between;
 mod order;
 mod quota;
 mod reasons;
+mod recovery;
 mod trouble;
 
 use std::collections::HashMap;
@@ -55,6 +58,8 @@ fn error(kind: ErrorKind) -> GraphError {
 /// A request in its world, driven by the core.
 struct Life {
     now: Timestamp,
+    /// How much later it may be at Graph.
+    uncertain_by: SignedDuration,
     request: TapRequest,
     policy: Option<TapPolicy>,
     /// Why this version cannot read the policy, where it cannot.
@@ -64,6 +69,8 @@ struct Life {
     guard: Guard,
     /// What the guard is from the moment on in which the intent is written.
     guard_at_post: Option<Guard>,
+    /// What others do as soon as this was done.
+    meanwhile: (&'static str, fn(&mut Life)),
     stop: Stop,
     brakes: Brakes,
     lease_is_fresh: bool,
@@ -74,6 +81,8 @@ struct Life {
     roles: Vec<DirectoryRole>,
     slot: Slot,
     passes: Result<Vec<TapMethod>, GraphError>,
+    /// How long a list takes.
+    list_takes: SignedDuration,
     seen: Result<TapMethod, GraphError>,
     turn: Turn,
     place: Place,
@@ -113,6 +122,15 @@ fn pass(id: &str, start: Timestamp, minutes: u32, one_time: bool) -> TapMethod {
     }
 }
 
+/// As the shell remembers it: only Graph's word that there is no such thing counts.
+fn note_missing<T>(told: &mut Option<Told>, read: &Result<T, GraphError>, now: Timestamp) {
+    match read {
+        Ok(_) => *told = None,
+        Err(error) if error.is_not_found() => *told = Some(Told::again(*told, now, now)),
+        Err(_) => {}
+    }
+}
+
 impl Life {
     fn new() -> Self {
         let request = yaml::read(
@@ -142,6 +160,7 @@ impl Life {
         };
         Self {
             now: at(10),
+            uncertain_by: SignedDuration::ZERO,
             request,
             policy: Some(policy.unwrap()),
             unreadable: None,
@@ -158,6 +177,7 @@ impl Life {
             }),
             guard: Guard::InForce(at(0)),
             guard_at_post: None,
+            meanwhile: ("", |_| {}),
             stop: Stop::Off,
             brakes: Brakes { stop: Stop::Off, suspended: false, policy_generation: None },
             lease_is_fresh: true,
@@ -177,6 +197,7 @@ impl Life {
             roles: vec![],
             slot: Slot::Ours,
             passes: Ok(vec![]),
+            list_takes: SignedDuration::ZERO,
             seen: Ok(pass("ours", at(10), 60, true)),
             turn: Turn::Ours,
             place: Place::Free,
@@ -206,7 +227,7 @@ impl Life {
             let request = self.request.clone();
             let step = next(&Situation {
                 request: &request,
-                now: Now::exactly(self.now),
+                now: Now { earliest: self.now, latest: self.now + self.uncertain_by },
                 settings: &settings,
                 policy: match (self.unreadable, &self.policy) {
                     (Some(why), _) => PolicyFound::Unreadable(why),
@@ -226,7 +247,13 @@ impl Life {
             });
             match step {
                 Step::Look(look) => self.look(&look, &mut reads),
-                Step::Act(action) => self.act(action, &mut reads),
+                Step::Act(action) => {
+                    self.act(action, &mut reads);
+                    let (when, happens) = self.meanwhile;
+                    if self.done.last().is_some_and(|done| done == when) {
+                        happens(self);
+                    }
+                }
                 Step::Rest(rest) => return rest,
             }
         }
@@ -237,9 +264,7 @@ impl Life {
         match look {
             Look::Method => reads.method = Some(self.method.clone()),
             Look::User => {
-                if self.user.is_err() {
-                    self.memory.user_missing = Some(self.told(self.memory.user_missing));
-                }
+                note_missing(&mut self.memory.user_missing, &self.user, self.now);
                 reads.user = Some(self.user.clone());
             }
             Look::Groups { .. } => reads.groups = Some(self.member_of.clone().map(|()| vec![])),
@@ -259,16 +284,15 @@ impl Life {
                     && let Some(existing) = super::existing_pass(found)
                 {
                     let before = self.memory.existing.take().filter(|(id, _)| *id == existing.id);
-                    let told = self.told(before.map(|(_, told)| told));
+                    let told = Told::again(before.map(|(_, told)| told), self.now, self.now);
                     self.memory.existing = Some((existing.id.clone(), told));
                 }
                 reads.passes = Some(listing);
                 reads.passes_asked_at = Some(self.now);
+                self.now += self.list_takes;
             }
             Look::Pass { .. } => {
-                if self.seen.is_err() {
-                    self.memory.pass_missing = Some(self.told(self.memory.pass_missing));
-                }
+                note_missing(&mut self.memory.pass_missing, &self.seen, self.now);
                 self.memory.looked_at = Some(self.now);
                 reads.pass = Some(self.seen.clone());
             }
@@ -396,11 +420,6 @@ impl Life {
                 self.request.metadata.deletion_timestamp = Some(Time(self.now));
             }
         }
-    }
-
-    /// A read that is asked and answered now tells the same as earlier ones.
-    fn told(&self, earlier: Option<Told>) -> Told {
-        Told::again(earlier, self.now, self.now)
     }
 
     fn set_back(&mut self, cause: Cause) {
@@ -543,12 +562,22 @@ fn the_longer_attempts_fail_the_longer_the_pauses() {
 #[test]
 fn a_pass_expires_never_early() {
     let mut life = Life::active();
+    life.uncertain_by = SignedDuration::from_secs(30);
     life.now = at(10 + 3600 - 1);
     life.memory.looked_at = Some(life.now);
     assert_eq!(life.pass(), Rest::Until(at(10 + 3600)));
     life.now = at(10 + 3600);
     life.pass();
     life.expect(Phase::Expired, "PassExpired", &["delete secret", "status Expired", "release"]);
+}
+
+#[test]
+fn an_expiry_is_never_cut_to_an_earlier_second() {
+    let mut life = Life::new();
+    life.now = at(10) + SignedDuration::from_millis(1);
+    life.pass();
+    let pass = life.request.status.as_ref().unwrap().pass.as_ref().unwrap();
+    assert_eq!(pass.expiration_time.0, at(10 + 3600 + 1));
 }
 
 #[test]
@@ -745,11 +774,13 @@ fn when_the_secret_fails_the_pass_is_taken_back_and_asked_for_again_later() {
         "SecretRefused",
         &["intent", "post", "secret", "delete pass ours", "release", "status Pending"],
     );
+    let failed = Intent::of(&life.request).unwrap().attempt;
     life.create_secret = true;
     life.done.clear();
     life.now = at(21);
     life.pass();
     life.expect(Phase::Active, "Issued", &["intent", "post", "secret", "status Active"]);
+    assert_ne!(Intent::of(&life.request).unwrap().attempt, failed, "each has an id of its own");
 }
 
 #[test]
@@ -887,6 +918,7 @@ fn approvals_are_waited_for_and_count_each_person_once_and_never_the_requester()
     );
     life.decide("rita", "Approve");
     life.decide("paul", "Approve");
+    life.decide("paul", "Approve");
     life.pass();
     assert_eq!(life.request.status.as_ref().unwrap().approvals.as_deref(), Some("1/2"));
     life.decide("quinn", "Approve");
@@ -1023,6 +1055,7 @@ fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
         (|l| l.method = Err(error(ErrorKind::Unavailable)), Phase::Pending, "TenantUnreachable"),
         (|l| l.method = Err(error(ErrorKind::Forbidden)), Phase::Pending, "PermissionMissing"),
         (|l| l.user = Err(error(ErrorKind::NotFound)), Phase::Pending, "UserNotFound"),
+        (|l| l.user = Err(error(ErrorKind::Unavailable)), Phase::Pending, "TenantUnreachable"),
         (|l| l.user.as_mut().unwrap().account_enabled = Some(false), Phase::Failed, "UserDisabled"),
         (|l| l.edit_policy("{users: {domains: [fabrikam.com]}}"), Phase::Failed, "UserNotAllowed"),
         (|l| l.edit_policy("{users: null}"), Phase::Failed, "UserNotAllowed"),
@@ -1031,6 +1064,15 @@ fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
             |l| (l.place, l.secret) = (Place::Taken, SecretFound::Foreign),
             Phase::Failed,
             "SecretNameTaken",
+        ),
+        (
+            |l| {
+                l.edit_policy("{directoryRoleHolders: null}");
+                l.roles =
+                    vec![DirectoryRole { id: "r".into(), display_name: None, template_id: None }];
+            },
+            Phase::Failed,
+            "DirectoryRoleHolder",
         ),
         (|l| l.slot = Slot::Taken(FULL), Phase::Pending, "QuotaReached"),
         (|l| l.slot = Slot::Contested(FULL), Phase::Pending, "QuotaReached"),
@@ -1043,6 +1085,7 @@ fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
         assert_eq!((life.request.phase(), life.reason()), (*phase, *reason));
         assert!(!life.done.contains(&"intent".to_owned()), "{reason}: {:?}", life.done);
         life.done.clear();
+        life.now += SignedDuration::from_secs(1);
         life.pass();
         assert_eq!(life.done, Vec::<String>::new(), "{reason}: quiet when nothing changes");
     }
@@ -1089,6 +1132,30 @@ fn a_foreign_pass_must_be_seen_twice_before_a_request_fails() {
     assert_eq!((life.request.phase(), life.reason()), (Phase::Failed, "ExistingPass"));
 }
 
+/// A pass that starts later is one, whatever `isUsable` says; one that was used or is over is none.
+#[test]
+fn a_pass_that_cannot_be_used_yet_is_in_the_way_and_one_that_is_over_is_not() {
+    let later = pass("theirs", at(7200), 60, true);
+    let not_yet = UsabilityReason::NotYetValid;
+    for (usable, reason) in [(Some(false), Some(not_yet)), (Some(false), None), (None, None)] {
+        let mut life = Life::new();
+        life.passes = Ok(vec![TapMethod { usable, reason, ..later.clone() }]);
+        life.pass();
+        life.expect(Phase::Pending, "ExistingPass", &["status Pending"]);
+    }
+    let over = TapMethod { reason: None, ..pass("theirs", at(10 - 3600), 60, true) };
+    let used =
+        TapMethod { reason: Some(UsabilityReason::OneTimeUsed), ..pass("theirs", at(0), 60, true) };
+    let deleted = pass("deleted", at(0), 60, true);
+    for none in [over, used, deleted] {
+        let mut life = Life::new();
+        life.known = HashMap::from([("deleted".to_owned(), Known::Gone)]);
+        life.passes = Ok(vec![none]);
+        life.pass();
+        assert_eq!((life.request.phase(), life.reason()), (Phase::Active, "Issued"));
+    }
+}
+
 #[test]
 fn a_replacement_names_what_it_replaces() {
     let mut life = Life::new();
@@ -1114,6 +1181,15 @@ fn a_start_time_schedules_the_issue() {
         life.request.status.as_ref().unwrap().pass.as_ref().unwrap().expiration_time.0,
         at(7200 + 3600)
     );
+}
+
+#[test]
+fn a_pass_that_is_issued_late_starts_when_it_is_made() {
+    let mut life = Life::new();
+    life.edit_spec(&format!("{{startTime: '{}'}}", at(0)));
+    life.pass();
+    assert_eq!(life.request.phase(), Phase::Active);
+    assert_eq!(Intent::of(&life.request).unwrap().start, None);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What a policy's status says beside the state of the tenant: what the app may do, and what cannot be checked. When a
 //! correction is made again.
 
+mod writing;
+
 use super::*;
 use crate::api::{ObservedMethod, yaml};
 use crate::graph::{Cloud, GraphTarget, MethodState, UserNameForm, UserNames};
@@ -20,6 +22,8 @@ struct Pass {
     enforced: bool,
     now: Timestamp,
     correction: Option<Correction>,
+    rivals: Vec<String>,
+    stop: Stop,
     reads: PolicyReads,
 }
 
@@ -53,6 +57,8 @@ impl Pass {
             enforced: false,
             now: Timestamp::UNIX_EPOCH,
             correction: None,
+            rivals: Vec::new(),
+            stop: Stop::Off,
             reads: PolicyReads {
                 permissions: Some(Ok(held.iter().map(ToString::to_string).collect())),
                 method: Some(Ok(method)),
@@ -66,9 +72,9 @@ impl Pass {
             policy: &self.policy,
             now: self.now,
             connection: Some(&self.connection),
-            rivals: &[],
+            rivals: &self.rivals,
             enforced: self.enforced,
-            stop: Stop::Off,
+            stop: self.stop,
             settle: SignedDuration::from_secs(150),
             correction: self.correction.as_ref(),
             reads: &self.reads,

@@ -70,7 +70,7 @@ fn a_secret_that_cannot_be_deleted_is_tried_again_after_the_expiry() {
 }
 
 /// This process still holds Graph's answer: it does not know that what it wrote came through.
-fn hold_on(life: &mut Life, intent: Intent) {
+pub(super) fn hold_on(life: &mut Life, intent: Intent) {
     hold(life, intent, "ours", SecretWritten::Created("s1".into()));
 }
 

@@ -1,0 +1,86 @@
+//! What became of a lost POST: who finds out, since when, and which pass it made.
+
+use super::trouble::hold_on;
+use super::*;
+
+fn intent(life: &Life) -> Intent {
+    Intent::of(&life.request).unwrap()
+}
+
+#[test]
+fn each_recovery_is_an_attempt_of_its_own_and_counts_from_the_first_one() {
+    let mut life = Life::new();
+    life.post = |_, _| Posted::Lost;
+    life.pass();
+    let first = intent(&life);
+    for (holder, second) in [("b", 60), ("c", 120)] {
+        let before = intent(&life);
+        life.crash();
+        (life.holder, life.now) = (holder, at(second));
+        life.pass();
+        let now = intent(&life);
+        assert_ne!(now.attempt, before.attempt);
+        assert_eq!((now.number, now.holder.as_str()), (before.number + 1, holder));
+        assert_eq!(now.stage, first.stage, "the settle time counts from the first one");
+        // What was known before the POST is what tells whose pass is whose.
+        assert_eq!((now.listed, now.listed_at), (first.listed.clone(), first.listed_at));
+    }
+    life.now = at(161);
+    life.post = made;
+    life.pass();
+    assert_eq!(life.request.phase(), Phase::Active);
+}
+
+#[test]
+fn who_finds_a_newer_attempt_takes_back_what_it_holds_and_leaves_that_alone() {
+    let mut life = Life::active();
+    let mine = intent(&life);
+    life.request.status = None;
+    life.annotate(&mine.raised("newer".into(), "b".into(), at(20)));
+    hold_on(&mut life, mine);
+    // The newer one is brought to its end afterwards, as any that is found.
+    life.meanwhile = ("forget", |life| life.lease_is_fresh = false);
+    life.pass();
+    assert_eq!(life.done[..3], ["delete secret", "delete pass ours", "forget"]);
+    assert!(!life.done.contains(&"status Active".to_owned()), "{:?}", life.done);
+}
+
+/// A person's pass that was replaced in vain: the POST never took effect, and theirs is as new as ours would be.
+#[test]
+fn a_pass_that_was_there_before_the_post_is_not_taken_for_ours() {
+    let mut life = Life::new();
+    life.edit_policy("{replaceExistingPass: Allowed}");
+    life.edit_spec("{onExistingPass: Replace}");
+    life.passes = Ok(vec![pass("theirs", at(5), 60, true)]);
+    life.post = |_, _| Posted::Lost;
+    life.pass();
+    life.now = at(200);
+    life.post = made;
+    life.pass();
+    assert!(!life.done.iter().any(|done| done.starts_with("delete pass")), "{:?}", life.done);
+    assert_eq!(life.request.phase(), Phase::Active);
+}
+
+#[test]
+fn the_pass_of_another_request_is_not_taken_for_ours() {
+    let mut life = Life::new();
+    life.post = |_, _| Posted::Lost;
+    life.pass();
+    life.passes = Ok(vec![pass("another", at(11), 60, true)]);
+    life.known = HashMap::from([("another".to_owned(), Known::Recorded("helpdesk/other".into()))]);
+    life.now = at(30);
+    life.pass();
+    life.expect(Phase::Pending, "Resolving", &["intent", "post", "raise", "status Pending"]);
+}
+
+#[test]
+fn a_pass_that_starts_at_another_time_is_not_ours() {
+    let mut life = Life::new();
+    life.edit_spec(&format!("{{startTime: '{}'}}", at(300)));
+    life.post = |_, _| Posted::Lost;
+    life.pass();
+    let starting = |second| TapMethod { created: Some(at(11)), ..pass("x", at(second), 60, true) };
+    let made = |pass| intent(&life).made(&pass, SignedDuration::from_secs(150));
+    assert!(made(starting(300)));
+    assert!(!made(starting(302)) && !made(starting(11)));
+}
