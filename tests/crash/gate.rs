@@ -10,7 +10,7 @@ use tap_operator::effect::Effect;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use crate::recognize::{Asked, Change};
+use crate::recognize::{Asked, Change, Question};
 
 /// By then the operator has read an answer, also where it asks for nothing afterwards.
 const READ_WITHIN: Duration = Duration::from_millis(150);
@@ -86,6 +86,8 @@ struct State {
     /// The attempts of the POSTs.
     posted: HashSet<String>,
     last: Option<Instant>,
+    /// Everything that was asked for, and when.
+    seen: Vec<(Instant, Asked)>,
 }
 
 /// One for the proxies of one operator.
@@ -108,6 +110,7 @@ impl Gate {
         state.passed.effects = vec![Vec::new()];
         state.passed.crashes = 0;
         state.counting = true;
+        state.seen.clear();
     }
 
     /// Counts no more.
@@ -121,12 +124,13 @@ impl Gate {
     /// A request came.
     pub fn arrive(&self, asked: &Asked) -> Verdict {
         let mut state = self.state();
+        state.seen.push((Instant::now(), asked.clone()));
         if state.dead {
             return Verdict::Hold;
         }
         if state.dying {
             let lease = match asked {
-                Asked::Nothing { lease } => *lease,
+                Asked::Nothing(question) => *question == Question::Lease,
                 Asked::Effect(change) => change.effect == Effect::RenewLease,
                 Asked::Unnamed(_) => false,
             };
@@ -137,7 +141,7 @@ impl Gate {
             return Verdict::Hold;
         }
         let verdict = match asked {
-            Asked::Nothing { .. } => Verdict::Pass,
+            Asked::Nothing(_) => Verdict::Pass,
             Asked::Unnamed(what) => {
                 state.passed.violations.push(format!("a write that is no effect: {what}"));
                 Verdict::Pass
@@ -197,6 +201,17 @@ impl Gate {
             state.passed.crashes += 1;
             state.passed.effects.push(Vec::new());
         }
+    }
+
+    /// Everything that was asked for since this was last asked.
+    pub fn take_seen(&self) -> Vec<(Instant, Asked)> {
+        std::mem::take(&mut self.state().seen)
+    }
+
+    /// How many whole lists were read since then.
+    pub fn lists(&self) -> usize {
+        let list = |asked: &Asked| matches!(asked, Asked::Nothing(Question::List));
+        self.state().seen.iter().filter(|(_, asked)| list(asked)).count()
     }
 
     /// Whether the operator is between death and life.

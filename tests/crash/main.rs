@@ -17,11 +17,14 @@ mod scene;
 #[allow(dead_code, reason = "other tests use it")]
 mod tenants;
 
+mod availability;
 mod gate;
+mod outages;
 mod plan;
 mod promises;
 mod proxy;
 mod recognize;
+mod replica;
 mod stand;
 mod workflows;
 
@@ -31,6 +34,7 @@ use anyhow::{Result, ensure};
 use plan::{Table, boundaries, everything, run as run_case, singles, tell};
 use stand::Stand;
 use support::run;
+use tap_operator::effect::Effect;
 use workflows::ISSUE;
 
 /// So many stands fit on two cores: most of the time is waiting.
@@ -64,6 +68,29 @@ fn a_crash_anywhere() -> Result<()> {
         let table = everything(STANDS).await?;
         tell(&table.text());
         ensure!(table.violations().is_empty(), "{:#?}", table.violations());
+        let never: Vec<_> =
+            Effect::ALL.iter().filter(|effect| !table.hit.contains(effect)).collect();
+        ensure!(
+            never.is_empty() || std::env::var_os("ONLY").is_some(),
+            "nobody crashed at {never:?}: add a workflow that has it"
+        );
+        Ok(())
+    })
+}
+
+/// The API server, etcd or Graph is gone for a while.
+#[test]
+#[ignore = "takes minutes: make crash"]
+fn an_outage_in_the_middle() -> Result<()> {
+    run(async { outages::all(&Stand::start().await?).await })
+}
+
+/// Two replicas.
+#[test]
+#[ignore = "takes minutes: make crash"]
+fn two_replicas() -> Result<()> {
+    support::run_within(Duration::from_hours(1), async {
+        tell(&availability::measure().await?.text());
         Ok(())
     })
 }

@@ -14,8 +14,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::gate::{Crash, Passed, Position};
 use crate::promises::cleared;
-use crate::stand::Stand;
-use crate::workflows::{ALL, ISSUE, Run, Workflow};
+use crate::stand::{OF_A_RUN, Stand};
+use crate::workflows::{ALL, ISSUE, Run, Victim, Workflow};
 
 /// Longer than a run takes whose every wait takes its minute.
 const LONGEST_RUN: Duration = Duration::from_mins(4);
@@ -51,29 +51,39 @@ pub struct Outcome {
     pub took: Duration,
 }
 
+/// A run of a workflow, with a name and a user of its own. Nothing has happened yet.
+pub async fn new_run<'a>(
+    stand: &'a Stand,
+    workflow: &Workflow,
+    crashes: &[Crash],
+) -> Result<Run<'a>> {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let (scene, issuance) = workflow.scene;
+    let scene = stand.scene(scene, issuance()).await?;
+    Ok(Run {
+        stand,
+        user: scene.user(),
+        scene,
+        name: format!("{OF_A_RUN}{}", NUMBER.fetch_add(1, Ordering::Relaxed)),
+        crashes: crashes.to_vec(),
+        victim: workflow.victim,
+    })
+}
+
 /// Runs one case, and leaves the stand as it was.
 pub async fn run(stand: &Stand, case: &Case) -> Outcome {
-    static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let began = Instant::now();
-    let (scene, issuance) = case.workflow.scene;
     let ran = async {
-        let scene = stand.scene(scene, issuance()).await?;
-        let run = Run {
-            stand,
-            user: scene.user(),
-            scene,
-            name: format!("run-{}", NUMBER.fetch_add(1, Ordering::Relaxed)),
-            crashes: case.crashes.clone(),
-        };
+        let run = new_run(stand, case.workflow, &case.crashes).await?;
         let ran = (case.workflow.run)(&run).await;
-        let passed = stand.gate.end();
+        let passed = run.gate().end();
         let cleared = cleared(&run).await;
         Ok::<_, anyhow::Error>((passed, [ran, cleared]))
     };
     let (mut passed, ends) = match timeout(LONGEST_RUN, ran).await {
         Ok(Ok(ran)) => ran,
-        Ok(Err(error)) => (stand.gate.end(), [Err(error), Ok(())]),
-        Err(_) => (stand.gate.end(), [Err(anyhow::anyhow!("it did not end")), Ok(())]),
+        Ok(Err(error)) => (end(stand), [Err(error), Ok(())]),
+        Err(_) => (end(stand), [Err(anyhow::anyhow!("it did not end")), Ok(())]),
     };
     let mut violations = std::mem::take(&mut passed.violations);
     violations.extend(ends.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")));
@@ -84,7 +94,13 @@ pub async fn run(stand: &Stand, case: &Case) -> Outcome {
     Outcome { passed, violations, took: began.elapsed() }
 }
 
-/// The boundaries of a workflow: every effect that passes when nothing goes wrong. The lease's have a test of their own.
+fn end(stand: &Stand) -> Passed {
+    stand.commands.gate.end();
+    stand.gate.end()
+}
+
+/// The boundaries of a workflow: every effect that passes when nothing goes wrong. The lease's have a workflow of their own,
+/// in which each renewal is like the first.
 pub async fn boundaries(stand: &Stand, workflow: &'static Workflow) -> Result<Vec<(Effect, u32)>> {
     let outcome = run(stand, &Case { workflow, crashes: Vec::new() }).await;
     ensure!(
@@ -94,7 +110,11 @@ pub async fn boundaries(stand: &Stand, workflow: &'static Workflow) -> Result<Ve
         outcome.violations
     );
     let effects = outcome.passed.effects.into_iter().next().context("nothing was counted")?;
-    Ok(effects.into_iter().filter(|(effect, _)| !of_lease(*effect)).collect())
+    let of_lease = |effect: &(Effect, u32)| match (workflow.victim, of_lease(effect.0)) {
+        (Victim::Leader, of_lease) => of_lease && effect.1 == 1,
+        (Victim::Operator | Victim::Command, of_lease) => !of_lease,
+    };
+    Ok(effects.into_iter().filter(of_lease).collect())
 }
 
 fn of_lease(effect: Effect) -> bool {
@@ -222,7 +242,9 @@ pub async fn everything(stands: usize) -> Result<Table> {
     let first = Stand::start().await?;
     tell(&format!("{:>4.0} s: the first stand is up", began.elapsed().as_secs_f64()));
     let mut cases = VecDeque::new();
-    for workflow in &ALL {
+    // For who looks into one of them.
+    let only = std::env::var("ONLY").unwrap_or_default();
+    for workflow in ALL.iter().filter(|workflow| workflow.name.contains(&only)) {
         let found = boundaries(&first, workflow).await?;
         let names: Vec<String> = found.iter().map(|(e, n)| format!("{} #{n}", e.name())).collect();
         tell(&format!("{}: {}", workflow.name, names.join(", ")));

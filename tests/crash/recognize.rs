@@ -11,10 +11,20 @@ use tap_operator::effect::Effect;
 pub enum Asked {
     /// A change.
     Effect(Change),
-    /// Nothing that is kept. Whether it has to do with the lease, which is looked at all the time.
-    Nothing { lease: bool },
+    /// Nothing that is kept.
+    Nothing(Question),
     /// Something that looks like a change, and is none of the effects.
     Unnamed(String),
+}
+
+/// What is only read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The lease, which is looked at all the time.
+    Lease,
+    /// Whole lists, as a watch begins with.
+    List,
+    Other,
 }
 
 /// A change that was asked for.
@@ -31,10 +41,14 @@ pub fn recognize(request: &Parts, body: &[u8]) -> Asked {
     let (method, path) = (&request.method, request.uri.path());
     let query = request.uri.query().unwrap_or_default();
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
-    let lease = path.contains("/leases/") || path.ends_with("/leases");
     let dry_run = query.contains("dryRun=All") || json["dryRun"] == serde_json::json!(["All"]);
     if *method == Method::GET || dry_run || only_asks(method, path) {
-        return Asked::Nothing { lease };
+        let list = query.contains("limit=") && !query.contains("watch=true");
+        return Asked::Nothing(match () {
+            () if path.contains("/leases/") => Question::Lease,
+            () if list => Question::List,
+            () => Question::Other,
+        });
     }
     let by_operator = query.contains(&format!("fieldManager={OPERATOR}"));
     match effect(method, path, &json, by_operator) {

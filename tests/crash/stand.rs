@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -9,24 +10,22 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use tap_operator::api::TapRequest;
+use tap_operator::api::{TapPolicy, TapRequest};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::gate::Gate;
 use crate::proxy::Proxy;
+use crate::replica::{Commands, Replica};
 use crate::scene::Scene;
 use crate::support::control_plane;
-use crate::support::operator::{NAMESPACE, Operator, SERVICE_ACCOUNT};
-use crate::support::pki::Authority;
+use crate::support::operator::{NAMESPACE, Operator};
 use crate::support::wait;
 use crate::support::world::{Options, World};
 
-/// Flags with which nothing is waited for that is not the question here. The settle time is short, for each crash after a
-/// POST waits for it.
-pub const FLAGS: [&str; 3] =
-    ["--use-check-interval=1s", "--calls-per-10-seconds=1000", "--settle-time=3s"];
+/// What the names of a run's own objects begin with.
+pub const OF_A_RUN: &str = "run-";
 
 /// A place to crash in.
 pub struct Stand {
@@ -34,6 +33,8 @@ pub struct Stand {
     scenes: Mutex<HashMap<&'static str, Arc<Scene<'static>>>>,
     pub gate: Arc<Gate>,
     pub operator: Arc<Operator>,
+    pub commands: Commands,
+    paused: Arc<AtomicBool>,
     _proxies: [Proxy; 2],
     pub world: &'static World,
 }
@@ -52,36 +53,40 @@ impl Stand {
         world.simulator.switch(|switches| switches.authentication_method_limit = None);
         world.simulator.portal_patch_policy(&json!({ "minimumLifetimeInMinutes": 10 }))?;
 
-        let gate = Arc::new(Gate::default());
-        let authority = Authority::new("tap-operator test proxy")?;
-        let scratch = world.control_plane.scratch();
-        let simulator = &world.simulator;
-        let servers = std::fs::read(simulator.authority())?;
-        let graph = Proxy::start(&authority, &simulator.url(), &servers, &gate).await?;
-        let identity = world.control_plane.service_account(NAMESPACE, SERVICE_ACCOUNT).await?;
-        let servers = world.control_plane.authority();
-        let kubernetes =
-            Proxy::start(&authority, world.control_plane.url(), servers.as_bytes(), &gate).await?;
-        let identity = identity.through(scratch, kubernetes.url(), &authority.certificate())?;
-        let trusted = scratch.write("proxy.crt", authority.certificate())?;
-        let flags: Vec<String> = FLAGS.iter().map(ToString::to_string).collect();
-        let operator =
-            Operator::at(scratch, "tap-operator", &identity, graph.url(), &trusted, &flags)?;
+        let Replica { operator, gate, proxies } = Replica::new(world, "tap-operator").await?;
         let operator = Arc::new(operator);
+        let commands = Commands::new(world).await?;
         operator.start().await?;
+        let paused = Arc::new(AtomicBool::new(false));
         let kubelet = tokio::spawn(keep_running(
             Arc::clone(&operator),
             Arc::clone(&gate),
             leases(world).await?,
+            Arc::clone(&paused),
         ));
         Ok(Self {
             kubelet,
             scenes: Mutex::default(),
             gate,
             operator,
-            _proxies: [graph, kubernetes],
+            commands,
+            paused,
+            _proxies: proxies,
             world,
         })
+    }
+
+    /// SIGTERM, and no other process until [`Stand::resume`].
+    pub async fn stop(&self) -> Result<()> {
+        self.paused.store(true, Ordering::SeqCst);
+        self.operator.stop().await.map(drop)
+    }
+
+    /// The operator is started again.
+    pub async fn resume(&self) -> Result<()> {
+        self.operator.start().await?;
+        self.paused.store(false, Ordering::SeqCst);
+        Ok(())
     }
 
     /// A scene with a policy that differs from the usual one by these fields of `issuance`.
@@ -92,13 +97,25 @@ impl Stand {
         }
         let scene = Arc::new(Scene::new(self.world, name).await?);
         scene.policy(issuance).await?;
+        let policies = scene.policies().await?;
+        let seen = |policy: &TapPolicy| {
+            policy.status.as_ref().is_some_and(|status| status.observed_generation.is_some())
+        };
+        self.world.wait_for(&policies, &scene.policy, "seen by the operator", seen).await?;
         scenes.insert(name, Arc::clone(&scene));
         Ok(scene)
     }
 
-    /// Deletes every request, and waits until all are gone.
+    /// Deletes every request and every policy of a run, and waits until all are gone.
     pub async fn clear(&self) -> Result<()> {
         let client = self.world.control_plane.admin().client().await?;
+        let policies: Api<TapPolicy> = Api::all(client.clone());
+        for policy in policies.list(&ListParams::default()).await?.items {
+            let name = policy.metadata.name.unwrap_or_default();
+            if name.starts_with(OF_A_RUN) {
+                let _ = policies.delete(&name, &DeleteParams::default()).await;
+            }
+        }
         let all: Api<TapRequest> = Api::all(client.clone());
         for request in all.list(&ListParams::default()).await?.items {
             let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
@@ -123,13 +140,19 @@ impl Drop for Stand {
     }
 }
 
-async fn leases(world: &World) -> Result<Api<Lease>> {
+/// The leases of the operator's namespace, as an administrator writes them.
+pub async fn leases(world: &World) -> Result<Api<Lease>> {
     Ok(Api::namespaced(world.control_plane.admin().client().await?, NAMESPACE))
 }
 
 /// What a Deployment does: a process that ended is followed by another. The lease that a killed one left behind is let go,
 /// as if its fifteen seconds were over.
-async fn keep_running(operator: Arc<Operator>, gate: Arc<Gate>, leases: Api<Lease>) {
+async fn keep_running(
+    operator: Arc<Operator>,
+    gate: Arc<Gate>,
+    leases: Api<Lease>,
+    paused: Arc<AtomicBool>,
+) {
     loop {
         tokio::select! {
             () = gate.fired() => {
@@ -142,7 +165,8 @@ async fn keep_running(operator: Arc<Operator>, gate: Arc<Gate>, leases: Api<Leas
                 let _ = operator.component().start();
             }
             () = sleep(Duration::from_millis(200)) => {
-                if operator.component().check_running().is_err() && !gate.is_down() {
+                let ended = operator.component().check_running().is_err();
+                if ended && !gate.is_down() && !paused.load(Ordering::SeqCst) {
                     let _ = operator.component().start();
                 }
             }

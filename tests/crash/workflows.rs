@@ -6,16 +6,20 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
+use tap_operator::api::names::STOP_CONFIG_MAP;
 use tap_operator::api::{DecisionKind, Phase};
 use tap_operator::simulator::{Actor, LedgerEntry};
 
-use crate::gate::Crash;
+use crate::gate::{Crash, Gate};
 use crate::promises::{delivered, taken_away};
 use crate::scene::{Scene, policy_condition};
-use crate::stand::Stand;
+use crate::stand::{Stand, leases};
 use crate::support::age::Reader;
+use crate::support::operator::NAMESPACE;
 use crate::support::wait;
 
 /// One run of a workflow.
@@ -27,13 +31,33 @@ pub struct Run<'a> {
     /// Whom only this run knows.
     pub user: String,
     pub crashes: Vec<Crash>,
+    pub victim: Victim,
+}
+
+/// What crashes, and at which effects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Victim {
+    /// The operator, at what it does about requests and policies.
+    Operator,
+    /// The operator, at what it does about its lease.
+    Leader,
+    /// A command of a person.
+    Command,
 }
 
 impl Run<'_> {
-    /// From here on the operator may crash.
+    /// From here on the crashes may come.
     async fn begin(&self) {
         self.stand.gate.quiet(QUIET).await;
-        self.stand.gate.begin(&self.crashes);
+        self.gate().begin(&self.crashes);
+    }
+
+    /// That of the program which crashes.
+    pub fn gate(&self) -> &Arc<Gate> {
+        match self.victim {
+            Victim::Operator | Victim::Leader => &self.stand.gate,
+            Victim::Command => &self.stand.commands.gate,
+        }
     }
 
     async fn ask(&self, spec: Value) -> Result<()> {
@@ -65,6 +89,7 @@ pub struct Workflow {
     /// Its scene, and how the policy of that differs.
     pub scene: (&'static str, fn() -> Value),
     pub run: for<'a> fn(&'a Run<'a>) -> Ran<'a>,
+    pub victim: Victim,
 }
 
 impl fmt::Debug for Workflow {
@@ -82,23 +107,36 @@ const QUOTA: (&str, fn() -> Value) = (
     || json!({ "approval": { "timeout": "720h" }, "quota": { "activePerNamespace": 1 } }),
 );
 
+macro_rules! workflow {
+    ($name:literal, $scene:ident, $victim:ident, $run:ident) => {
+        Workflow {
+            name: $name,
+            scene: $scene,
+            victim: Victim::$victim,
+            run: |run| Box::pin($run(run)),
+        }
+    };
+}
+
 /// The one that is crashed twice, too.
-pub const ISSUE: Workflow =
-    Workflow { name: "issue", scene: PLAIN, run: |run| Box::pin(issue(run)) };
+pub const ISSUE: Workflow = workflow!("issue", PLAIN, Operator, issue);
 
 /// All of them.
-pub const ALL: [Workflow; 11] = [
+pub const ALL: [Workflow; 14] = [
     ISSUE,
-    Workflow { name: "expiry", scene: PLAIN, run: |run| Box::pin(expiry(run)) },
-    Workflow { name: "revocation", scene: PLAIN, run: |run| Box::pin(revocation(run)) },
-    Workflow { name: "deletion while active", scene: PLAIN, run: |run| Box::pin(deletion(run)) },
-    Workflow { name: "use seen", scene: PLAIN, run: |run| Box::pin(used(run)) },
-    Workflow { name: "deny after issue", scene: PLAIN, run: |run| Box::pin(denied(run)) },
-    Workflow { name: "replace", scene: PLAIN, run: |run| Box::pin(replace(run)) },
-    Workflow { name: "sealed", scene: PLAIN, run: |run| Box::pin(sealed(run)) },
-    Workflow { name: "quota", scene: QUOTA, run: |run| Box::pin(quota(run)) },
-    Workflow { name: "ttlAfterFinished", scene: PLAIN, run: |run| Box::pin(ttl(run)) },
-    Workflow { name: "policy correction", scene: PLAIN, run: |run| Box::pin(correction(run)) },
+    workflow!("expiry", PLAIN, Operator, expiry),
+    workflow!("revocation", PLAIN, Operator, revocation),
+    workflow!("deletion while active", PLAIN, Operator, deletion),
+    workflow!("use seen", PLAIN, Operator, used),
+    workflow!("deny after issue", PLAIN, Operator, denied),
+    workflow!("replace", PLAIN, Operator, replace),
+    workflow!("sealed", PLAIN, Operator, sealed),
+    workflow!("quota", QUOTA, Operator, quota),
+    workflow!("ttlAfterFinished", PLAIN, Operator, ttl),
+    workflow!("policy correction", PLAIN, Operator, correction),
+    workflow!("the lease", PLAIN, Leader, lease),
+    workflow!("command release", PLAIN, Command, release),
+    workflow!("command uninstall", PLAIN, Command, uninstall),
 ];
 
 /// The end of a run: everything that was to come has come, the second crash included.
@@ -244,4 +282,68 @@ async fn correction(run: &Run<'_>) -> Result<()> {
     ensure!(restored == before, "something else was changed: {restored:?}");
     simulator.set_policy(before);
     Ok(())
+}
+
+/// A leader is told to end, another process leads, then the lease is deleted under it.
+async fn lease(run: &Run<'_>) -> Result<()> {
+    let leases = leases(run.stand.world).await?;
+    let led_by_another = async |than: Option<String>| {
+        wait::until(wait::PATIENCE, "another process leads", || async {
+            let holder = leases.get_opt("tap-operator").await?.and_then(|lease| lease.spec);
+            let holder = holder.and_then(|spec| spec.holder_identity);
+            ensure!(holder.is_some() && holder != than, "{holder:?} leads");
+            Ok(())
+        })
+        .await
+    };
+    let holder = async || -> Result<Option<String>> {
+        let lease = leases.get_opt("tap-operator").await?;
+        Ok(lease.and_then(|lease| lease.spec).and_then(|spec| spec.holder_identity))
+    };
+    let first = holder().await?;
+    run.begin().await;
+    // It ends by itself, or is killed before.
+    let _ = run.stand.operator.stop().await;
+    led_by_another(first).await?;
+    run.active(json!({})).await?;
+    let second = holder().await?;
+    leases.delete("tap-operator", &DeleteParams::default()).await?;
+    led_by_another(second).await?;
+    run.scene.decide(&run.scene.helpdesk, &run.name, DecisionKind::Revoke).await?;
+    run.scene.wait_released(&run.name, Phase::Revoked).await?;
+    at_rest(run).await?;
+    taken_away(run).await
+}
+
+/// No operator runs; a person takes its finalizer off, and then does by hand what it would have done.
+async fn release(run: &Run<'_>) -> Result<()> {
+    run.active(json!({})).await?;
+    run.stand.stop().await?;
+    run.begin().await;
+    let name = format!("{}/{}", run.scene.namespace, run.name);
+    let released = run.stand.commands.run(&["release", &name]).await;
+    let request = run.scene.requests().get(&run.name).await?;
+    run.scene.delete(&run.name).await?;
+    run.scene.secrets().await?.delete(&run.name, &DeleteParams::default()).await?;
+    for pass in run.ours().iter().filter(|pass| pass.is_live()) {
+        run.stand.world.simulator.portal_delete_pass(&run.user, pass.id)?;
+    }
+    run.stand.resume().await?;
+    released?;
+    ensure!(request.metadata.finalizers.is_none(), "it is held: {request:?}");
+    taken_away(run).await
+}
+
+/// Everything is stopped and revoked.
+async fn uninstall(run: &Run<'_>) -> Result<()> {
+    run.active(json!({})).await?;
+    run.begin().await;
+    let uninstalled = run.stand.commands.run(&["uninstall", "--timeout=50s"]).await;
+    let released = run.scene.wait_released(&run.name, Phase::Revoked).await;
+    let client = run.stand.world.control_plane.admin().client().await?;
+    let maps: Api<ConfigMap> = Api::namespaced(client, NAMESPACE);
+    maps.delete(STOP_CONFIG_MAP, &DeleteParams::default()).await?;
+    uninstalled?;
+    released?;
+    taken_away(run).await
 }
