@@ -39,15 +39,19 @@
 //! | [`decision`] | the pure core: the life of a request, who may have a pass, how a tenant differs from its policy |
 //! | [`controller`] | the shell: watches, reconcilers, effects, lease, health |
 //! | [`graph`] | the Graph client: sign-in, typed calls and errors, pacing |
+//! | [`effect`] | everything that is changed in the cluster and the tenant, in one list |
 //! | [`seal`] | encryption of a code to the public keys of those who are to read it |
 //! | `simulator` | a tenant with Graph's behaviour, for tests and trying out (feature `simulator`) |
 //!
 //! Arrows go one way: `controller` uses `decision`, `graph`, `seal` and `api`; `decision` uses what `graph` returns, reads
-//! keys with `seal`, and uses `api`; nobody uses `controller`.
+//! keys with `seal`, and uses `api`; `controller` and `graph` name what they change by `effect`; nobody uses `controller`.
+
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod api;
 pub mod controller;
 pub mod decision;
+pub mod effect;
 pub mod graph;
 pub mod seal;
 #[cfg(feature = "simulator")]

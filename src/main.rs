@@ -1,5 +1,7 @@
 //! The commands of tap-operator.
 
+#![warn(clippy::disallowed_methods)]
+
 mod commands;
 
 use std::io::Write as _;

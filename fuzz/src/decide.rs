@@ -169,7 +169,8 @@ pub fn policy(policy: &TapPolicy, input: usize) -> usize {
             rivals: &[],
             enforced: false,
             stop: Stop::Off,
-            refused_generation: None,
+            settle: jiff::SignedDuration::from_secs(150),
+            correction: None,
             reads: &reads,
         });
         match step {

@@ -11,6 +11,8 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 use tap_operator::api::TapRequest;
 use tap_operator::api::names::{FINALIZER, OPERATOR};
+use tap_operator::controller::write;
+use tap_operator::effect::Effect;
 
 use super::custody;
 
@@ -85,13 +87,10 @@ pub async fn release(client: &Client, request: &TapRequest) -> anyhow::Result<()
         json!({ "metadata": { "resourceVersion": metadata.resource_version, "finalizers": rest } });
     let api: Api<TapRequest> =
         Api::namespaced(client.clone(), metadata.namespace.as_deref().unwrap_or_default());
-    api.patch(
-        metadata.name.as_deref().unwrap_or_default(),
-        &PatchParams::default(),
-        &Patch::Merge(&patch),
-    )
-    .await
-    .with_context(|| format!("{} could not be released", custody::name_of(request)))?;
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let (by, patch) = (PatchParams::default(), Patch::Merge(&patch));
+    let freed = write::patch(Effect::FreeRequest, &api, name, &by, &patch).await;
+    freed.with_context(|| format!("{} could not be released", custody::name_of(request)))?;
     Ok(())
 }
 

@@ -11,6 +11,8 @@ use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 use tap_operator::api::names::{STOP_CONFIG_MAP, STOP_REVOKE_ACTIVE_KEY};
+use tap_operator::controller::write;
+use tap_operator::effect::Effect;
 
 use super::run::length;
 use super::{custody, release};
@@ -104,7 +106,10 @@ async fn stop(client: &Client, namespace: &str) -> anyhow::Result<()> {
         "data": { (STOP_REVOKE_ACTIVE_KEY): "true" },
     });
     let parameters = PatchParams::apply("tap-operator-uninstall").force();
-    maps.patch(STOP_CONFIG_MAP, &parameters, &Patch::Apply(&stop)).await.with_context(|| {
+    let patch = Patch::Apply(&stop);
+    let applied =
+        write::patch(Effect::StopAndRevoke, &maps, STOP_CONFIG_MAP, &parameters, &patch).await;
+    applied.with_context(|| {
         format!("the ConfigMap {STOP_CONFIG_MAP} cannot be written in namespace {namespace}")
     })?;
     Ok(())

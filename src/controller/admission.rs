@@ -6,8 +6,7 @@ use std::time::Duration;
 use futures::stream::{BoxStream, select_all};
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
-use kube::api::{Api, ApiResource, DynamicObject, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject};
 use kube::core::GroupVersionKind;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, watch_object};
@@ -20,6 +19,7 @@ use super::fence::{Fence, Known};
 use super::health::Health;
 use super::operator::Operator;
 use super::probe;
+use super::write::Trial;
 use crate::decision::admission::{
     Guard, IN_FORCE_WITHIN, Probe, Probes, ServiceAccount, Shipped, judge, told,
 };
@@ -187,9 +187,7 @@ impl Keeper<'_> {
         if self.identity.is_some() {
             return;
         }
-        let reviews: Api<SelfSubjectReview> = Api::all(self.operator.client.clone());
-        let (empty, parameters) = (SelfSubjectReview::default(), PostParams::default());
-        let asked = call("ask who the operator is", reviews.create(&parameters, &empty)).await;
+        let asked = Trial("ask who the operator is").who_am_i(&self.operator.client).await;
         let username = match asked {
             Ok(answer) => answer.status.and_then(|s| s.user_info).and_then(|u| u.username),
             Err(error) => {

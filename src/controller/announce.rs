@@ -6,6 +6,7 @@ use kube::runtime::events::{Event, EventType, Recorder};
 use tokio::time::{Duration, timeout};
 
 use super::pass::name_of;
+use super::write;
 use crate::api::{Decision, Drift, Phase, TapPolicy, TapRequest};
 use crate::decision::Reason;
 
@@ -31,7 +32,7 @@ async fn publish<K: Resource<DynamicType = ()>>(
         action: action.into(),
         secondary: None,
     };
-    match timeout(PATIENCE, recorder.publish(&event, &object.object_ref(&()))).await {
+    match timeout(PATIENCE, write::publish(recorder, &event, &object.object_ref(&()))).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "an event could not be published"),
         Err(_) => tracing::debug!(reason, "an event could not be published in time"),

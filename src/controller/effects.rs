@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, DeleteParams, Patch, Preconditions};
+use kube::api::{Api, Patch, Preconditions};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ use super::registry::RequestId;
 use super::secret;
 use super::sightings::Wanted;
 use super::watches::GuardedRequest;
+use super::write;
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION, STOP_CONFIG_MAP};
 use crate::api::{Phase, TapPolicy, TapRequest, TapRequestStatus};
 use crate::decision::clock::later;
@@ -29,6 +30,7 @@ use crate::decision::life::situation::{
     SecretWritten, Setback, Stop, Told, Turn,
 };
 use crate::decision::life::step::{Action, Look, Rest};
+use crate::effect::Effect;
 use crate::graph::{Client, CreateError, ErrorKind, GraphError, NewPass, Priority, TapMethod};
 
 /// How long to wait before a request looks again for a place among those that wait for answers of tenants, if it is not
@@ -297,7 +299,7 @@ impl Operator {
         let api = requests(&self.client, &before);
         let (name, patch) = (name(&before), Patch::Merge(&patch));
         pass.request =
-            call("patch TapRequest status", api.patch_status(&name, &as_operator(), &patch))
+            write::patch_status(Effect::WriteRequestStatus, &api, &name, &as_operator(), &patch)
                 .await?;
         if pass.request.phase() == Phase::Active && before.phase() != Phase::Active {
             // From here on the status knows what this process knew.
@@ -341,7 +343,7 @@ impl Operator {
         // Noted before it is sent: if the answer is lost, this process still knows that no POST followed.
         pass.remembered.memory.attempt =
             issuing.then(|| Attempt { intent: intent.clone(), grounds, progress: Progress::Armed });
-        pass.request = self.patch_metadata("record intent", &pass.request, &patch).await?;
+        pass.request = self.patch_metadata(Effect::RecordIntent, &pass.request, &patch).await?;
         pass.reads.secret = None;
         pass.reads.deleted = None;
         pass.reads.brakes = None;
@@ -355,7 +357,7 @@ impl Operator {
         let mut finalizers = pass.request.metadata.finalizers.clone().unwrap_or_default();
         finalizers.retain(|f| f != FINALIZER);
         let patch = metadata_patch(&pass.request, &finalizers, intent);
-        pass.request = self.patch_metadata("release finalizer", &pass.request, &patch).await?;
+        pass.request = self.patch_metadata(Effect::ReleaseFinalizer, &pass.request, &patch).await?;
         pass.remembered.code = None;
         if let Some(Attempt { progress: Progress::Armed, .. }) =
             pass.remembered.memory.attempt.take()
@@ -375,26 +377,18 @@ impl Operator {
             request.metadata.namespace.as_deref().unwrap_or_default(),
         );
         let patch = Patch::Merge(metadata_patch(request, &finalizers, None));
-        call("release finalizer", api.patch_metadata(&name(request), &as_operator(), &patch))
-            .await
-            .map(drop)
+        let (effect, name) = (Effect::ReleaseFinalizer, name(request));
+        write::patch_metadata(effect, &api, &name, &as_operator(), &patch).await.map(drop)
     }
 
     async fn patch_metadata(
         &self,
-        name_of_call: &'static str,
+        effect: Effect,
         request: &TapRequest,
         patch: &Value,
     ) -> Result<TapRequest, ApiError> {
-        call(
-            name_of_call,
-            requests(&self.client, request).patch(
-                &name(request),
-                &as_operator(),
-                &Patch::Merge(patch),
-            ),
-        )
-        .await
+        let api = requests(&self.client, request);
+        write::patch(effect, &api, &name(request), &as_operator(), &Patch::Merge(patch)).await
     }
 
     /// The one POST of an attempt.
@@ -513,23 +507,18 @@ impl Operator {
     }
 
     async fn delete_request(&self, pass: &mut Pass<'_>) -> Result<(), ApiError> {
-        let preconditions = Preconditions {
+        let exactly = Preconditions {
             uid: pass.request.metadata.uid.clone(),
             resource_version: pass.request.metadata.resource_version.clone(),
         };
-        let exactly =
-            DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         let api = requests(&self.client, &pass.request);
-        match call("delete TapRequest", api.delete(&name(&pass.request), &exactly)).await {
-            Ok(answer) => {
-                if let Some(marked) = answer.left() {
-                    pass.request = marked;
-                } else {
-                    pass.gone = true;
-                }
+        let name = name(&pass.request);
+        match write::delete(Effect::DeleteRequest, &api, &name, exactly).await {
+            Ok(Some(marked)) => {
+                pass.request = marked;
                 Ok(())
             }
-            Err(ApiError::NotFound { .. }) => {
+            Ok(None) | Err(ApiError::NotFound { .. }) => {
                 pass.gone = true;
                 Ok(())
             }

@@ -9,11 +9,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{Api, ObjectMeta, PostParams};
+use kube::api::{Api, ObjectMeta};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::error::{ApiError, call};
+use super::write;
+use crate::effect::Effect;
 
 /// How long a lease holds without a renewal.
 pub const LEASE_DURATION: Duration = Duration::from_secs(15);
@@ -117,9 +119,7 @@ impl LeaderLease {
                 metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
                 spec: Some(self.spec(None)),
             };
-            return taken(
-                call("create lease", self.api.create(&PostParams::default(), &lease)).await,
-            );
+            return taken(write::create(Effect::CreateLease, &self.api, &lease).await);
         };
         let spec = lease.spec.take().unwrap_or_default();
         let held_by_other =
@@ -135,9 +135,7 @@ impl LeaderLease {
             }
         }
         lease.spec = Some(self.spec(Some(&spec)));
-        taken(
-            call("take lease", self.api.replace(&self.name, &PostParams::default(), &lease)).await,
-        )
+        taken(self.replace(Effect::TakeLease, &lease).await)
     }
 
     async fn keep(&self) {
@@ -170,9 +168,11 @@ impl LeaderLease {
             return Ok(false);
         }
         lease.spec = Some(self.spec(Some(&spec)));
-        call("renew lease", self.api.replace(&self.name, &PostParams::default(), &lease))
-            .await
-            .map(|_| true)
+        self.replace(Effect::RenewLease, &lease).await.map(|_| true)
+    }
+
+    async fn replace(&self, effect: Effect, lease: &Lease) -> Result<Lease, ApiError> {
+        write::replace(effect, &self.api, &self.name, lease).await
     }
 
     /// Lets another replica take over at once. To be called when nothing works any more.
@@ -186,9 +186,7 @@ impl LeaderLease {
                 return Ok(());
             }
             lease.spec = Some(LeaseSpec { holder_identity: None, ..self.spec(Some(&spec)) });
-            call("release lease", self.api.replace(&self.name, &PostParams::default(), &lease))
-                .await
-                .map(|_| ())
+            self.replace(Effect::ReleaseLease, &lease).await.map(drop)
         };
         self.renewed.send_replace(None);
         if let Err(error) = released.await {

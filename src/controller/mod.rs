@@ -1,7 +1,8 @@
 //! The shell: it gathers what a decision needs, does what was decided, and reports.
 //!
 //! [`request`] and [`policy`] are the two reconcilers; each is a loop that asks the core what is next and does it.
-//! [`effects`] is the one place through which a request's effects pass. [`run`] puts the process together.
+//! [`effects`] is the one place through which a request's effects pass, [`write`] the one from which the API server is
+//! written to. [`run`] puts the process together.
 
 mod admission;
 mod announce;
@@ -26,6 +27,7 @@ pub mod run;
 mod secret;
 mod sightings;
 mod watches;
+pub mod write;
 
 pub use clocks::{Clocks, LocalClock};
 pub use error::ApiError;

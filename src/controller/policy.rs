@@ -13,12 +13,14 @@ use super::error::{ApiError, call};
 use super::operator::{Operator, backoff, jittered};
 use super::patch::{as_operator, merge_patch};
 use super::watches::GuardedPolicy;
+use super::write;
 use crate::api::{TapPolicy, TapPolicySpec, TapPolicyStatus};
 use crate::decision::life::step::Rest;
 use crate::decision::permissions::enforces;
 use crate::decision::policy::{
     self, Correction, GroupName, PolicyReads, PolicySituation, PolicyStep, is_in_sync, manages,
 };
+use crate::effect::Effect;
 use crate::graph::{Client, ErrorKind, GraphError, Priority};
 
 /// More steps than any pass has.
@@ -185,11 +187,10 @@ impl Operator {
             "status": merge_patch(&old, &status),
         });
         let name = policy.metadata.name.as_deref().unwrap_or_default();
-        let written = call(
-            "patch TapPolicy status",
-            api.patch_status(name, &as_operator(), &Patch::Merge(&patch)),
-        )
-        .await?;
+        let patch = Patch::Merge(&patch);
+        let written =
+            write::patch_status(Effect::WritePolicyStatus, api, name, &as_operator(), &patch)
+                .await?;
         announce::drift(&self.recorder(), policy, &status.drift).await;
         Ok(written)
     }

@@ -5,12 +5,13 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
-use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{Api, ObjectMeta, Patch};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::error::{ApiError, call};
+use super::error::ApiError;
 use super::pass::{name, requests as api};
+use super::write::Trial;
 use crate::api::TapRequest;
 use crate::api::names::OPERATOR;
 use crate::decision::admission::Probe;
@@ -23,9 +24,8 @@ pub async fn secrets(client: &Client, namespace: &str, before: &Probe) -> Probe 
         type_: Some("Opaque".into()),
         ..Secret::default()
     };
-    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    match call("probe the policy on Secrets", secrets.create(&dry_run, &opaque)).await {
+    match Trial("probe the policy on Secrets").create(&secrets, &opaque).await {
         // Where others refuse it, too, theirs may be the words that are told: that says nothing against what was seen.
         Err(ApiError::Refused { message, .. })
             if !message.contains(policy) && *before != Probe::Refused =>
@@ -41,10 +41,9 @@ pub async fn requests(client: &Client, request: &TapRequest) -> Probe {
     let value = Uuid::new_v4().to_string();
     let labels = json!({ "tap-operator.io/probe": value });
     let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
-    let (api, name, dry_run) = (api(client, request), name(request), dry_run());
-    let patched = api.patch(&name, &dry_run, &patch);
+    let trial = Trial("probe the policy on requests");
     told(
-        call("probe the policy on requests", patched).await,
+        trial.patch(&api(client, request), &name(request), &patch).await,
         "tap-operator-requests",
         "change the labels of TapRequests",
     )
@@ -57,17 +56,12 @@ pub async fn decisions(client: &Client, request: &TapRequest) -> Probe {
         decisions.push(json!({ "by": OPERATOR, "decision": "Revoke" }));
     }
     let patch = Patch::Merge(json!({ "status": { "decisions": decisions } }));
-    let (api, name, dry_run) = (api(client, request), name(request), dry_run());
-    let patched = api.patch_status(&name, &dry_run, &patch);
+    let trial = Trial("probe the policy on decisions");
     told(
-        call("probe the policy on decisions", patched).await,
+        trial.patch_status(&api(client, request), &name(request), &patch).await,
         "tap-operator-decisions",
         "write status.decisions of TapRequests",
     )
-}
-
-fn dry_run() -> PatchParams {
-    PatchParams { dry_run: true, ..PatchParams::default() }
 }
 
 /// What the answer says about the policy that must refuse.

@@ -6,17 +6,19 @@ use http::HeaderValue;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
+use kube::api::{Api, ObjectMeta, PostParams, Preconditions};
 use kube::client::Body;
 use kube::core::{PartialObjectMeta, Request, Status};
 use kube::{Client, Resource as _};
 
-use super::error::{ApiError, call};
+use super::error::ApiError;
+use super::write::{self, Trial};
 use crate::api::TapRequest;
 use crate::api::names::{
     MANAGED_BY_LABEL, OPERATOR, SECRET_TYPE, SIGN_IN_URL, VELERO_EXCLUDE_LABEL, secret_keys,
 };
 use crate::decision::life::situation::{Held, Place, SecretFound};
+use crate::effect::Effect;
 use crate::graph::PassCode;
 use crate::seal::{Recipients, SealError};
 
@@ -50,8 +52,7 @@ pub async fn place(client: &Client, request: &TapRequest) -> Result<Place, ApiEr
         Ok(secret) => secret,
         Err(error) => return Ok(Place::Refused(error.to_string())),
     };
-    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-    match call("dry-run create Secret", api(client, request).create(&dry_run, &secret)).await {
+    match Trial("dry-run create Secret").create(&api(client, request), &secret).await {
         Ok(_) => Ok(Place::Free),
         Err(ApiError::Refused { code: 409, .. }) => Ok(Place::Taken),
         Err(ApiError::Refused { message, .. }) => Ok(Place::Refused(message)),
@@ -70,9 +71,13 @@ pub async fn create(
 ) -> Result<String, CreateError> {
     let secret = secret(request, upn, code.expose(), Some(held))?;
     let in_the_clear = request.spec.recipients.is_none();
-    let created = call("create Secret", async {
-        let create = creation(request, &secret).map_err(kube::Error::BuildRequest)?;
-        outcome(client.send(create.map(Body::from)).await?, in_the_clear).await
+    let creation = creation(request, &secret).map_err(|error| ApiError::Refused {
+        call: Effect::CreateSecret.name(),
+        code: 400,
+        message: error.to_string(),
+    })?;
+    let created = write::create_by(Effect::CreateSecret, client, creation, |answer| {
+        outcome(answer, in_the_clear)
     })
     .await?;
     Ok(created.metadata.uid.unwrap_or_default())
@@ -121,26 +126,11 @@ fn creation(
 /// Is there a Secret of the request's name, and whose is it?
 ///
 /// A DELETE that is only a dry run answers without content: not found, ours with its uid, or refused by admission
-/// because it is not of our type. `dryRun` must stand in the body: beside a body the API server ignores the one in the
-/// URL, and deletes.
+/// because it is not of our type.
 pub async fn find(client: &Client, request: &TapRequest) -> Result<SecretFound, ApiError> {
-    let dry_run = DeleteParams { dry_run: true, ..DeleteParams::default() };
-    match call(
-        "dry-run delete Secret",
-        metadata_api(client, request).delete(&name(request), &dry_run),
-    )
-    .await
-    {
-        Ok(answer) => {
-            let uid = answer.either(
-                |object| object.metadata.uid,
-                |status| status.details.map(|details| details.uid).filter(|uid| !uid.is_empty()),
-            );
-            uid.map(SecretFound::Ours).ok_or(ApiError::Unknown {
-                call: "dry-run delete Secret",
-                cause: "the answer names no uid".into(),
-            })
-        }
+    let api = metadata_api(client, request);
+    match Trial("dry-run delete Secret").delete(&api, &name(request)).await {
+        Ok(uid) => Ok(SecretFound::Ours(uid)),
         Err(ApiError::NotFound { .. }) => Ok(SecretFound::Absent),
         Err(ApiError::Refused { code: 422, message, .. }) if message.contains(NOT_A_PASS) => {
             Ok(SecretFound::Foreign)
@@ -151,11 +141,9 @@ pub async fn find(client: &Client, request: &TapRequest) -> Result<SecretFound, 
 
 /// Deletes the Secret with this uid, and no other of the same name. Answers whether it is gone.
 pub async fn delete(client: &Client, request: &TapRequest, uid: &str) -> Result<bool, ApiError> {
-    let preconditions = Preconditions { uid: Some(uid.into()), resource_version: None };
-    let exactly = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-    match call("delete Secret", metadata_api(client, request).delete(&name(request), &exactly))
-        .await
-    {
+    let exactly = Preconditions { uid: Some(uid.into()), resource_version: None };
+    let api = metadata_api(client, request);
+    match write::delete(Effect::DeleteSecret, &api, &name(request), exactly).await {
         Ok(_) | Err(ApiError::NotFound { .. }) => Ok(true),
         // Another Secret has that name now.
         Err(ApiError::Conflict { .. }) => Ok(false),

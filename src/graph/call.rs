@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
+use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::effect::Effect;
 
 /// One of Graph's operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +65,7 @@ impl Call {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Method => "read the tenant's TAP method",
-            Self::PatchMethod => "change the tenant's TAP method",
+            Self::PatchMethod => Effect::PatchMethod.name(),
             Self::User => "read the user",
             Self::MemberGroups => "check group membership",
             Self::DirectoryRoles => "list directory roles",
@@ -71,9 +74,27 @@ impl Call {
             Self::GroupName => "read the group",
             Self::Passes => "list passes",
             Self::Pass => "read the pass",
-            Self::CreatePass => "create the pass",
-            Self::DeletePass => "delete the pass",
+            Self::CreatePass => Effect::CreatePass.name(),
+            Self::DeletePass => Effect::DeletePass.name(),
             Self::Token => "get a token",
+        }
+    }
+
+    /// Its HTTP method. Who adds one that is not GET says what it changes, in [`Effect`]; groups are only asked for.
+    pub(super) fn method(self) -> Method {
+        match self {
+            Self::PatchMethod => Method::PATCH,
+            Self::CreatePass | Self::MemberGroups => Method::POST,
+            Self::DeletePass => Method::DELETE,
+            Self::Method
+            | Self::User
+            | Self::DirectoryRoles
+            | Self::RoleGroups
+            | Self::EligibleRoles
+            | Self::GroupName
+            | Self::Passes
+            | Self::Pass
+            | Self::Token => Method::GET,
         }
     }
 
@@ -142,6 +163,15 @@ mod tests {
             ("żółw@c.com", "/users/%C5%BC%C3%B3%C5%82w%40c.com"),
         ] {
             assert_eq!(keyed("users", key), path);
+        }
+    }
+
+    #[test]
+    fn what_changes_something_is_an_effect() {
+        for call in Call::ALL {
+            let effect = Effect::ALL.iter().any(|effect| effect.name() == call.name());
+            let reads = call.method() == Method::GET || call == Call::MemberGroups;
+            assert_eq!(effect, !reads, "{call:?}");
         }
     }
 

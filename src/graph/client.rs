@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use percent_encoding::utf8_percent_encode;
 use serde::{Serialize, de::DeserializeOwned};
@@ -160,15 +160,14 @@ impl Client {
 
     /// Reads the tenant's TAP method.
     pub async fn method(&self, priority: Priority) -> Result<MethodConfiguration, GraphError> {
-        let request = Request::get(Call::Method, priority, METHOD_PATH.to_owned());
+        let request = Request::of(Call::Method, priority, METHOD_PATH.to_owned());
         Ok(self.read::<wire::MethodAnswer>(&request).await?.into())
     }
 
     /// Changes the tenant's TAP method, in one PATCH. Read it again afterwards: Graph may recalculate other fields.
     pub async fn patch_method(&self, patch: &MethodPatch) -> Result<(), GraphError> {
         let form = wire::MethodPatchForm::from(patch);
-        let request = Request::get(Call::PatchMethod, Priority::Issue, METHOD_PATH.to_owned())
-            .with(Method::PATCH)
+        let request = Request::of(Call::PatchMethod, Priority::Issue, METHOD_PATH.to_owned())
             .with_body(&form)?;
         self.exchange(&request).await.map(drop)
     }
@@ -176,7 +175,7 @@ impl Client {
     /// Reads a user, by object id or sign-in name.
     pub async fn user(&self, id_or_upn: &str, priority: Priority) -> Result<User, GraphError> {
         let path = format!("{}?$select={}", keyed("users", id_or_upn), wire::USER_FIELDS);
-        let request = Request::get(Call::User, priority, path);
+        let request = Request::of(Call::User, priority, path);
         Ok(self.read::<wire::UserAnswer>(&request).await?.into())
     }
 
@@ -192,8 +191,7 @@ impl Client {
         let path = format!("{}/checkMemberGroups", keyed("users", user_id));
         let mut member_of = Vec::new();
         for group_ids in group_ids.chunks(GROUPS_PER_CHECK) {
-            let request = Request::get(Call::MemberGroups, priority, path.clone())
-                .with(Method::POST)
+            let request = Request::of(Call::MemberGroups, priority, path.clone())
                 .with_body(&wire::MemberGroupsForm { group_ids })?;
             let page: wire::Page<String> = self.read(&request).await?;
             let is_in =
@@ -216,7 +214,7 @@ impl Client {
         );
         // A cast needs an advanced query (documented).
         let request =
-            Request { advanced: true, ..Request::get(Call::DirectoryRoles, priority, path) };
+            Request { advanced: true, ..Request::of(Call::DirectoryRoles, priority, path) };
         let (roles, _) = self.pages::<wire::RoleAnswer>(request).await?;
         Ok(roles.into_iter().map(Into::into).collect())
     }
@@ -257,7 +255,7 @@ impl Client {
         let path = format!(
             "/roleManagement/directory/roleEligibilityScheduleInstances?$filter=principalId%20eq%20'{id}'"
         );
-        let request = Request::get(Call::EligibleRoles, priority, path);
+        let request = Request::of(Call::EligibleRoles, priority, path);
         match self.pages::<wire::EligibleRoleAnswer>(request).await {
             Ok((roles, _)) => Ok(roles.into_iter().next().map(|role| EligibleRole {
                 definition_id: role.role_definition_id,
@@ -278,7 +276,7 @@ impl Client {
             "{}/transitiveMemberOf/microsoft.graph.group?$count=true&$select=id,isAssignableToRole&$top=999",
             keyed("users", user_id)
         );
-        let request = Request { advanced: true, ..Request::get(Call::RoleGroups, priority, path) };
+        let request = Request { advanced: true, ..Request::of(Call::RoleGroups, priority, path) };
         let (groups, _) = self.pages::<wire::RoleGroupAnswer>(request).await?;
         let may_hold =
             groups.into_iter().filter(|group| group.is_assignable_to_role != Some(false));
@@ -292,7 +290,7 @@ impl Client {
         priority: Priority,
     ) -> Result<Option<String>, GraphError> {
         let path = format!("{}?$select=id,displayName", keyed("groups", group_id));
-        let request = Request::get(Call::GroupName, priority, path);
+        let request = Request::of(Call::GroupName, priority, path);
         match self.read::<wire::GroupAnswer>(&request).await {
             Ok(group) => Ok(Some(group.display_name)),
             Err(error) if error.is_not_found() => Ok(None),
@@ -302,7 +300,7 @@ impl Client {
 
     /// The user's passes.
     pub async fn passes(&self, user_id: &str, priority: Priority) -> Result<Listed, GraphError> {
-        let request = Request::get(Call::Passes, priority, passes_path(user_id));
+        let request = Request::of(Call::Passes, priority, passes_path(user_id));
         let (passes, date) = self.pages::<wire::PassAnswer>(request).await?;
         let date = date.ok_or_else(|| unreadable(Call::Passes, "the answer has no Date"))?;
         Ok(Listed { passes: passes.into_iter().map(Into::into).collect(), date })
@@ -315,7 +313,7 @@ impl Client {
         pass_id: &str,
         priority: Priority,
     ) -> Result<TapMethod, GraphError> {
-        let request = Request::get(Call::Pass, priority, pass_path(user_id, pass_id));
+        let request = Request::of(Call::Pass, priority, pass_path(user_id, pass_id));
         Ok(self.read::<wire::PassAnswer>(&request).await?.into())
     }
 
@@ -340,8 +338,7 @@ impl Client {
         client_request_id: &str,
         latest: Instant,
     ) -> Result<Created, CreateError> {
-        let request = Request::get(Call::CreatePass, Priority::Issue, passes_path(user_id))
-            .with(Method::POST)
+        let request = Request::of(Call::CreatePass, Priority::Issue, passes_path(user_id))
             .with_body(&wire::NewPassForm::from(new))
             .map_err(CreateError::NotSent)?;
         let request = Request { client_request_id: Some(client_request_id), ..request };
@@ -384,7 +381,7 @@ impl Client {
     /// Deletes a pass, before everything else that waits.
     pub async fn delete_pass(&self, user_id: &str, pass_id: &str) -> Result<(), GraphError> {
         let path = pass_path(user_id, pass_id);
-        let request = Request::get(Call::DeletePass, Priority::Revoke, path).with(Method::DELETE);
+        let request = Request::of(Call::DeletePass, Priority::Revoke, path);
         self.exchange(&request).await.map(drop)
     }
 
@@ -584,7 +581,6 @@ fn pass_path(user_id: &str, pass_id: &str) -> String {
 struct Request<'a> {
     call: Call,
     priority: Priority,
-    method: Method,
     /// What follows host and version, query included.
     path: String,
     body: Option<Bytes>,
@@ -594,13 +590,8 @@ struct Request<'a> {
 }
 
 impl Request<'_> {
-    fn get(call: Call, priority: Priority, path: String) -> Self {
-        let (method, body) = (Method::GET, None);
-        Self { call, priority, method, path, body, advanced: false, client_request_id: None }
-    }
-
-    fn with(self, method: Method) -> Self {
-        Self { method, ..self }
+    fn of(call: Call, priority: Priority, path: String) -> Self {
+        Self { call, priority, path, body: None, advanced: false, client_request_id: None }
     }
 
     fn with_body(self, body: &impl Serialize) -> Result<Self, GraphError> {
@@ -617,7 +608,7 @@ impl Request<'_> {
         client_request_id: &str,
     ) -> Result<http::Request<Bytes>, GraphError> {
         let mut request = http::Request::builder()
-            .method(self.method.clone())
+            .method(self.call.method())
             .uri(url)
             .header(AUTHORIZATION, token.header())
             .header(USER_AGENT, super::USER_AGENT)

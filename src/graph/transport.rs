@@ -153,6 +153,7 @@ impl Transport for ReqwestTransport {
             maybe_sent: false,
             message: format!("the request cannot be sent: {}", causes(&error.without_url())),
         })?;
+        #[expect(clippy::disallowed_methods, reason = "the calls are listed in call.rs")]
         let mut answer = client.execute(request).await.map_err(|error| TransportError {
             // Finding, reaching and trusting the server: the request comes after that.
             maybe_sent: !(error.is_connect() || error.is_builder()),

@@ -88,6 +88,11 @@ impl Component {
         watchdog::ended(child.id());
     }
 
+    /// SIGTERM, without waiting.
+    pub fn tell_to_end(&self) -> Result<()> {
+        self.signal("TERM")
+    }
+
     /// SIGTERM, and how it ended. Kills it and fails where it has not ended within `patience`.
     pub async fn terminate(&self, patience: Duration) -> Result<ExitStatus> {
         self.signal("TERM")?;

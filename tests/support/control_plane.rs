@@ -173,6 +173,11 @@ impl ControlPlane {
         &self.url
     }
 
+    /// The certificate of the authority that signed the API server's, PEM.
+    pub fn authority(&self) -> String {
+        self.authority.certificate()
+    }
+
     /// A directory for more files of the same world; it ends with the control plane.
     pub fn scratch(&self) -> &Scratch {
         &self.scratch

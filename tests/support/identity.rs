@@ -50,6 +50,16 @@ impl Identity {
         Ok(Self { user: user.to_owned(), kubeconfig, kubectl })
     }
 
+    /// The same somebody, who reaches the API server by another URL, where this authority (PEM) signed the certificate.
+    pub fn through(&self, scratch: &Scratch, server: &str, authority: &str) -> Result<Self> {
+        let mut config: Value = serde_json::from_slice(&std::fs::read(&self.kubeconfig)?)?;
+        config["clusters"][0]["cluster"] =
+            json!({ "server": server, "certificate-authority-data": STANDARD.encode(authority) });
+        let file = format!("{}-{:08x}.kubeconfig", file_name(&self.user), rand::random::<u32>());
+        let kubeconfig = scratch.write(&file, serde_json::to_vec_pretty(&config)?)?;
+        Ok(Self { kubeconfig, ..self.clone() })
+    }
+
     /// The user name, as RBAC and admission see it.
     pub fn user(&self) -> &str {
         &self.user

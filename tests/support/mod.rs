@@ -51,9 +51,14 @@ const LONGEST_TEST: Duration = Duration::from_mins(10);
 
 /// Runs an asynchronous test on the runtime that all tests of this process share.
 pub fn run(test: impl Future<Output = Result<()>>) -> Result<()> {
+    run_within(LONGEST_TEST, test)
+}
+
+/// The same, for one that takes longer than others.
+pub fn run_within(longest: Duration, test: impl Future<Output = Result<()>>) -> Result<()> {
     RUNTIME.block_on(async {
-        tokio::time::timeout(LONGEST_TEST, test)
+        tokio::time::timeout(longest, test)
             .await
-            .with_context(|| format!("the test did not end within {LONGEST_TEST:?}"))?
+            .with_context(|| format!("the test did not end within {longest:?}"))?
     })
 }

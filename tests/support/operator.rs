@@ -1,5 +1,6 @@
 //! The operator: the program `tap-operator run` as its own service account.
 
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -38,6 +39,18 @@ impl Operator {
         simulator: &Simulator,
         flags: &[String],
     ) -> Result<Self> {
+        Self::at(scratch, name, identity, &simulator.url(), simulator.authority(), flags)
+    }
+
+    /// The same, where the tenant is reached by this URL, and this authority signed its certificate.
+    pub fn at(
+        scratch: &Scratch,
+        name: &'static str,
+        identity: &Identity,
+        tenant: &str,
+        authority: &Path,
+        flags: &[String],
+    ) -> Result<Self> {
         let port = Port::reserve()?;
         let secret = scratch.write("client-secret", OPERATOR_SECRET)?;
         let environment = [
@@ -45,14 +58,14 @@ impl Operator {
             ("AZURE_TENANT_ID", CONTOSO.to_string()),
             ("AZURE_CLIENT_ID", OPERATOR.to_string()),
             ("AZURE_CLIENT_SECRET_FILE", secret.display().to_string()),
-            ("AZURE_AUTHORITY_HOST", simulator.url()),
-            ("TAP_OPERATOR_GRAPH_URL", simulator.url()),
+            ("AZURE_AUTHORITY_HOST", tenant.to_owned()),
+            ("TAP_OPERATOR_GRAPH_URL", tenant.to_owned()),
         ];
         let mut arguments = vec![
             "run".to_owned(),
             format!("--namespace={NAMESPACE}"),
             format!("--listen=127.0.0.1:{}", port.number),
-            format!("--extra-ca={}", simulator.authority().display()),
+            format!("--extra-ca={}", authority.display()),
         ];
         arguments.extend_from_slice(flags);
         let component = Component::new(

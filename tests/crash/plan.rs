@@ -1,0 +1,309 @@
+//! Which crashes there are, and what came of them.
+
+use std::collections::{HashSet, VecDeque};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use tap_operator::effect::Effect;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use crate::gate::{Crash, Passed, Position};
+use crate::promises::cleared;
+use crate::stand::{OF_A_RUN, Stand};
+use crate::workflows::{ALL, ISSUE, Run, Victim, Workflow};
+
+/// Longer than a run takes whose every wait takes its minute.
+const LONGEST_RUN: Duration = Duration::from_mins(4);
+
+/// A line for whoever waits at the terminal.
+pub fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// One run of a workflow, with the crashes that are to come.
+#[derive(Clone)]
+pub struct Case {
+    pub workflow: &'static Workflow,
+    pub crashes: Vec<Crash>,
+}
+
+impl Case {
+    fn name(&self) -> String {
+        let crashes: Vec<String> = self.crashes.iter().map(ToString::to_string).collect();
+        format!("{}: {}", self.workflow.name, crashes.join(", then "))
+    }
+
+    /// The row of the table that it counts in.
+    fn row(&self) -> (&'static str, bool) {
+        (self.workflow.name, self.crashes.len() > 1)
+    }
+}
+
+/// What came of a case.
+pub struct Outcome {
+    pub passed: Passed,
+    pub violations: Vec<String>,
+    pub took: Duration,
+}
+
+/// A run of a workflow, with a name and a user of its own. Nothing has happened yet.
+pub async fn new_run<'a>(
+    stand: &'a Stand,
+    workflow: &Workflow,
+    crashes: &[Crash],
+) -> Result<Run<'a>> {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let (scene, issuance) = workflow.scene;
+    let scene = stand.scene(scene, issuance()).await?;
+    Ok(Run {
+        stand,
+        user: scene.user(),
+        scene,
+        name: format!("{OF_A_RUN}{}", NUMBER.fetch_add(1, Ordering::Relaxed)),
+        crashes: crashes.to_vec(),
+        victim: workflow.victim,
+    })
+}
+
+/// Runs one case, and leaves the stand as it was.
+pub async fn run(stand: &Stand, case: &Case) -> Outcome {
+    let began = Instant::now();
+    let ran = async {
+        let run = new_run(stand, case.workflow, &case.crashes).await?;
+        let ran = (case.workflow.run)(&run).await;
+        let passed = run.gate().end();
+        let cleared = cleared(&run).await;
+        Ok::<_, anyhow::Error>((passed, [ran, cleared]))
+    };
+    let (mut passed, ends) = match timeout(LONGEST_RUN, ran).await {
+        Ok(Ok(ran)) => ran,
+        Ok(Err(error)) => (end(stand), [Err(error), Ok(())]),
+        Err(_) => (end(stand), [Err(anyhow::anyhow!("it did not end")), Ok(())]),
+    };
+    let mut violations = std::mem::take(&mut passed.violations);
+    violations.extend(ends.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")));
+    if !violations.is_empty() {
+        let log = stand.operator.component().log_tail(60);
+        tell(&format!("VIOLATION {}\n{}\n{log}", case.name(), violations.join("\n")));
+    }
+    Outcome { passed, violations, took: began.elapsed() }
+}
+
+fn end(stand: &Stand) -> Passed {
+    stand.commands.gate.end();
+    stand.gate.end()
+}
+
+/// The boundaries of a workflow: every effect that passes when nothing goes wrong. The lease's have a workflow of their own,
+/// in which each renewal is like the first.
+pub async fn boundaries(stand: &Stand, workflow: &'static Workflow) -> Result<Vec<(Effect, u32)>> {
+    let outcome = run(stand, &Case { workflow, crashes: Vec::new() }).await;
+    ensure!(
+        outcome.violations.is_empty(),
+        "{} without a crash: {:?}",
+        workflow.name,
+        outcome.violations
+    );
+    let effects = outcome.passed.effects.into_iter().next().context("nothing was counted")?;
+    let of_lease = |effect: &(Effect, u32)| match (workflow.victim, of_lease(effect.0)) {
+        (Victim::Leader, of_lease) => of_lease && effect.1 == 1,
+        (Victim::Operator | Victim::Command, of_lease) => !of_lease,
+    };
+    Ok(effects.into_iter().filter(of_lease).collect())
+}
+
+fn of_lease(effect: Effect) -> bool {
+    matches!(
+        effect,
+        Effect::CreateLease | Effect::TakeLease | Effect::RenewLease | Effect::ReleaseLease
+    )
+}
+
+/// The crashes at these boundaries.
+pub fn singles(workflow: &'static Workflow, boundaries: &[(Effect, u32)]) -> Vec<Case> {
+    let crashes = boundaries.iter().flat_map(|&(effect, nth)| {
+        Position::ALL
+            .map(|position| Case { workflow, crashes: vec![Crash { effect, nth, position }] })
+    });
+    crashes.collect()
+}
+
+/// A second crash at each effect of the process that recovers from the first. What the first left behind is the same
+/// whether its answer was lost or read, and nothing depends on events.
+fn pairs(first: &Case, passed: &Passed) -> Vec<Case> {
+    let [crash] = first.crashes[..] else { return Vec::new() };
+    let same_as_lost = crash.position == Position::AnswerRead;
+    if first.workflow.name != ISSUE.name || same_as_lost || crash.effect == Effect::PublishEvent {
+        return Vec::new();
+    }
+    let second = passed.effects.get(1).into_iter().flatten();
+    let second = second.filter(|(effect, _)| !of_lease(*effect) && *effect != Effect::PublishEvent);
+    second
+        .flat_map(|&(effect, nth)| {
+            Position::ALL.map(|position| Case {
+                workflow: first.workflow,
+                crashes: vec![crash, Crash { effect, nth, position }],
+            })
+        })
+        .collect()
+}
+
+/// The rows of the table.
+#[derive(Default)]
+pub struct Table {
+    rows: Vec<Row>,
+    pub hit: HashSet<Effect>,
+}
+
+struct Row {
+    of: (&'static str, bool),
+    boundaries: HashSet<Vec<(Effect, u32)>>,
+    positions: HashSet<Vec<Position>>,
+    runs: usize,
+    not_reached: usize,
+    violations: Vec<String>,
+    seconds: Duration,
+}
+
+impl Table {
+    pub fn add(&mut self, case: &Case, outcome: &Outcome) {
+        let at = self.rows.iter().position(|row| row.of == case.row());
+        let at = at.unwrap_or_else(|| {
+            self.rows.push(Row {
+                of: case.row(),
+                boundaries: HashSet::new(),
+                positions: HashSet::new(),
+                runs: 0,
+                not_reached: 0,
+                violations: Vec::new(),
+                seconds: Duration::ZERO,
+            });
+            self.rows.len() - 1
+        });
+        let row = &mut self.rows[at];
+        row.boundaries.insert(case.crashes.iter().map(|c| (c.effect, c.nth)).collect());
+        row.positions.insert(case.crashes.iter().map(|c| c.position).collect());
+        row.runs += 1;
+        row.seconds += outcome.took;
+        if outcome.passed.crashes < case.crashes.len() {
+            row.not_reached += 1;
+        }
+        let reached = case.crashes.iter().take(outcome.passed.crashes);
+        self.hit.extend(reached.map(|crash| crash.effect));
+        let violations = outcome.violations.iter();
+        row.violations.extend(violations.map(|violation| format!("{}: {violation}", case.name())));
+    }
+
+    pub fn violations(&self) -> Vec<&String> {
+        self.rows.iter().flat_map(|row| &row.violations).collect()
+    }
+
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "{:<28} {:>10} {:>9} {:>6} {:>11} {:>10} {:>8}\n",
+            "workflow", "boundaries", "positions", "runs", "not reached", "violations", "seconds"
+        );
+        let mut sums = (0, 0, 0, 0);
+        for row in &self.rows {
+            let name = if row.of.1 { format!("{}, in pairs", row.of.0) } else { row.of.0.into() };
+            let _ = writeln!(
+                text,
+                "{name:<28} {:>10} {:>9} {:>6} {:>11} {:>10} {:>8.0}",
+                row.boundaries.len(),
+                row.positions.len(),
+                row.runs,
+                row.not_reached,
+                row.violations.len(),
+                row.seconds.as_secs_f64()
+            );
+            sums.0 += row.boundaries.len();
+            sums.1 += row.runs;
+            sums.2 += row.not_reached;
+            sums.3 += row.violations.len();
+        }
+        let _ = writeln!(
+            text,
+            "{:<28} {:>10} {:>9} {:>6} {:>11} {:>10}",
+            "all", sums.0, "", sums.1, sums.2, sums.3
+        );
+        text
+    }
+}
+
+/// Everything, on so many stands at once.
+pub async fn everything(stands: usize) -> Result<Table> {
+    let began = Instant::now();
+    let others: Vec<_> = (1..stands).map(|_| tokio::spawn(Stand::start())).collect();
+    let first = Stand::start().await?;
+    tell(&format!("{:>4.0} s: the first stand is up", began.elapsed().as_secs_f64()));
+    let mut cases = VecDeque::new();
+    // For who looks into one of them.
+    let only = std::env::var("ONLY").unwrap_or_default();
+    for workflow in ALL.iter().filter(|workflow| workflow.name.contains(&only)) {
+        let found = boundaries(&first, workflow).await?;
+        let names: Vec<String> = found.iter().map(|(e, n)| format!("{} #{n}", e.name())).collect();
+        tell(&format!("{}: {}", workflow.name, names.join(", ")));
+        cases.extend(singles(workflow, &found));
+    }
+    let shared = Arc::new(Shared {
+        cases: Mutex::new(cases),
+        busy: AtomicUsize::new(0),
+        table: Mutex::default(),
+        began,
+    });
+    let mut working = vec![tokio::spawn(work(first, Arc::clone(&shared)))];
+    for other in others {
+        working.push(tokio::spawn(work(other.await??, Arc::clone(&shared))));
+    }
+    for worker in working {
+        worker.await?;
+    }
+    let table = std::mem::take(&mut *shared.table.lock().await);
+    Ok(table)
+}
+
+struct Shared {
+    cases: Mutex<VecDeque<Case>>,
+    busy: AtomicUsize,
+    table: Mutex<Table>,
+    began: Instant,
+}
+
+async fn work(stand: Stand, shared: Arc<Shared>) {
+    loop {
+        let next = {
+            let mut cases = shared.cases.lock().await;
+            let next = cases.pop_front();
+            if next.is_some() {
+                shared.busy.fetch_add(1, Ordering::SeqCst);
+            }
+            next
+        };
+        let Some(case) = next else {
+            // Who is still busy may find more to do.
+            if shared.busy.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            continue;
+        };
+        let outcome = run(&stand, &case).await;
+        let more = pairs(&case, &outcome.passed);
+        let mut cases = shared.cases.lock().await;
+        cases.extend(more);
+        shared.table.lock().await.add(&case, &outcome);
+        tell(&format!(
+            "{:>4.0} s: {} ({:.1} s), {} left",
+            shared.began.elapsed().as_secs_f64(),
+            case.name(),
+            outcome.took.as_secs_f64(),
+            cases.len()
+        ));
+        shared.busy.fetch_sub(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,54 @@
+//! What must hold when a run is over, wherever the operator died.
+
+use anyhow::{Context as _, Result, ensure};
+use tap_operator::simulator::{End, LedgerEntry};
+
+use crate::support::age::Reader;
+use crate::support::wait;
+use crate::workflows::Run;
+
+/// One live pass, recorded by the request, whose code is in the one Secret; all others of this run were taken back.
+pub async fn delivered(run: &Run<'_>, reader: Option<&Reader>) -> Result<()> {
+    let request = run.scene.wait_active(&run.name).await?;
+    let recorded = run.scene.pass_of(&request)?;
+    let (live, ended): (Vec<_>, Vec<_>) = run.ours().into_iter().partition(LedgerEntry::is_live);
+    ensure!(live.len() == 1 && live[0].id == recorded.id, "live are {live:#?}, not {recorded:?}");
+    for pass in &ended {
+        ensure!(matches!(pass.end, End::Deleted { .. }), "not taken back: {pass:#?}");
+    }
+    let attempt = request.status.as_ref().and_then(|s| s.pass.as_ref());
+    let attempt = attempt.map(|pass| pass.client_request_id.clone());
+    ensure!(attempt == recorded.client_request_id, "the status records another attempt");
+    let code = run.scene.simulator.code(recorded.id).context("a live pass has a code")?;
+    let read = match reader {
+        None => run.scene.code(&run.name).await?,
+        Some(reader) => {
+            let scratch = run.stand.world.control_plane.scratch();
+            let secret = run.scene.read(&run.name, "temporaryAccessPass.age").await?;
+            reader.open(scratch, secret.as_bytes()).await?
+        }
+    };
+    ensure!(read == code, "the Secret holds another code");
+    Ok(())
+}
+
+/// Nothing usable is left of this run, in the tenant or in the cluster.
+pub async fn taken_away(run: &Run<'_>) -> Result<()> {
+    for pass in run.ours() {
+        // One that was used is left to expire: deleting it would end the user's session.
+        ensure!(!pass.is_live() || !pass.uses.is_empty(), "an orphan: {pass:#?}");
+    }
+    ensure!(run.scene.secret(&run.name).await?.is_none(), "the Secret is left");
+    Ok(())
+}
+
+/// The request is deleted at the end, and goes: no finalizer holds it, and nothing outlives it.
+pub async fn cleared(run: &Run<'_>) -> Result<()> {
+    run.stand.clear().await?;
+    wait::until(wait::PATIENCE, "nothing outlives the request", || taken_away(run)).await?;
+    for pass in run.ours() {
+        let replaced = matches!(pass.end, End::Replaced { .. });
+        ensure!(!replaced, "a pass of the operator's was replaced by the next: {pass:#?}");
+    }
+    Ok(())
+}

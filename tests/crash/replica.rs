@@ -1,0 +1,119 @@
+//! Programs that reach their servers only through proxies: an operator, and a command of a person.
+
+use std::process::Stdio;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use tokio::process::Command;
+
+use crate::gate::Gate;
+use crate::proxy::Proxy;
+use crate::support::identity::Identity;
+use crate::support::operator::{NAMESPACE, Operator, SERVICE_ACCOUNT};
+use crate::support::pki::Authority;
+use crate::support::world::World;
+use crate::support::{program, wait};
+
+/// Flags with which nothing is waited for that is not the question here. The settle time is short, for each crash after a
+/// POST waits for it.
+const FLAGS: [&str; 3] =
+    ["--use-check-interval=1s", "--calls-per-10-seconds=1000", "--settle-time=3s"];
+
+/// One replica of the operator. Not started.
+pub struct Replica {
+    pub operator: Operator,
+    pub gate: Arc<Gate>,
+    pub proxies: [Proxy; 2],
+}
+
+impl Replica {
+    pub async fn new(world: &World, name: &'static str) -> Result<Self> {
+        let gate = Arc::new(Gate::default());
+        let authority = Authority::new("tap-operator test proxy")?;
+        let scratch = world.control_plane.scratch();
+        let simulator = &world.simulator;
+        let servers = std::fs::read(simulator.authority())?;
+        let graph = Proxy::start(&authority, &simulator.url(), &servers, &gate).await?;
+        let identity = world.control_plane.service_account(NAMESPACE, SERVICE_ACCOUNT).await?;
+        let (kubernetes, identity) = to_kubernetes(world, &authority, &gate, &identity).await?;
+        let trusted = scratch.write(&format!("{name}.crt"), authority.certificate())?;
+        let name_of_replica = format!("--pod-name={name}");
+        let flags: Vec<String> =
+            FLAGS.iter().map(ToString::to_string).chain([name_of_replica]).collect();
+        let operator = Operator::at(scratch, name, &identity, graph.url(), &trusted, &flags)?;
+        Ok(Self { operator, gate, proxies: [graph, kubernetes] })
+    }
+}
+
+/// The same somebody behind a proxy.
+async fn to_kubernetes(
+    world: &World,
+    authority: &Authority,
+    gate: &Arc<Gate>,
+    who: &Identity,
+) -> Result<(Proxy, Identity)> {
+    let servers = world.control_plane.authority();
+    let proxy = Proxy::start(authority, world.control_plane.url(), servers.as_bytes(), gate);
+    let proxy = proxy.await?;
+    let scratch = world.control_plane.scratch();
+    let who = who.through(scratch, proxy.url(), &authority.certificate())?;
+    Ok((proxy, who))
+}
+
+/// The commands of a cluster's administrator, which may be killed, too.
+pub struct Commands {
+    pub gate: Arc<Gate>,
+    administrator: Identity,
+    _proxy: Proxy,
+}
+
+impl Commands {
+    pub async fn new(world: &World) -> Result<Self> {
+        let gate = Arc::new(Gate::default());
+        let authority = Authority::new("tap-operator test proxy")?;
+        // By a token: a proxy cannot show somebody else's certificate.
+        let account = ["create", "serviceaccount", "administrator"];
+        let control_plane = &world.control_plane;
+        control_plane.admin().kubectl(account).in_namespace("default").ok().await?;
+        let administrator = control_plane.service_account("default", "administrator").await?;
+        control_plane.grant_everywhere(&administrator, "cluster-admin").await?;
+        let (proxy, administrator) =
+            to_kubernetes(world, &authority, &gate, &administrator).await?;
+        Ok(Self { gate, administrator, _proxy: proxy })
+    }
+
+    /// Runs `tap-operator` with these arguments, again if it is killed.
+    pub async fn run(&self, arguments: &[&str]) -> Result<()> {
+        let mut child = self.spawn(arguments)?;
+        tokio::select! {
+            ended = child.wait() => {
+                anyhow::ensure!(ended?.success(), "{arguments:?} failed");
+                if !self.gate.is_down() {
+                    return Ok(());
+                }
+                // It was to die after its last answer, and had nothing more to do.
+                self.gate.fired().await;
+            }
+            () = self.gate.fired() => {}
+            () = tokio::time::sleep(wait::PATIENCE) => anyhow::bail!("{arguments:?} does not end"),
+        }
+        let _ = child.kill().await;
+        self.gate.revive();
+        let again = tokio::time::timeout(wait::PATIENCE, self.spawn(arguments)?.wait()).await;
+        // Where all was done before it was killed, there may be nothing left to do, which it says.
+        again.context("the second run does not end")?.map(drop).map_err(Into::into)
+    }
+
+    fn spawn(&self, arguments: &[&str]) -> Result<tokio::process::Child> {
+        Command::new(program::path("tap-operator")?)
+            .args(arguments)
+            .env("KUBECONFIG", self.administrator.kubeconfig())
+            .env("NO_PROXY", "127.0.0.1,localhost")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("tap-operator")
+    }
+}
