@@ -158,7 +158,7 @@ async fn a_post_whose_turn_comes_after_the_lease_is_not_sent() {
     let wait = FaultKind::Throttled { retry_after_seconds: Some(9.0), form: None };
     world.tenant.inject(Fault::on(Operation::PassList, wait));
     world.request("another", &json!({"user": "bob@contoso.com"}));
-    let throttled = || world.reason("another") == "TenantUnreachable";
+    let throttled = || world.reason("another") == "Throttled";
     world.until("Graph asks to wait", SOON, throttled).await;
     let _outage = cut_off(&world);
     held.release();
