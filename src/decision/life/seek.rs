@@ -282,8 +282,9 @@ fn existing(
                 .as_ref()
                 .filter(|(id, _)| *id == pass.id)
                 .map(|(_, since)| *since);
+            let asked = s.reads.passes_asked_at;
             let certain = owner.is_some()
-                || seen.is_some_and(|since| s.now.earliest >= since + s.settings.settle);
+                || seen.zip(asked).is_some_and(|(since, asked)| asked >= since + s.settings.settle);
             if certain {
                 let message = format!(
                     "the user has a live pass {whose}: make another request with onExistingPass Wait or Replace, or when that has ended"

@@ -57,10 +57,12 @@ fn look_at(s: &Situation, intent: &Intent, pass: &Pass, expires: Timestamp) -> S
         ),
         Some(Ok(_)) => Step::Rest(again),
         Some(Err(error)) if error.is_not_found() => {
-            let gone = s
-                .memory
+            // What counts is when it was looked at: this process may have stood still since.
+            let memory = s.memory;
+            let gone = memory
                 .pass_missing_since
-                .is_some_and(|since| s.now.earliest >= since + s.settings.settle);
+                .zip(memory.looked_at)
+                .is_some_and(|(since, looked)| looked >= since + s.settings.settle);
             if gone {
                 let message = "the pass is no longer there: somebody removed or replaced it, or the user was deleted";
                 after_secret(s, pass, Phase::Revoked, Reason::PassRemoved, message)
