@@ -67,11 +67,14 @@ pub struct Next {
     pub broken: Option<String>,
     /// Whether a pass of somebody else's is lost within the stated limits.
     pub within_limits: bool,
+    /// Whether a twin was taken for the pass of a lost attempt, whose own POST may still take effect: nothing is promised of
+    /// what follows.
+    pub is_beyond: bool,
 }
 
 impl Next {
     pub fn new(event: Event, state: State) -> Self {
-        Self { event, state, broken: None, within_limits: false }
+        Self { event, state, broken: None, within_limits: false, is_beyond: false }
     }
 
     pub fn breaks(&mut self, promise: impl Into<String>) {

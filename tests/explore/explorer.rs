@@ -85,6 +85,9 @@ impl Explorer {
                         outcome.violation = Some(self.history(promise, number, Some(choice)));
                         break 'all;
                     }
+                    if next.is_beyond {
+                        continue;
+                    }
                     let (to, is_new) = self.number(&next.state, (number, choice));
                     self.leads_to[number as usize].push(to);
                     if is_new {

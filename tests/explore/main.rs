@@ -49,9 +49,12 @@ fn all_hold(scenarios: &[Scenario]) {
             "{:48}{states:>10}{transitions:>12}{ends:>10}{violations:>12}{within_limits:>10}{seconds:>9.1}",
             scenario.name
         );
-        broken.extend(violation.map(|violation| format!("{}: {violation}", scenario.name)));
+        if let Some(violation) = violation {
+            println!("  {violation}");
+            broken.push(scenario.name);
+        }
     }
-    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert!(broken.is_empty(), "a promise is broken: {}", broken.join("; "));
 }
 
 #[test]

@@ -117,6 +117,7 @@ impl Next {
                 });
                 if in_window {
                     self.within_limits = true;
+                    self.is_beyond = true;
                 } else {
                     self.breaks(format!("pass {number}, which somebody else made, is deleted"));
                 }
