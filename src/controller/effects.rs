@@ -1,5 +1,7 @@
 //! The one place through which the effects of a request pass: what it looks at, and what it does.
 
+use std::sync::atomic::Ordering;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, Patch, Preconditions};
@@ -23,7 +25,7 @@ use super::write;
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION, STOP_CONFIG_MAP};
 use crate::api::{Phase, TapPolicy, TapRequest, TapRequestStatus};
 use crate::decision::clock::later;
-use crate::decision::intent::{Intent, POST_WINDOW, Stage, is_unresolved_for};
+use crate::decision::intent::{Intent, POST_WINDOW, Stage, has_finalizer, is_unresolved_for};
 use crate::decision::life::existing_pass;
 use crate::decision::life::situation::{
     Attempt, Brakes, Cause, Grounds, Held, Known, Listing, Progress, Reads, SecretFound,
@@ -36,6 +38,9 @@ use crate::graph::{Client, CreateError, ErrorKind, GraphError, NewPass, Priority
 /// How long to wait before a request looks again for a place among those that wait for answers of tenants, if it is not
 /// called.
 const CROWDED: SignedDuration = SignedDuration::from_secs(30);
+
+/// How long a recovery waits while another request of the user is being issued, before it looks again.
+const BESIDE_ANOTHER: SignedDuration = SignedDuration::from_secs(2);
 
 impl Operator {
     /// Reads what a decision needs. Where that is not known yet, it says when to ask again.
@@ -81,6 +86,9 @@ impl Operator {
                 pass.reads.turn = Some(self.turn(&tenant_id, &user_id, pass));
             }
             Look::Passes { connection, user_id } => {
+                if self.recovers_beside_another(&connection, &user_id, pass) {
+                    return Ok(Some(Rest::For(BESIDE_ANOTHER)));
+                }
                 self.list_passes(&connection, &user_id, pass).await;
             }
             Look::Pass { connection, user_id, pass_id } => {
@@ -211,6 +219,9 @@ impl Operator {
 
     /// It is a request's turn when no other one is being issued for the user, here or in a process that died.
     fn turn(&self, tenant_id: &str, user_id: &str, pass: &Pass<'_>) -> Turn {
+        if !self.caught_up.load(Ordering::Acquire) {
+            return Turn::Busy;
+        }
         let open = self.requests().into_iter().find_map(|other| {
             let other =
                 other.0.as_ref().ok().filter(|o| o.metadata.uid != pass.request.metadata.uid)?;
@@ -225,6 +236,15 @@ impl Operator {
         )
     }
 
+    /// Whether what a recovery would list may be the pass that another request is just being issued: an intent that was on
+    /// its way when its process lost the lease may show up so late.
+    fn recovers_beside_another(&self, connection: &str, user_id: &str, pass: &Pass<'_>) -> bool {
+        let Some(tenant) = self.tenants.get(connection) else { return false };
+        let uid = pass.request.metadata.uid.as_deref().unwrap_or_default();
+        has_finalizer(&pass.request)
+            && self.turns.is_of_another(&tenant.connection.tenant_id, user_id, uid)
+    }
+
     async fn list_passes(&self, connection: &str, user_id: &str, pass: &mut Pass<'_>) {
         pass.reads.passes_asked_at = Some(pass.now);
         let listed = match self.tenants.get(connection) {
@@ -233,12 +253,18 @@ impl Operator {
         };
         let listing = listed.map(|listed| {
             let uid = pass.request.metadata.uid.as_deref().unwrap_or_default();
-            let known = listed
-                .passes
+            let (mut passes, date) = (listed.passes, listed.date);
+            let not_yet = self.not_listed_yet(user_id, uid, date);
+            passes.extend(
+                not_yet
+                    .filter(|p| passes.iter().all(|listed| listed.id != p.id))
+                    .collect::<Vec<_>>(),
+            );
+            let known = passes
                 .iter()
                 .filter_map(|p| Some((p.id.clone(), self.known(&p.id, uid)?)))
                 .collect();
-            Listing { passes: listed.passes, date: listed.date, known }
+            Listing { passes, date, known }
         });
         if let Ok(listing) = &listing {
             let seen = existing_pass(listing).map(|p| p.id.clone());
@@ -249,6 +275,34 @@ impl Operator {
             });
         }
         pass.reads.passes = Some(listing);
+    }
+
+    /// The passes that other requests record for a user, and that are so new that a list may not show them yet.
+    fn not_listed_yet(
+        &self,
+        user_id: &str,
+        asking_uid: &str,
+        date: Timestamp,
+    ) -> impl Iterator<Item = TapMethod> {
+        self.requests().into_iter().filter_map(move |other| {
+            let other = other.0.as_ref().ok().filter(|other| other.phase() == Phase::Active)?;
+            let recorded = other.status.as_ref()?.pass.as_ref()?;
+            let intent = Intent::of(other).filter(|intent| {
+                intent.uid != asking_uid
+                    && intent.user_id == user_id
+                    && intent.attempt == recorded.client_request_id
+                    && date < later(intent.listed_at, POST_WINDOW + self.settings.settle)
+            })?;
+            Some(TapMethod {
+                id: recorded.id.clone(),
+                created: None,
+                start: Some(recorded.start_time.0),
+                lifetime_minutes: Some(intent.lifetime_minutes),
+                one_time: Some(intent.one_time_use),
+                usable: None,
+                reason: None,
+            })
+        })
     }
 
     /// What is known of a pass that was made for another request.

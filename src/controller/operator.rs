@@ -77,6 +77,8 @@ pub struct Operator {
     pub told_permissions: std::sync::Mutex<HashMap<String, Findings>>,
     /// Whether this process knows all that there is: its caches are complete, and Graph was asked for the time.
     pub informed: AtomicBool,
+    /// Whether the cache shows all attempts of the process that led before.
+    pub caught_up: AtomicBool,
     /// What is known of the admission policies.
     pub admission: watch::Receiver<Known>,
     /// Requests to look at again because of something that happened to another.

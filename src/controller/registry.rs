@@ -29,6 +29,12 @@ impl Turns {
         if holder == uid { Turn::Ours } else { Turn::Busy }
     }
 
+    /// Whether a request with another uid has the turn for a user.
+    pub fn is_of_another(&self, tenant_id: &str, user_id: &str, uid: &str) -> bool {
+        let turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.get(&(tenant_id.into(), user_id.into())).is_some_and(|holder| holder != uid)
+    }
+
     /// Gives back every turn of a request.
     pub fn give_back(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, holder| holder != uid);
@@ -81,6 +87,8 @@ mod tests {
         assert_eq!(turns.take("t", "alice", "a"), Turn::Ours);
         assert_eq!(turns.take("t", "alice", "a"), Turn::Ours, "taking it again is no harm");
         assert_eq!(turns.take("t", "alice", "b"), Turn::Busy);
+        assert!(turns.is_of_another("t", "alice", "b"));
+        assert!(!turns.is_of_another("t", "alice", "a") && !turns.is_of_another("t", "bob", "b"));
         assert_eq!(turns.take("t", "bob", "b"), Turn::Ours);
         turns.give_back("a");
         assert_eq!(turns.take("t", "alice", "b"), Turn::Ours);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::Resource as _;
 use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
@@ -29,7 +30,7 @@ use super::places::Places;
 use super::sightings::Sightings;
 use super::watches::{GuardedPolicy, GuardedRequest, watch};
 use super::{policy, request};
-use crate::api::names::{OPERATOR, STOP_CONFIG_MAP};
+use crate::api::names::{FINALIZER, OPERATOR, STOP_CONFIG_MAP};
 use crate::api::{Phase, TapRequest};
 use crate::decision::admission::Guard;
 use crate::decision::intent::has_finalizer;
@@ -48,6 +49,8 @@ const FORGET_EVERY: Duration = Duration::from_mins(1);
 const START_AGAIN: Duration = Duration::from_secs(3);
 /// How long a tenant, or a word about the admission policies, is waited for at the start.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
+/// How long to wait before looking again whether the cache shows all attempts.
+const CATCH_UP_AGAIN: Duration = Duration::from_secs(1);
 /// How long to wait between two questions to a tenant whose clock seems to have jumped.
 const CLOCK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -205,6 +208,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         corrections: std::sync::Mutex::default(),
         told_permissions: std::sync::Mutex::default(),
         informed: AtomicBool::new(false),
+        caught_up: AtomicBool::new(false),
         admission,
         nudges,
         metrics: w.metrics.clone(),
@@ -369,7 +373,23 @@ async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSender
     operator.informed.store(true, Ordering::Release);
     operator.nudge_all();
     let _ = policies.send(());
+    catch_up(operator).await;
+    operator.caught_up.store(true, Ordering::Release);
     std::future::pending::<()>().await;
+}
+
+/// Waits until the cache shows every attempt that the API server has: it may lag, and not show the last ones of the process
+/// that led before. Until then nothing is issued; all else goes on.
+async fn catch_up(operator: &Operator) {
+    let api = Api::<GuardedRequest>::all(operator.client.clone());
+    loop {
+        match call("list TapRequests", api.list(&ListParams::default())).await {
+            Ok(listed) if listed.items.iter().all(|request| operator.has_seen(request)) => return,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "nothing is issued before the requests are known"),
+        }
+        tokio::time::sleep(CATCH_UP_AGAIN).await;
+    }
 }
 
 /// Asks each tenant for the time, so that nothing ends by a local clock that is wrong, nor by one wrong answer. Who does
@@ -446,6 +466,17 @@ async fn wait_for_admission(operator: &Operator) {
 }
 
 impl Operator {
+    /// Whether the cache shows the attempt that a request, as the API server has it, carries.
+    fn has_seen(&self, request: &GuardedRequest) -> bool {
+        let meta = request.meta();
+        if !meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER) {
+            return true;
+        }
+        self.stores.requests.get(&ObjectRef::from_obj(request)).is_some_and(|cached| {
+            cached.meta().uid == meta.uid && cached.meta().annotations == meta.annotations
+        })
+    }
+
     /// A request changed, and may have ended: whoever waited for its place within a quota is looked at.
     fn call_after(&self, seen: &watcher::Result<GuardedRequest>) {
         if let Ok(DeserializeGuard(Ok(request))) = seen {

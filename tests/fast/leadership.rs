@@ -124,6 +124,30 @@ async fn who_cannot_renew_after_the_post_delivers_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_follows_with_a_cache_that_lags_issues_nothing_before_it_shows_the_last_attempt() {
+    let world = World::new();
+    world.tenant.inject(Fault::on(Operation::PassCreate, FaultKind::ConnectionCut));
+    let mut held = world.kubernetes.intercept(intent_write(), Point::BeforeEffect);
+    let (leader, _other) = two(&world).await;
+    // Due after the other has taken over, and before its cache shows the attempt of the first.
+    let start = world.kubernetes.now() + SignedDuration::from_secs(330);
+    let later = json!({"startTime": start, "onExistingPass": "Wait"});
+    world.request("later", &later);
+    world.until_phase("later", Phase::Scheduled, SOON).await;
+    world.request("first", &json!({}));
+    held.reached().await;
+    let lag = Duration::from_secs(90);
+    world.kubernetes.delay_watches(Match::any().resource("taprequests"), lag);
+    held.release();
+    world.until("the POST is sent", SOON, || world.posts() == 1).await;
+    leader.crash().await;
+    sleep(SETTLE).await;
+    assert_eq!(world.posts(), 1, "what became of it is not known yet\n{}", world.report());
+    world.until_phase("first", Phase::Active, IN_ORDER + lag).await;
+    world.check();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replica_that_follows_finds_what_is_due() {
     // The leader dies; meanwhile one pass expires, another is revoked, a third is used, a fourth request comes.
     let world = World::new();

@@ -63,14 +63,17 @@ pub(super) fn after_post(s: &Situation, intent: &Intent, attempt: &Attempt, held
 
 /// Takes back what an attempt made: what is left to do, if anything. A failure is tried again with a backoff.
 pub(super) fn undo(s: &Situation, intent: &Intent, held: &Held) -> Option<Step> {
+    // Without the lease what is there may be the next attempt's: it is left to the process that clears up now.
+    let unseen =
+        held.secret == SecretWritten::Failed && is_the_last(s, intent) && !s.lease_is_fresh;
     let secret = match (&held.secret, &s.reads.secret) {
         // Nothing is there, or it was tried in vain: the pass goes first.
         (SecretWritten::NotYet | SecretWritten::Removed, _)
         | (_, Some(SecretFound::Unclear(_))) => None,
         (SecretWritten::Created(uid), _) => Some(Step::Act(Action::DeleteSecret(uid.clone()))),
         // Nobody knows whether it is there. One of that name is of this attempt while no other can have made one.
-        (SecretWritten::Failed, _) if is_the_last(s, intent) => remove_secret(s.reads),
-        (SecretWritten::Failed, _) => None,
+        (SecretWritten::Failed, _) if unseen || !is_the_last(s, intent) => None,
+        (SecretWritten::Failed, _) => remove_secret(s.reads),
     };
     let pass = || {
         if s.now.earliest >= held.expires {
@@ -79,7 +82,10 @@ pub(super) fn undo(s: &Situation, intent: &Intent, held: &Held) -> Option<Step> 
         remove_pass(s, intent, &held.pass_id)
             .map(|left| left.unwrap_or_else(|obstacle| Step::Rest(obstacle.rest())))
     };
-    let again = || left_behind(s, held.expires).map(|_| Step::Rest(Rest::Backoff(None)));
+    let again = || {
+        (unseen || left_behind(s, held.expires).is_some())
+            .then_some(Step::Rest(Rest::Backoff(None)))
+    };
     secret.or_else(pass).or_else(again)
 }
 

@@ -17,9 +17,16 @@ use crate::graph::{TapMethod, UsabilityReason};
 
 /// How long before the user's passes are listed again.
 const AGAIN: SignedDuration = SignedDuration::from_secs(15);
+/// How long before another look where the lease is not fresh.
+const LEASE_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
 /// The next thing to do for an attempt whose outcome nobody knows.
 pub(super) fn next(s: &Situation, intent: &Intent) -> Step {
+    // Who lost the lease takes nothing back: pass and Secret may be those of the next attempt by now, which another
+    // process made.
+    if !s.lease_is_fresh {
+        return Step::Rest(Rest::For(LEASE_AGAIN));
+    }
     // Before this write nothing is deleted: it shows every other process that the attempt is ours to clear up.
     let since = match intent.stage {
         Stage::Resolving { since } if intent.holder == s.holder => since,

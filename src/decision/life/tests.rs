@@ -74,6 +74,10 @@ struct Life {
     stop: Stop,
     brakes: Brakes,
     lease_is_fresh: bool,
+    /// How long the process stands still after each look at passes.
+    stands_still_after_a_look: SignedDuration,
+    /// Whether the lease is lost while the Secret is being created.
+    lease_lost_with_the_secret: bool,
     method: Result<MethodConfiguration, GraphError>,
     user: Result<User, GraphError>,
     member_of: Result<(), GraphError>,
@@ -181,6 +185,8 @@ impl Life {
             stop: Stop::Off,
             brakes: Brakes { stop: Stop::Off, suspended: false, policy_generation: None },
             lease_is_fresh: true,
+            stands_still_after_a_look: SignedDuration::ZERO,
+            lease_lost_with_the_secret: false,
             method: Ok(MethodConfiguration {
                 state: MethodState::Enabled,
                 default_lifetime_minutes: Some(60),
@@ -300,6 +306,9 @@ impl Life {
             Look::Secret => reads.secret = Some(self.secret.clone()),
             Look::Brakes => reads.brakes = Some(self.brakes),
         }
+        if matches!(look, Look::Passes { .. } | Look::Pass { .. }) {
+            self.now += self.stands_still_after_a_look;
+        }
     }
 
     // One arm for each action, side by side with what the API server and Graph would do.
@@ -367,6 +376,7 @@ impl Life {
             }
             Action::CreateSecret => {
                 self.done.push("secret".into());
+                self.lease_is_fresh &= !self.lease_lost_with_the_secret;
                 let Some(Attempt { progress: Progress::Held(held), .. }) = &mut self.memory.attempt
                 else {
                     panic!()
@@ -830,6 +840,39 @@ fn who_lost_the_lease_posts_nothing() {
     life.lease_is_fresh = false;
     life.pass();
     assert_eq!(life.done, Vec::<String>::new());
+}
+
+/// By then pass and Secret may be those of the next attempt, made by the process that has the lease.
+#[test]
+fn who_lost_the_lease_in_the_middle_of_a_recovery_takes_nothing_back() {
+    let mut life = Life::new();
+    life.post = |_, _| Posted::Lost;
+    life.pass();
+    life.lease_is_fresh = false;
+    life.passes = Ok(vec![pass("of the next attempt", at(11), 60, true)]);
+    life.secret = SecretFound::Ours("of the next attempt".into());
+    life.done.clear();
+    life.pass();
+    assert_eq!(life.done, Vec::<String>::new());
+
+    // Nor does it take anything over.
+    life.crash();
+    life.pass();
+    assert_eq!(life.done, Vec::<String>::new());
+
+    life.lease_is_fresh = true;
+    life.pass();
+    assert_eq!(life.done[..2], ["raise", "delete secret"]);
+}
+
+#[test]
+fn who_lost_the_lease_deletes_its_pass_and_no_secret_that_it_did_not_create() {
+    let mut life = Life::new();
+    life.create_secret = false;
+    life.lease_lost_with_the_secret = true;
+    life.secret = SecretFound::Ours("of the next attempt".into());
+    life.pass();
+    assert_eq!(life.done, ["intent", "post", "secret", "delete pass ours"]);
 }
 
 #[test]

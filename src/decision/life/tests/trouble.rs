@@ -247,3 +247,27 @@ fn a_stop_that_is_lifted_in_the_middle_of_a_revocation_leaves_no_pass() {
         &["delete pass ours", "status Revoked", "release"],
     );
 }
+
+#[test]
+fn one_look_that_found_no_pass_does_not_count_twice() {
+    let mut life = Life::active();
+    life.seen = Err(error(ErrorKind::NotFound));
+    life.now = at(100);
+    life.stands_still_after_a_look = SignedDuration::from_secs(150);
+    life.pass();
+    assert_eq!(life.request.phase(), Phase::Active);
+    life.now = at(400);
+    life.pass();
+    assert_eq!(life.reason(), "PassRemoved");
+}
+
+#[test]
+fn one_list_with_a_foreign_pass_does_not_count_twice() {
+    let mut life = Life::new();
+    life.passes = Ok(vec![pass("foreign", at(5), 600, true)]);
+    life.stands_still_after_a_look = SignedDuration::from_secs(150);
+    life.pass();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "ExistingPass"));
+    life.pass();
+    assert_eq!(life.request.phase(), Phase::Failed);
+}
