@@ -4,7 +4,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint fmt bench crds control-plane age clean rust
+.PHONY: help demo test test-fast lint fmt bench crash crds control-plane age clean rust
 
 say = @printf '\n==> %s\n' >&2
 
@@ -39,6 +39,10 @@ fmt: rust ## format the code
 bench: control-plane ## the operator's speed beside a program that does the same without checks (PASSES=200 for more)
 	$(say) 'building (with optimizations) and running the benchmarks'
 	@$(CARGO) bench --locked --all-features --profile benchmark
+
+crash: control-plane age ## the operator killed at every effect, outages, two replicas (ONLY=quota for one workflow)
+	$(say) 'building the operator and killing it again and again: this takes about 15 minutes'
+	@ONLY='$(ONLY)' $(CARGO) test --locked --all-features --test crash -- --ignored --nocapture --test-threads=1
 
 crds: rust ## write crds/*.yaml from the Rust types
 	$(say) 'writing the custom resource definitions into crds/'

@@ -298,10 +298,11 @@ async fn work(stand: Stand, shared: Arc<Shared>) {
         cases.extend(more);
         shared.table.lock().await.add(&case, &outcome);
         tell(&format!(
-            "{:>4.0} s: {} ({:.1} s), {} left",
+            "{:>4.0} s: {} ({:.1} s{}), {} left",
             shared.began.elapsed().as_secs_f64(),
             case.name(),
             outcome.took.as_secs_f64(),
+            if outcome.passed.crashes < case.crashes.len() { ", not reached" } else { "" },
             cases.len()
         ));
         shared.busy.fetch_sub(1, Ordering::SeqCst);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Api;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
@@ -302,10 +303,20 @@ async fn lease(run: &Run<'_>) -> Result<()> {
     };
     let first = holder().await?;
     run.begin().await;
-    // It ends by itself, or is killed before.
-    let _ = run.stand.operator.stop().await;
+    run.stand.operator.component().tell_to_end()?;
     led_by_another(first).await?;
     run.active(json!({})).await?;
+    let renewed = async || -> Result<Option<MicroTime>> {
+        let lease = leases.get_opt("tap-operator").await?;
+        Ok(lease.and_then(|lease| lease.spec).and_then(|spec| spec.renew_time))
+    };
+    let before = renewed().await?;
+    wait::until(wait::PATIENCE, "the lease is renewed", || async {
+        let now = renewed().await?;
+        ensure!(now.is_some() && now != before, "not since {before:?}");
+        Ok(())
+    })
+    .await?;
     let second = holder().await?;
     leases.delete("tap-operator", &DeleteParams::default()).await?;
     led_by_another(second).await?;
