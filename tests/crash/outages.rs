@@ -26,7 +26,7 @@ pub async fn all(stand: &Stand) -> Result<()> {
 }
 
 /// A request whose POST is under way.
-async fn in_its_post<'a>(stand: &'a Stand) -> Result<Run<'a>> {
+async fn in_its_post(stand: &Stand) -> Result<Run<'_>> {
     let run = new_run(stand, &ISSUE, &[]).await?;
     let slow = Fault::on(Operation::PassCreate, FaultKind::Slow { seconds: 4 });
     stand.world.simulator.inject(slow);

@@ -103,10 +103,7 @@ async fn pass(State(way): State<Arc<Way>>, request: Request) -> Response {
             sent = sent.header(name, value);
         }
     }
-    let answer = match sent.body(body).send().await {
-        Ok(answer) => answer,
-        Err(_) => return unreachable(),
-    };
+    let Ok(answer) = sent.body(body).send().await else { return unreachable() };
     if let Asked::Effect(effect) = &asked {
         way.gate.answered(effect, answer.status());
     }
