@@ -11,9 +11,10 @@ use tokio::time::sleep;
 
 use crate::plan::new_run;
 use crate::promises::{cleared, delivered, taken_away};
+use crate::run::Run;
 use crate::stand::Stand;
 use crate::support::wait;
-use crate::workflows::{ISSUE, Run};
+use crate::workflows::ISSUE;
 
 /// Longer than a lease is kept without a renewal.
 const OUTAGE: Duration = Duration::from_secs(12);

@@ -3,9 +3,9 @@
 use anyhow::{Context as _, Result, ensure};
 use tap_operator::simulator::{End, LedgerEntry};
 
+use crate::run::Run;
 use crate::support::age::Reader;
 use crate::support::wait;
-use crate::workflows::Run;
 
 /// One live pass, recorded by the request, whose code is in the one Secret; all others of this run were taken back.
 pub async fn delivered(run: &Run<'_>, reader: Option<&Reader>) -> Result<()> {

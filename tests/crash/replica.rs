@@ -14,10 +14,11 @@ use crate::support::pki::Authority;
 use crate::support::world::World;
 use crate::support::{program, wait};
 
-/// Flags with which nothing is waited for that is not the question here. The settle time is short, for each crash after a
-/// POST waits for it.
+/// Flags with which nothing is waited for that is not the question here. The settle time is short, for many a recovery
+/// waits for it, and long enough for a machine that is busy: a pass that was made later than that is not told from a
+/// foreign one.
 const FLAGS: [&str; 3] =
-    ["--use-check-interval=1s", "--calls-per-10-seconds=1000", "--settle-time=3s"];
+    ["--use-check-interval=1s", "--calls-per-10-seconds=1000", "--settle-time=5s"];
 
 /// One replica of the operator. Not started.
 pub struct Replica {
