@@ -4,7 +4,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint fmt bench explore crds control-plane age clean rust
+.PHONY: help demo test test-fast lint fmt bench explore crds control-plane age clean rust crash
 
 say = @printf '\n==> %s\n' >&2
 
@@ -43,6 +43,10 @@ bench: control-plane ## the operator's speed beside a program that does the same
 explore: rust ## every state that the life of a request can come to: the promises in each of them
 	$(say) 'building (with optimizations) and exploring; it takes minutes'
 	@$(CARGO) test --locked --all-features --profile benchmark --test explore -- --include-ignored --nocapture --test-threads 1
+
+crash: control-plane age ## the operator killed at every effect, outages, two replicas (ONLY=quota for one workflow)
+	$(say) 'building the operator and killing it again and again: this takes about 15 minutes'
+	@ONLY='$(ONLY)' $(CARGO) test --locked --all-features --test crash -- --ignored --nocapture --test-threads=1
 
 crds: rust ## write crds/*.yaml from the Rust types
 	$(say) 'writing the custom resource definitions into crds/'

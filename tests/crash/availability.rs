@@ -169,7 +169,7 @@ impl Pair {
             })
             .collect();
         ensure!(late.is_empty(), "written after the lease was lost: {late:?}");
-        let last = seen.iter().filter(|(_, asked)| matches!(asked, Asked::Effect(_))).next_back();
+        let last = seen.iter().rfind(|(_, asked)| matches!(asked, Asked::Effect(_)));
         let last = last.map_or(robbed, |(at, _)| *at);
         figures.add(
             "lease lost to somebody else: to the leader's last write",

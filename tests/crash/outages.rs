@@ -11,9 +11,10 @@ use tokio::time::sleep;
 
 use crate::plan::new_run;
 use crate::promises::{cleared, delivered, taken_away};
+use crate::run::Run;
 use crate::stand::Stand;
 use crate::support::wait;
-use crate::workflows::{ISSUE, Run};
+use crate::workflows::ISSUE;
 
 /// Longer than a lease is kept without a renewal.
 const OUTAGE: Duration = Duration::from_secs(12);
@@ -26,7 +27,7 @@ pub async fn all(stand: &Stand) -> Result<()> {
 }
 
 /// A request whose POST is under way.
-async fn in_its_post<'a>(stand: &'a Stand) -> Result<Run<'a>> {
+async fn in_its_post(stand: &Stand) -> Result<Run<'_>> {
     let run = new_run(stand, &ISSUE, &[]).await?;
     let slow = Fault::on(Operation::PassCreate, FaultKind::Slow { seconds: 4 });
     stand.world.simulator.inject(slow);

@@ -1,7 +1,6 @@
 //! Which crashes there are, and what came of them.
 
-use std::collections::{HashSet, VecDeque};
-use std::fmt::Write as _;
+use std::collections::VecDeque;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,8 +13,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::gate::{Crash, Passed, Position};
 use crate::promises::cleared;
+use crate::run::{Run, Victim, Workflow};
 use crate::stand::{OF_A_RUN, Stand};
-use crate::workflows::{ALL, ISSUE, Run, Victim, Workflow};
+use crate::table::Table;
+use crate::workflows::{ALL, ISSUE};
 
 /// Longer than a run takes whose every wait takes its minute.
 const LONGEST_RUN: Duration = Duration::from_mins(4);
@@ -33,13 +34,13 @@ pub struct Case {
 }
 
 impl Case {
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         let crashes: Vec<String> = self.crashes.iter().map(ToString::to_string).collect();
         format!("{}: {}", self.workflow.name, crashes.join(", then "))
     }
 
     /// The row of the table that it counts in.
-    fn row(&self) -> (&'static str, bool) {
+    pub fn row(&self) -> (&'static str, bool) {
         (self.workflow.name, self.crashes.len() > 1)
     }
 }
@@ -153,88 +154,6 @@ fn pairs(first: &Case, passed: &Passed) -> Vec<Case> {
         .collect()
 }
 
-/// The rows of the table.
-#[derive(Default)]
-pub struct Table {
-    rows: Vec<Row>,
-    pub hit: HashSet<Effect>,
-}
-
-struct Row {
-    of: (&'static str, bool),
-    boundaries: HashSet<Vec<(Effect, u32)>>,
-    positions: HashSet<Vec<Position>>,
-    runs: usize,
-    not_reached: usize,
-    violations: Vec<String>,
-    seconds: Duration,
-}
-
-impl Table {
-    pub fn add(&mut self, case: &Case, outcome: &Outcome) {
-        let at = self.rows.iter().position(|row| row.of == case.row());
-        let at = at.unwrap_or_else(|| {
-            self.rows.push(Row {
-                of: case.row(),
-                boundaries: HashSet::new(),
-                positions: HashSet::new(),
-                runs: 0,
-                not_reached: 0,
-                violations: Vec::new(),
-                seconds: Duration::ZERO,
-            });
-            self.rows.len() - 1
-        });
-        let row = &mut self.rows[at];
-        row.boundaries.insert(case.crashes.iter().map(|c| (c.effect, c.nth)).collect());
-        row.positions.insert(case.crashes.iter().map(|c| c.position).collect());
-        row.runs += 1;
-        row.seconds += outcome.took;
-        if outcome.passed.crashes < case.crashes.len() {
-            row.not_reached += 1;
-        }
-        let reached = case.crashes.iter().take(outcome.passed.crashes);
-        self.hit.extend(reached.map(|crash| crash.effect));
-        let violations = outcome.violations.iter();
-        row.violations.extend(violations.map(|violation| format!("{}: {violation}", case.name())));
-    }
-
-    pub fn violations(&self) -> Vec<&String> {
-        self.rows.iter().flat_map(|row| &row.violations).collect()
-    }
-
-    pub fn text(&self) -> String {
-        let mut text = format!(
-            "{:<28} {:>10} {:>9} {:>6} {:>11} {:>10} {:>8}\n",
-            "workflow", "boundaries", "positions", "runs", "not reached", "violations", "seconds"
-        );
-        let mut sums = (0, 0, 0, 0);
-        for row in &self.rows {
-            let name = if row.of.1 { format!("{}, in pairs", row.of.0) } else { row.of.0.into() };
-            let _ = writeln!(
-                text,
-                "{name:<28} {:>10} {:>9} {:>6} {:>11} {:>10} {:>8.0}",
-                row.boundaries.len(),
-                row.positions.len(),
-                row.runs,
-                row.not_reached,
-                row.violations.len(),
-                row.seconds.as_secs_f64()
-            );
-            sums.0 += row.boundaries.len();
-            sums.1 += row.runs;
-            sums.2 += row.not_reached;
-            sums.3 += row.violations.len();
-        }
-        let _ = writeln!(
-            text,
-            "{:<28} {:>10} {:>9} {:>6} {:>11} {:>10}",
-            "all", sums.0, "", sums.1, sums.2, sums.3
-        );
-        text
-    }
-}
-
 /// Everything, on so many stands at once.
 pub async fn everything(stands: usize) -> Result<Table> {
     let began = Instant::now();
@@ -298,10 +217,11 @@ async fn work(stand: Stand, shared: Arc<Shared>) {
         cases.extend(more);
         shared.table.lock().await.add(&case, &outcome);
         tell(&format!(
-            "{:>4.0} s: {} ({:.1} s), {} left",
+            "{:>4.0} s: {} ({:.1} s{}), {} left",
             shared.began.elapsed().as_secs_f64(),
             case.name(),
             outcome.took.as_secs_f64(),
+            if outcome.passed.crashes < case.crashes.len() { ", not reached" } else { "" },
             cases.len()
         ));
         shared.busy.fetch_sub(1, Ordering::SeqCst);

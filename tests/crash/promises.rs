@@ -1,11 +1,16 @@
 //! What must hold when a run is over, wherever the operator died.
 
 use anyhow::{Context as _, Result, ensure};
+use jiff::SignedDuration;
 use tap_operator::simulator::{End, LedgerEntry};
 
+use crate::replica::SETTLE;
+use crate::run::Run;
 use crate::support::age::Reader;
 use crate::support::wait;
-use crate::workflows::Run;
+
+/// How long after the settle time a pass that nobody recorded may live, once faults stop.
+const TAKEN_BACK: SignedDuration = SignedDuration::from_secs(60);
 
 /// One live pass, recorded by the request, whose code is in the one Secret; all others of this run were taken back.
 pub async fn delivered(run: &Run<'_>, reader: Option<&Reader>) -> Result<()> {
@@ -49,6 +54,11 @@ pub async fn cleared(run: &Run<'_>) -> Result<()> {
     for pass in run.ours() {
         let replaced = matches!(pass.end, End::Replaced { .. });
         ensure!(!replaced, "a pass of the operator's was replaced by the next: {pass:#?}");
+        // No run lets a pass live for longer before it is taken back, or recorded and then revoked.
+        if let End::Deleted { at, .. } = pass.end {
+            let lived = at.duration_since(pass.created_date_time);
+            ensure!(lived <= SETTLE + TAKEN_BACK, "taken back only after {lived}: {pass:#?}");
+        }
     }
     Ok(())
 }

@@ -103,10 +103,7 @@ async fn pass(State(way): State<Arc<Way>>, request: Request) -> Response {
             sent = sent.header(name, value);
         }
     }
-    let answer = match sent.body(body).send().await {
-        Ok(answer) => answer,
-        Err(_) => return StatusCode::BAD_GATEWAY.into_response(),
-    };
+    let Ok(answer) = sent.body(body).send().await else { return unreachable() };
     if let Asked::Effect(effect) = &asked {
         way.gate.answered(effect, answer.status());
     }
@@ -127,9 +124,12 @@ async fn pass(State(way): State<Arc<Way>>, request: Request) -> Response {
     if verdict == Verdict::FireAfter {
         way.gate.fire_soon();
     }
-    response
-        .body(Body::from_stream(chunks))
-        .unwrap_or_else(|_| StatusCode::BAD_GATEWAY.into_response())
+    response.body(Body::from_stream(chunks)).unwrap_or_else(|_| unreachable())
+}
+
+/// The server is gone. What time it is there, nobody knows.
+fn unreachable() -> Response {
+    (StatusCode::BAD_GATEWAY, [(header::DATE, "unknown")]).into_response()
 }
 
 /// Connections whose TLS handshake is done.

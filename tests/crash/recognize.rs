@@ -151,3 +151,34 @@ fn attempt_of(body: &Value) -> Option<String> {
 fn header(request: &Parts, name: &str) -> Option<String> {
     Some(request.headers.get(name)?.to_str().ok()?.to_owned())
 }
+
+/// A write that nobody listed is told, whatever it looks like.
+#[test]
+fn a_write_that_is_no_effect_is_not_taken_for_one() -> anyhow::Result<()> {
+    let requests = "/apis/tap-operator.io/v1alpha1/namespaces/helpdesk/taprequests";
+    let cases = [
+        ("POST", "/api/v1/namespaces/helpdesk/configmaps".to_owned(), "{}"),
+        ("PUT", "/api/v1/namespaces/helpdesk/secrets/alice".to_owned(), "{}"),
+        ("DELETE", "/api/v1/namespaces/helpdesk/secrets".to_owned(), "{}"),
+        ("PATCH", format!("{requests}/alice?fieldManager=tap-operator"), r#"{"metadata": {}}"#),
+        ("POST", "/v1.0/users".to_owned(), "{}"),
+        ("PATCH", "/v1.0/users/alice".to_owned(), "{}"),
+    ];
+    for (method, path, body) in cases {
+        let (parts, ()) =
+            axum::http::Request::builder().method(method).uri(&path).body(())?.into_parts();
+        let asked = recognize(&parts, body.as_bytes());
+        anyhow::ensure!(matches!(asked, Asked::Unnamed(_)), "{method} {path}: {asked:?}");
+    }
+    let (parts, ()) = axum::http::Request::builder()
+        .method("DELETE")
+        .uri("/api/v1/namespaces/helpdesk/secrets/alice")
+        .body(())?
+        .into_parts();
+    let tried = recognize(&parts, br#"{"dryRun": ["All"]}"#);
+    anyhow::ensure!(matches!(tried, Asked::Nothing(_)), "a dry run: {tried:?}");
+    let asked = recognize(&parts, b"{}");
+    let deletes = matches!(&asked, Asked::Effect(change) if change.effect == Effect::DeleteSecret);
+    anyhow::ensure!(deletes, "{asked:?}");
+    Ok(())
+}

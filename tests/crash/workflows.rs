@@ -1,102 +1,22 @@
 //! What an operator does with requests and policies, each from the moment at which the crashes may come.
 
-use std::fmt;
-use std::pin::Pin;
-use std::sync::Arc;
-
 use anyhow::{Context as _, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Api;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use tap_operator::api::names::STOP_CONFIG_MAP;
 use tap_operator::api::{DecisionKind, Phase};
-use tap_operator::simulator::{Actor, LedgerEntry};
 
-use crate::gate::{Crash, Gate};
 use crate::promises::{delivered, taken_away};
-use crate::scene::{Scene, policy_condition};
-use crate::stand::{Stand, leases};
+use crate::run::{QUIET, Run, Victim, Workflow};
+use crate::scene::policy_condition;
+use crate::stand::leases;
 use crate::support::age::Reader;
 use crate::support::operator::NAMESPACE;
 use crate::support::wait;
-
-/// One run of a workflow.
-pub struct Run<'a> {
-    pub stand: &'a Stand,
-    pub scene: Arc<Scene<'static>>,
-    /// Of its request, unlike any other's.
-    pub name: String,
-    /// Whom only this run knows.
-    pub user: String,
-    pub crashes: Vec<Crash>,
-    pub victim: Victim,
-}
-
-/// What crashes, and at which effects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Victim {
-    /// The operator, at what it does about requests and policies.
-    Operator,
-    /// The operator, at what it does about its lease.
-    Leader,
-    /// A command of a person.
-    Command,
-}
-
-impl Run<'_> {
-    /// From here on the crashes may come.
-    async fn begin(&self) {
-        self.stand.gate.quiet(QUIET).await;
-        self.gate().begin(&self.crashes);
-    }
-
-    /// That of the program which crashes.
-    pub fn gate(&self) -> &Arc<Gate> {
-        match self.victim {
-            Victim::Operator | Victim::Leader => &self.stand.gate,
-            Victim::Command => &self.stand.commands.gate,
-        }
-    }
-
-    async fn ask(&self, spec: Value) -> Result<()> {
-        self.scene.ask(&self.name, &self.user, spec).await.map(drop)
-    }
-
-    /// An active request, in which the operator did what there was to do.
-    async fn active(&self, spec: Value) -> Result<()> {
-        self.ask(spec).await?;
-        self.scene.wait_active(&self.name).await.map(drop)
-    }
-
-    /// Passes of this run's user that the operator made.
-    pub fn ours(&self) -> Vec<LedgerEntry> {
-        let mut passes = self.scene.ledger(&self.user);
-        passes.retain(|pass| matches!(pass.made_by, Actor::App { .. }));
-        passes
-    }
-}
-
-/// So long without an effect, and nothing more is to come.
-const QUIET: std::time::Duration = std::time::Duration::from_millis(400);
-
-type Ran<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
-
-/// A workflow.
-pub struct Workflow {
-    pub name: &'static str,
-    /// Its scene, and how the policy of that differs.
-    pub scene: (&'static str, fn() -> Value),
-    pub run: for<'a> fn(&'a Run<'a>) -> Ran<'a>,
-    pub victim: Victim,
-}
-
-impl fmt::Debug for Workflow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
-}
 
 const PLAIN: (&str, fn() -> Value) = ("plain", || {
     // The tenant's clock runs ahead of the cluster's by each pass that expired here.
@@ -302,10 +222,20 @@ async fn lease(run: &Run<'_>) -> Result<()> {
     };
     let first = holder().await?;
     run.begin().await;
-    // It ends by itself, or is killed before.
-    let _ = run.stand.operator.stop().await;
+    run.stand.operator.component().tell_to_end()?;
     led_by_another(first).await?;
     run.active(json!({})).await?;
+    let renewed = async || -> Result<Option<MicroTime>> {
+        let lease = leases.get_opt("tap-operator").await?;
+        Ok(lease.and_then(|lease| lease.spec).and_then(|spec| spec.renew_time))
+    };
+    let before = renewed().await?;
+    wait::until(wait::PATIENCE, "the lease is renewed", || async {
+        let now = renewed().await?;
+        ensure!(now.is_some() && now != before, "not since {before:?}");
+        Ok(())
+    })
+    .await?;
     let second = holder().await?;
     leases.delete("tap-operator", &DeleteParams::default()).await?;
     led_by_another(second).await?;
