@@ -26,6 +26,11 @@ test-fast: rust ## the tests that need no control plane (and no Go)
 	$(say) 'building and running the tests of the library and the programs'
 	@$(CARGO) test --locked --all-features --lib --bins
 
+.PHONY: mutants
+mutants: control-plane age ## seeded faults, each of which a named test must see (ONLY='recovery/*' for some of them)
+	$(say) 'seeding faults into a copy of the checkout, and expecting tests to fail (this takes about an hour)'
+	@CARGO=$(CARGO) tests/mutants/run '$(or $(ONLY),*)'
+
 lint: rust ## what CI checks before it tests: format and clippy
 	$(say) 'checking the format'
 	@$(CARGO) fmt --check

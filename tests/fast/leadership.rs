@@ -94,7 +94,8 @@ async fn who_cannot_renew_before_the_post_does_not_send_it() {
     world.request("lost-phone", &json!({}));
     held.reached().await;
     let outage = cut_off(&world);
-    sleep(Duration::from_secs(9)).await;
+    // Not fresh any more, and not lost yet: it is given up after ten seconds.
+    sleep(Duration::from_secs(8)).await;
     held.release();
     assert!(matches!(leader.ended(TAKEOVER).await, RunError::LeaseLost(_)));
     assert_eq!(world.posts(), 0, "{}", world.report());
@@ -179,7 +180,8 @@ async fn a_post_whose_turn_comes_after_the_lease_is_not_sent() {
     let (mut leader, _other) = two(&world).await;
     world.request("lost-phone", &json!({}));
     held.reached().await;
-    let wait = FaultKind::Throttled { retry_after_seconds: Some(9.0), form: None };
+    // The turn comes when the lease is not fresh any more, and before it is given up.
+    let wait = FaultKind::Throttled { retry_after_seconds: Some(8.0), form: None };
     world.tenant.inject(Fault::on(Operation::PassList, wait));
     world.request("another", &json!({"user": "bob@contoso.com"}));
     let throttled = || world.reason("another") == "Throttled";

@@ -215,3 +215,26 @@ async fn a_stop_that_cannot_be_read_counts_as_set() {
     world.until_phase("lost-phone", Phase::Active, Duration::from_mins(1)).await;
     world.check_delivered("lost-phone");
 }
+
+/// The next process issues nothing for a user before it knows what became of a POST of the one that died.
+#[tokio::test(start_paused = true)]
+async fn a_lost_post_of_a_process_that_died_keeps_its_user_from_another_pass() {
+    let world = World::new();
+    let late = FaultKind::LateCommit { after_seconds: 60 };
+    world.tenant.inject(Fault::on(Operation::PassCreate, late));
+    let operator = world.operator();
+    world.request("first", &json!({"onExistingPass": "Wait"}));
+    world.until("the POST is sent", SOON, || world.posts() == 1).await;
+    operator.crash().await;
+    let _next = world.operator();
+    world.request("second", &json!({"onExistingPass": "Wait"}));
+    let waits = || world.reason("second") == "AnotherRequest";
+    world.until("the second one waits", Duration::from_secs(30), waits).await;
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(world.posts(), 1, "{}", world.report());
+    let active = || ["first", "second"].into_iter().any(|name| world.phase(name) == Phase::Active);
+    world.until("one is issued", IN_ORDER, active).await;
+    sleep(Duration::from_mins(1)).await;
+    world.check_at_rest();
+    assert_eq!((world.live().len(), world.tenant.balance().replaced), (1, 0));
+}
