@@ -4,7 +4,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint fmt bench crds control-plane age clean rust
+.PHONY: help demo test test-fast lint fmt bench fuzz crds control-plane age clean rust
 
 say = @printf '\n==> %s\n' >&2
 
@@ -39,6 +39,10 @@ fmt: rust ## format the code
 bench: control-plane ## the operator's speed beside a program that does the same without checks (PASSES=200 for more)
 	$(say) 'building (with optimizations) and running the benchmarks'
 	@$(CARGO) bench --locked --all-features --profile benchmark
+
+fuzz: rust ## hostile input for everything that reads, each kind for a minute (SECONDS=600 for longer)
+	$(say) 'fuzzing'
+	@fuzz/run $(or $(SECONDS),60)
 
 crds: rust ## write crds/*.yaml from the Rust types
 	$(say) 'writing the custom resource definitions into crds/'

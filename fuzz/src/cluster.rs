@@ -21,6 +21,20 @@ pub fn request(input: &[u8]) {
     decide::request(request, &usual_policy(json!({})), input.len());
 }
 
+/// A `TapPolicy` and a `TapRequest` that names it, as the API server took them: reading both, all decisions about
+/// them, and the encryption of a code.
+pub fn both(policy: &[u8], request: &[u8]) {
+    let policy: TapPolicy = serde_json::from_slice(policy).expect("it is a policy");
+    let request: TapRequest = serde_json::from_slice(request).expect("it is a request");
+    let input = 1 << 20;
+    decide::policy(&policy, input);
+    if let Some(keys) = &request.spec.recipients {
+        let recipients = Recipients::read(keys).expect("the keys can be used");
+        recipients.seal("the code").expect("a code can be encrypted");
+    }
+    decide::request(request, &policy, input);
+}
+
 /// The annotation with the intent, on a request that holds something.
 pub fn intent(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };

@@ -9,12 +9,12 @@ use tap_operator::api::names::INTENT_ANNOTATION;
 use tap_operator::api::{TapPolicy, TapRequest};
 use tap_operator::decision::admission::Guard;
 use tap_operator::decision::clock::Now;
+use tap_operator::decision::life;
 use tap_operator::decision::life::situation::{
     Brakes, Connection, Eligibility, Listing, Memory, Place, PolicyFound, Reads, SecretFound,
     Settings, Situation, Slot, Stop, Turn,
 };
 use tap_operator::decision::life::step::{Action, Look, Step};
-use tap_operator::decision::life;
 use tap_operator::decision::policy::{PolicyReads, PolicySituation, PolicyStep};
 use tap_operator::graph::{Cloud, GraphTarget, MethodConfiguration, MethodState, TapMethod, User};
 

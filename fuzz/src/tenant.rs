@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use tap_operator::graph::{
-    Body, Client, GraphError, MethodPatch, NewPass, Options, Pace, Priority, SendOptions, Transport,
-    TransportError, connections_from_text,
+    Body, Client, GraphError, MethodPatch, NewPass, Options, Pace, Priority, SendOptions,
+    Transport, TransportError, connections_from_text,
 };
 
 use super::is_a_message;
@@ -28,7 +28,8 @@ const GROUP: &str = "22222222-0000-4000-8000-000000000002";
 pub fn graph_answer(input: &[u8]) {
     let (call, answer) = Canned::read(input);
     let may_quote = answer.status.is_client_error() || answer.status.is_server_error();
-    let token = Canned::token(br#"{"token_type":"Bearer","expires_in":3599,"access_token":"e30.e30.e30"}"#);
+    let token =
+        Canned::token(br#"{"token_type":"Bearer","expires_in":3599,"access_token":"e30.e30.e30"}"#);
     let error = run(async {
         let client = client(answer, token, false);
         match call.as_str() {
@@ -174,6 +175,7 @@ fn secret() -> &'static PathBuf {
 
 /// Time passes only where everybody waits: no input takes long because it says so.
 fn run<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime can be built").block_on(future)
 }
