@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::cluster::{both, usual_policy, usual_request};
+use super::cluster::{both, encryption, usual_policy, usual_request};
 
 const ED25519: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJKc89miDhQBCieg+zM/smyV3bIeyYYVbP0MKg8pypNw";
@@ -27,10 +27,21 @@ impl Case {
     }
 
     fn time(&self) -> Duration {
-        let began = Instant::now();
-        both(&self.policy, &self.request);
-        began.elapsed()
+        took(|| both(&self.policy, &self.request))
     }
+}
+
+fn took(work: impl FnOnce()) -> Duration {
+    let began = Instant::now();
+    work();
+    began.elapsed()
+}
+
+/// What it takes to encrypt a code to ten RSA keys of 4096 bits, which happens once in the life of a pass.
+pub fn encryption_to_ten() -> Duration {
+    let request = json!({ "spec": { "recipients": rsa_keys(10, 0) } });
+    let request = serde_json::to_vec(&usual_request(request)).expect("a request can be written");
+    (0..5).map(|_| took(|| encryption(&request))).min().unwrap_or_default()
 }
 
 fn id(number: usize) -> String {
@@ -123,8 +134,8 @@ fn hostile(round: usize) -> Vec<Case> {
     ]
 }
 
-/// What each costs more than an honest one, and the honest one itself. The least of some rounds counts, which take turns: what
-/// else the machine does is left out. No round has the requests of an earlier one, whose verdicts are known.
+/// What each costs more than an honest one, and the honest one itself. The least of some rounds counts, which take
+/// turns: what else the machine does is left out of short ones. No round has the requests of an earlier one, whose verdicts are known.
 pub fn costs(rounds: usize) -> Vec<(String, Duration)> {
     let mut least = Vec::new();
     let mut names = Vec::new();
