@@ -4,7 +4,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint fmt bench explore crds control-plane age clean rust crash
+.PHONY: help demo test test-fast lint fmt bench explore soak crash mutants fuzz crds control-plane age clean rust
 
 say = @printf '\n==> %s\n' >&2
 
@@ -26,7 +26,6 @@ test-fast: rust ## the tests that need no control plane (and no Go)
 	$(say) 'building and running the tests of the library and the programs'
 	@$(CARGO) test --locked --all-features --lib --bins
 
-.PHONY: mutants
 mutants: control-plane age ## seeded faults, each of which a named test must see (ONLY='recovery/*' for some of them)
 	$(say) 'seeding faults into a copy of the checkout, and expecting tests to fail (this takes about an hour)'
 	@CARGO=$(CARGO) tests/mutants/run '$(or $(ONLY),*)'
@@ -52,6 +51,10 @@ explore: rust ## every state that the life of a request can come to: the promise
 crash: control-plane age ## the operator killed at every effect, outages, two replicas (ONLY=quota for one workflow)
 	$(say) 'building the operator and killing it again and again: this takes about 15 minutes'
 	@ONLY='$(ONLY)' $(CARGO) test --locked --all-features --test crash -- --ignored --nocapture --test-threads=1
+
+fuzz: rust ## hostile input for everything that reads, each kind for a minute (SECONDS=600 for longer)
+	$(say) 'fuzzing'
+	@fuzz/run $(or $(SECONDS),60)
 
 crds: rust ## write crds/*.yaml from the Rust types
 	$(say) 'writing the custom resource definitions into crds/'

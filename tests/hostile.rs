@@ -4,6 +4,7 @@
 mod hostile;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The inputs of a target in a directory of `fuzz/`.
 fn inputs(directory: &str, target: &str) -> Vec<PathBuf> {
@@ -25,6 +26,48 @@ fn what_the_fuzzer_begins_with_and_what_it_found_does_no_harm() {
     }
 }
 
+/// A little of what the fuzzer does, the same each time: seeds with a few bytes changed, dropped or put elsewhere.
+#[test]
+fn changed_seeds_do_no_harm() {
+    let rounds = if cfg!(debug_assertions) { 10 } else { 300 };
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    for (target, function) in hostile::TARGETS {
+        for file in inputs("seeds", target) {
+            let seed = std::fs::read(&file).unwrap();
+            for _ in 0..rounds {
+                let mut input = seed.clone();
+                for _ in 0..=random(4) {
+                    let at = random(input.len() + 1).min(input.len().saturating_sub(1));
+                    let from = random(input.len() + 1);
+                    match random(4) {
+                        0 if !input.is_empty() => input[at] = u8::try_from(random(256)).unwrap(),
+                        1 if !input.is_empty() => {
+                            drop(input.drain(at..(at + random(8)).min(input.len())))
+                        }
+                        2 => input.truncate(from.max(1)),
+                        _ => {
+                            let part = input[from.min(input.len())..]
+                                .iter()
+                                .take(16)
+                                .copied()
+                                .collect::<Vec<_>>();
+                            input.splice(at..at, part);
+                        }
+                    }
+                }
+                let outcome = std::panic::catch_unwind(|| function(&input));
+                assert!(outcome.is_ok(), "{}: {}", file.display(), String::from_utf8_lossy(&input));
+            }
+        }
+    }
+}
+
 #[test]
 fn each_target_is_a_program_of_the_fuzzer() {
     for (target, _) in hostile::TARGETS {
@@ -33,4 +76,26 @@ fn each_target_is_a_program_of_the_fuzzer() {
         let text = std::fs::read_to_string(&program).unwrap();
         assert!(text.contains(&format!("tap_operator_fuzz::{target}(input)")), "{text}");
     }
+}
+
+/// The processor time that the operator takes for a pass, all in all, in optimized code on the machine of `make bench`.
+const A_PASS: Duration = Duration::from_micros(5_500);
+
+/// A hostile resource costs at most twice an honest one: no more than another pass. The figures are of optimized code, and so
+/// they are judged only there (`make fuzz`); here each is at least told.
+#[test]
+fn a_hostile_resource_costs_at_most_what_another_pass_would() {
+    let optimized = !cfg!(debug_assertions);
+    let costs = hostile::costs(if optimized { 20 } else { 2 });
+    let row = |(name, more): &(String, Duration)| {
+        let ratio = 1.0 + more.as_secs_f64() / A_PASS.as_secs_f64();
+        format!("{name:<38} {:>9.2} ms {ratio:>7.2}", more.as_secs_f64() * 1e3)
+    };
+    let table = costs.iter().map(row).collect::<Vec<_>>().join("\n");
+    println!("{table}");
+    // Whoever names ten such keys has it so, and not at each step: told, not judged.
+    let encryption = hostile::encryption_to_ten().as_secs_f64() * 1e3;
+    println!("{:<38} {encryption:>9.2} ms", "encryption to ten RSA keys, once");
+    let dear = costs.iter().any(|(_, more)| *more > A_PASS);
+    assert!(!optimized || !dear, "\n{table}");
 }

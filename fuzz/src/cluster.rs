@@ -21,6 +21,24 @@ pub fn request(input: &[u8]) {
     decide::request(request, &usual_policy(json!({})), input.len());
 }
 
+/// A `TapPolicy` and a `TapRequest` that names it, as the API server took them: reading both, and all decisions
+/// about them.
+pub fn both(policy: &[u8], request: &[u8]) {
+    let policy: TapPolicy = serde_json::from_slice(policy).expect("it is a policy");
+    let request: TapRequest = serde_json::from_slice(request).expect("it is a request");
+    let input = 1 << 20;
+    decide::policy(&policy, input);
+    decide::request(request, &policy, input);
+}
+
+/// The encryption of a code to the recipients of a request.
+pub fn encryption(request: &[u8]) {
+    let request: TapRequest = serde_json::from_slice(request).expect("it is a request");
+    let recipients = Recipients::read(&request.spec.recipients.unwrap_or_default());
+    let recipients = recipients.expect("the keys can be used");
+    recipients.seal("the code").expect("a code can be encrypted");
+}
+
 /// The annotation with the intent, on a request that holds something.
 pub fn intent(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };

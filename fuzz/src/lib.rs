@@ -7,11 +7,13 @@
 
 mod cluster;
 mod configuration;
+mod cost;
 mod decide;
 mod tenant;
 
 pub use cluster::{intent, lifetime, policy, reason_pattern, recipients, request};
 pub use configuration::connections;
+pub use cost::{costs, encryption_to_ten};
 pub use tenant::{graph_answer, token_answer};
 
 /// Every kind of input, by its name.

@@ -324,7 +324,7 @@ pub struct Approval {
 #[serde(rename_all = "camelCase")]
 pub struct ReasonRule {
     /// A regular expression (RE2 syntax) that must match somewhere in the reason, such as '^INC[0-9]+'. Left out: any
-    /// reason that is not empty.
+    /// reason that is not empty. One that is very large when compiled, such as `\w{30}`, is not accepted: write `[a-z]{30}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new("''.matches(self) || !''.matches(self)").message("must be a regular expression (RE2 syntax)"))]

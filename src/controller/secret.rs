@@ -46,12 +46,10 @@ pub enum CreateError {
     Api(#[from] ApiError),
 }
 
-/// Would the API server take a Secret of the request's name? Where it is to be sealed, the placeholder is.
+/// Would the API server take a Secret of the request's name? Encrypting is work: the placeholder is not.
 pub async fn place(client: &Client, request: &TapRequest) -> Result<Place, ApiError> {
-    let secret = match secret(request, &request.spec.user, PLACEHOLDER, None) {
-        Ok(secret) => secret,
-        Err(error) => return Ok(Place::Refused(error.to_string())),
-    };
+    let placeholder = PLACEHOLDER.as_bytes().to_vec();
+    let secret = secret(request, &request.spec.user, placeholder, None);
     match Trial("dry-run create Secret").create(&api(client, request), &secret).await {
         Ok(_) => Ok(Place::Free),
         Err(ApiError::Refused { code: 409, .. }) => Ok(Place::Taken),
@@ -69,7 +67,11 @@ pub async fn create(
     code: &PassCode,
     held: &Held,
 ) -> Result<String, CreateError> {
-    let secret = secret(request, upn, code.expose(), Some(held))?;
+    let content = match &request.spec.recipients {
+        None => code.expose().as_bytes().to_vec(),
+        Some(keys) => Recipients::read(keys).map_err(SealError::from)?.seal(code.expose())?,
+    };
+    let secret = secret(request, upn, content, Some(held));
     let in_the_clear = request.spec.recipients.is_none();
     let creation = creation(request, &secret).map_err(|error| ApiError::Refused {
         call: Effect::CreateSecret.name(),
@@ -163,22 +165,15 @@ fn name(request: &TapRequest) -> String {
     request.metadata.name.clone().unwrap_or_default()
 }
 
-fn secret(
-    request: &TapRequest,
-    upn: &str,
-    code: &str,
-    held: Option<&Held>,
-) -> Result<Secret, SealError> {
+fn secret(request: &TapRequest, upn: &str, content: Vec<u8>, held: Option<&Held>) -> Secret {
     let mut labels = request.metadata.labels.clone().unwrap_or_default();
     labels.insert(MANAGED_BY_LABEL.into(), OPERATOR.into());
     labels.insert(VELERO_EXCLUDE_LABEL.into(), "true".into());
-    let (key, code) = match &request.spec.recipients {
-        None => (secret_keys::TEMPORARY_ACCESS_PASS, code.as_bytes().to_vec()),
-        Some(keys) => {
-            (secret_keys::SEALED_TEMPORARY_ACCESS_PASS, Recipients::read(keys)?.seal(code)?)
-        }
+    let key = match &request.spec.recipients {
+        None => secret_keys::TEMPORARY_ACCESS_PASS,
+        Some(_) => secret_keys::SEALED_TEMPORARY_ACCESS_PASS,
     };
-    let mut data = BTreeMap::from([(key.to_owned(), ByteString(code))]);
+    let mut data = BTreeMap::from([(key.to_owned(), ByteString(content))]);
     let mut put =
         |key: &str, value: &str| data.insert(key.to_owned(), ByteString(value.as_bytes().to_vec()));
     put(secret_keys::USER_PRINCIPAL_NAME, upn);
@@ -187,7 +182,7 @@ fn secret(
         put(secret_keys::NOT_BEFORE, &format!("{:.0}", held.start));
         put(secret_keys::NOT_AFTER, &format!("{:.0}", held.expires));
     }
-    Ok(Secret {
+    Secret {
         metadata: ObjectMeta {
             name: request.metadata.name.clone(),
             namespace: request.metadata.namespace.clone(),
@@ -199,7 +194,7 @@ fn secret(
         immutable: Some(true),
         data: Some(data),
         ..Secret::default()
-    })
+    }
 }
 
 /// The request owns its Secret. Without `blockOwnerDeletion`, which would need a right that the operator has no use for.

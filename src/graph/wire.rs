@@ -54,6 +54,23 @@ fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Op
     })
 }
 
+/// The longest name or id, in bytes: four times what Entra lets a name be. They are written into statuses and annotations.
+const LONGEST_NAME: usize = 1024;
+
+/// A name or an id that can be one.
+fn name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.len() > LONGEST_NAME {
+        return Err(serde::de::Error::custom("too long for a name"));
+    }
+    Ok(text)
+}
+
+/// The same; what cannot be one counts as absent.
+fn lenient_name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(lenient(from)?.filter(|text: &String| text.len() <= LONGEST_NAME))
+}
+
 /// A date and time; without a zone it is UTC, as Graph writes some.
 fn instant<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
     let text: Option<String> = lenient(from)?;
@@ -82,6 +99,7 @@ pub(super) struct Page<T> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MethodAnswer {
+    #[serde(deserialize_with = "name")]
     state: String,
     #[serde(default, deserialize_with = "lenient")]
     default_lifetime_in_minutes: Option<u32>,
@@ -102,7 +120,9 @@ pub(super) struct MethodAnswer {
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct TargetForm {
+    #[serde(deserialize_with = "name")]
     target_type: String,
+    #[serde(deserialize_with = "name")]
     id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     is_registration_required: Option<bool>,
@@ -199,7 +219,9 @@ pub(super) const USER_FIELDS: &str =
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UserAnswer {
+    #[serde(deserialize_with = "name")]
     id: String,
+    #[serde(deserialize_with = "name")]
     user_principal_name: String,
     #[serde(default, deserialize_with = "lenient")]
     display_name: Option<String>,
@@ -254,11 +276,11 @@ pub(super) struct MemberGroupsForm<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct RoleAnswer {
     // With too few rights Graph answers objects without their fields: they are kept, for they are roles all the same.
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient_name")]
     id: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient_name")]
     role_template_id: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient_name")]
     display_name: Option<String>,
 }
 
@@ -275,6 +297,7 @@ impl From<RoleAnswer> for DirectoryRole {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RoleGroupAnswer {
+    #[serde(deserialize_with = "name")]
     pub(super) id: String,
     // Null to who may not read groups: such a group may well hold a role.
     #[serde(default, deserialize_with = "lenient")]
@@ -284,19 +307,21 @@ pub(super) struct RoleGroupAnswer {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EligibleRoleAnswer {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient_name")]
     pub(super) role_definition_id: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct GroupAnswer {
+    #[serde(deserialize_with = "name")]
     pub(super) display_name: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PassAnswer {
+    #[serde(deserialize_with = "name")]
     id: String,
     #[serde(default, deserialize_with = "instant")]
     created_date_time: Option<Timestamp>,
@@ -308,7 +333,7 @@ pub(super) struct PassAnswer {
     is_usable_once: Option<bool>,
     #[serde(default, deserialize_with = "lenient")]
     is_usable: Option<bool>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient_name")]
     method_usability_reason: Option<String>,
 }
 
@@ -530,6 +555,20 @@ mod tests {
 
     fn written(value: &impl Serialize) -> Value {
         serde_json::to_value(value).unwrap()
+    }
+
+    #[test]
+    fn names_that_can_be_none_are_not_taken_over() {
+        for (length, is_name) in [(LONGEST_NAME, true), (LONGEST_NAME + 1, false)] {
+            let name = "n".repeat(length);
+            let user = json!({ "id": "1", "userPrincipalName": name }).to_string();
+            assert_eq!(read::<UserAnswer>(user.as_bytes()).is_ok(), is_name);
+            let pass = json!({ "id": name }).to_string();
+            assert_eq!(read::<PassAnswer>(pass.as_bytes()).is_ok(), is_name);
+            let role = json!({ "id": "1", "displayName": name }).to_string();
+            let role: RoleAnswer = read(role.as_bytes()).unwrap();
+            assert_eq!(role.display_name.is_some(), is_name);
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn held() -> Held {
 /// The admission policy, backups and garbage collection know it by these.
 #[test]
 fn it_has_its_own_type_cannot_be_changed_and_goes_with_its_request() {
-    let secret = secret(&request(), "alice@contoso.com", "the code", Some(&held())).unwrap();
+    let secret = secret(&request(), "alice@contoso.com", b"the code".to_vec(), Some(&held()));
     assert_eq!(secret.type_.as_deref(), Some("tap-operator.io/temporary-access-pass"));
     assert_eq!(secret.immutable, Some(true));
     let owners = secret.metadata.owner_references.unwrap();
@@ -53,7 +53,7 @@ fn it_has_its_own_type_cannot_be_changed_and_goes_with_its_request() {
 /// The API server answers a creation with the whole object, unless it is asked for the metadata alone.
 #[test]
 fn the_code_does_not_come_back() {
-    let secret = secret(&request(), "alice@contoso.com", "the code", Some(&held())).unwrap();
+    let secret = secret(&request(), "alice@contoso.com", b"the code".to_vec(), Some(&held()));
     let create = creation(&request(), &secret).unwrap();
     let accepted = create.headers().get_all(ACCEPT).iter().collect::<Vec<_>>();
     assert_eq!(accepted, ["application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"]);

@@ -4,6 +4,7 @@
 //! does not pass decides; its sentence says what would make it pass.
 
 mod approval;
+mod memo;
 mod quota;
 mod request;
 mod tenant;

@@ -3,8 +3,9 @@
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
+use super::memo::Memo;
 use super::{Checked, Run, TENANT_AGAIN};
 use crate::api::{
     Delivery, Issuance, Lifetime, OnExistingPass, ReplaceExistingPass, StartTimeRule, TapPolicy,
@@ -12,10 +13,19 @@ use crate::api::{
 use crate::decision::Reason;
 use crate::decision::admission::Guard;
 use crate::decision::life::situation::{PolicyFound, Stop};
-use crate::seal::Recipients;
+use crate::seal::{RecipientError, Recipients};
 
 /// How far ahead a pass may start.
 const START_AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// More than requests that are looked at in the same moments.
+const REQUESTS_AT_ONCE: usize = 64;
+/// More than policies, in most clusters, that have a pattern.
+const POLICIES_AT_ONCE: usize = 32;
+
+/// What a pattern may take when it is compiled, in bytes. Four times `\w`, with all letters of all scripts, fit; without a
+/// bound 256 characters of repetitions take half a second to compile, and are then refused all the same.
+const LARGEST_PATTERN: usize = 256 * 1024;
 
 impl<'a> Run<'a> {
     pub(super) fn policy(&mut self) -> Checked<'a, (&'a TapPolicy, &'a Issuance)> {
@@ -137,15 +147,15 @@ impl<'a> Run<'a> {
             );
         }
         let Some(pattern) = &rule.pattern else { return self.pass("Reason", "one is given") };
-        match Regex::new(pattern) {
-            Err(_) => self.wait(
+        match matches(pattern, given) {
+            None => self.wait(
                 "Reason",
                 Reason::PolicyInvalid,
-                format!("issuance.reason.pattern {pattern:?} of the policy is no regular expression: mend the policy"),
+                format!("issuance.reason.pattern {pattern:?} of the policy is no regular expression, or one that takes too much to match: mend the policy"),
                 None,
             ),
-            Ok(regex) if regex.is_match(given) => self.pass("Reason", format!("it matches {pattern}")),
-            Ok(_) => self.fail(
+            Some(true) => self.pass("Reason", format!("it matches {pattern}")),
+            Some(false) => self.fail(
                 "Reason",
                 Reason::ReasonNotAccepted,
                 format!("the reason does not match {pattern}: make another request with one that does"),
@@ -218,7 +228,7 @@ impl<'a> Run<'a> {
 
     pub(super) fn delivery(&mut self, issuance: &Issuance) -> Checked<'a> {
         let sealed_only = issuance.delivery.unwrap_or_default() != Delivery::Any;
-        match self.s.request.spec.recipients.as_deref().map(Recipients::read) {
+        match self.s.request.spec.recipients.as_deref().map(readable) {
             None if sealed_only => self.fail(
                 "Delivery",
                 Reason::RecipientsRequired,
@@ -250,6 +260,24 @@ impl<'a> Run<'a> {
             if wanted { "the policy lets a pass be replaced" } else { "none is asked for" },
         )
     }
+}
+
+/// Whether a reason matches a pattern; `None` for one that cannot be used.
+fn matches(pattern: &str, reason: &str) -> Option<bool> {
+    static COMPILED: Memo<String, Option<Regex>> = Memo::of(POLICIES_AT_ONCE);
+    static MATCHES: Memo<(String, String), Option<bool>> = Memo::of(REQUESTS_AT_ONCE);
+    MATCHES.verdict((pattern.to_owned(), reason.to_owned()), |(pattern, reason)| {
+        let compiled = COMPILED.verdict(pattern.clone(), |pattern| {
+            RegexBuilder::new(pattern).size_limit(LARGEST_PATTERN).build().ok()
+        });
+        Some(compiled?.is_match(reason))
+    })
+}
+
+/// What public keys are, in words, or why they cannot be used.
+fn readable(keys: &[String]) -> Result<String, RecipientError> {
+    static READ: Memo<Vec<String>, Result<String, RecipientError>> = Memo::of(REQUESTS_AT_ONCE);
+    READ.verdict(keys.to_vec(), |keys| Recipients::read(keys).map(|read| read.to_string()))
 }
 
 /// The lifetime that a request without one gets, and the longest that one may ask for, in minutes.

@@ -1,0 +1,156 @@
+//! What the largest and worst resources that the API server takes cost to decide about, beside honest ones.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::cluster::{both, encryption, usual_policy, usual_request};
+
+const ED25519: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJKc89miDhQBCieg+zM/smyV3bIeyYYVbP0MKg8pypNw";
+const RSA: &str = include_str!("../seeds/recipients/ssh-rsa");
+
+/// A name of a policy and a request, and both as the API server has them.
+struct Case {
+    name: String,
+    policy: Vec<u8>,
+    request: Vec<u8>,
+}
+
+impl Case {
+    fn new(name: &str, issuance: Value, request: Value) -> Self {
+        Self {
+            name: name.to_owned(),
+            policy: serde_json::to_vec(&usual_policy(issuance)).unwrap(),
+            request: serde_json::to_vec(&usual_request(request)).unwrap(),
+        }
+    }
+
+    fn time(&self) -> Duration {
+        took(|| both(&self.policy, &self.request))
+    }
+}
+
+fn took(work: impl FnOnce()) -> Duration {
+    let began = Instant::now();
+    work();
+    began.elapsed()
+}
+
+/// What it takes to encrypt a code to ten RSA keys of 4096 bits, which happens once in the life of a pass.
+pub fn encryption_to_ten() -> Duration {
+    let request = json!({ "spec": { "recipients": rsa_keys(10, 0) } });
+    let request = serde_json::to_vec(&usual_request(request)).expect("a request can be written");
+    (0..5).map(|_| took(|| encryption(&request))).min().unwrap_or_default()
+}
+
+fn id(number: usize) -> String {
+    format!("{number:08}-0000-4000-8000-000000000000")
+}
+
+fn groups(count: usize) -> Value {
+    (0..count).map(|n| json!({ "group": id(n), "displayName": "x".repeat(256) })).collect()
+}
+
+fn decisions(count: usize) -> Value {
+    (0..count)
+        .map(|n| {
+            let by = format!("{n}{}", "b".repeat(1_000));
+            json!({ "by": by, "decision": "Approve", "comment": "c".repeat(512) })
+        })
+        .collect()
+}
+
+/// As many RSA keys, no two the same, each as long as the schema lets it be with its comment.
+fn rsa_keys(count: usize, round: usize) -> Vec<String> {
+    let key = RSA.trim();
+    let (kind, rest) = key.split_once(' ').unwrap();
+    let body = rest.split(' ').next().unwrap();
+    // The end of the modulus, short of its last byte, which must stay odd.
+    let at = body.len() - 24;
+    (0..count)
+        .map(|n| {
+            let letter = char::from(b'A' + u8::try_from(n).unwrap());
+            let key = format!("{kind} {}{letter}{} ", &body[..at], &body[at + 1..]);
+            let comment = "c".repeat(4096 - 3 - key.len());
+            format!("{key}{comment}{round:03}")
+        })
+        .collect()
+}
+
+fn honest(round: usize) -> Case {
+    let issuance = json!({
+        "users": { "domains": ["contoso.com"], "groups": [{ "group": id(1) }] },
+        "reason": { "pattern": "^INC[0-9]+" }, "approval": { "required": 1 },
+    });
+    let request = json!({
+        "spec": { "reason": format!("INC0012345 lost phone {round}"), "recipients": [format!("{ED25519} desk {round}")] },
+        "status": { "phase": "AwaitingApproval", "decisions": [{ "by": "bob@contoso.com", "decision": "Approve" }] },
+    });
+    Case::new("honest", issuance, request)
+}
+
+fn hostile(round: usize) -> Vec<Case> {
+    let reason = |pattern: &str| json!({ "reason": { "pattern": pattern } });
+    let why = json!({ "spec": { "reason": format!("{}{round:03}", "a".repeat(509)) } });
+    let nested = r"(?:(?:(?:\w{9}){9}){9}){9}";
+    vec![
+        Case::new("pattern: repetitions of classes", reason(nested), why.clone()),
+        Case::new("pattern: repetitions that do not fit", reason(r"\w{30}"), why.clone()),
+        Case::new("pattern: repetitions that fit", reason(r"\w{4}"), why.clone()),
+        Case::new("pattern: many stars", reason(&format!("{}b", "(a*)*".repeat(50))), why.clone()),
+        Case::new("pattern: all letters, no case", reason(&r"(?i)\pL".repeat(36)), why.clone()),
+        Case::new(
+            "lists of 100",
+            json!({
+                "namespaces": { "names": (0..99).map(|n| format!("{n}{}", "n".repeat(60))).chain(["helpdesk".into()]).collect::<Vec<_>>() },
+                "users": {
+                    "domains": (0..99).map(|n| format!("{n}.{}", "d".repeat(250))).chain(["contoso.com".into()]).collect::<Vec<_>>(),
+                    "groups": groups(100), "excludeGroups": groups(100),
+                },
+            }),
+            json!({}),
+        ),
+        Case::new(
+            "32 decisions",
+            json!({ "approval": { "required": 5 } }),
+            json!({ "status": { "phase": "AwaitingApproval", "decisions": decisions(32) } }),
+        ),
+        Case::new(
+            "10 RSA keys of 4096 bits",
+            json!({}),
+            json!({ "spec": { "recipients": rsa_keys(10, round) } }),
+        ),
+        Case::new(
+            "annotations of 256 KiB",
+            json!({}),
+            json!({ "metadata": { "annotations": { "note": "n".repeat(256 * 1024 - 100) } } }),
+        ),
+        Case::new(
+            "5000 labels",
+            json!({}),
+            json!({ "metadata": { "labels": (0..5_000).map(|n| (format!("label-{n}"), json!("x".repeat(63)))).collect::<serde_json::Map<_, _>>() } }),
+        ),
+    ]
+}
+
+/// What each costs more than an honest one, and the honest one itself. The least of some rounds counts, which take
+/// turns: what else the machine does is left out of short ones. No round has the requests of an earlier one, whose verdicts are known.
+pub fn costs(rounds: usize) -> Vec<(String, Duration)> {
+    let mut least = Vec::new();
+    let mut names = Vec::new();
+    for round in 0..rounds {
+        let cases: Vec<_> = std::iter::once(honest(round)).chain(hostile(round)).collect();
+        least.resize(cases.len(), Duration::MAX);
+        for (case, least) in cases.iter().zip(&mut least) {
+            *least = case.time().min(*least);
+        }
+        names = cases.into_iter().map(|case| case.name).collect();
+    }
+    let honest = least[0];
+    let more = least.into_iter().enumerate().map(|(place, time)| match place {
+        0 => time,
+        _ => time.saturating_sub(honest),
+    });
+    names.into_iter().zip(more).collect()
+}
