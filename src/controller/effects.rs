@@ -206,12 +206,12 @@ impl Operator {
 
     /// It is a request's turn when no other one is being issued for the user, here or in a process that died.
     fn turn(&self, tenant_id: &str, user_id: &str, pass: &Pass<'_>) -> Turn {
-        let open = self.requests().into_iter().find_map(|other| {
+        let open = |other: std::sync::Arc<GuardedRequest>| {
             let other =
                 other.0.as_ref().ok().filter(|o| o.metadata.uid != pass.request.metadata.uid)?;
             is_unresolved_for(other, tenant_id, user_id).then(|| name_of(other))
-        });
-        open.map_or_else(
+        };
+        self.requests().into_iter().filter_map(open).min().map_or_else(
             || {
                 let uid = pass.request.metadata.uid.as_deref().unwrap_or_default();
                 self.turns.take(tenant_id, user_id, uid)

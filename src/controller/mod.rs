@@ -5,6 +5,7 @@
 
 mod admission;
 mod announce;
+mod chance;
 mod clocks;
 mod effects;
 mod error;
@@ -27,6 +28,7 @@ mod secret;
 mod sightings;
 mod watches;
 
+pub use chance::Chance;
 pub use clocks::{Clocks, LocalClock};
 pub use error::ApiError;
 pub use health::Health;

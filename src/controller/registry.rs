@@ -1,6 +1,6 @@
 //! What one process must remember across requests: whose turn it is for a user, and the passes it made and deleted.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub struct RequestId {
 
 /// One request at a time for each user of a tenant, over namespaces, policies and connections.
 #[derive(Debug, Default)]
-pub struct Turns(Mutex<HashMap<(String, String), String>>);
+pub struct Turns(Mutex<BTreeMap<(String, String), String>>);
 
 impl Turns {
     /// Takes the turn for a user, unless a request with another uid has it.
@@ -37,7 +37,7 @@ impl Turns {
 
 /// The passes that this process made and deleted: the cache may not show them yet.
 #[derive(Debug, Default)]
-pub struct OwnPasses(Mutex<HashMap<String, (Known, String, Instant)>>);
+pub struct OwnPasses(Mutex<BTreeMap<String, (Known, String, Instant)>>);
 
 /// How long an id is remembered: longer than any pass lives.
 const REMEMBERED: Duration = Duration::from_hours(744);

@@ -1,6 +1,6 @@
 //! The process: watches, controllers, lease and health, and how it ends.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{self, Watches};
+use super::chance::Chance;
 use super::clocks::Clocks;
 use super::error::{ApiError, call};
 use super::fence::Known;
@@ -67,6 +68,8 @@ pub struct Options {
     pub tenants: Vec<graph::Client>,
     /// Local time and Graph's; the Graph clients report to it.
     pub clocks: Arc<Clocks>,
+    /// What is random in what it does.
+    pub chance: Chance,
     /// Metrics; the Graph clients report to them.
     pub metrics: Metrics,
     /// Issue even where the admission policies are not in force: for trying out.
@@ -113,6 +116,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
             settings: options.settings,
             tenants: options.tenants,
             clocks: options.clocks,
+            chance: options.chance,
             metrics: options.metrics.clone(),
             allow_unguarded: options.allow_unguarded,
         },
@@ -120,6 +124,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         &shutdown,
     );
     tokio::select! {
+        biased;
         outcome = work => outcome,
         served = served => served,
     }
@@ -133,6 +138,7 @@ struct Work {
     settings: Settings,
     tenants: Vec<graph::Client>,
     clocks: Arc<Clocks>,
+    chance: Chance,
     metrics: Metrics,
     allow_unguarded: bool,
 }
@@ -154,6 +160,7 @@ async fn serve(
 
 async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<(), RunError> {
     let started = tokio::select! {
+        biased;
         started = wait_for_cluster(&w.client, health) => started,
         () = shutdown.cancelled() => return Ok(()),
     };
@@ -195,6 +202,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         settings: w.settings,
         tenants: tenants(w.tenants),
         clocks: w.clocks,
+        chance: w.chance,
         lease: lease.view(),
         stores: Stores { requests: requests.clone(), policies: policies.clone(), namespaces, stop },
         turns: super::registry::Turns::default(),
@@ -241,6 +249,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         lease.release().await;
     };
     tokio::select! {
+        biased;
         () = controllers => if shutdown.is_cancelled() { Ok(()) } else { Err(RunError::PartEnded("a controller")) },
         lost = lease.run() => Err(lost.into()),
         () = namespace_stream.for_each(|_| async {}) => Err(RunError::PartEnded("the watch of Namespaces")),
@@ -276,7 +285,7 @@ fn on_policies(
     }
 }
 
-fn tenants(clients: Vec<graph::Client>) -> HashMap<String, Tenant> {
+fn tenants(clients: Vec<graph::Client>) -> BTreeMap<String, Tenant> {
     let tenant = |client: graph::Client| {
         let connection = Connection {
             name: client.connection().to_owned(),
@@ -426,6 +435,7 @@ async fn ask_for_the_permissions(operator: &Operator) {
 async fn follow_clocks(operator: &Operator) {
     loop {
         tokio::select! {
+            biased;
             () = operator.clocks.suspect.notified() => {
                 tokio::time::sleep(CLOCK_AGAIN).await;
                 // Only the answers' Dates matter.
