@@ -26,10 +26,12 @@ use crate::decision::intent::{Intent, POST_WINDOW, Stage, is_unresolved_for};
 use crate::decision::life::existing_pass;
 use crate::decision::life::situation::{
     Attempt, Brakes, Cause, Grounds, Held, Known, Listing, Progress, Reads, SecretFound,
-    SecretWritten, Setback, Stop, Turn,
+    SecretWritten, Setback, Stop, Turn, Unlisted,
 };
 use crate::decision::life::step::{Action, Look, Rest};
-use crate::graph::{Client, CreateError, ErrorKind, GraphError, NewPass, Priority, TapMethod};
+use crate::graph::{
+    Client, CreateError, ErrorKind, GraphError, Listed, NewPass, Priority, TapMethod,
+};
 
 /// How long to wait before a request looks again for a place among those that wait for answers of tenants, if it is not
 /// called.
@@ -233,7 +235,10 @@ impl Operator {
                 .iter()
                 .filter_map(|p| Some((p.id.clone(), self.known(&p.id, uid)?)))
                 .collect();
-            Listing { passes: listed.passes, date: listed.date, known }
+            let tenant = self.tenants.get(connection).map(|t| t.connection.tenant_id.as_str());
+            let unlisted =
+                tenant.and_then(|tenant_id| self.unlisted(tenant_id, user_id, uid, &listed));
+            Listing { passes: listed.passes, date: listed.date, known, unlisted }
         });
         if let Ok(listing) = &listing {
             let seen = existing_pass(listing).map(|p| p.id.clone());
@@ -263,6 +268,37 @@ impl Operator {
                 };
                 (recorded.id == pass_id).then_some(known)
             })
+        })
+    }
+
+    /// A pass that was made for this user and another request so lately that it need not be listed, and is not.
+    fn unlisted(
+        &self,
+        tenant_id: &str,
+        user_id: &str,
+        asking_uid: &str,
+        listed: &Listed,
+    ) -> Option<Unlisted> {
+        let ids: Vec<&str> = listed.passes.iter().map(|pass| pass.id.as_str()).collect();
+        let settle = self.settings.settle;
+        let own = &self.own_passes;
+        own.unlisted(tenant_id, user_id, asking_uid, settle.unsigned_abs(), &ids).or_else(|| {
+            // A process that is gone may have made it.
+            let recorded = |other: std::sync::Arc<GuardedRequest>| {
+                let other = other.0.as_ref().ok().filter(|other| {
+                    other.phase() == Phase::Active
+                        && other.metadata.uid.as_deref() != Some(asking_uid)
+                })?;
+                let intent = Intent::of(other)?;
+                let pass = other.status.as_ref()?.pass.as_ref()?;
+                let lately = listed.date < later(intent.listed_at, POST_WINDOW + settle);
+                (intent.tenant_id == tenant_id
+                    && intent.user_id == user_id
+                    && lately
+                    && !ids.contains(&pass.id.as_str()))
+                .then(|| Unlisted { request: name_of(other), pass_id: pass.id.clone() })
+            };
+            self.requests().into_iter().filter_map(recorded).min()
         })
     }
 
@@ -422,7 +458,12 @@ impl Operator {
         pass.reads.passes = None;
         let void = match outcome {
             Ok(created) => {
-                self.own_passes.made(&created.method.id, &request);
+                self.own_passes.made(
+                    &created.method.id,
+                    &request,
+                    &intent.tenant_id,
+                    &intent.user_id,
+                );
                 let start = created.method.start.unwrap_or(created.date);
                 let minutes = created.method.lifetime_minutes.unwrap_or(intent.lifetime_minutes);
                 attempt.progress = Progress::Held(Held {
