@@ -4,7 +4,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint fmt bench crds control-plane age clean rust
+.PHONY: help demo test test-fast lint fmt bench soak replay crds control-plane age clean rust
 
 say = @printf '\n==> %s\n' >&2
 
@@ -39,6 +39,13 @@ fmt: rust ## format the code
 bench: control-plane ## the operator's speed beside a program that does the same without checks (PASSES=200 for more)
 	$(say) 'building (with optimizations) and running the benchmarks'
 	@$(CARGO) bench --locked --all-features --profile benchmark
+
+soak: rust ## random plans of what people do and what goes wrong, PLANS=1000 from SEED=0 on: a table, and each that fails
+	$(say) 'building (with optimizations) and running plans'
+	@$(CARGO) test --quiet --locked --all-features --profile benchmark --test simulation -- --ignored --exact soak --nocapture
+
+replay: rust ## one plan of SEED=..., with all that happens (LOG=1: with the operator's log)
+	@$(CARGO) test --quiet --locked --all-features --test simulation -- --ignored --exact replay --nocapture
 
 crds: rust ## write crds/*.yaml from the Rust types
 	$(say) 'writing the custom resource definitions into crds/'
