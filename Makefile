@@ -4,7 +4,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint fmt bench explore soak crash mutants fuzz crds control-plane age clean rust
+.PHONY: help demo test test-fast lint fmt bench explore soak replay crash mutants fuzz crds control-plane age clean rust
 
 say = @printf '\n==> %s\n' >&2
 
@@ -47,6 +47,13 @@ bench: control-plane ## the operator's speed beside a program that does the same
 explore: rust ## every state that the life of a request can come to: the promises in each of them
 	$(say) 'building (with optimizations) and exploring; it takes minutes'
 	@$(CARGO) test --locked --all-features --profile benchmark --test explore -- --include-ignored --nocapture --test-threads 1
+
+soak: rust ## random plans of what people do and what goes wrong, PLANS=1000 from SEED=0 on: a table, and each that fails
+	$(say) 'building (with optimizations) and running plans'
+	@$(CARGO) test --quiet --locked --all-features --profile benchmark --test simulation -- --ignored --exact soak --nocapture
+
+replay: rust ## one plan of SEED=..., with all that happens (LOG=1: with the operator's log)
+	@$(CARGO) test --quiet --locked --all-features --test simulation -- --ignored --exact replay --nocapture
 
 crash: control-plane age ## the operator killed at every effect, outages, two replicas (ONLY=quota for one workflow)
 	$(say) 'building the operator and killing it again and again: this takes about 15 minutes'

@@ -134,7 +134,7 @@ fn answer(look: &Look, reads: &mut Reads) {
         Look::Turn { .. } => reads.turn = Some(Turn::Ours),
         Look::Passes { .. } => {
             let (passes, known) = (Vec::new(), HashMap::new());
-            reads.passes = Some(Ok(Listing { passes, date: NOW, known }));
+            reads.passes = Some(Ok(Listing { passes, date: NOW, known, unlisted: None }));
             reads.passes_asked_at = Some(NOW);
         }
         Look::Pass { pass_id, .. } => {

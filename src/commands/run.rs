@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 use kube::Config;
-use tap_operator::controller::{self, Clocks, LocalClock, Metrics, Options};
+use tap_operator::controller::{self, Chance, Clocks, LocalClock, Metrics, Options};
 use tap_operator::decision::life::situation::Settings;
 use tap_operator::graph;
 use tokio::net::TcpListener;
@@ -128,6 +128,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         },
         tenants,
         clocks,
+        chance: Chance::from_operating_system(),
         metrics,
         allow_unguarded: arguments.allow_unguarded,
         listener: Some(listener),

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::core::GroupVersionKind;
 use kube::runtime::WatchStreamExt as _;
+use kube::runtime::reflector::Lookup as _;
 use kube::runtime::watcher::{self, watch_object};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -101,6 +102,7 @@ pub async fn keep(
     let mut next = Instant::now() + PROBE_SOON;
     loop {
         tokio::select! {
+            biased;
             Some((index, seen)) = stream.next() => {
                 health.heard(&keeper.shipped[index].title(), seen.as_ref().map(drop));
                 if !seen.is_ok_and(|object| keeper.note(index, object)) {
@@ -210,7 +212,8 @@ impl Keeper<'_> {
     /// Tries what must be refused.
     async fn probe(&mut self) {
         let Operator { client, namespace, .. } = self.operator;
-        let requests = self.operator.requests();
+        let mut requests = self.operator.requests();
+        requests.sort_unstable_by(|a, b| (a.namespace(), a.name()).cmp(&(b.namespace(), b.name())));
         let some = || {
             let readable = requests.iter().filter_map(|request| request.0.as_ref().ok());
             readable.filter(|request| !request.is_being_deleted()).take(TRIES)
@@ -219,7 +222,7 @@ impl Keeper<'_> {
             let mut probe = Probe::Unknown;
             for request in some() {
                 if probe == Probe::Unknown {
-                    probe = probe::requests(client, request).await;
+                    probe = probe::requests(client, request, self.operator.chance).await;
                 }
             }
             probe

@@ -1,6 +1,6 @@
 //! Local time, and Graph's time in each tenant.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -33,7 +33,7 @@ impl LocalClock {
 #[derive(Debug)]
 pub struct Clocks {
     local: LocalClock,
-    tenants: Mutex<HashMap<String, GraphClock>>,
+    tenants: Mutex<BTreeMap<String, GraphClock>>,
     /// Wakes when a tenant's clock contradicts what was known and should be asked again.
     pub suspect: Notify,
     /// Wakes when a tenant's clock is known for the first time, or turned out to have jumped.

@@ -29,11 +29,13 @@ use crate::decision::intent::{Intent, POST_WINDOW, Stage, has_finalizer, is_unre
 use crate::decision::life::existing_pass;
 use crate::decision::life::situation::{
     Attempt, Brakes, Cause, Grounds, Held, Known, Listing, Progress, Reads, SecretFound,
-    SecretWritten, Setback, Stop, Told, Turn,
+    SecretWritten, Setback, Stop, Told, Turn, Unlisted,
 };
 use crate::decision::life::step::{Action, Look, Rest};
 use crate::effect::Effect;
-use crate::graph::{Client, CreateError, ErrorKind, GraphError, NewPass, Priority, TapMethod};
+use crate::graph::{
+    Client, CreateError, ErrorKind, GraphError, Listed, NewPass, Priority, TapMethod,
+};
 
 /// How long to wait before a request looks again for a place among those that wait for answers of tenants, if it is not
 /// called.
@@ -222,12 +224,12 @@ impl Operator {
         if !self.caught_up.load(Ordering::Acquire) {
             return Turn::Busy;
         }
-        let open = self.requests().into_iter().find_map(|other| {
+        let open = |other: std::sync::Arc<GuardedRequest>| {
             let other =
                 other.0.as_ref().ok().filter(|o| o.metadata.uid != pass.request.metadata.uid)?;
             is_unresolved_for(other, tenant_id, user_id).then(|| name_of(other))
-        });
-        open.map_or_else(
+        };
+        self.requests().into_iter().filter_map(open).min().map_or_else(
             || {
                 let uid = pass.request.metadata.uid.as_deref().unwrap_or_default();
                 self.turns.take(tenant_id, user_id, uid)
@@ -253,18 +255,15 @@ impl Operator {
         };
         let listing = listed.map(|listed| {
             let uid = pass.request.metadata.uid.as_deref().unwrap_or_default();
-            let (mut passes, date) = (listed.passes, listed.date);
-            let not_yet = self.not_listed_yet(user_id, uid, date);
-            passes.extend(
-                not_yet
-                    .filter(|p| passes.iter().all(|listed| listed.id != p.id))
-                    .collect::<Vec<_>>(),
-            );
-            let known = passes
+            let known = listed
+                .passes
                 .iter()
                 .filter_map(|p| Some((p.id.clone(), self.known(&p.id, uid)?)))
                 .collect();
-            Listing { passes, date, known }
+            let tenant = self.tenants.get(connection).map(|t| t.connection.tenant_id.as_str());
+            let unlisted =
+                tenant.and_then(|tenant_id| self.unlisted(tenant_id, user_id, uid, &listed));
+            Listing { passes: listed.passes, date: listed.date, known, unlisted }
         });
         if let Ok(listing) = &listing {
             let seen = existing_pass(listing).map(|p| p.id.clone());
@@ -275,34 +274,6 @@ impl Operator {
             });
         }
         pass.reads.passes = Some(listing);
-    }
-
-    /// The passes that other requests record for a user, and that are so new that a list may not show them yet.
-    fn not_listed_yet(
-        &self,
-        user_id: &str,
-        asking_uid: &str,
-        date: Timestamp,
-    ) -> impl Iterator<Item = TapMethod> {
-        self.requests().into_iter().filter_map(move |other| {
-            let other = other.0.as_ref().ok().filter(|other| other.phase() == Phase::Active)?;
-            let recorded = other.status.as_ref()?.pass.as_ref()?;
-            let intent = Intent::of(other).filter(|intent| {
-                intent.uid != asking_uid
-                    && intent.user_id == user_id
-                    && intent.attempt == recorded.client_request_id
-                    && date < later(intent.listed_at, POST_WINDOW + self.settings.settle)
-            })?;
-            Some(TapMethod {
-                id: recorded.id.clone(),
-                created: None,
-                start: Some(recorded.start_time.0),
-                lifetime_minutes: Some(intent.lifetime_minutes),
-                one_time: Some(intent.one_time_use),
-                usable: None,
-                reason: None,
-            })
-        })
     }
 
     /// What is known of a pass that was made for another request.
@@ -322,6 +293,37 @@ impl Operator {
                 };
                 (recorded.id == pass_id).then_some(known)
             })
+        })
+    }
+
+    /// A pass that was made for this user and another request so lately that it need not be listed, and is not.
+    fn unlisted(
+        &self,
+        tenant_id: &str,
+        user_id: &str,
+        asking_uid: &str,
+        listed: &Listed,
+    ) -> Option<Unlisted> {
+        let ids: Vec<&str> = listed.passes.iter().map(|pass| pass.id.as_str()).collect();
+        let settle = self.settings.settle;
+        let own = &self.own_passes;
+        own.unlisted(tenant_id, user_id, asking_uid, settle.unsigned_abs(), &ids).or_else(|| {
+            // A process that is gone may have made it.
+            let recorded = |other: std::sync::Arc<GuardedRequest>| {
+                let other = other.0.as_ref().ok().filter(|other| {
+                    other.phase() == Phase::Active
+                        && other.metadata.uid.as_deref() != Some(asking_uid)
+                })?;
+                let intent = Intent::of(other)?;
+                let pass = other.status.as_ref()?.pass.as_ref()?;
+                let lately = listed.date < later(intent.listed_at, POST_WINDOW + settle);
+                (intent.tenant_id == tenant_id
+                    && intent.user_id == user_id
+                    && lately
+                    && !ids.contains(&pass.id.as_str()))
+                .then(|| Unlisted { request: name_of(other), pass_id: pass.id.clone() })
+            };
+            self.requests().into_iter().filter_map(recorded).min()
         })
     }
 
@@ -473,7 +475,12 @@ impl Operator {
         pass.reads.passes = None;
         let void = match outcome {
             Ok(created) => {
-                self.own_passes.made(&created.method.id, &request);
+                self.own_passes.made(
+                    &created.method.id,
+                    &request,
+                    &intent.tenant_id,
+                    &intent.user_id,
+                );
                 let start = created.method.start.unwrap_or(created.date);
                 let minutes = created.method.lifetime_minutes.unwrap_or(intent.lifetime_minutes);
                 attempt.progress = Progress::Held(Held {

@@ -6,6 +6,7 @@
 
 mod admission;
 mod announce;
+mod chance;
 mod clocks;
 mod effects;
 mod error;
@@ -29,6 +30,7 @@ mod sightings;
 mod watches;
 pub mod write;
 
+pub use chance::Chance;
 pub use clocks::{Clocks, LocalClock};
 pub use error::ApiError;
 pub use health::Health;

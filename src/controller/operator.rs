@@ -1,17 +1,16 @@
 //! What both reconcilers share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
-use rand::RngExt as _;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
+use super::chance::Chance;
 use super::clocks::Clocks;
 use super::fence::Known;
 use super::lease::LeaseView;
@@ -54,9 +53,11 @@ pub struct Operator {
     /// How it was set up.
     pub settings: Settings,
     /// The Graph clients and what decisions know of them, by name of the connection.
-    pub tenants: HashMap<String, Tenant>,
+    pub tenants: BTreeMap<String, Tenant>,
     /// Local time and Graph's.
     pub clocks: Arc<Clocks>,
+    /// What is random in what it does.
+    pub chance: Chance,
     /// The lease.
     pub lease: LeaseView,
     /// The caches.
@@ -70,7 +71,7 @@ pub struct Operator {
     /// Passes made and deleted by this process.
     pub own_passes: OwnPasses,
     /// What is remembered of each request, by uid.
-    pub memories: std::sync::Mutex<HashMap<String, Arc<tokio::sync::Mutex<Remembered>>>>,
+    pub memories: std::sync::Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Remembered>>>>,
     /// What was last sent to correct a tenant, by uid of the policy.
     pub corrections: std::sync::Mutex<HashMap<String, Correction>>,
     /// What the log was last told of the permissions of each connection, by its name.
@@ -140,24 +141,4 @@ pub fn stop_of(config_map: Option<&ConfigMap>) -> Stop {
         .and_then(|d| d.get(STOP_REVOKE_ACTIVE_KEY))
         .is_some_and(|v| v == "true");
     if revoke { Stop::RevokeActive } else { Stop::On }
-}
-
-/// A duration, up to a tenth longer or shorter, so that many do not come at once.
-pub fn jittered(length: SignedDuration) -> std::time::Duration {
-    let length = std::time::Duration::try_from(length).unwrap_or_default();
-    length.mul_f64(rand::rng().random_range(0.9..1.1))
-}
-
-/// How long to wait after so many failures in a row, at least `least`.
-pub fn backoff(failures: u32, least: Option<SignedDuration>) -> std::time::Duration {
-    let grown =
-        SignedDuration::from_secs(1_i64 << failures.min(6)).min(SignedDuration::from_secs(60));
-    match least {
-        // What a server asked for is never undercut.
-        Some(least) if least >= grown => {
-            let least = std::time::Duration::try_from(least).unwrap_or_default();
-            least.mul_f64(rand::rng().random_range(1.0..1.1))
-        }
-        _ => jittered(grown),
-    }
 }

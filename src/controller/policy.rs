@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::announce;
 use super::error::{ApiError, call};
-use super::operator::{Operator, backoff, jittered};
+use super::operator::Operator;
 use super::patch::{as_operator, merge_patch};
 use super::watches::GuardedPolicy;
 use super::write;
@@ -42,14 +42,16 @@ pub async fn reconcile(
             let mut policy = TapPolicy::new("", TapPolicySpec::default());
             policy.metadata = invalid.metadata.clone();
             announce::unreadable(&operator.recorder(), &policy, &invalid.error).await;
-            return Ok(Action::requeue(jittered(RESYNC)));
+            let name = policy.metadata.name.as_deref().unwrap_or_default();
+            return Ok(Action::requeue(operator.chance.jittered(name, RESYNC)));
         }
     };
+    let (name, chance) = (seen.metadata.name.as_deref().unwrap_or_default(), operator.chance);
     match operator.pass_over_policy(seen).await {
-        Ok(Rest::ForChange | Rest::Until(_)) => Ok(Action::requeue(jittered(RESYNC))),
-        Ok(Rest::For(length)) => Ok(Action::requeue(jittered(length))),
+        Ok(Rest::ForChange | Rest::Until(_)) => Ok(Action::requeue(chance.jittered(name, RESYNC))),
+        Ok(Rest::For(length)) => Ok(Action::requeue(chance.jittered(name, length))),
         Ok(Rest::Backoff(least) | Rest::BackoffUntil(least, _)) => {
-            Ok(Action::requeue(backoff(4, least)))
+            Ok(Action::requeue(chance.backoff(name, 4, least)))
         }
         Err(ApiError::NotFound { .. }) => Ok(Action::await_change()),
         Err(ApiError::Conflict { .. }) => {
@@ -58,7 +60,7 @@ pub async fn reconcile(
         Err(error) => {
             tracing::warn!(policy = seen.metadata.name, %error, "a pass over a policy failed");
             operator.metrics.reconcile_failed();
-            Ok(Action::requeue(backoff(3, None)))
+            Ok(Action::requeue(chance.backoff(name, 3, None)))
         }
     }
 }

@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, ObjectMeta, Patch};
 use serde_json::json;
-use uuid::Uuid;
 
+use super::chance::Chance;
 use super::error::ApiError;
 use super::pass::{name, requests as api};
 use super::write::Trial;
@@ -37,8 +37,8 @@ pub async fn secrets(client: &Client, namespace: &str, before: &Probe) -> Probe 
 }
 
 /// Tries to put a label on a request: one that it cannot have already, for writing the same again is no change.
-pub async fn requests(client: &Client, request: &TapRequest) -> Probe {
-    let value = Uuid::new_v4().to_string();
+pub async fn requests(client: &Client, request: &TapRequest, chance: Chance) -> Probe {
+    let value = chance.id("probe").to_string();
     let labels = json!({ "tap-operator.io/probe": value });
     let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
     let trial = Trial("probe the policy on requests");

@@ -4,7 +4,7 @@
 //! process knows may hold a pass. So a cache that lags lets nobody in beside those whom it does not show yet; and what
 //! the cache does not show any more holds nothing, whatever became of the request.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use crate::decision::quota::{Bounds, Party, holds};
 
 /// The claims of requests, by uid.
 #[derive(Default)]
-pub struct Quotas(Mutex<HashMap<String, Claim>>);
+pub struct Quotas(Mutex<BTreeMap<String, Claim>>);
 
 struct Claim {
     at: ObjectRef<GuardedRequest>,
@@ -132,14 +132,14 @@ impl Quotas {
         self.claims().values().any(waits)
     }
 
-    fn claims(&self) -> MutexGuard<'_, HashMap<String, Claim>> {
+    fn claims(&self) -> MutexGuard<'_, BTreeMap<String, Claim>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A request was in the cache when it claimed anything. Where it is not any more it was deleted, and nobody will look at
 /// it again; but for the pass over it that goes on.
-fn forget_the_gone(claims: &mut HashMap<String, Claim>, cache: &Store<GuardedRequest>) {
+fn forget_the_gone(claims: &mut BTreeMap<String, Claim>, cache: &Store<GuardedRequest>) {
     claims.retain(|uid, claim| claim.stand == Stand::Taken || cached(cache, uid, claim).is_some());
 }
 
@@ -153,7 +153,7 @@ fn cached(
 
 /// Those who hold a place by the cache, and those who do by their claims and not by the cache.
 fn holders(
-    claims: &HashMap<String, Claim>,
+    claims: &BTreeMap<String, Claim>,
     cache: &Store<GuardedRequest>,
     policy: &str,
     but: Option<&str>,

@@ -13,7 +13,7 @@ use kube::runtime::reflector::ObjectRef;
 use super::announce;
 use super::error::{ApiError, call};
 use super::fence::Fence;
-use super::operator::{Operator, backoff, jittered};
+use super::operator::Operator;
 use super::pass::{Pass, Remembered, name_of, requests};
 use super::secret;
 use super::watches::GuardedRequest;
@@ -74,7 +74,7 @@ pub async fn reconcile(
             remembered.failures = remembered.failures.saturating_add(1);
             tracing::warn!(request = name_of(seen), %error, failures = remembered.failures, "a pass over a request failed");
             operator.metrics.reconcile_failed();
-            Ok(Action::requeue(backoff(remembered.failures, None)))
+            Ok(Action::requeue(operator.chance.backoff(&uid, remembered.failures, None)))
         }
     };
     drop(remembered);
@@ -118,12 +118,13 @@ impl Operator {
         let mut request = TapRequest::new("", TapRequestSpec::default());
         request.metadata = invalid.metadata.clone();
         announce::unreadable(&self.recorder(), &request, &invalid.error).await;
+        let resync = self.length(&request, Rest::ForChange, 0);
         if !has_finalizer(&request) {
-            return Ok(Action::requeue(jittered(RESYNC)));
+            return Ok(Action::requeue(resync));
         }
         let expires = life::latest_expiry(&request);
         if self.clocks.now(None).earliest < expires {
-            return Ok(Action::requeue(self.left(&request, expires).min(jittered(RESYNC))));
+            return Ok(Action::requeue(self.left(&request, expires).min(resync)));
         }
         // Where the policy on Secrets is not in force it cannot be told whose Secret it is.
         if self.admission.borrow().fence == Fence::Up {
@@ -250,7 +251,8 @@ impl Operator {
             .namespaces
             .get(&ObjectRef::new(request.metadata.namespace.as_deref().unwrap_or_default()));
         let superseded_by = self.superseded_by(request);
-        let new_attempt = uuid::Uuid::new_v4().to_string();
+        let new_attempt =
+            self.chance.id(request.metadata.uid.as_deref().unwrap_or_default()).to_string();
         let now = self.clocks.now(tenant_id);
         let guard = self.admission.borrow().guard.clone();
         let step = life::next(&Situation {
@@ -314,13 +316,14 @@ impl Operator {
     /// The request whose recorded pass replaced the pass of this one.
     fn superseded_by(&self, request: &TapRequest) -> Option<String> {
         let pass_id = &request.status.as_ref()?.pass.as_ref()?.id;
-        self.requests().into_iter().find_map(|other| {
+        let superseding = |other: Arc<GuardedRequest>| {
             let other = other.0.as_ref().ok().filter(|o| o.metadata.uid != request.metadata.uid)?;
             let intent = Intent::of(other)
                 .filter(|i| i.replaces.as_ref().is_some_and(|r| r.pass_id == *pass_id))?;
             let recorded = other.status.as_ref()?.pass.as_ref()?;
             (recorded.client_request_id == intent.attempt).then(|| name_of(other))
-        })
+        };
+        self.requests().into_iter().filter_map(superseding).min()
     }
 
     /// The turn for a user is given back once nothing of the request is unresolved, the place within a quota once it can
@@ -368,12 +371,13 @@ impl Operator {
 
     /// How long a rest is, on the local clock.
     fn length(&self, request: &TapRequest, rest: Rest, failures: u32) -> Duration {
+        let uid = request.metadata.uid.as_deref().unwrap_or_default();
         match rest {
-            Rest::ForChange => jittered(RESYNC),
-            Rest::For(length) => jittered(length),
-            Rest::Backoff(least) => backoff(failures, least),
+            Rest::ForChange => self.chance.jittered(uid, RESYNC),
+            Rest::For(length) => self.chance.jittered(uid, length),
+            Rest::Backoff(least) => self.chance.backoff(uid, failures, least),
             Rest::BackoffUntil(least, time) => {
-                backoff(failures, least).min(self.left(request, time))
+                self.chance.backoff(uid, failures, least).min(self.left(request, time))
             }
             Rest::Until(time) => self.left(request, time),
         }

@@ -1,6 +1,6 @@
 //! The process: watches, controllers, lease and health, and how it ends.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Resource as _;
 use kube::api::{Api, ListParams};
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{Lookup as _, ObjectRef};
@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{self, Watches};
+use super::chance::Chance;
 use super::clocks::Clocks;
 use super::error::{ApiError, call};
 use super::fence::Known;
@@ -70,6 +71,8 @@ pub struct Options {
     pub tenants: Vec<graph::Client>,
     /// Local time and Graph's; the Graph clients report to it.
     pub clocks: Arc<Clocks>,
+    /// What is random in what it does.
+    pub chance: Chance,
     /// Metrics; the Graph clients report to them.
     pub metrics: Metrics,
     /// Issue even where the admission policies are not in force: for trying out.
@@ -116,6 +119,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
             settings: options.settings,
             tenants: options.tenants,
             clocks: options.clocks,
+            chance: options.chance,
             metrics: options.metrics.clone(),
             allow_unguarded: options.allow_unguarded,
         },
@@ -123,6 +127,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         &shutdown,
     );
     tokio::select! {
+        biased;
         outcome = work => outcome,
         served = served => served,
     }
@@ -136,6 +141,7 @@ struct Work {
     settings: Settings,
     tenants: Vec<graph::Client>,
     clocks: Arc<Clocks>,
+    chance: Chance,
     metrics: Metrics,
     allow_unguarded: bool,
 }
@@ -157,6 +163,7 @@ async fn serve(
 
 async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<(), RunError> {
     let started = tokio::select! {
+        biased;
         started = wait_for_cluster(&w.client, health) => started,
         () = shutdown.cancelled() => return Ok(()),
     };
@@ -198,6 +205,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         settings: w.settings,
         tenants: tenants(w.tenants),
         clocks: w.clocks,
+        chance: w.chance,
         lease: lease.view(),
         stores: Stores { requests: requests.clone(), policies: policies.clone(), namespaces, stop },
         turns: super::registry::Turns::default(),
@@ -245,6 +253,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         lease.release().await;
     };
     tokio::select! {
+        biased;
         () = controllers => if shutdown.is_cancelled() { Ok(()) } else { Err(RunError::PartEnded("a controller")) },
         lost = lease.run() => Err(lost.into()),
         () = namespace_stream.for_each(|_| async {}) => Err(RunError::PartEnded("the watch of Namespaces")),
@@ -280,7 +289,7 @@ fn on_policies(
     }
 }
 
-fn tenants(clients: Vec<graph::Client>) -> HashMap<String, Tenant> {
+fn tenants(clients: Vec<graph::Client>) -> BTreeMap<String, Tenant> {
     let tenant = |client: graph::Client| {
         let connection = Connection {
             name: client.connection().to_owned(),
@@ -381,9 +390,9 @@ async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSender
 /// Waits until the cache shows every attempt that the API server has: it may lag, and not show the last ones of the process
 /// that led before. Until then nothing is issued; all else goes on.
 async fn catch_up(operator: &Operator) {
-    let api = Api::<GuardedRequest>::all(operator.client.clone());
+    let api = Api::<TapRequest>::all(operator.client.clone());
     loop {
-        match call("list TapRequests", api.list(&ListParams::default())).await {
+        match call("list TapRequests", api.list_metadata(&ListParams::default())).await {
             Ok(listed) if listed.items.iter().all(|request| operator.has_seen(request)) => return,
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "nothing is issued before the requests are known"),
@@ -446,6 +455,7 @@ async fn ask_for_the_permissions(operator: &Operator) {
 async fn follow_clocks(operator: &Operator) {
     loop {
         tokio::select! {
+            biased;
             () = operator.clocks.suspect.notified() => {
                 tokio::time::sleep(CLOCK_AGAIN).await;
                 // Only the answers' Dates matter.
@@ -467,12 +477,14 @@ async fn wait_for_admission(operator: &Operator) {
 
 impl Operator {
     /// Whether the cache shows the attempt that a request, as the API server has it, carries.
-    fn has_seen(&self, request: &GuardedRequest) -> bool {
-        let meta = request.meta();
+    fn has_seen(&self, request: &PartialObjectMeta<TapRequest>) -> bool {
+        let meta = &request.metadata;
         if !meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER) {
             return true;
         }
-        self.stores.requests.get(&ObjectRef::from_obj(request)).is_some_and(|cached| {
+        let name = meta.name.as_deref().unwrap_or_default();
+        let at = ObjectRef::new(name).within(meta.namespace.as_deref().unwrap_or_default());
+        self.stores.requests.get(&at).is_some_and(|cached| {
             cached.meta().uid == meta.uid && cached.meta().annotations == meta.annotations
         })
     }

@@ -3,7 +3,7 @@
 //! Such a look waits for its turn, and for a Graph that may be slow. It is made apart from the passes over requests,
 //! newest first, so that nobody is deaf meanwhile to an expiry, a revocation or a deletion.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -40,7 +40,7 @@ enum Sighting {
 /// The looks at the passes of one tenant connection, by uid of the request.
 #[derive(Debug, Default)]
 pub struct Sightings {
-    all: Mutex<HashMap<String, Sighting>>,
+    all: Mutex<BTreeMap<String, Sighting>>,
     wanted: Notify,
 }
 
@@ -107,7 +107,7 @@ impl Sightings {
         Some((uid, wanted))
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<String, Sighting>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Sighting>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

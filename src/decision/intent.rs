@@ -73,7 +73,7 @@ pub enum Stage {
     Issuing,
     /// What became of that POST is being found out; no other is sent.
     Resolving {
-        /// From when the settle time counts. Noted once.
+        /// From when the settle time counts. Noted once, and again only where it turns out to lie ahead.
         since: Timestamp,
     },
     /// Nothing that it made is left. Never resumed.
@@ -106,7 +106,8 @@ impl Intent {
     #[must_use]
     pub fn raised(&self, attempt: String, holder: String, now: Timestamp) -> Self {
         let since = match self.stage {
-            Stage::Resolving { since } => since,
+            // A clock that was not certain may have put it ahead of now.
+            Stage::Resolving { since } => since.min(now),
             Stage::Issuing | Stage::Closed => now,
         };
         Self {

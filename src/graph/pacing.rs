@@ -70,6 +70,7 @@ impl Pacer {
                 Turn::Behind => (place.wake.notified(), latest),
             };
             tokio::select! {
+                biased;
                 () = woken => {}
                 () = sleep_until(due) => {}
             }

@@ -173,6 +173,11 @@ impl Simulator {
         self.lock().clock.step(by);
     }
 
+    /// Makes ids and codes of passes the same each time, from now on.
+    pub fn seed(&self, seed: u64) {
+        self.lock().random = rand::SeedableRng::seed_from_u64(seed);
+    }
+
     /// The switches as they are.
     pub fn switches(&self) -> Switches {
         self.lock().switches.clone()

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
+use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -287,9 +288,10 @@ impl State {
             return Err(bad_request("A Temporary Access Pass already exists for this user."));
         }
 
-        let id = Uuid::new_v4();
+        let id = uuid::Builder::from_random_bytes(self.random.random()).into_uuid();
         let replaces = current.map(|pass| pass.id);
-        let code = new_code(policy.default_length);
+        let length = policy.default_length;
+        let code = new_code(length, &mut self.random);
         if let Some(old) = replaces.and_then(|old| self.passes.get_mut(old)) {
             old.remove(now, End::Replaced { at: now, by: by.clone(), with: id });
         }
@@ -559,6 +561,6 @@ fn no_such_pass() -> Refusal {
         .repeated()
 }
 
-fn new_code(length: u32) -> String {
-    (0..length).map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())])).collect()
+fn new_code(length: u32, random: &mut impl rand::Rng) -> String {
+    (0..length).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())])).collect()
 }

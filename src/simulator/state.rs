@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use rand::rngs::StdRng;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -42,6 +43,8 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) switches: Switches,
     pub(super) requests: Requests,
+    /// Makes ids and codes of passes.
+    pub(super) random: StdRng,
     /// Nothing gets through to login and Graph.
     pub(super) unreachable: bool,
 }
@@ -77,6 +80,7 @@ impl State {
             faults: Faults::default(),
             switches: Switches::default(),
             requests: Requests::default(),
+            random: rand::make_rng(),
             unreachable: false,
         }
     }

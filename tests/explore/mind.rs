@@ -115,8 +115,8 @@ impl Mind {
                 Turn::Of(other) => situation::Turn::Of(full_name(other)),
             }),
             passes: reads.passes.map(|passes| {
-                let listed = passes.map_err(error)?;
-                let known = listed.iter().flatten().filter_map(|listed| {
+                let [listed, not_yet] = passes.map_err(error)?;
+                let known = listed.iter().filter_map(|listed| {
                     let known = match listed.known? {
                         Known::Recorded(other) => situation::Known::Recorded(full_name(other)),
                         Known::Gone => situation::Known::Gone,
@@ -124,9 +124,16 @@ impl Mind {
                     Some((pass_name(listed.seen.pass), known))
                 });
                 Ok(situation::Listing {
-                    passes: listed.iter().flatten().map(|listed| tap_method(listed.seen)).collect(),
+                    passes: listed.iter().map(|listed| tap_method(listed.seen)).collect(),
                     date: time(reads.passes_date),
                     known: known.collect(),
+                    unlisted: not_yet.and_then(|unlisted| match unlisted.known? {
+                        Known::Recorded(other) => Some(situation::Unlisted {
+                            request: full_name(other),
+                            pass_id: pass_name(unlisted.seen.pass),
+                        }),
+                        Known::Gone => None,
+                    }),
                 })
             }),
             passes_asked_at: reads.passes_asked_at.map(time),

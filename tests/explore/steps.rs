@@ -310,10 +310,8 @@ impl Step<'_> {
             let mut next = self.next(what, Answer::Fine);
             next.state.spend_stale(stale);
             let work = next.state.work_mut(self.who, self.request);
-            let existing = listed
-                .into_iter()
-                .flatten()
-                .find(|l| !l.seen.used && !l.seen.expired && l.known != Some(Known::Gone));
+            let existing = listed[0]
+                .filter(|l| !l.seen.used && !l.seen.expired && l.known != Some(Known::Gone));
             let before = work.memory.existing.take();
             work.memory.existing = existing.map(|l| {
                 let before = before.filter(|(pass, _)| *pass == l.seen.pass).map(|(_, told)| told);

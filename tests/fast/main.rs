@@ -18,5 +18,6 @@ mod quota;
 mod sealed;
 mod switches;
 mod unreadable;
+#[path = "../support/in_process.rs"]
 mod world;
 mod writes;

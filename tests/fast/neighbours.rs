@@ -42,6 +42,31 @@ async fn two_requests_for_one_user_are_issued_one_at_a_time() {
     }
 }
 
+/// A list may lag behind a POST: the pass of the one is not replaced by the other because it is not listed yet.
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_was_just_made_counts_though_it_is_not_listed() {
+    for restarted in [false, true] {
+        let world = World::new();
+        world.tenant.switch(|switches| switches.list_lag_after_post_seconds = 50);
+        let operator = world.operator();
+        world.request("first", &json!({}));
+        world.until_phase("first", Phase::Active, SOON).await;
+        let _operator = if restarted {
+            operator.crash().await;
+            world.operator()
+        } else {
+            operator
+        };
+        world.request("waits", &json!({"onExistingPass": "Wait"}));
+        world.request("refuses", &json!({}));
+        sleep(Duration::from_secs(40)).await;
+        assert_eq!(world.phase("refuses"), Phase::Pending, "the next list may show another");
+        world.until_phase("refuses", Phase::Failed, IN_ORDER).await;
+        assert_eq!((world.phase("waits"), world.posts()), (Phase::Pending, 1));
+        world.check_delivered("first");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_that_replaces_ends_the_one_before() {
     let world = World::new();

@@ -29,7 +29,7 @@ pub(super) fn next(s: &Situation, intent: &Intent) -> Step {
     }
     // Before this write nothing is deleted: it shows every other process that the attempt is ours to clear up.
     let since = match intent.stage {
-        Stage::Resolving { since } if intent.holder == s.holder => since,
+        Stage::Resolving { since } if intent.holder == s.holder && since <= s.now.latest => since,
         Stage::Resolving { .. } | Stage::Issuing | Stage::Closed => {
             let raised =
                 intent.raised(s.new_attempt.into(), s.holder.into(), whole_second(s.now.latest));

@@ -2,7 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::situation::{Cause, Grounds, Known, Listing, Place, SecretFound, Situation, Turn};
+use super::situation::{
+    Cause, Grounds, Known, Listing, Place, SecretFound, Situation, Turn, Unlisted,
+};
 use super::step::{Action, Look, Rest, Step};
 use super::{
     Ending, ending, left_behind, needs_a_human, remove_secret, report, rest_after, secret_stays,
@@ -259,7 +261,7 @@ fn existing(
     findings: &Findings,
     listing: &Listing,
 ) -> Result<Option<Replaced>, Step> {
-    let Some(pass) = existing_pass(listing) else { return Ok(None) };
+    let Some(pass) = existing_pass(listing) else { return unlisted(s, findings, listing) };
     let owner = match listing.known.get(&pass.id) {
         Some(Known::Recorded(request)) => Some(request.clone()),
         Some(Known::Gone) | None => None,
@@ -295,6 +297,25 @@ fn existing(
             Err(pending(s, findings, Reason::ExistingPass, &message, until(Rest::For(AGAIN))))
         }
     }
+}
+
+/// The list shows no live pass. One that was just made for another request may be missing, and is no less live: only the
+/// next lists can tell whether somebody removed it.
+fn unlisted(
+    s: &Situation,
+    findings: &Findings,
+    listing: &Listing,
+) -> Result<Option<Replaced>, Step> {
+    let Some(Unlisted { request, pass_id }) = &listing.unlisted else { return Ok(None) };
+    if s.request.spec.on_existing_pass == Some(OnExistingPass::Replace) {
+        let request = Some(request.clone());
+        return Ok(Some(Replaced { pass_id: pass_id.clone(), request }));
+    }
+    let message = format!(
+        "a pass of request {request} for the same user was just made, and Graph does not list it yet; it is looked at once more"
+    );
+    let rest = Rest::For(AGAIN).or_until(findings.deadline, s.now.earliest);
+    Err(pending(s, findings, Reason::ExistingPass, &message, rest))
 }
 
 /// The live pass in a list that is not known to be gone.

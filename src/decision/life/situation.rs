@@ -145,6 +145,18 @@ pub struct Listing {
     pub date: Timestamp,
     /// What is known of the ids among them that the operator made.
     pub known: HashMap<String, Known>,
+    /// A pass that the operator made for another request so lately that a list need not show it yet, and that is not
+    /// in this one.
+    pub unlisted: Option<Unlisted>,
+}
+
+/// A pass that Graph does not list yet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unlisted {
+    /// The request that it was made for, namespace/name.
+    pub request: String,
+    /// Id of the pass.
+    pub pass_id: String,
 }
 
 /// What is known of a pass that the operator made for another request.

@@ -20,7 +20,7 @@ use super::next;
 use super::situation::{
     Attempt, Brakes, Cause, Connection, Eligibility, Grounds, Held, Known, Listing, Memory, Place,
     PolicyFound, Progress, Reads, SecretFound, SecretWritten, Setback, Settings, Situation, Slot,
-    Stop, Told, Turn,
+    Stop, Told, Turn, Unlisted,
 };
 use super::step::{Action, Look, Rest, Step};
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION};
@@ -98,6 +98,7 @@ struct Life {
     stuck_secret: Option<&'static str>,
     /// What is known of the listed passes.
     known: HashMap<String, Known>,
+    unlisted: Option<Unlisted>,
     holder: &'static str,
     memory: Memory,
     done: Vec<String>,
@@ -213,6 +214,7 @@ impl Life {
             create_secret: true,
             stuck_secret: None,
             known: HashMap::new(),
+            unlisted: None,
             holder: "a",
             memory: Memory::default(),
             done: Vec::new(),
@@ -285,6 +287,7 @@ impl Life {
                     passes,
                     date: self.now,
                     known: self.known.clone(),
+                    unlisted: self.unlisted.clone(),
                 });
                 if let Ok(found) = &listing
                     && let Some(existing) = super::existing_pass(found)
@@ -720,6 +723,43 @@ fn a_crash_after_the_post_is_resolved_without_a_human() {
     life.now = at(10 + 151);
     life.pass();
     assert_eq!(life.done[1..], ["release", "intent", "post", "secret", "status Active"]);
+}
+
+#[test]
+fn a_clock_that_was_ahead_when_recovery_began_does_not_make_it_longer() {
+    let mut life = Life::new();
+    life.post = |_, _| Posted::Lost;
+    life.pass();
+    life.post = made;
+    // Before Graph has told the time, its clock may be as far ahead as this.
+    let mut intent = Intent::of(&life.request).unwrap();
+    intent.stage = Stage::Resolving { since: at(310) };
+    life.annotate(&intent);
+    life.done.clear();
+    life.now = at(20);
+    life.pass();
+    life.now = at(20 + 149);
+    life.pass();
+    assert!(!life.done.contains(&"release".into()), "too early: {:?}", life.done);
+    life.now = at(20 + 151);
+    life.pass();
+    assert_eq!(life.done[0], "raise");
+    assert_eq!(life.request.phase(), Phase::Active, "{:?}", life.done);
+}
+
+#[test]
+fn a_pass_that_was_just_made_counts_though_it_is_not_listed() {
+    for (wish, done) in [("Wait", vec!["status Pending"]), ("Refuse", vec!["status Pending"])] {
+        let mut life = Life::new();
+        life.edit_spec(&format!("{{onExistingPass: {wish}}}"));
+        let (request, pass_id) = ("helpdesk/other".into(), "theirs".into());
+        life.unlisted = Some(Unlisted { request, pass_id });
+        life.pass();
+        life.expect(Phase::Pending, "ExistingPass", &done);
+        life.unlisted = None;
+        life.pass();
+        assert_eq!(life.request.phase(), Phase::Active, "{wish}");
+    }
 }
 
 #[test]

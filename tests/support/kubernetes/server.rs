@@ -1,11 +1,13 @@
 //! Taking requests in, with what goes wrong on the way, and giving answers out.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
-use tokio::sync::watch::{Receiver, Sender};
+use tokio::sync::Notify;
 use tower::BoxError;
 
 use super::faults::{Fault, Hold, Point, Verdict};
@@ -19,13 +21,15 @@ use super::state::{Controllers, State};
 pub struct Shared {
     state: Mutex<State>,
     /// Counts whatever open watches may have to react to.
-    changed: Sender<u64>,
+    changes: AtomicU64,
+    /// Wakes them: all, and in the order in which they came to wait, as no channel does.
+    changed: Notify,
 }
 
 impl Shared {
     /// A server with this state.
     pub fn new(state: State) -> Self {
-        Self { state: Mutex::new(state), changed: Sender::new(0) }
+        Self { state: Mutex::new(state), changes: AtomicU64::new(0), changed: Notify::new() }
     }
 
     /// The state. Who changes something calls [`Shared::change`] instead.
@@ -44,13 +48,23 @@ impl Shared {
             }
             result
         };
-        self.changed.send_modify(|count| *count += 1);
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        self.changed.notify_waiters();
         result
     }
 
-    /// Tells of changes.
-    pub fn changes(&self) -> Receiver<u64> {
-        self.changed.subscribe()
+    /// How many changes there were.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// Waits until there were more.
+    pub async fn more_changes_than(&self, seen: u64) {
+        let mut changed = pin!(self.changed.notified());
+        changed.as_mut().enable();
+        if self.changes() == seen {
+            changed.await;
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::stream;
 use serde_json::{Value, json};
-use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep_until};
 use tower::BoxError;
 
@@ -61,7 +60,6 @@ impl Watches {
 /// One open watch.
 struct Watch {
     shared: Arc<Shared>,
-    changed: Receiver<u64>,
     id: u64,
     request: ApiRequest,
     resource: Resource,
@@ -113,7 +111,6 @@ pub fn start(
     let deadline = now + timeout;
     let mut watch = Watch {
         shared: Arc::clone(shared),
-        changed: shared.changes(),
         id: state.watches.open(request.clone()),
         request: request.clone(),
         resource: resource.clone(),
@@ -149,8 +146,8 @@ impl Watch {
             if self.ended {
                 return None;
             }
-            self.changed.borrow_and_update();
             let shared = Arc::clone(&self.shared);
+            let seen = shared.changes();
             let pause = self.advance(&shared.lock());
             if !self.lines.is_empty() {
                 continue;
@@ -158,12 +155,13 @@ impl Watch {
             match pause {
                 Pause::Until(Some(time)) => {
                     tokio::select! {
-                        _ = self.changed.changed() => {}
+                        biased;
+                        () = shared.more_changes_than(seen) => {}
                         () = sleep_until(time) => {}
                     }
                 }
                 Pause::Until(None) => {
-                    self.changed.changed().await.ok();
+                    shared.more_changes_than(seen).await;
                 }
                 Pause::End => return None,
                 Pause::Break => {

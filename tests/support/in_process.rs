@@ -1,8 +1,13 @@
 //! A cluster, a tenant and operators, and the promises that are checked on what they did.
 
+#![allow(dead_code, reason = "each test binary uses its own part of this module")]
+
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
 use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use age::x25519::Identity;
@@ -14,10 +19,10 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use tap_operator::api::names::{INTENT_ANNOTATION, SECRET_TYPE};
 use tap_operator::api::{Phase, TapPolicy, TapRequest, yaml};
-use tap_operator::controller::{self, Clocks, LocalClock, Metrics, Options, RunError};
+use tap_operator::controller::{self, Chance, Clocks, LocalClock, Metrics, Options, RunError};
 use tap_operator::decision::intent::{Intent, has_finalizer};
 use tap_operator::decision::life::situation::Settings;
-use tap_operator::graph::{self, Client, ConnectionConfig, InProcess, Pace};
+use tap_operator::graph::{self, Client, ConnectionConfig, InProcess, Pace, Transport};
 use tap_operator::simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
 use tap_operator::simulator::{Actor, LedgerEntry, Operation, Simulator, Tenant};
 use tokio::task::JoinHandle;
@@ -52,6 +57,11 @@ static SECRET_FILE: LazyLock<tempfile::NamedTempFile> = LazyLock::new(|| {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), OPERATOR_SECRET).expect("written");
     file
+});
+
+/// Requests and policies, as they are served.
+static DEFINITIONS: LazyLock<(Resource, Resource)> = LazyLock::new(|| {
+    (Resource::from_crd(&TapRequest::crd()), Resource::from_crd(&TapPolicy::crd()))
 });
 
 fn secret_file() -> String {
@@ -107,6 +117,25 @@ impl Operator {
         *panic.downcast::<String>().expect("a text")
     }
 
+    /// Tells it to end, as SIGTERM does.
+    pub fn tell_to_end(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// Whether it has ended; a panic is told. It must not be asked again then.
+    pub fn poll_exit(&mut self, context: &mut Context<'_>) -> Poll<Result<(), String>> {
+        Pin::new(&mut self.task).poll(context).map(|ended| match ended {
+            Err(error) if error.is_panic() => {
+                let panic = error.into_panic();
+                let text = panic.downcast_ref::<String>().cloned();
+                Err(text
+                    .or_else(|| panic.downcast_ref::<&str>().map(|t| (*t).to_owned()))
+                    .unwrap_or_default())
+            }
+            _ => Ok(()),
+        })
+    }
+
     async fn gone(mut self) {
         let _ = (&mut self.task).await;
         // Its reconciles are tasks of their own, which end with it a moment later.
@@ -135,8 +164,9 @@ impl World {
         let start = "2026-11-23T08:00:00Z".parse().expect("a time");
         let kubernetes = KubernetesApi::new(start);
         let pending = json!({"phase": "Pending", "decisions": []});
-        kubernetes.register(Resource::from_crd(&TapRequest::crd()).with_default_status(pending));
-        kubernetes.register(Resource::from_crd(&TapPolicy::crd()));
+        let (requests, policies) = &*DEFINITIONS;
+        kubernetes.register(requests.clone().with_default_status(pending));
+        kubernetes.register(policies.clone());
         for namespace in [NAMESPACE, SYSTEM] {
             let namespace =
                 json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
@@ -246,6 +276,16 @@ impl World {
         ahead: SignedDuration,
         change: impl FnOnce(&mut Options),
     ) -> Operator {
+        self.operator_through(Arc::new(InProcess(self.tenant.router())), ahead, change)
+    }
+
+    /// Starts an operator that reaches the tenant on another way.
+    pub fn operator_through(
+        &self,
+        transport: Arc<dyn Transport>,
+        ahead: SignedDuration,
+        change: impl FnOnce(&mut Options),
+    ) -> Operator {
         let environment: HashMap<String, String> = [
             ("AZURE_TENANT_ID", CONTOSO.to_string()),
             ("AZURE_CLIENT_ID", OPERATOR.to_string()),
@@ -254,7 +294,7 @@ impl World {
         .map(|(name, value)| (name.to_owned(), value))
         .into();
         let connections = graph::connections_from_env(&environment).expect("a connection");
-        self.start(ahead, connections, change)
+        self.start(ahead, connections, transport, change)
     }
 
     /// Starts an operator with `--allow-unguarded`.
@@ -269,13 +309,15 @@ impl World {
         let connection = |(name, app): &(&str, Uuid)| json!({"name": name, "tenantId": CONTOSO, "clientId": app, "credential": credential});
         let file = json!({"tenants": apps.iter().map(connection).collect::<Vec<_>>()});
         let connections = graph::connections_from_text(&file.to_string(), "the test");
-        self.start(SignedDuration::ZERO, connections.expect("connections"), |_| {})
+        let transport = Arc::new(InProcess(self.tenant.router()));
+        self.start(SignedDuration::ZERO, connections.expect("connections"), transport, |_| {})
     }
 
     fn start(
         &self,
         ahead: SignedDuration,
         connections: Vec<ConnectionConfig>,
+        transport: Arc<dyn Transport>,
         change: impl FnOnce(&mut Options),
     ) -> Operator {
         let passed = SignedDuration::try_from(self.began.elapsed()).expect("short");
@@ -291,8 +333,9 @@ impl World {
             namespace: SYSTEM.into(),
             holder: format!("replica-{replica}"),
             settings: Settings { settle: seconds(SETTLE), use_check: seconds(USE_CHECK) },
-            tenants: self.graph_clients(connections, &clocks),
+            tenants: graph_clients(connections, transport, &clocks),
             clocks,
+            chance: Chance::from_operating_system(),
             metrics: Metrics::default(),
             allow_unguarded: false,
             listener: None,
@@ -301,21 +344,21 @@ impl World {
         change(&mut options);
         Operator { task: tokio::spawn(controller::run(options)), shutdown }
     }
+}
 
-    fn graph_clients(
-        &self,
-        connections: Vec<ConnectionConfig>,
-        clocks: &Arc<Clocks>,
-    ) -> Vec<Client> {
-        let mut options = graph::Options::new(Arc::new(InProcess(self.tenant.router())));
-        let (local, learning) = (Arc::clone(clocks), Arc::clone(clocks));
-        options.clock = Arc::new(move || local.local());
-        options.pace = Pace { calls: 1000, window: Duration::from_secs(10) };
-        options.on_date = Arc::new(move |connection, seen| {
-            learning.learn(&connection.tenant_id, seen.into());
-        });
-        Client::connect(connections, &options)
-    }
+fn graph_clients(
+    connections: Vec<ConnectionConfig>,
+    transport: Arc<dyn Transport>,
+    clocks: &Arc<Clocks>,
+) -> Vec<Client> {
+    let mut options = graph::Options::new(transport);
+    let (local, learning) = (Arc::clone(clocks), Arc::clone(clocks));
+    options.clock = Arc::new(move || local.local());
+    options.pace = Pace { calls: 1000, window: Duration::from_secs(10) };
+    options.on_date = Arc::new(move |connection, seen| {
+        learning.learn(&connection.tenant_id, seen.into());
+    });
+    Client::connect(connections, &options)
 }
 
 /// What happens.
@@ -543,12 +586,12 @@ impl World {
         assert_eq!(balance.replaced, 0, "a pass was replaced by a POST\n{}", self.report());
     }
 
-    fn requests(&self) -> Vec<TapRequest> {
+    pub fn requests(&self) -> Vec<TapRequest> {
         let read = |value| serde_json::from_value(value).expect("a TapRequest");
         self.kubernetes.list("taprequests").into_iter().map(read).collect()
     }
 
-    fn each_post_was_recorded_before(&self) {
+    pub fn each_post_was_recorded_before(&self) {
         let intents: Vec<(Timestamp, Intent)> = self
             .kubernetes
             .writes()
@@ -571,7 +614,7 @@ impl World {
         }
     }
 
-    fn the_code_is_in_the_secret_alone(&self) {
+    pub fn the_code_is_in_the_secret_alone(&self) {
         let codes: Vec<String> =
             self.tenant.ledger().iter().filter_map(|pass| self.tenant.code(pass.id)).collect();
         for request in self.kubernetes.requests() {
@@ -597,7 +640,7 @@ impl World {
         }
     }
 
-    fn no_secret_was_read(&self) {
+    pub fn no_secret_was_read(&self) {
         let read = |r: &crate::kubernetes::ApiRequest| !r.verb.writes();
         let reads = Match::any().resource("secrets").user(SERVICE_ACCOUNT).when(read);
         assert_eq!(self.kubernetes.requests_for(&reads).len(), 0, "the operator read Secrets");
@@ -645,13 +688,17 @@ pub fn active_write() -> Match {
 
 /// The admission policies and bindings, as they are shipped.
 pub fn admission() -> Vec<Value> {
+    ADMISSION.clone()
+}
+
+static ADMISSION: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let read = |name: &str| -> Vec<Value> {
         let file = format!("{}/deploy/admission/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(file).expect("the file is there");
         yaml::read_all(&text).expect("YAML")
     };
     ["requests", "decisions", "secrets"].into_iter().flat_map(read).collect()
-}
+});
 
 type Rule = fn(&Review<'_>) -> Result<(), Refusal>;
 

@@ -1,0 +1,234 @@
+//! What goes wrong, and how it is brought about.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tap_operator::simulator::{Fault, FaultKind, Operation};
+use tokio::time::Instant;
+
+use crate::gate::Gate;
+use crate::kubernetes::{Match, Verb, WatchEnd};
+use crate::world::World;
+
+/// What goes wrong.
+#[derive(Clone, Debug)]
+pub enum Trouble {
+    /// With calls to Graph.
+    Graph { on: Operation, skip: u32, times: u32, kind: FaultKind },
+    /// With calls to the API server.
+    Api { class: Class, skip: u32, times: u32, fault: ApiFault },
+    /// With the watches that are open.
+    Watches { end: WatchEnd, compact: bool },
+    /// Watches, and reads from the cache, show everything so many seconds late.
+    LateWatches { kind: WatchKind, by: u64, lasts: u64 },
+    /// Graph is out of reach.
+    GraphGone { lasts: u64 },
+    /// All tokens expire.
+    ExpireTokens,
+    /// Graph's clock is moved.
+    ClockStep(i64),
+    /// A process dies.
+    Die { replica: usize, away: u64 },
+    /// A process is told to end.
+    Stop { replica: usize },
+    /// Nothing gets from or to a process; what it sent before and meanwhile arrives afterwards.
+    CutOff { replica: usize, lasts: u64 },
+    /// The same with its lease only.
+    NoRenewals { replica: usize, lasts: u64 },
+}
+
+/// Which watches.
+#[derive(Clone, Copy, Debug)]
+pub enum WatchKind {
+    Requests,
+    All,
+}
+
+/// Kinds of calls to the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    Metadata,
+    Status,
+    SecretCreate,
+    SecretDelete,
+    SecretDryRun,
+    RequestRead,
+    RequestDelete,
+    BrakesRead,
+    Lease,
+    List,
+    Event,
+    Other,
+}
+
+impl Class {
+    /// The ones that faults are for, those that matter more than once.
+    pub const ALL: &[Self] = &[
+        Self::Metadata,
+        Self::Metadata,
+        Self::Metadata,
+        Self::Status,
+        Self::Status,
+        Self::Status,
+        Self::SecretCreate,
+        Self::SecretCreate,
+        Self::SecretCreate,
+        Self::SecretDelete,
+        Self::SecretDelete,
+        Self::SecretDryRun,
+        Self::RequestRead,
+        Self::BrakesRead,
+        Self::Lease,
+        Self::List,
+        Self::Event,
+    ];
+
+    /// What a call is.
+    pub fn of(verb: &http::Method, resource: &str, part: Option<&str>, dry_run: bool) -> Self {
+        let (get, post) = (*verb == http::Method::GET, *verb == http::Method::POST);
+        match resource {
+            "leases" => Self::Lease,
+            "events" => Self::Event,
+            "secrets" if dry_run => Self::SecretDryRun,
+            "secrets" if post => Self::SecretCreate,
+            "secrets" => Self::SecretDelete,
+            "taprequests" if dry_run => Self::Other,
+            "taprequests" if *verb == http::Method::DELETE => Self::RequestDelete,
+            "taprequests" if *verb == http::Method::PATCH && part == Some("status") => Self::Status,
+            "taprequests" if *verb == http::Method::PATCH => Self::Metadata,
+            "taprequests" if get && part.is_none() => Self::RequestRead,
+            "tappolicies" | "configmaps" if get && part.is_none() => Self::BrakesRead,
+            _ if get => Self::List,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether it may change something that matters.
+    pub fn is_effect(self) -> bool {
+        matches!(
+            self,
+            Self::Metadata
+                | Self::Status
+                | Self::SecretCreate
+                | Self::SecretDelete
+                | Self::RequestDelete
+        )
+    }
+}
+
+/// What goes wrong with a call to the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiFault {
+    /// It never arrives; the connection breaks.
+    Lost,
+    /// It takes effect; the connection breaks.
+    AnswerLost,
+    /// It never arrives, and no answer comes.
+    Hang,
+    /// It takes effect, and no answer comes.
+    HangAfterEffect,
+    /// It arrives so many seconds later.
+    Late(u64),
+    /// It arrives twice; the second answer is the one that is seen.
+    Twice,
+    /// It takes effect at once and is answered so many seconds later.
+    SlowAnswer(u64),
+    /// It is refused with this status.
+    Refused(u16),
+    /// It takes effect and is answered with this status.
+    FailedAfterEffect(u16),
+}
+
+impl ApiFault {
+    /// Its name in counts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lost => "api: connection lost",
+            Self::AnswerLost => "api: answer lost",
+            Self::Hang => "api: hangs",
+            Self::HangAfterEffect => "api: hangs after effect",
+            Self::Late(_) => "api: arrives late",
+            Self::Twice => "api: arrives twice",
+            Self::SlowAnswer(_) => "api: answered late",
+            Self::Refused(409) => "api: 409",
+            Self::Refused(429) => "api: 429",
+            Self::Refused(_) => "api: refused",
+            Self::FailedAfterEffect(_) => "api: 5xx after effect",
+        }
+    }
+}
+
+/// Troubles that end by themselves: when, and how.
+pub enum Relief {
+    Watches(WatchKind),
+    Graph,
+}
+
+/// Brings trouble about; what relieves it, and when.
+pub fn strike(world: &World, gate: &Gate, trouble: &Trouble) -> Option<(u64, Relief)> {
+    match trouble {
+        Trouble::Graph { on, skip, times, kind } => {
+            world.tenant.inject(Fault::on(*on, kind.clone()).after(*skip).times(*times));
+        }
+        Trouble::Api { class, skip, times, fault } => gate.arm(*class, *skip, *times, *fault),
+        Trouble::Watches { end, compact } => {
+            if *compact {
+                world.kubernetes.compact();
+            }
+            let ended = world.kubernetes.end_watches(&watches(WatchKind::All), *end);
+            gate.count(&format!("watches: {end:?}"), ended as u64);
+        }
+        Trouble::LateWatches { kind, by, lasts } => {
+            world.kubernetes.delay_watches(watches(*kind), Duration::from_secs(*by));
+            gate.count("watches: late", 1);
+            return Some((*lasts, Relief::Watches(*kind)));
+        }
+        Trouble::GraphGone { lasts } => {
+            world.tenant.set_unreachable(true);
+            gate.count("graph: out of reach", 1);
+            return Some((*lasts, Relief::Graph));
+        }
+        Trouble::ExpireTokens => {
+            world.tenant.expire_tokens();
+            gate.count("graph: tokens expired", 1);
+        }
+        Trouble::ClockStep(by) => {
+            world.tenant.step_clock(SignedDuration::from_secs(*by));
+            gate.count("graph: clock stepped", 1);
+        }
+        Trouble::CutOff { replica, lasts } => gate.hold(*replica, until(*lasts), false),
+        Trouble::NoRenewals { replica, lasts } => gate.hold(*replica, until(*lasts), true),
+        Trouble::Die { .. } | Trouble::Stop { .. } => {}
+    }
+    None
+}
+
+/// Ends what lasts.
+pub fn relieve(world: &World, relief: &Relief) {
+    match relief {
+        Relief::Watches(kind) => world.kubernetes.delay_watches(watches(*kind), Duration::ZERO),
+        Relief::Graph => world.tenant.set_unreachable(false),
+    }
+}
+
+/// Ends everything that goes wrong.
+pub fn relieve_all(world: &World, gate: &Gate) {
+    gate.calm();
+    world.tenant.clear_faults();
+    relieve(world, &Relief::Graph);
+    relieve(world, &Relief::Watches(WatchKind::All));
+    // Those that went silent are silent for minutes yet.
+    world.kubernetes.end_watches(&watches(WatchKind::All), WatchEnd::ConnectionLost);
+}
+
+fn watches(kind: WatchKind) -> Match {
+    let all = Match::any().when(|r| matches!(r.verb, Verb::Watch | Verb::List));
+    match kind {
+        WatchKind::Requests => all.resource("taprequests"),
+        WatchKind::All => all,
+    }
+}
+
+fn until(seconds: u64) -> Instant {
+    Instant::now() + Duration::from_secs(seconds)
+}

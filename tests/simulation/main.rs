@@ -1,0 +1,51 @@
+//! The real controllers in a world that a seed decides: what people do, what goes wrong, who dies where, and in which order
+//! everything arrives. A seed that fails fails again, in the same way.
+//!
+//! `make soak PLANS=100000` looks for seeds that fail; `SEED=7 make replay` shows what happens.
+
+#[path = "../support/kubernetes/mod.rs"]
+mod kubernetes;
+#[path = "../support/in_process.rs"]
+mod world;
+
+mod faults;
+mod gate;
+mod history;
+mod people;
+mod plan;
+mod run;
+mod soak;
+mod verdict;
+
+use run::run;
+
+/// So many plans are run each time.
+const SLICE: u64 = 40;
+
+#[test]
+fn a_seed_repeats_itself() {
+    for seed in 0..6 {
+        let (first, second) = (run(seed), run(seed));
+        if let Some(difference) = first.history.difference(&second.history) {
+            panic!("seed {seed}: {difference}");
+        }
+        assert!(first.history.len() > 100);
+    }
+}
+
+#[test]
+fn the_promises_hold_in_a_slice_of_plans() {
+    soak::check_all(0, SLICE);
+}
+
+#[test]
+#[ignore = "make soak"]
+fn soak() {
+    soak::soak();
+}
+
+#[test]
+#[ignore = "make replay"]
+fn replay() {
+    soak::replay();
+}

@@ -1,0 +1,414 @@
+//! Whether the promises were kept.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use tap_operator::api::names::{INTENT_ANNOTATION, SECRET_TYPE};
+use tap_operator::api::{DecisionKind, Phase, TapRequest};
+use tap_operator::decision::intent::{Intent, has_finalizer};
+use tap_operator::simulator::{Actor, End, LedgerEntry, Operation};
+
+use crate::faults::{Class, Trouble};
+use crate::kubernetes::{ChangeKind, LoggedRequest, Match, Verb};
+use crate::people::{Act, Policy, name};
+use crate::plan::Plan;
+use crate::world::{NAMESPACE, SERVICE_ACCOUNT, SYSTEM, World};
+
+/// A promise that was broken, in words.
+pub type Verdict = Result<(), String>;
+
+/// How much later than the expiry a Secret may go: a second, the second that `Date` does not tell, and the way there.
+const ON_TIME: SignedDuration = SignedDuration::from_millis(3_500);
+/// Who waits for the end of a pass looks again after so long at the latest.
+const LATELY: SignedDuration = SignedDuration::from_secs(45);
+/// A POST may be on its way for so long after the stop was last looked for.
+const IN_FLIGHT: SignedDuration = SignedDuration::from_secs(12);
+/// A pass may be on its way into the status for so long while nothing goes wrong.
+const UNDER_WAY: SignedDuration = SignedDuration::from_secs(8);
+
+/// What happened to passes of others, within the stated limits.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Foreign {
+    pub replaced_as_asked: u64,
+    pub replaced_within_the_limit: u64,
+    pub twins_deleted: u64,
+}
+
+/// Each usable pass that the operator made is recorded by exactly one live request, or was used.
+pub fn no_orphan(world: &World) -> Verdict {
+    let now = world.tenant.now();
+    let requests = world.requests();
+    for pass in world.live() {
+        let id = pass.id.to_string();
+        let by = requests.iter().filter(|r| r.phase() == Phase::Active && pass_of(r) == Some(&id));
+        let by = by.count();
+        let used_up = pass.is_usable_once && !pass.uses.is_empty();
+        let fresh = now.duration_since(pass.created_date_time) < UNDER_WAY;
+        if by != 1 && !used_up && !fresh {
+            return Err(format!(
+                "no orphan: the pass {id} of {} is live and recorded by {by} requests",
+                pass.user_principal_name
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Nothing is stuck, and nothing is left of what has ended.
+pub fn at_rest(world: &World, plan: &Plan, policy: &Policy) -> Verdict {
+    no_orphan(world)?;
+    let now = world.tenant.now();
+    let live = world.live();
+    let requests = world.requests();
+    for request in &requests {
+        let name = request.metadata.name.clone().unwrap_or_default();
+        let phase = request.phase();
+        if request.metadata.deletion_timestamp.is_some() {
+            return Err(format!("deletion ends: {name} is still there"));
+        }
+        if phase.is_final() {
+            if has_finalizer(request) {
+                return Err(format!("{name} is {phase} and has the finalizer"));
+            }
+            ended(request, &name, world)?;
+        } else if phase == Phase::Active {
+            let id = pass_of(request).cloned().unwrap_or_default();
+            let recorded = request.status.as_ref().and_then(|status| status.pass.as_ref());
+            if recorded.is_some_and(|pass| now >= pass.expiration_time.0 - ON_TIME) {
+                // It may go in this moment.
+                continue;
+            }
+            let pass = live.iter().find(|pass| pass.id.to_string() == id);
+            let Some(pass) = pass else {
+                return Err(format!("{name} is Active with the pass {id}, which is not live"));
+            };
+            if pass.is_usable_once && !pass.uses.is_empty() {
+                return Err(format!("{name} is Active, though its pass was used"));
+            }
+            let by_hand = plan.acts.iter().any(
+                |(_, act)| matches!(act, Act::DeleteSecret(number) if self::name(*number) == name),
+            );
+            let delivered = world.delivered(&name);
+            if delivered != world.tenant.code(pass.id) && !(by_hand && delivered.is_none()) {
+                return Err(format!("{name} is Active, and its Secret holds another code or none"));
+            }
+        } else {
+            waits_rightly(request, &name, &requests, world, policy, now)?;
+        }
+    }
+    no_secret_without_pass(world)
+}
+
+fn no_secret_without_pass(world: &World) -> Verdict {
+    let requests = world.requests();
+    for secret in world.kubernetes.list("secrets") {
+        let of = secret["metadata"]["name"].as_str().unwrap_or_default();
+        let active = requests
+            .iter()
+            .any(|r| r.metadata.name.as_deref() == Some(of) && r.phase() == Phase::Active);
+        if secret["type"] == SECRET_TYPE && !active {
+            return Err(format!("the Secret {of} belongs to no active request"));
+        }
+    }
+    Ok(())
+}
+
+/// What a request that has ended says is what happened.
+fn ended(request: &TapRequest, name: &str, world: &World) -> Verdict {
+    let Some(id) = pass_of(request) else { return Ok(()) };
+    let ledger = world.tenant.ledger();
+    let Some(pass) = ledger.iter().find(|pass| pass.id.to_string() == *id) else {
+        return Err(format!("{name} records the pass {id}, which there never was"));
+    };
+    let right = match request.phase() {
+        Phase::Used => !pass.uses.is_empty(),
+        Phase::Expired => matches!(pass.end, End::Expired { .. }),
+        _ => !pass.is_live(),
+    };
+    if right {
+        Ok(())
+    } else {
+        Err(format!("{name} is {}, and its pass {:?}", request.phase(), pass.end))
+    }
+}
+
+/// What a request says that it waits for is so.
+fn waits_rightly(
+    request: &TapRequest,
+    name: &str,
+    all: &[TapRequest],
+    world: &World,
+    policy: &Policy,
+    now: Timestamp,
+) -> Verdict {
+    let user = &request.spec.user;
+    let reason = request.ready().map(|ready| ready.reason.clone()).unwrap_or_default();
+    let stopped = world.kubernetes.get("configmaps", SYSTEM, "tap-operator-stop").is_some();
+    let approvals =
+        request.decisions().iter().filter(|d| d.decision == DecisionKind::Approve).count();
+    let others_active = all.iter().filter(|other| other.phase() == Phase::Active).count();
+    let lately = |pass: &LedgerEntry| match pass.end {
+        End::Live => false,
+        End::Expired { at } | End::Deleted { at, .. } | End::Replaced { at, .. } => {
+            now.duration_since(at) < LATELY
+        }
+    };
+    let so = match reason.as_str() {
+        "AwaitingApproval" => approvals < policy.rules.approvals as usize,
+        "Scheduled" => request.spec.start_time.as_ref().is_some_and(|start| start.0 > now),
+        "Stopped" => stopped,
+        "Suspended" => policy.suspended,
+        "QuotaReached" => policy.rules.quota.is_some_and(|quota| {
+            others_active >= quota as usize || world.tenant.ledger().iter().any(lately)
+        }),
+        "ExistingPass" => world
+            .tenant
+            .ledger()
+            .iter()
+            .any(|p| (p.is_live() || lately(p)) && p.user_principal_name == *user),
+        _ => false,
+    };
+    if so {
+        return Ok(());
+    }
+    let phase = request.phase();
+    Err(format!("nothing is stuck: {name} is {phase} for {reason:?}, and that is not so"))
+}
+
+/// What must be true of the whole run.
+pub fn of_the_whole_run(world: &World, plan: &Plan, quiet: Timestamp) -> Result<Foreign, String> {
+    world.each_post_was_recorded_before();
+    world.the_code_is_in_the_secret_alone();
+    world.no_secret_was_read();
+    let log = world.kubernetes.requests_for(&Match::writes().user(SERVICE_ACCOUNT).dry_run(false));
+    let ledger = world.tenant.ledger();
+    let intents = intents(&log);
+    nothing_lost(&ledger, &log)?;
+    final_is_final(plan, &log)?;
+    on_time(world, plan, &ledger, &log, quiet)?;
+    within_the_quota(plan, &ledger)?;
+    stopped(world, plan, quiet)?;
+    foreign(plan, &ledger, &intents)
+}
+
+/// A pass that was neither delivered nor recorded is never left to expire.
+fn nothing_lost(ledger: &[LedgerEntry], log: &[LoggedRequest]) -> Verdict {
+    let recorded: Vec<&str> =
+        log.iter().filter_map(|write| write.body["status"]["pass"]["id"].as_str()).collect();
+    for pass in ledger.iter().filter(|pass| by_the_operator(&pass.made_by)) {
+        let lost = !recorded.contains(&pass.id.to_string().as_str()) && pass.uses.is_empty();
+        if lost && matches!(pass.end, End::Expired { .. }) {
+            return Err(format!("no orphan: {} was recorded nowhere and left to expire", pass.id));
+        }
+    }
+    Ok(())
+}
+
+/// Who has ended stays ended.
+fn final_is_final(plan: &Plan, log: &[LoggedRequest]) -> Verdict {
+    for number in 0..plan.wishes.len() {
+        let recreated =
+            plan.acts.iter().any(|(_, act)| matches!(act, Act::Create(again) if *again == number));
+        if recreated {
+            continue;
+        }
+        let mut ended = None;
+        for write in log.iter().filter(|write| {
+            write.resource == "taprequests"
+                && write.name.as_deref() == Some(&name(number))
+                && !write.effects.is_empty()
+        }) {
+            let Some(phase) = write.body["status"]["phase"].as_str() else { continue };
+            if let Some(ended) = &ended
+                && *ended != phase
+            {
+                return Err(format!("{} was {ended} and became {phase}", name(number)));
+            }
+            if ["Used", "Expired", "Revoked", "Denied", "Failed"].contains(&phase) {
+                ended = Some(phase.to_owned());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Secrets go when the pass expires: never before, and once all is quiet never later.
+fn on_time(
+    world: &World,
+    plan: &Plan,
+    ledger: &[LedgerEntry],
+    log: &[LoggedRequest],
+    quiet: Timestamp,
+) -> Verdict {
+    if !plan.clock_is_right() {
+        return Ok(());
+    }
+    for request in world.requests() {
+        let reason = request.ready().map(|ready| ready.reason.clone()).unwrap_or_default();
+        let pass = ledger.iter().find(|pass| pass_of(&request) == Some(&pass.id.to_string()));
+        let (Some(pass), "PassExpired") = (pass, reason.as_str()) else { continue };
+        let End::Expired { at } = pass.end else { continue };
+        let name = request.metadata.name.clone().unwrap_or_default();
+        let gone = log.iter().rev().find(|write| {
+            write.resource == "secrets"
+                && write.verb == Verb::Delete
+                && write.name.as_deref() == Some(&name)
+                && write.effects.iter().any(|effect| effect.kind == ChangeKind::Deleted)
+        });
+        let Some(gone) = gone else { continue };
+        if gone.at < at {
+            return Err(format!("on time: the Secret {name} went at {}, before {at}", gone.at));
+        }
+        if at > quiet && gone.at.duration_since(at) > ON_TIME {
+            return Err(format!("on time: the Secret {name} went at {}, long after {at}", gone.at));
+        }
+    }
+    Ok(())
+}
+
+/// At no time are more passes live than the quota allows; one that was used counts no more.
+fn within_the_quota(plan: &Plan, ledger: &[LedgerEntry]) -> Verdict {
+    let Some(quota) = plan.rules.quota.filter(|_| plan.clock_is_right()) else { return Ok(()) };
+    let lives: Vec<(Timestamp, Timestamp)> = ledger
+        .iter()
+        .filter(|pass| by_the_operator(&pass.made_by))
+        .map(|pass| {
+            let end = match pass.end {
+                End::Live => Timestamp::MAX,
+                End::Expired { at } | End::Deleted { at, .. } | End::Replaced { at, .. } => at,
+            };
+            let used = pass.uses.first().filter(|_| pass.is_usable_once).map(|used| used.at);
+            (pass.created_date_time, used.map_or(end, |used| used.min(end)))
+        })
+        .collect();
+    for (begin, _) in &lives {
+        let live = lives.iter().filter(|(from, to)| from <= begin && begin < to).count();
+        if live > quota as usize {
+            return Err(format!("quota: at {begin} there are {live} live passes"));
+        }
+    }
+    Ok(())
+}
+
+/// Nothing is asked for while the stop is set: a call may be on its way when it is.
+fn stopped(world: &World, plan: &Plan, quiet: Timestamp) -> Verdict {
+    let held_up =
+        |trouble: &Trouble| matches!(trouble, Trouble::CutOff { .. } | Trouble::ClockStep(_));
+    if plan.troubles.iter().any(|(_, trouble)| held_up(trouble)) {
+        return Ok(());
+    }
+    let second = |at: u64| {
+        let before = plan.quiet_second().saturating_sub(at);
+        quiet - SignedDuration::from_secs(i64::try_from(before).unwrap_or_default())
+    };
+    let mut set_at = None;
+    for (at, act) in &plan.acts {
+        match act {
+            Act::Stop { .. } => set_at = set_at.or(Some(second(*at))),
+            Act::LiftStop => {
+                if let Some(since) = set_at.take() {
+                    no_post_between(world, since, second(*at))?;
+                }
+            }
+            _ => {}
+        }
+    }
+    set_at.map_or(Ok(()), |since| no_post_between(world, since, Timestamp::MAX))
+}
+
+fn no_post_between(world: &World, since: Timestamp, until: Timestamp) -> Verdict {
+    let since = since + IN_FLIGHT;
+    match world
+        .tenant
+        .requests_for(Operation::PassCreate)
+        .iter()
+        .find(|p| since < p.at && p.at < until)
+    {
+        Some(post) => Err(format!("a stop stops: a POST at {}, long after it was set", post.at)),
+        None => Ok(()),
+    }
+}
+
+/// What is not ours stays, but for the stated limits.
+fn foreign(
+    plan: &Plan,
+    ledger: &[LedgerEntry],
+    intents: &BTreeMap<String, Intent>,
+) -> Result<Foreign, String> {
+    let mut seen = Foreign::default();
+    // A list may lag, and `Date` tells no fractions of a second.
+    let unseen = SignedDuration::from_secs(
+        2 + i64::try_from(plan.nature.list_after_post).unwrap_or_default(),
+    );
+    for pass in ledger {
+        let ours = by_the_operator(&pass.made_by);
+        match &pass.end {
+            End::Replaced { by, with, .. } if by_the_operator(by) => {
+                let by = ledger.iter().find(|other| other.id == *with);
+                let intent = by.and_then(|by| intents.get(by.client_request_id.as_deref()?));
+                let Some(intent) = intent else {
+                    return Err(format!("{with} replaced {} without an intent", pass.id));
+                };
+                let id = pass.id.to_string();
+                let asked = intent.replaces.as_ref().is_some_and(|r| r.pass_id == id);
+                // Made by somebody else after the list that the POST rests on.
+                let late = pass.created_date_time >= intent.listed_at - unseen;
+                match (ours, asked, late) {
+                    (false, true, _) => seen.replaced_as_asked += 1,
+                    (false, false, true) if plan.clock_is_right() => {
+                        seen.replaced_within_the_limit += 1;
+                    }
+                    (_, true, _) => {}
+                    _ if !plan.clock_is_right() => {}
+                    _ => {
+                        return Err(format!(
+                            "what is not asked for stays: {id} (ours: {ours}) was replaced by {with}"
+                        ));
+                    }
+                }
+            }
+            End::Deleted { by, .. } if by_the_operator(by) && !ours => {
+                // Somebody's pass with the lifetime that was asked for in the same window cannot be told from ours.
+                let twin = intents.values().any(|intent| {
+                    intent.user_id == pass.user_id.to_string()
+                        && intent.lifetime_minutes == pass.lifetime_in_minutes
+                        && pass.created_date_time
+                            >= intent.listed_at - unseen - SignedDuration::from_secs(30)
+                        && pass.created_date_time
+                            <= intent.listed_at + SignedDuration::from_secs(152)
+                });
+                if !twin {
+                    return Err(format!("what is not ours stays: {} was deleted", pass.id));
+                }
+                seen.twins_deleted += 1;
+            }
+            _ => {}
+        }
+    }
+    Ok(seen)
+}
+
+fn intents(log: &[LoggedRequest]) -> BTreeMap<String, Intent> {
+    let read = |write: &LoggedRequest| {
+        let text = write.body["metadata"]["annotations"][INTENT_ANNOTATION].as_str()?;
+        let intent: Intent = serde_json::from_str(text).ok()?;
+        Some((intent.attempt.clone(), intent))
+    };
+    log.iter().filter_map(read).collect()
+}
+
+fn by_the_operator(actor: &Actor) -> bool {
+    matches!(actor, Actor::App { .. })
+}
+
+fn pass_of(request: &TapRequest) -> Option<&String> {
+    request.status.as_ref()?.pass.as_ref().map(|pass| &pass.id)
+}
+
+/// How many effects of each kind there were in the cluster.
+pub fn writes(world: &World) -> usize {
+    let effects = |r: &crate::kubernetes::ApiRequest| {
+        Class::of(&r.method, &r.resource, r.subresource.as_deref(), r.is_dry_run()).is_effect()
+    };
+    world.kubernetes.requests_for(&Match::writes().namespace(NAMESPACE).when(effects)).len()
+}
