@@ -38,6 +38,21 @@ fn the_promises_hold_in_a_slice_of_plans() {
     soak::check_all(0, SLICE);
 }
 
+/// Seeds that once found a fault of the product, and which.
+const SEEDS_THAT_FAILED: [(u64, &str); 4] = [
+    (17, "a POST replaced the pass of another request that was not listed yet"),
+    (43, "the same with both replicas alive"),
+    (51, "the same"),
+    (446, "a recovery that began while Graph was out of reach took minutes longer"),
+];
+
+#[test]
+fn seeds_that_once_failed_hold() {
+    for (seed, fault) in SEEDS_THAT_FAILED {
+        soak::check_known(&run(seed), fault);
+    }
+}
+
 #[test]
 #[ignore = "make soak"]
 fn soak() {

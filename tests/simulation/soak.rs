@@ -22,6 +22,11 @@ pub fn check(outcome: &Outcome) {
     assert!(outcome.violation.is_none(), "{}", told(outcome));
 }
 
+/// The same for a seed that failed once because of this fault.
+pub fn check_known(outcome: &Outcome, fault: &str) {
+    assert!(outcome.violation.is_none(), "{}\nonce it was: {fault}", told(outcome));
+}
+
 /// Fails if one of these plans does, with everything that there is to know of the first one.
 pub fn check_all(first: u64, plans: u64) {
     let found = sweep(first, plans);
