@@ -43,27 +43,30 @@ fn changed_seeds_do_no_harm() {
             for _ in 0..rounds {
                 let mut input = seed.clone();
                 for _ in 0..=random(4) {
-                    let at = random(input.len() + 1).min(input.len().saturating_sub(1));
-                    let from = random(input.len() + 1);
-                    match random(4) {
-                        0 if !input.is_empty() => input[at] = u8::try_from(random(256)).unwrap(),
-                        1 if !input.is_empty() => {
-                            drop(input.drain(at..(at + random(8)).min(input.len())))
-                        }
-                        2 => input.truncate(from.max(1)),
-                        _ => {
-                            let part = input[from.min(input.len())..]
-                                .iter()
-                                .take(16)
-                                .copied()
-                                .collect::<Vec<_>>();
-                            input.splice(at..at, part);
-                        }
-                    }
+                    change(&mut input, &mut random);
                 }
                 let outcome = std::panic::catch_unwind(|| function(&input));
-                assert!(outcome.is_ok(), "{}: {}", file.display(), String::from_utf8_lossy(&input));
+                let text = String::from_utf8_lossy(&input);
+                assert!(outcome.is_ok(), "{}: {text}", file.display());
             }
+        }
+    }
+}
+
+fn change(input: &mut Vec<u8>, random: &mut impl FnMut(usize) -> usize) {
+    if input.is_empty() {
+        input.push(b'0');
+    }
+    let (at, from) = (random(input.len()), random(input.len()));
+    match random(4) {
+        0 => input[at] = u8::try_from(random(256)).unwrap(),
+        1 => input.truncate(at.max(1)),
+        2 => {
+            input.drain(at..(at + random(8)).min(input.len()));
+        }
+        _ => {
+            let part: Vec<u8> = input[from..].iter().take(16).copied().collect();
+            input.splice(at..at, part);
         }
     }
 }
@@ -81,6 +84,11 @@ fn each_target_is_a_program_of_the_fuzzer() {
 /// The processor time that the operator takes for a pass, all in all, in optimized code on the machine of `make bench`.
 const A_PASS: Duration = Duration::from_micros(5_500);
 
+#[expect(clippy::print_stdout, reason = "the figures are what one wants to see")]
+fn tell(text: &str) {
+    println!("{text}");
+}
+
 /// A hostile resource costs at most twice an honest one: no more than another pass. The figures are of optimized code, and so
 /// they are judged only there (`make fuzz`); here each is at least told.
 #[test]
@@ -92,10 +100,10 @@ fn a_hostile_resource_costs_at_most_what_another_pass_would() {
         format!("{name:<38} {:>9.2} ms {ratio:>7.2}", more.as_secs_f64() * 1e3)
     };
     let table = costs.iter().map(row).collect::<Vec<_>>().join("\n");
-    println!("{table}");
+    tell(&table);
     // Whoever names ten such keys has it so, and not at each step: told, not judged.
     let encryption = hostile::encryption_to_ten().as_secs_f64() * 1e3;
-    println!("{:<38} {encryption:>9.2} ms", "encryption to ten RSA keys, once");
+    tell(&format!("{:<38} {encryption:>9.2} ms", "encryption to ten RSA keys, once"));
     let dear = costs.iter().any(|(_, more)| *more > A_PASS);
     assert!(!optimized || !dear, "\n{table}");
 }

@@ -89,7 +89,6 @@ pub fn request(mut request: TapRequest, policy: &TapPolicy, input: usize) -> usi
             memory: &memory,
         });
         match step {
-            Step::Rest(_) => return steps,
             Step::Look(look) => answer(&look, &mut reads),
             Step::Act(Action::WriteStatus(status)) => {
                 is_in_bounds(&status, input);
@@ -106,8 +105,8 @@ pub fn request(mut request: TapRequest, policy: &TapPolicy, input: usize) -> usi
                 assert!(written.len() <= OWN_WORDS + REPEATED * input, "{} bytes", written.len());
                 return steps;
             }
-            // What follows is the tenant's or the API server's to answer.
-            Step::Act(_) => return steps,
+            // It rests, or what follows is the tenant's or the API server's to answer.
+            Step::Rest(_) | Step::Act(_) => return steps,
         }
     }
     panic!("it goes in circles: {}", serde_json::to_string(&request).unwrap_or_default());

@@ -16,8 +16,11 @@ pub use configuration::connections;
 pub use cost::{costs, encryption_to_ten};
 pub use tenant::{graph_answer, token_answer};
 
-/// Every kind of input, by its name.
-pub const TARGETS: [(&str, fn(&[u8])); 9] = [
+/// A kind of input: its name, and what takes it.
+type Target = (&'static str, fn(&[u8]));
+
+/// Every kind of input.
+pub const TARGETS: [Target; 9] = [
     ("graph_answer", graph_answer),
     ("token_answer", token_answer),
     ("policy", policy),

@@ -27,7 +27,7 @@ const GROUP: &str = "22222222-0000-4000-8000-000000000002";
 /// An answer of Graph to one of the calls.
 pub fn graph_answer(input: &[u8]) {
     let (call, answer) = Canned::read(input);
-    let may_quote = answer.status.is_client_error() || answer.status.is_server_error();
+    let may_quote = !answer.keeps_its_code_in_the_body();
     let token =
         Canned::token(br#"{"token_type":"Bearer","expires_in":3599,"access_token":"e30.e30.e30"}"#);
     let error = run(async {
@@ -59,21 +59,23 @@ pub fn graph_answer(input: &[u8]) {
             }
         }
     });
-    // What an error answer says is repeated; what should have been a pass is not.
-    error.iter().for_each(|error| is_bounded(error, !may_quote));
+    if let Some(error) = error {
+        is_bounded(&error, !may_quote);
+    }
 }
 
 /// An answer of Entra to whom a token was asked for, and what is in the token.
 pub fn token_answer(input: &[u8]) {
     let (kind, token) = Canned::read(input);
+    let without_code = token.keeps_its_code_in_the_body();
     let answer = Canned { status: StatusCode::NO_CONTENT, headers: Vec::new(), body: Vec::new() };
     run(async {
         let client = client(answer, token, kind == "managed_identity");
         if let Err(error) = client.token_roles().await {
-            is_bounded(&error, true);
+            is_bounded(&error, without_code);
         }
         if let Err(error) = client.delete_pass(USER, GROUP).await {
-            is_bounded(&error, true);
+            is_bounded(&error, without_code);
         }
     });
 }
@@ -119,6 +121,16 @@ impl Canned {
         (call.to_owned(), answer)
     }
 
+    /// What an error says is repeated, and ids in headers are: a code that stands there is Graph's to keep. What should have been
+    /// a pass or a token is not.
+    fn keeps_its_code_in_the_body(&self) -> bool {
+        let in_a_header = |(_, value): &(HeaderName, HeaderValue)| {
+            value.as_bytes().windows(CODE.len()).any(|part| part == CODE.as_bytes())
+        };
+        let is_an_error = self.status.is_client_error() || self.status.is_server_error();
+        !is_an_error && !self.headers.iter().any(in_a_header)
+    }
+
     fn response(&self) -> Response<Body> {
         let mut response = Response::new(Body::from(self.body.clone()));
         *response.status_mut() = self.status;
@@ -150,7 +162,7 @@ fn client(graph: Canned, token: Canned, managed_identity: bool) -> Client {
     let credential = if managed_identity {
         "managedIdentity: {}".to_owned()
     } else {
-        format!("clientSecret: {{file: {:?}}}", secret())
+        format!("clientSecret: {{file: '{}'}}", secret().display())
     };
     let connections = format!(
         "tenants: [{{name: default, tenantId: {USER}, clientId: {GROUP}, loginUrl: 'https://login.test', \
