@@ -304,7 +304,9 @@ impl Process {
             None => work.wake,
             Some(pass) => match pass.state {
                 Progress::Asleep(until) => Some(until),
-                Progress::Going | Progress::Decided(_) | Progress::Asking => None,
+                Progress::Going | Progress::Decided(_) | Progress::Outdated | Progress::Asking => {
+                    None
+                }
             },
         })
     }

@@ -254,6 +254,14 @@ impl Process {
     }
 }
 
+impl Pass {
+    /// Nothing more is decided before the request was read again.
+    pub fn outdate(&mut self) {
+        self.reads = Reads::default();
+        self.state = Progress::Outdated;
+    }
+}
+
 impl Work {
     /// Begins a pass with what was read.
     pub fn begin(&mut self, request: ObjectId) {

@@ -48,7 +48,8 @@ impl Step<'_> {
         match pass.state {
             Progress::Asking => {}
             Progress::Asleep(until) if until > self.s.now => {}
-            Progress::Asleep(_) => self.wake(out),
+            Progress::Asleep(_) => self.read_again("wakes and reads the request again", out),
+            Progress::Outdated => self.read_again("reads the request again", out),
             Progress::Going | Progress::Decided(_) => self.decide(out),
         }
     }
@@ -61,7 +62,7 @@ impl Step<'_> {
         let (now, lease_is_fresh) = match pass.state {
             Progress::Going => (self.s.now, process.lost_the_lease.is_none()),
             Progress::Decided(at) => (at, true),
-            Progress::Asking | Progress::Asleep(_) => return None,
+            Progress::Outdated | Progress::Asking | Progress::Asleep(_) => return None,
         };
         let view = View {
             process: process.number,
@@ -108,14 +109,20 @@ impl Step<'_> {
         }
     }
 
-    fn wake(&mut self, out: &mut Vec<Next>) {
-        let mut next = self.next("wakes and reads the request again", Answer::Fine);
-        self.read_again(&mut next);
-        out.push(next);
+    /// Reads the request anew, in the middle of a pass: nothing that was read before counts any more.
+    fn read_again(&mut self, what: &str, out: &mut Vec<Next>) {
+        for answer in reads(self.s) {
+            let mut next = self.next(what, *answer);
+            if *answer == Answer::Fine {
+                self.go_on_anew(&mut next);
+            } else {
+                self.fail(&mut next);
+            }
+            out.push(next);
+        }
     }
 
-    /// Reads the request anew, in the middle of a pass.
-    fn read_again(&mut self, next: &mut Next) {
+    fn go_on_anew(&mut self, next: &mut Next) {
         let found = next.state.request(self.request).object;
         let work = next.state.work_mut(self.who, self.request);
         let pass = work.pass.as_mut().expect("it is under way");
@@ -201,7 +208,7 @@ impl Step<'_> {
             Move::Forget => {
                 let mut next = self.next("forgets the answer", Answer::Fine);
                 next.state.work_mut(self.who, self.request).memory.attempt = None;
-                next.state.pass_mut(self.who, self.request).reads = Reads::default();
+                next.state.pass_mut(self.who, self.request).outdate();
                 out.push(next);
             }
             Move::Rest(until) => self.rest(until, out),
@@ -461,7 +468,7 @@ impl Step<'_> {
                 then(self, &mut next);
             } else {
                 next.event.conflicts();
-                self.read_again(&mut next);
+                next.state.pass_mut(self.who, self.request).outdate();
             }
             out.push(next);
         }
@@ -585,7 +592,8 @@ impl Step<'_> {
                 Written::Created(number)
             } else {
                 set_back(work, now, Cause::Secret);
-                work.pass.as_mut().expect("it is under way").reads.secret = None;
+                // Whose a Secret of that name is depends on whether the request is still there.
+                work.pass.as_mut().expect("it is under way").outdate();
                 Written::Failed
             };
             if taken && *answer == Answer::Fine {
