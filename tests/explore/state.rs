@@ -47,8 +47,10 @@ pub struct Secret {
 /// What may still happen. All that may go wrong, and all that people may do, is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Left {
-    /// The process with the lease dies, or loses the lease.
-    pub crashes: u8,
+    /// The process with the lease dies.
+    pub deaths: u8,
+    /// It loses the lease to another process while it is at work, and goes on with what it has begun.
+    pub leases: u8,
     /// An answer is lost, of a call that took effect or did not.
     pub lost: u8,
     /// A POST takes effect after it was given up.
