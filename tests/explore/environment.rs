@@ -203,13 +203,13 @@ impl Environment<'_> {
             abandon(&mut next.state, leader.number);
             self.out.push(next);
         }
-        // Of two that lost it one has ended.
+        // There are two at most: the one that lost it before must have ended.
         if self.s.left.leases > 0 && self.s.zombie.is_none() && !leader.is_idle() {
-            self.lost_leases();
+            self.the_lease_goes();
         }
     }
 
-    fn lost_leases(&mut self) {
+    fn the_lease_goes(&mut self) {
         let leader = &self.s.leader;
         let mut next = self.wrong(format_args!("process {} loses the lease", leader.number));
         next.state.left.leases -= 1;

@@ -23,6 +23,8 @@ impl Scenario {
 
 const ONE: &[&str] = &["Refuse"];
 const TWO: &[&str] = &["Refuse", "Replace"];
+const REPLACE: &[&str] = &["Replace", "Replace"];
+const WAIT: &[&str] = &["Refuse", "Wait"];
 const NOTHING: Left = Left {
     deaths: 0,
     leases: 0,
@@ -43,6 +45,14 @@ const fn one(name: &'static str, left: Left) -> Scenario {
 
 const fn two(name: &'static str, left: Left) -> Scenario {
     Scenario { name, requests: TWO, left }
+}
+
+const fn replace(name: &'static str, left: Left) -> Scenario {
+    Scenario { name, requests: REPLACE, left }
+}
+
+const fn wait(name: &'static str, left: Left) -> Scenario {
+    Scenario { name, requests: WAIT, left }
 }
 
 /// What every test run explores.
@@ -74,6 +84,11 @@ pub const WHOLE: &[Scenario] = &[
         "one request, a death, a lost lease, late",
         Left { deaths: 1, leases: 1, late: 1, ..NOTHING },
     ),
+    one(
+        "one request, a lost lease, lost, late, stale",
+        Left { leases: 1, lost: 1, late: 1, stale: 1, ..NOTHING },
+    ),
+    one("one request, two deaths, a lost lease", Left { deaths: 2, leases: 1, ..NOTHING }),
     one("one request, two lost leases", Left { leases: 2, ..NOTHING }),
     one("one request, a lost lease, lost, stale", Left { leases: 1, lost: 1, stale: 1, ..NOTHING }),
     one(
@@ -92,6 +107,16 @@ pub const WHOLE: &[Scenario] = &[
     two("two requests, a lost lease", Left { leases: 1, ..NOTHING }),
     two("two requests, a death, late", Left { deaths: 1, late: 1, ..NOTHING }),
     two("two requests, a death, stale", Left { deaths: 1, stale: 1, ..NOTHING }),
+    two("two requests, two deaths, late", Left { deaths: 2, late: 1, ..NOTHING }),
+    two("two requests, a death, lost", Left { deaths: 1, lost: 1, ..NOTHING }),
+    two("two requests, lost, late, stale", Left { lost: 1, late: 1, stale: 1, ..NOTHING }),
+    two("two requests, a death, people", Left { deaths: 1, ..PEOPLE }),
+    two("two requests, people", PEOPLE),
+    replace("two that replace, nothing happens", NOTHING),
+    replace("two that replace, a death", Left { deaths: 1, ..NOTHING }),
+    replace("two that replace, late, stale", Left { late: 1, stale: 1, ..NOTHING }),
+    wait("one that waits, a death, late", Left { deaths: 1, late: 1, ..NOTHING }),
+    wait("one that waits, stale, people", Left { stale: 1, ..PEOPLE }),
     two("two requests, lost, stale", Left { lost: 1, stale: 1, ..NOTHING }),
     two("two requests, a twin, a use", Left { twins: 1, uses: 1, ..NOTHING }),
     two("two requests, a revocation, a deletion", Left { revocations: 1, deletions: 1, ..NOTHING }),
