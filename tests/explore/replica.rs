@@ -98,9 +98,14 @@ pub struct Attempt {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Sent {
     Armed,
-    Sent,
+    /// The outcome is not known.
+    Unknown,
     Void,
-    Held { pass: PassNo, created: Tick, secret: Written },
+    Held {
+        pass: PassNo,
+        created: Tick,
+        secret: Written,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

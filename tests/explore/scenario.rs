@@ -68,7 +68,16 @@ pub const SLICE: &[Scenario] = &[
     two("two requests, lost", Left { lost: 1, ..NOTHING }),
 ];
 
-/// What is explored beyond that, with optimizations.
+/// What is explored beyond that, with optimizations: what ends within minutes and a few hundred megabytes.
+///
+/// Left out, because the numbers of states multiply:
+/// - for one request, more than two deaths or lost leases, or a second lost answer, late POST or stale read; both a death
+///   and a lost lease together with a lost answer or a stale read; people together with a lost answer, a late POST or a
+///   stale read, but for one twin or one revocation;
+/// - for two requests, a lost lease together with anything else; a death together with what people do, or with two of
+///   lost, late and stale;
+/// - more than two requests for one user, and what no scenario changes: policy, quota, stop, approvals, groups and roles
+///   (they are always as the request needs them).
 pub const WHOLE: &[Scenario] = &[
     one("one request, a death, people", Left { deaths: 1, ..PEOPLE }),
     one("one request, a lost lease, people", Left { leases: 1, ..PEOPLE }),
@@ -110,7 +119,6 @@ pub const WHOLE: &[Scenario] = &[
     two("two requests, two deaths, late", Left { deaths: 2, late: 1, ..NOTHING }),
     two("two requests, a death, lost", Left { deaths: 1, lost: 1, ..NOTHING }),
     two("two requests, lost, late, stale", Left { lost: 1, late: 1, stale: 1, ..NOTHING }),
-    two("two requests, a death, people", Left { deaths: 1, ..PEOPLE }),
     two("two requests, people", PEOPLE),
     replace("two that replace, nothing happens", NOTHING),
     replace("two that replace, a death", Left { deaths: 1, ..NOTHING }),

@@ -296,12 +296,11 @@ impl Step<'_> {
         }
         let mut seen = Vec::new();
         let fresh = s.tenant.current();
-        let lagging = s.tenant.current_with_lag(s.now).filter(|_| s.left.stale > 0);
-        let cases = [Some((fresh, false)), Some((fresh, true)), lagging.map(|pass| (pass, false))];
-        for (pass, stale_cache) in cases.into_iter().flatten() {
-            if stale_cache && s.left.stale == 0 {
-                continue;
-            }
+        let lagging = s.tenant.current_with_lag(s.now);
+        // What is up to date, a cache that lags, a server that lags: one of them at a time.
+        let cases = [(fresh, false), (fresh, true), (lagging, false)];
+        let possible = if s.left.stale > 0 { cases.len() } else { 1 };
+        for (pass, stale_cache) in cases.into_iter().take(possible) {
             let not_yet = self.not_listed_yet(stale_cache).filter(|number| Some(*number) != pass);
             let listed = [pass, not_yet].map(|number| {
                 let known = self.known(number?, stale_cache);
@@ -558,7 +557,7 @@ impl Step<'_> {
         });
         let work = next.state.work_mut(self.who, self.request);
         if let Some(attempt) = &mut work.memory.attempt {
-            attempt.progress = Sent::Sent;
+            attempt.progress = Sent::Unknown;
         }
         let pass = work.pass.as_mut().expect("it is under way");
         pass.reads.passes = None;
