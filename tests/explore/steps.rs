@@ -15,12 +15,12 @@ use super::replica::{
 use super::state::{self, Answer, State, Who};
 use super::tenant::{Call, End, PassNo, RequestNo};
 
-/// The ways in which a call may come out.
+/// The ways in which a call that changes something may come out. Where nothing more can get lost, only one.
 fn answers(s: &State) -> &'static [Answer] {
     if s.left.lost > 0 { &[Answer::Fine, Answer::Lost, Answer::Void] } else { &[Answer::Fine] }
 }
 
-/// The ways in which a read may come out.
+/// The ways in which a read may come out: whether one without an answer arrived makes no difference.
 fn reads(s: &State) -> &'static [Answer] {
     if s.left.lost > 0 { &[Answer::Fine, Answer::Void] } else { &[Answer::Fine] }
 }
@@ -59,6 +59,7 @@ impl Step<'_> {
         let process = self.s.process(self.who);
         let work = &process.works[usize::from(self.request)];
         let pass = work.pass.as_ref()?;
+        // What was decided before the lease was lost is decided as it was then.
         let (now, lease_is_fresh) = match pass.state {
             Progress::Going => (self.s.now, process.lost_the_lease.is_none()),
             Progress::Decided(at) => (at, true),
@@ -232,6 +233,7 @@ impl Step<'_> {
             None => self.next("rests", Answer::Fine),
             Some(until) => self.next(format_args!("rests until {until}"), Answer::Fine),
         };
+        // Who holds an answer does not let go of the request: it may be gone before anybody looks at it again.
         let holds = next.state.work_mut(self.who, self.request).holds_an_answer();
         if holds {
             let until = until.unwrap_or(self.s.now + 1);
@@ -460,6 +462,7 @@ impl Step<'_> {
                     next.state.show_to_leader(objects, self.request);
                 }
             }
+            // Without an answer the pass ends with an error; the next one begins with what the API server has.
             if *answer != Answer::Fine {
                 self.fail(&mut next);
             } else if written {
@@ -507,8 +510,8 @@ impl Step<'_> {
         let what = format!("{does} attempt {}", view.next_attempt);
         let first = out.len();
         let (who, request) = (self.who, self.request);
-        let s = self.s.clone();
-        let mut noted = s;
+        // Noted before it is sent, however the write comes out.
+        let mut noted = self.s.clone();
         noted.next_attempt += 1;
         noted.work_mut(who, request).memory.attempt = attempt;
         let mut step = Step { core: self.core, s: &noted, who, request };
