@@ -1,4 +1,4 @@
-//! What happens around the processes: the POSTs that are under way, people, crashes, and the clock.
+//! What happens around the processes: the POSTs that are under way, people, deaths and lost leases, and the clock.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Every state that the life of a request can come to, with two replicas, crashes, lost and late answers, stale reads, and
-//! people who interfere: all interleavings, each state once.
+//! Every state that the life of a request can come to, with processes that die or lose their lease in the middle of their
+//! work, lost and late answers, stale reads, and people who interfere: all interleavings, each state once.
 //!
 //! The pure core decides; what the shell does with a decision, and what the API server and Graph make of it, is modelled.
 //! Time stands in whole ticks, and what may go wrong is counted: within that, nothing is left out. In each state the

@@ -241,7 +241,8 @@ fn left_to_expire(before: &State, s: &State) -> Option<String> {
     expired.map(|(number, _)| format!("pass {number} was never recorded, and is left to expire"))
 }
 
-/// A Secret holds the code of the pass that is recorded, and is gone before time goes on where its pass is.
+/// A Secret holds the code of the pass that is recorded, and is gone where its request is over: but for one that came late
+/// and whose code is worth nothing.
 fn secrets(objects: &Objects, s: &State) -> Option<String> {
     (0..).zip(&s.requests).find_map(|(number, request)| {
         let (secret, object) = (request.secret?, objects.object(request.object?));
