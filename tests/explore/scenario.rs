@@ -68,11 +68,12 @@ pub const SLICE: &[Scenario] = &[
     two("two requests, lost", Left { lost: 1, ..NOTHING }),
 ];
 
-/// What is explored beyond that, with optimizations: what ends within minutes and a few hundred megabytes.
+/// What is explored beyond that, with optimizations: what ends within minutes.
 ///
 /// Left out, because the numbers of states multiply:
-/// - for one request, more than two deaths or lost leases, or a second lost answer, late POST or stale read; both a death
-///   and a lost lease together with a lost answer or a stale read; people together with a lost answer, a late POST or a
+/// - for one request, more than two deaths or two lost leases, or a second lost answer, late POST, stale read or slow
+///   process; both a death and a lost lease together with a lost answer or a stale read; two lost leases together with
+///   anything else; a slow process but beside a revocation; people together with a lost answer, a late POST or a
 ///   stale read, but for one twin or one revocation;
 /// - for two requests, a lost lease together with anything else; a death together with what people do, or with two of
 ///   lost, late and stale;
