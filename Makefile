@@ -44,9 +44,9 @@ bench: control-plane ## the operator's speed beside a program that does the same
 	$(say) 'building (with optimizations) and running the benchmarks'
 	@$(CARGO) bench --locked --all-features --profile benchmark
 
-explore: rust ## every state that the life of a request can come to: the promises in each of them
+explore: rust ## every state that the life of a request can come to, ONLY='two requests' of those so named: the promises in each
 	$(say) 'building (with optimizations) and exploring; it takes minutes'
-	@$(CARGO) test --locked --all-features --profile benchmark --test explore -- --include-ignored --nocapture --test-threads 1
+	@ONLY="$(ONLY)" $(CARGO) test --locked --all-features --profile benchmark --test explore -- --include-ignored --nocapture --test-threads 1
 
 soak: rust ## random plans of what people do and what goes wrong, PLANS=1000 from SEED=0 on: a table, and each that fails
 	$(say) 'building (with optimizations) and running plans'

@@ -1,4 +1,4 @@
-//! What happens around the processes: the POSTs that are under way, people, crashes, and the clock.
+//! What happens around the processes: the POSTs that are under way, people, deaths and lost leases, and the clock.
 
 use std::fmt;
 
@@ -196,17 +196,23 @@ impl Environment<'_> {
         // Who has nothing to lose is like a new one.
         let leader = &self.s.leader;
         let is_trivial = |work: &Work| work.pass.is_none() && work.memory == Memory::default();
-        if self.s.left.crashes == 0 || leader.works.iter().all(is_trivial) {
-            return;
+        if self.s.left.deaths > 0 && !leader.works.iter().all(is_trivial) {
+            let mut next = self.wrong(format_args!("process {} dies", leader.number));
+            next.state.left.deaths -= 1;
+            self.another_leads(&mut next.state);
+            abandon(&mut next.state, leader.number);
+            self.out.push(next);
         }
-        let mut next = self.wrong(format_args!("process {} dies", leader.number));
-        self.another_leads(&mut next.state);
-        abandon(&mut next.state, leader.number);
-        self.out.push(next);
-        if self.s.zombie.is_some() || leader.is_idle() {
-            return;
+        // There are two at most: the one that lost it before must have ended.
+        if self.s.left.leases > 0 && self.s.zombie.is_none() && !leader.is_idle() {
+            self.the_lease_goes();
         }
+    }
+
+    fn the_lease_goes(&mut self) {
+        let leader = &self.s.leader;
         let mut next = self.wrong(format_args!("process {} loses the lease", leader.number));
+        next.state.left.leases -= 1;
         self.another_leads(&mut next.state);
         next.state.zombie = Some(leader.without_the_lease(self.s.now, None));
         self.out.push(next);
@@ -220,6 +226,7 @@ impl Environment<'_> {
                 "process {} loses the lease, and its call for request {request} is on its way",
                 leader.number
             ));
+            next.state.left.leases -= 1;
             self.another_leads(&mut next.state);
             next.state.zombie = Some(leader.without_the_lease(self.s.now, Some(request)));
             self.out.push(next);
@@ -227,7 +234,6 @@ impl Environment<'_> {
     }
 
     fn another_leads(&self, state: &mut State) {
-        state.left.crashes -= 1;
         state.leader = Process::new(state.processes, state.requests.len());
         state.processes += 1;
         for request in self.s.numbers() {
@@ -304,7 +310,9 @@ impl Process {
             None => work.wake,
             Some(pass) => match pass.state {
                 Progress::Asleep(until) => Some(until),
-                Progress::Going | Progress::Decided(_) | Progress::Asking => None,
+                Progress::Going | Progress::Decided(_) | Progress::Outdated | Progress::Asking => {
+                    None
+                }
             },
         })
     }

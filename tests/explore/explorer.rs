@@ -38,8 +38,9 @@ struct Explorer {
     known: HashMap<(u64, u64), Number>,
     /// From which state each was found first, and as which of its successors.
     found: Vec<(Number, u16)>,
-    /// Where each leads: to find what goes in circles.
-    leads_to: Vec<Vec<Number>>,
+    /// Where the states lead, one after the other, and where what belongs to each of them ends: to find circles.
+    leads_to: Vec<Number>,
+    ends_of: Vec<usize>,
     hashers: (std::hash::RandomState, std::hash::RandomState),
 }
 
@@ -47,6 +48,7 @@ struct Explorer {
 pub fn explore(scenario: &Scenario) -> Outcome {
     let mut core = Core::default();
     core.at_first = scenario.left;
+    core.on_existing_pass = scenario.requests;
     let start = scenario.start(&mut core.mind);
     let mut explorer = Explorer {
         core,
@@ -54,6 +56,7 @@ pub fn explore(scenario: &Scenario) -> Outcome {
         known: HashMap::new(),
         found: Vec::new(),
         leads_to: Vec::new(),
+        ends_of: Vec::new(),
         hashers: Default::default(),
     };
     explorer.run(start)
@@ -89,11 +92,13 @@ impl Explorer {
                         continue;
                     }
                     let (to, is_new) = self.number(&next.state, (number, choice));
-                    self.leads_to[number as usize].push(to);
+                    self.leads_to.push(to);
                     if is_new {
                         next_layer.push((to, next.state));
                     }
                 }
+                // They are visited in the order of their numbers.
+                self.ends_of.push(self.leads_to.len());
                 if !goes_on {
                     outcome.ends += 1;
                     if let Some(promise) =
@@ -126,7 +131,6 @@ impl Explorer {
         let number = *self.known.entry(key).or_insert(next);
         if number == next {
             self.found.push(from);
-            self.leads_to.push(Vec::new());
         }
         (number, number == next)
     }
@@ -134,14 +138,15 @@ impl Explorer {
     /// Whatever happens, time goes on: no state comes back. So where nothing more goes wrong, everything comes to an end.
     fn circle(&mut self) -> Option<Violation> {
         let mut ways_in = vec![0_u32; self.found.len()];
-        for to in self.leads_to.iter().flatten() {
+        for to in &self.leads_to {
             ways_in[*to as usize] += 1;
         }
         let mut free: Vec<usize> = (0..ways_in.len()).filter(|s| ways_in[*s] == 0).collect();
         let mut seen = 0;
         while let Some(state) = free.pop() {
             seen += 1;
-            for to in &self.leads_to[state] {
+            let begin = state.checked_sub(1).map_or(0, |before| self.ends_of[before]);
+            for to in &self.leads_to[begin..self.ends_of[state]] {
                 let left = &mut ways_in[*to as usize];
                 *left -= 1;
                 if *left == 0 {

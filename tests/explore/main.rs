@@ -1,5 +1,5 @@
-//! Every state that the life of a request can come to, with two replicas, crashes, lost and late answers, stale reads, and
-//! people who interfere: all interleavings, each state once.
+//! Every state that the life of a request can come to, with processes that die or lose their lease in the middle of their
+//! work, lost and late answers, stale reads, and people who interfere: all interleavings, each state once.
 //!
 //! The pure core decides; what the shell does with a decision, and what the API server and Graph make of it, is modelled.
 //! Time stands in whole ticks, and what may go wrong is counted: within that, nothing is left out. In each state the
@@ -30,31 +30,50 @@ mod state;
 mod steps;
 mod tenant;
 
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::thread;
+
 use explorer::{Outcome, explore};
 use scenario::{SLICE, Scenario, WHOLE};
 
-/// Explores scenarios one by one, and tells of each how it came out.
+/// Explores scenarios, as many at a time as there are processors, and tells of each how it came out. `ONLY` names those that
+/// are to be explored, by a part of their names.
 fn all_hold(scenarios: &[Scenario]) {
+    let only = std::env::var("ONLY").unwrap_or_default();
+    let waiting = scenarios.iter().filter(|scenario| scenario.name.contains(&only));
+    let waiting = Mutex::new(waiting);
+    let broken = Mutex::new(Vec::new());
     println!(
         "{:48}{:>10}{:>12}{:>10}{:>12}{:>10}{:>9}",
         "scenario", "states", "transitions", "ends", "violations", "limits", "seconds"
     );
-    let mut broken = Vec::new();
-    for scenario in scenarios {
-        let Outcome { states, transitions, ends, within_limits, took, violation } =
-            explore(scenario);
-        let violations = usize::from(violation.is_some());
-        let seconds = took.as_secs_f64();
-        println!(
-            "{:48}{states:>10}{transitions:>12}{ends:>10}{violations:>12}{within_limits:>10}{seconds:>9.1}",
-            scenario.name
-        );
-        if let Some(violation) = violation {
-            println!("  {violation}");
-            broken.push(scenario.name);
+    let work = || {
+        let next = || waiting.lock().expect("nobody panics").next();
+        while let Some(scenario) = next() {
+            let outcome = explore(scenario);
+            println!("{}", row(scenario, &outcome));
+            if outcome.violation.is_some() {
+                broken.lock().expect("nobody panics").push(scenario.name);
+            }
         }
-    }
+    };
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| (0..processors).for_each(|_| drop(scope.spawn(work))));
+    let broken = broken.into_inner().expect("nobody panics");
     assert!(broken.is_empty(), "a promise is broken: {}", broken.join("; "));
+}
+
+/// How a scenario came out, and the history of what broke a promise.
+fn row(scenario: &Scenario, outcome: &Outcome) -> String {
+    let Outcome { states, transitions, ends, within_limits, took, violation } = outcome;
+    let violations = usize::from(violation.is_some());
+    let seconds = took.as_secs_f64();
+    let history = violation.as_ref().map_or(String::new(), |violation| format!("\n  {violation}"));
+    format!(
+        "{:48}{states:>10}{transitions:>12}{ends:>10}{violations:>12}{within_limits:>10}{seconds:>9.1}{history}",
+        scenario.name
+    )
 }
 
 #[test]

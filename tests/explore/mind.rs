@@ -161,7 +161,7 @@ impl Mind {
             let (intent, grounds) = (*kept).clone();
             let progress = match &attempt.progress {
                 Sent::Armed => situation::Progress::Armed,
-                Sent::Sent => situation::Progress::Sent,
+                Sent::Unknown => situation::Progress::Sent,
                 Sent::Void => situation::Progress::Void,
                 Sent::Held { pass, created, secret } => {
                     situation::Progress::Held(situation::Held {

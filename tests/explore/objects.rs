@@ -21,6 +21,7 @@ pub struct ObjectId(u32);
 pub struct IntentId(u16);
 
 /// A request, and what the model asks of it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Object {
     pub request: TapRequest,
     pub phase: Phase,
@@ -63,7 +64,7 @@ impl Object {
 
 #[derive(Default)]
 pub struct Objects {
-    objects: Vec<Rc<Object>>,
+    kept: Vec<Rc<Object>>,
     ids: HashMap<String, ObjectId>,
     intents: Vec<Rc<(Intent, Grounds)>>,
     intent_ids: HashMap<String, IntentId>,
@@ -71,7 +72,7 @@ pub struct Objects {
 
 impl Objects {
     pub fn object(&self, id: ObjectId) -> Rc<Object> {
-        Rc::clone(&self.objects[id.0 as usize])
+        Rc::clone(&self.kept[id.0 as usize])
     }
 
     pub fn intent(&self, id: IntentId) -> Rc<(Intent, Grounds)> {
@@ -83,8 +84,8 @@ impl Objects {
         if let Some(id) = self.ids.get(&key) {
             return *id;
         }
-        let id = ObjectId(u32::try_from(self.objects.len()).expect("few objects"));
-        self.objects.push(Rc::new(facts(request)));
+        let id = ObjectId(u32::try_from(self.kept.len()).expect("few objects"));
+        self.kept.push(Rc::new(facts(request)));
         self.ids.insert(key, id);
         id
     }

@@ -9,7 +9,7 @@ use super::events::Next;
 use super::objects::{IntentId, Object, ObjectId, Objects, number};
 use super::replica::{Core, Secret, Sent, View};
 use super::state::{Left, State};
-use super::tenant::{End, Maker, PassNo, RequestNo};
+use super::tenant::{Call, End, Maker, PassNo, RequestNo};
 
 impl Next {
     /// A final phase is final; a pass is said to be issued by nobody who saw that it is to go; and none is usable beyond
@@ -67,8 +67,8 @@ impl Next {
         self.breaks(broken);
     }
 
-    /// What a POST replaces is what it was recorded to replace. What was not listed is within the limits, where somebody
-    /// else made it.
+    /// What a POST replaces is what it was recorded to replace, for a request that says so. What was not listed is within
+    /// the limits, where somebody else made it.
     pub fn check_replacement(
         &mut self,
         core: &Core,
@@ -79,8 +79,9 @@ impl Next {
     ) {
         let intent = &core.mind.objects.intent(intent).0;
         let pass = s.tenant.pass(replaced);
-        let wanted = intent.replaces.as_ref().and_then(|r| number(&r.pass_id)) == Some(replaced);
-        if wanted || !pass.is_usable(s.now) {
+        let says_so = core.on_existing_pass[usize::from(request)] == "Replace";
+        let names_it = intent.replaces.as_ref().and_then(|r| number(&r.pass_id)) == Some(replaced);
+        if (says_so && names_it) || !pass.is_usable(s.now) {
             return;
         }
         let listed = intent.listed.iter().any(|id| number(id) == Some(replaced));
@@ -100,6 +101,12 @@ impl Next {
 
     /// Only what is ours is deleted; a twin made in the seconds of a lost attempt is within the limits. The Secret goes
     /// first.
+    ///
+    /// A twin is a pass that somebody else made in the window in which the pass of a lost POST is looked for: not listed
+    /// before that POST, and made from its list until the settle time after it. It cannot be told from the lost one. It is
+    /// deleted in the place of that one, and the attempt is taken to be resolved: so where the POST has not taken effect
+    /// yet, the pass that it makes afterwards may be recorded by nobody. That, too, is the limit; without such a twin, or
+    /// once the POST has come out, everything holds.
     pub fn check_delete(
         &mut self,
         objects: &Objects,
@@ -116,8 +123,9 @@ impl Next {
                     window.contains(&pass.created) && !attempt.listed.contains(&number)
                 });
                 if in_window {
+                    let is_open = |call: &Call| call.request == request && call.made.is_none();
                     self.within_limits = true;
-                    self.is_beyond = true;
+                    self.is_beyond = self.state.tenant.calls.iter().any(is_open);
                 } else {
                     self.breaks(format!("pass {number}, which somebody else made, is deleted"));
                 }
@@ -233,12 +241,13 @@ fn left_to_expire(before: &State, s: &State) -> Option<String> {
     expired.map(|(number, _)| format!("pass {number} was never recorded, and is left to expire"))
 }
 
-/// A Secret holds the code of the pass that is recorded, and is gone before time goes on where its pass is.
+/// A Secret holds the code of the pass that is recorded, and is gone where its request is over: but for one that came late
+/// and whose code is worth nothing.
 fn secrets(objects: &Objects, s: &State) -> Option<String> {
     (0..).zip(&s.requests).find_map(|(number, request)| {
         let (secret, object) = (request.secret?, objects.object(request.object?));
         let recorded = object.pass.filter(|_| object.phase == Phase::Active);
-        if recorded.is_some_and(|recorded| recorded != secret.pass) {
+        if recorded.is_some_and(|recorded| recorded != secret.pass) && !is_left_behind(s, secret) {
             return Some(format!("the Secret of request {number} holds the code of another pass"));
         }
         if object.is_over() && !is_left_behind(s, secret) {
@@ -248,8 +257,9 @@ fn secrets(objects: &Objects, s: &State) -> Option<String> {
     })
 }
 
-/// Whether a Secret was created late, by a process that lost its lease meanwhile and ended before it could take it back.
-/// Its code is worth nothing.
+/// Whether a Secret was created late: the call was on its way when its process lost the lease, and came through after
+/// another process had deleted the pass of that attempt, and perhaps issued and taken away the next one. So its code is
+/// worth nothing. Its process takes it back, if it does not end before; then it stays as long as the request.
 fn is_left_behind(s: &State, secret: super::state::Secret) -> bool {
     secret.late && !s.tenant.pass(secret.pass).is_usable(s.now)
 }

@@ -56,6 +56,8 @@ pub enum Progress {
     Going,
     /// It was decided while the lease was this process's, at that time, and is about to happen.
     Decided(Tick),
+    /// It reads the request again before it decides anything more.
+    Outdated,
     /// It waits for the answer to its POST.
     Asking,
     /// It holds an answer, and waits until it can take back what the answer made.
@@ -96,9 +98,14 @@ pub struct Attempt {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Sent {
     Armed,
-    Sent,
+    /// The outcome is not known.
+    Unknown,
     Void,
-    Held { pass: PassNo, created: Tick, secret: Written },
+    Held {
+        pass: PassNo,
+        created: Tick,
+        secret: Written,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -241,6 +248,8 @@ pub struct Core {
     pub mind: Mind,
     /// What may happen, before anything has.
     pub at_first: Left,
+    /// What each request says about a pass that is there already.
+    pub on_existing_pass: &'static [&'static str],
     /// Whether somebody wants to read what happens.
     pub tells: bool,
     known: HashMap<View, Move>,

@@ -23,8 +23,11 @@ impl Scenario {
 
 const ONE: &[&str] = &["Refuse"];
 const TWO: &[&str] = &["Refuse", "Replace"];
+const REPLACE: &[&str] = &["Replace", "Replace"];
+const WAIT: &[&str] = &["Refuse", "Wait"];
 const NOTHING: Left = Left {
-    crashes: 0,
+    deaths: 0,
+    leases: 0,
     lost: 0,
     late: 0,
     stale: 0,
@@ -44,45 +47,86 @@ const fn two(name: &'static str, left: Left) -> Scenario {
     Scenario { name, requests: TWO, left }
 }
 
+const fn replace(name: &'static str, left: Left) -> Scenario {
+    Scenario { name, requests: REPLACE, left }
+}
+
+const fn wait(name: &'static str, left: Left) -> Scenario {
+    Scenario { name, requests: WAIT, left }
+}
+
 /// What every test run explores.
 pub const SLICE: &[Scenario] = &[
     one("one request, nothing happens", NOTHING),
     one("one request, people", PEOPLE),
-    one("one request, a crash and a late POST", Left { crashes: 1, late: 1, ..NOTHING }),
-    one("one request, a lost answer and a stale read", Left { lost: 1, stale: 1, ..NOTHING }),
+    one("one request, a death, late", Left { deaths: 1, late: 1, ..NOTHING }),
+    one("one request, a lost lease, late", Left { leases: 1, late: 1, ..NOTHING }),
+    one("one request, lost, stale", Left { lost: 1, stale: 1, ..NOTHING }),
     two("two requests, nothing happens", NOTHING),
-    two("two requests, a stale read", Left { stale: 1, ..NOTHING }),
+    two("two requests, stale", Left { stale: 1, ..NOTHING }),
+    two("two requests, late, stale", Left { late: 1, stale: 1, ..NOTHING }),
+    two("two requests, lost", Left { lost: 1, ..NOTHING }),
 ];
 
-/// What is explored beyond that, with optimizations.
+/// What is explored beyond that, with optimizations: what ends within minutes.
+///
+/// Left out, because the numbers of states multiply:
+/// - for one request, more than two deaths or two lost leases, or a second lost answer, late POST, stale read or slow
+///   process; both a death and a lost lease together with a lost answer or a stale read; two lost leases together with
+///   anything else; a slow process but beside a revocation; people together with a lost answer, a late POST or a
+///   stale read, but for one twin or one revocation;
+/// - for two requests, a lost lease together with anything else; a death together with what people do, or with two of
+///   lost, late and stale;
+/// - more than two requests for one user, and what no scenario changes: policy, quota, stop, approvals, groups and roles
+///   (they are always as the request needs them).
 pub const WHOLE: &[Scenario] = &[
-    one("one request, a crash and people", Left { crashes: 1, ..PEOPLE }),
-    one("one request, two crashes", Left { crashes: 2, ..NOTHING }),
-    one("one request, two crashes, a late POST", Left { crashes: 2, late: 1, ..NOTHING }),
+    one("one request, a death, people", Left { deaths: 1, ..PEOPLE }),
+    one("one request, a lost lease, people", Left { leases: 1, ..PEOPLE }),
     one(
-        "one request, a crash, lost, late, stale",
-        Left { crashes: 1, lost: 1, late: 1, stale: 1, ..NOTHING },
-    ),
-    one(
-        "one request, two crashes, lost, late, stale",
-        Left { crashes: 2, lost: 1, late: 1, stale: 1, ..NOTHING },
+        "one request, a death, lost, late, stale",
+        Left { deaths: 1, lost: 1, late: 1, stale: 1, ..NOTHING },
     ),
     one(
-        "one request, a crash, lost, late, a twin",
-        Left { crashes: 1, lost: 1, late: 1, twins: 1, ..NOTHING },
+        "one request, two deaths, lost, late, stale",
+        Left { deaths: 2, lost: 1, late: 1, stale: 1, ..NOTHING },
     ),
     one(
-        "one request, a crash, lost, slow, a revocation",
-        Left { crashes: 1, lost: 1, slow: 1, revocations: 1, ..NOTHING },
+        "one request, a death, a lost lease, late",
+        Left { deaths: 1, leases: 1, late: 1, ..NOTHING },
     ),
-    two("two requests, a lost answer", Left { lost: 1, ..NOTHING }),
-    two("two requests, a crash", Left { crashes: 1, ..NOTHING }),
-    two("two requests, a late POST and a stale read", Left { late: 1, stale: 1, ..NOTHING }),
-    two("two requests, a crash and a late POST", Left { crashes: 1, late: 1, ..NOTHING }),
-    two("two requests, a twin and a use", Left { twins: 1, uses: 1, ..NOTHING }),
-    two(
-        "two requests, a revocation and a deletion",
-        Left { revocations: 1, deletions: 1, ..NOTHING },
+    one(
+        "one request, a lost lease, lost, late, stale",
+        Left { leases: 1, lost: 1, late: 1, stale: 1, ..NOTHING },
     ),
-    two("two requests, a crash and a stale read", Left { crashes: 1, stale: 1, ..NOTHING }),
+    one("one request, two deaths, a lost lease", Left { deaths: 2, leases: 1, ..NOTHING }),
+    one("one request, two lost leases", Left { leases: 2, ..NOTHING }),
+    one("one request, a lost lease, lost, stale", Left { leases: 1, lost: 1, stale: 1, ..NOTHING }),
+    one(
+        "one request, a death, lost, late, a twin",
+        Left { deaths: 1, lost: 1, late: 1, twins: 1, ..NOTHING },
+    ),
+    one(
+        "one request, a death, lost, slow, a revocation",
+        Left { deaths: 1, lost: 1, slow: 1, revocations: 1, ..NOTHING },
+    ),
+    one(
+        "one request, a lost lease, slow, a revocation",
+        Left { leases: 1, slow: 1, revocations: 1, ..NOTHING },
+    ),
+    two("two requests, a death", Left { deaths: 1, ..NOTHING }),
+    two("two requests, a lost lease", Left { leases: 1, ..NOTHING }),
+    two("two requests, a death, late", Left { deaths: 1, late: 1, ..NOTHING }),
+    two("two requests, a death, stale", Left { deaths: 1, stale: 1, ..NOTHING }),
+    two("two requests, two deaths, late", Left { deaths: 2, late: 1, ..NOTHING }),
+    two("two requests, a death, lost", Left { deaths: 1, lost: 1, ..NOTHING }),
+    two("two requests, lost, late, stale", Left { lost: 1, late: 1, stale: 1, ..NOTHING }),
+    two("two requests, people", PEOPLE),
+    replace("two that replace, nothing happens", NOTHING),
+    replace("two that replace, a death", Left { deaths: 1, ..NOTHING }),
+    replace("two that replace, late, stale", Left { late: 1, stale: 1, ..NOTHING }),
+    wait("one that waits, a death, late", Left { deaths: 1, late: 1, ..NOTHING }),
+    wait("one that waits, stale, people", Left { stale: 1, ..PEOPLE }),
+    two("two requests, lost, stale", Left { lost: 1, stale: 1, ..NOTHING }),
+    two("two requests, a twin, a use", Left { twins: 1, uses: 1, ..NOTHING }),
+    two("two requests, a revocation, a deletion", Left { revocations: 1, deletions: 1, ..NOTHING }),
 ];

@@ -1,4 +1,7 @@
 //! One state of the whole: the tenant, the cluster, the processes, and what may still happen.
+//!
+//! Two states are one if they are equal in every field, so a field is here only if something that is still to come, or a
+//! promise, depends on it.
 
 use super::clock::Tick;
 use super::objects::{Object, ObjectId, Objects};
@@ -17,7 +20,7 @@ pub struct State {
     pub processes: ProcessNo,
     /// The number of the next attempt or recovery.
     pub next_attempt: u8,
-    /// The attempts that were recorded, and those whose POST was sent.
+    /// The attempts that were recorded, and those whose POST was sent: a bit for each.
     pub recorded: u32,
     pub posted: u32,
     pub left: Left,
@@ -28,7 +31,7 @@ pub struct State {
 pub struct Request {
     /// Absent once it is gone.
     pub object: Option<ObjectId>,
-    /// What a cache that lags shows of it.
+    /// What a cache that lags shows of it; only as long as a stale read may still happen.
     pub before: Option<ObjectId>,
     pub secret: Option<Secret>,
     /// Whether somebody deleted it.
@@ -37,6 +40,7 @@ pub struct Request {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Secret {
+    /// The number of the attempt that created it: each creates one at most.
     pub uid: u8,
     /// The pass whose code it holds.
     pub pass: PassNo,
@@ -47,8 +51,10 @@ pub struct Secret {
 /// What may still happen. All that may go wrong, and all that people may do, is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Left {
-    /// The process with the lease dies, or loses the lease.
-    pub crashes: u8,
+    /// The process with the lease dies.
+    pub deaths: u8,
+    /// It loses the lease to another process while it is at work, and goes on with what it has begun.
+    pub leases: u8,
     /// An answer is lost, of a call that took effect or did not.
     pub lost: u8,
     /// A POST takes effect after it was given up.
@@ -68,7 +74,7 @@ pub struct Left {
 }
 
 impl Left {
-    /// Whether something went wrong, of all that might at first.
+    /// Whether something went wrong, of all that might at first. What people do is nothing that goes wrong.
     pub fn is_strained(&self, at_first: &Self) -> bool {
         let people = |left: &Self| Self {
             twins: at_first.twins,
@@ -203,7 +209,8 @@ impl State {
         true
     }
 
-    /// The leader's watch shows a change of a request that is not its own.
+    /// The leader's watch shows a change of a request that is not its own. A pass that is under way meets it as a conflict, or
+    /// looks again when it ends.
     pub fn show_to_leader(&mut self, objects: &Objects, request: RequestNo) {
         let work_is_due = match self.request(request).object {
             Some(id) => !objects.object(id).is_over(),
@@ -251,6 +258,14 @@ impl Process {
     /// Whether nothing is under way.
     pub fn is_idle(&self) -> bool {
         self.works.iter().all(|work| work.pass.is_none())
+    }
+}
+
+impl Pass {
+    /// Nothing more is decided before the request was read again.
+    pub fn outdate(&mut self) {
+        self.reads = Reads::default();
+        self.state = Progress::Outdated;
     }
 }
 

@@ -15,12 +15,12 @@ use super::replica::{
 use super::state::{self, Answer, State, Who};
 use super::tenant::{Call, End, PassNo, RequestNo};
 
-/// The ways in which a call may come out.
+/// The ways in which a call that changes something may come out. Where nothing more can get lost, only one.
 fn answers(s: &State) -> &'static [Answer] {
     if s.left.lost > 0 { &[Answer::Fine, Answer::Lost, Answer::Void] } else { &[Answer::Fine] }
 }
 
-/// The ways in which a read may come out.
+/// The ways in which a read may come out: whether one without an answer arrived makes no difference.
 fn reads(s: &State) -> &'static [Answer] {
     if s.left.lost > 0 { &[Answer::Fine, Answer::Void] } else { &[Answer::Fine] }
 }
@@ -48,7 +48,8 @@ impl Step<'_> {
         match pass.state {
             Progress::Asking => {}
             Progress::Asleep(until) if until > self.s.now => {}
-            Progress::Asleep(_) => self.wake(out),
+            Progress::Asleep(_) => self.read_again("wakes and reads the request again", out),
+            Progress::Outdated => self.read_again("reads the request again", out),
             Progress::Going | Progress::Decided(_) => self.decide(out),
         }
     }
@@ -58,10 +59,11 @@ impl Step<'_> {
         let process = self.s.process(self.who);
         let work = &process.works[usize::from(self.request)];
         let pass = work.pass.as_ref()?;
+        // What was decided before the lease was lost is decided as it was then.
         let (now, lease_is_fresh) = match pass.state {
             Progress::Going => (self.s.now, process.lost_the_lease.is_none()),
             Progress::Decided(at) => (at, true),
-            Progress::Asking | Progress::Asleep(_) => return None,
+            Progress::Outdated | Progress::Asking | Progress::Asleep(_) => return None,
         };
         let view = View {
             process: process.number,
@@ -108,14 +110,20 @@ impl Step<'_> {
         }
     }
 
-    fn wake(&mut self, out: &mut Vec<Next>) {
-        let mut next = self.next("wakes and reads the request again", Answer::Fine);
-        self.read_again(&mut next);
-        out.push(next);
+    /// Reads the request anew, in the middle of a pass: nothing that was read before counts any more.
+    fn read_again(&mut self, what: &str, out: &mut Vec<Next>) {
+        for answer in reads(self.s) {
+            let mut next = self.next(what, *answer);
+            if *answer == Answer::Fine {
+                self.go_on_anew(&mut next);
+            } else {
+                self.fail(&mut next);
+            }
+            out.push(next);
+        }
     }
 
-    /// Reads the request anew, in the middle of a pass.
-    fn read_again(&mut self, next: &mut Next) {
+    fn go_on_anew(&mut self, next: &mut Next) {
         let found = next.state.request(self.request).object;
         let work = next.state.work_mut(self.who, self.request);
         let pass = work.pass.as_mut().expect("it is under way");
@@ -201,7 +209,7 @@ impl Step<'_> {
             Move::Forget => {
                 let mut next = self.next("forgets the answer", Answer::Fine);
                 next.state.work_mut(self.who, self.request).memory.attempt = None;
-                next.state.pass_mut(self.who, self.request).reads = Reads::default();
+                next.state.pass_mut(self.who, self.request).outdate();
                 out.push(next);
             }
             Move::Rest(until) => self.rest(until, out),
@@ -225,6 +233,7 @@ impl Step<'_> {
             None => self.next("rests", Answer::Fine),
             Some(until) => self.next(format_args!("rests until {until}"), Answer::Fine),
         };
+        // Who holds an answer does not let go of the request: it may be gone before anybody looks at it again.
         let holds = next.state.work_mut(self.who, self.request).holds_an_answer();
         if holds {
             let until = until.unwrap_or(self.s.now + 1);
@@ -289,12 +298,11 @@ impl Step<'_> {
         }
         let mut seen = Vec::new();
         let fresh = s.tenant.current();
-        let lagging = s.tenant.current_with_lag(s.now).filter(|_| s.left.stale > 0);
-        let cases = [Some((fresh, false)), Some((fresh, true)), lagging.map(|pass| (pass, false))];
-        for (pass, stale_cache) in cases.into_iter().flatten() {
-            if stale_cache && s.left.stale == 0 {
-                continue;
-            }
+        let lagging = s.tenant.current_with_lag(s.now);
+        // What is up to date, a cache that lags, a server that lags: one of them at a time.
+        let cases = [(fresh, false), (fresh, true), (lagging, false)];
+        let possible = if s.left.stale > 0 { cases.len() } else { 1 };
+        for (pass, stale_cache) in cases.into_iter().take(possible) {
             let not_yet = self.not_listed_yet(stale_cache).filter(|number| Some(*number) != pass);
             let listed = [pass, not_yet].map(|number| {
                 let known = self.known(number?, stale_cache);
@@ -454,6 +462,7 @@ impl Step<'_> {
                     next.state.show_to_leader(objects, self.request);
                 }
             }
+            // Without an answer the pass ends with an error; the next one begins with what the API server has.
             if *answer != Answer::Fine {
                 self.fail(&mut next);
             } else if written {
@@ -461,7 +470,7 @@ impl Step<'_> {
                 then(self, &mut next);
             } else {
                 next.event.conflicts();
-                self.read_again(&mut next);
+                next.state.pass_mut(self.who, self.request).outdate();
             }
             out.push(next);
         }
@@ -501,8 +510,8 @@ impl Step<'_> {
         let what = format!("{does} attempt {}", view.next_attempt);
         let first = out.len();
         let (who, request) = (self.who, self.request);
-        let s = self.s.clone();
-        let mut noted = s;
+        // Noted before it is sent, however the write comes out.
+        let mut noted = self.s.clone();
         noted.next_attempt += 1;
         noted.work_mut(who, request).memory.attempt = attempt;
         let mut step = Step { core: self.core, s: &noted, who, request };
@@ -551,7 +560,7 @@ impl Step<'_> {
         });
         let work = next.state.work_mut(self.who, self.request);
         if let Some(attempt) = &mut work.memory.attempt {
-            attempt.progress = Sent::Sent;
+            attempt.progress = Sent::Unknown;
         }
         let pass = work.pass.as_mut().expect("it is under way");
         pass.reads.passes = None;
@@ -585,7 +594,8 @@ impl Step<'_> {
                 Written::Created(number)
             } else {
                 set_back(work, now, Cause::Secret);
-                work.pass.as_mut().expect("it is under way").reads.secret = None;
+                // Whose a Secret of that name is depends on whether the request is still there.
+                work.pass.as_mut().expect("it is under way").outdate();
                 Written::Failed
             };
             if taken && *answer == Answer::Fine {

@@ -74,15 +74,14 @@ impl Tenant {
         self.numbered().find(|(_, pass)| pass.is_there()).map(|(number, _)| number)
     }
 
-    /// What a server that lags says of the user's pass, where that differs: one that was just made is not there yet, one
-    /// that just ended still is.
-    pub fn current_with_lag(&self, now: Tick) -> Option<Option<PassNo>> {
+    /// What a server that lags says of the user's pass: one that was just made is not there yet, one that just ended still
+    /// is.
+    pub fn current_with_lag(&self, now: Tick) -> Option<PassNo> {
         let before = self
             .numbered()
             .rev()
             .find(|(_, pass)| pass.created < now && pass.end.is_none_or(|(_, ended)| ended == now));
-        let before = before.map(|(number, _)| number);
-        (before != self.current()).then_some(before)
+        before.map(|(number, _)| number)
     }
 
     pub fn pass(&self, number: PassNo) -> &Pass {
