@@ -21,8 +21,8 @@ pub type Verdict = Result<(), String>;
 const ON_TIME: SignedDuration = SignedDuration::from_millis(3_500);
 /// Who waits for the end of a pass looks again after so long at the latest.
 const LATELY: SignedDuration = SignedDuration::from_secs(45);
-/// A POST may be on its way for so long after the stop was last looked for.
-const IN_FLIGHT: SignedDuration = SignedDuration::from_secs(12);
+/// A POST may be on its way for so long after the stop was last looked for; one of a process that died may arrive later.
+const IN_FLIGHT: SignedDuration = SignedDuration::from_secs(30);
 /// A pass may be on its way into the status for so long while nothing goes wrong.
 const UNDER_WAY: SignedDuration = SignedDuration::from_secs(8);
 
@@ -42,9 +42,8 @@ pub fn no_orphan(world: &World) -> Verdict {
         let id = pass.id.to_string();
         let by = requests.iter().filter(|r| r.phase() == Phase::Active && pass_of(r) == Some(&id));
         let by = by.count();
-        let used_up = pass.is_usable_once && !pass.uses.is_empty();
         let fresh = now.duration_since(pass.created_date_time) < UNDER_WAY;
-        if by != 1 && !used_up && !fresh {
+        if by != 1 && !used_up(&pass) && !fresh {
             return Err(format!(
                 "no orphan: the pass {id} of {} is live and recorded by {by} requests",
                 pass.user_principal_name
@@ -52,6 +51,11 @@ pub fn no_orphan(world: &World) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// A pass that was used and works only once: it is left to expire, and is in nobody's way.
+fn used_up(pass: &LedgerEntry) -> bool {
+    pass.is_usable_once && !pass.uses.is_empty()
 }
 
 /// Nothing is stuck, and nothing is left of what has ended.
@@ -82,14 +86,18 @@ pub fn at_rest(world: &World, plan: &Plan, policy: &Policy) -> Verdict {
             let Some(pass) = pass else {
                 return Err(format!("{name} is Active with the pass {id}, which is not live"));
             };
-            if pass.is_usable_once && !pass.uses.is_empty() {
+            // Where Graph does not tell whether a pass can be used, it does not tell of a use either.
+            if used_up(pass) && !plan.nature.no_usability {
                 return Err(format!("{name} is Active, though its pass was used"));
             }
-            let by_hand = plan.acts.iter().any(
-                |(_, act)| matches!(act, Act::DeleteSecret(number) if self::name(*number) == name),
-            );
+            // By hand, or by a process that died in the middle of a revocation of everything, which was then called off.
+            let taken = plan.acts.iter().any(|(_, act)| match act {
+                Act::DeleteSecret(number) => self::name(*number) == name,
+                Act::Stop { revoke } => *revoke,
+                _ => false,
+            });
             let delivered = world.delivered(&name);
-            if delivered != world.tenant.code(pass.id) && !(by_hand && delivered.is_none()) {
+            if delivered != world.tenant.code(pass.id) && !(taken && delivered.is_none()) {
                 return Err(format!("{name} is Active, and its Secret holds another code or none"));
             }
         } else {
@@ -99,14 +107,18 @@ pub fn at_rest(world: &World, plan: &Plan, policy: &Policy) -> Verdict {
     no_secret_without_pass(world)
 }
 
+/// But for one that the API server created after the operator had given up on it, and whose pass is gone: a stated limit.
 fn no_secret_without_pass(world: &World) -> Verdict {
     let requests = world.requests();
+    let live: Vec<String> =
+        world.live().iter().filter_map(|pass| world.tenant.code(pass.id)).collect();
     for secret in world.kubernetes.list("secrets") {
         let of = secret["metadata"]["name"].as_str().unwrap_or_default();
         let active = requests
             .iter()
             .any(|r| r.metadata.name.as_deref() == Some(of) && r.phase() == Phase::Active);
-        if secret["type"] == SECRET_TYPE && !active {
+        let dead = world.delivered(of).is_some_and(|code| !live.contains(&code));
+        if secret["type"] == SECRET_TYPE && !active && !dead {
             return Err(format!("the Secret {of} belongs to no active request"));
         }
     }
@@ -253,6 +265,8 @@ fn on_time(
             write.resource == "secrets"
                 && write.verb == Verb::Delete
                 && write.name.as_deref() == Some(&name)
+                // What an earlier attempt left went before.
+                && write.at >= pass.created_date_time
                 && write.effects.iter().any(|effect| effect.kind == ChangeKind::Deleted)
         });
         let Some(gone) = gone else { continue };
@@ -359,6 +373,7 @@ fn foreign(
                         seen.replaced_within_the_limit += 1;
                     }
                     (_, true, _) => {}
+                    (true, ..) if used_up(pass) => {}
                     _ if !plan.clock_is_right() => {}
                     _ => {
                         return Err(format!(

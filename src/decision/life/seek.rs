@@ -379,9 +379,19 @@ fn was_released(s: &Situation) -> bool {
     s.request.phase() == Phase::Active || Intent::of(s.request).is_some_and(|i| i.is_open())
 }
 
+/// Whether what is said is not over: it comes with the quota, or after it.
 fn has_said_what_it_waits_for(s: &Situation) -> bool {
-    let said = s.request.status.as_ref().is_some_and(|status| !status.conditions.is_empty());
-    said && s.request.phase() == Phase::Pending
+    const STANDS: [Reason; 6] = [
+        Reason::QuotaReached,
+        Reason::AnotherRequest,
+        Reason::ExistingPass,
+        Reason::SecretRefused,
+        Reason::HeldBack,
+        Reason::RefusedByTenant,
+    ];
+    let said = s.request.ready().map(|ready| ready.reason.as_str());
+    s.request.phase() == Phase::Pending
+        && said.is_some_and(|said| STANDS.iter().any(|reason| reason.as_str() == said))
 }
 
 fn pending(s: &Situation, findings: &Findings, reason: Reason, message: &str, rest: Rest) -> Step {

@@ -53,6 +53,16 @@ fn of_a_place_that_others_may_take_only_who_has_said_nothing_yet_speaks() {
     life.slot = Slot::Contested(FULL);
     life.pass();
     assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "QuotaReached"));
+
+    // What it said before is over.
+    let mut life = Life::new();
+    life.method.as_mut().unwrap().state = MethodState::Disabled;
+    life.pass();
+    assert_eq!(life.reason(), "MethodDisabled");
+    life.method.as_mut().unwrap().state = MethodState::Enabled;
+    life.slot = Slot::Contested(FULL);
+    life.pass();
+    assert_eq!(life.reason(), "QuotaReached");
 }
 
 #[test]
