@@ -58,6 +58,12 @@ fn used_up(pass: &LedgerEntry) -> bool {
     pass.is_usable_once && !pass.uses.is_empty()
 }
 
+/// Whether a stop revoked everything. A process may die in the middle of that, and the stop be lifted before the next one
+/// goes on: then a Secret is gone, and its pass is left to expire.
+fn everything_was_revoked(plan: &Plan) -> bool {
+    plan.acts.iter().any(|(_, act)| matches!(act, Act::Stop { revoke: true }))
+}
+
 /// Nothing is stuck, and nothing is left of what has ended.
 pub fn at_rest(world: &World, plan: &Plan, policy: &Policy) -> Verdict {
     no_orphan(world)?;
@@ -90,12 +96,10 @@ pub fn at_rest(world: &World, plan: &Plan, policy: &Policy) -> Verdict {
             if used_up(pass) && !plan.nature.no_usability {
                 return Err(format!("{name} is Active, though its pass was used"));
             }
-            // By hand, or by a process that died in the middle of a revocation of everything, which was then called off.
-            let taken = plan.acts.iter().any(|(_, act)| match act {
-                Act::DeleteSecret(number) => self::name(*number) == name,
-                Act::Stop { revoke } => *revoke,
-                _ => false,
-            });
+            let by_hand = plan.acts.iter().any(
+                |(_, act)| matches!(act, Act::DeleteSecret(number) if self::name(*number) == name),
+            );
+            let taken = by_hand || everything_was_revoked(plan);
             let delivered = world.delivered(&name);
             if delivered != world.tenant.code(pass.id) && !(taken && delivered.is_none()) {
                 return Err(format!("{name} is Active, and its Secret holds another code or none"));
@@ -270,7 +274,7 @@ fn on_time(
                 && write.effects.iter().any(|effect| effect.kind == ChangeKind::Deleted)
         });
         let Some(gone) = gone else { continue };
-        if gone.at < at {
+        if gone.at < at && !everything_was_revoked(plan) {
             return Err(format!("on time: the Secret {name} went at {}, before {at}", gone.at));
         }
         if at > quiet && gone.at.duration_since(at) > ON_TIME {
