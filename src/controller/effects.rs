@@ -321,9 +321,13 @@ impl Operator {
                     && intent.user_id == user_id
                     && lately
                     && !ids.contains(&pass.id.as_str()))
-                .then(|| Unlisted { request: name_of(other), pass_id: pass.id.clone() })
+                .then(|| {
+                    let unlisted = Unlisted { request: name_of(other), pass_id: pass.id.clone() };
+                    (intent.listed_at, unlisted)
+                })
             };
-            self.requests().into_iter().filter_map(recorded).min()
+            // Each replaced the one before.
+            self.requests().into_iter().filter_map(recorded).max().map(|(_, newest)| newest)
         })
     }
 

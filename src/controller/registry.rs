@@ -89,16 +89,19 @@ impl OwnPasses {
         listed: &[&str],
     ) -> Option<Unlisted> {
         let passes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        passes.iter().find_map(|(pass_id, pass)| {
+        let unlisted = passes.iter().filter_map(|(pass_id, pass)| {
             let theirs = pass.of.0 == tenant_id && pass.of.1 == user_id && pass.uid != asking_uid;
             let unlisted = pass.noted.elapsed() < within && !listed.contains(&pass_id.as_str());
             match &pass.known {
-                Known::Recorded(request) if theirs && unlisted => {
-                    Some(Unlisted { request: request.clone(), pass_id: pass_id.clone() })
-                }
+                Known::Recorded(request) if theirs && unlisted => Some((
+                    pass.noted,
+                    Unlisted { request: request.clone(), pass_id: pass_id.clone() },
+                )),
                 _ => None,
             }
-        })
+        });
+        // Each replaced the one before.
+        unlisted.max_by_key(|(noted, _)| *noted).map(|(_, newest)| newest)
     }
 
     fn note(&self, pass_id: &str, pass: OwnPass) {
@@ -152,6 +155,14 @@ mod tests {
         assert!(!unlisted("bob", "b", &[]), "it is another user's");
         tokio::time::advance(within).await;
         assert!(!unlisted("alice", "b", &[]), "a list would show it by now");
+        for pass_id in ["y", "x"] {
+            passes.made(pass_id, &request("a"), "t", "alice");
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        let newest = passes.unlisted("t", "alice", "b", within, &[]).map(|newest| newest.pass_id);
+        assert_eq!(newest.as_deref(), Some("x"), "each replaced the one before");
+        passes.deleted("x");
+        passes.deleted("y");
         passes.made("r", &request("a"), "t", "alice");
         passes.deleted("r");
         assert!(!unlisted("alice", "b", &[]), "it is gone");

@@ -138,7 +138,10 @@ fn ended(request: &TapRequest, name: &str, world: &World) -> Verdict {
     };
     let right = match request.phase() {
         Phase::Used => !pass.uses.is_empty(),
-        Phase::Expired => matches!(pass.end, End::Expired { .. }),
+        // Somebody may have removed it shortly before.
+        Phase::Expired => {
+            matches!(pass.end, End::Expired { .. } | End::Deleted { by: Actor::Portal, .. })
+        }
         _ => !pass.is_live(),
     };
     if right {
