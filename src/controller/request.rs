@@ -206,10 +206,7 @@ impl Operator {
                     tokio::time::sleep(self.length(&pass.request, rest, pass.remembered.failures))
                         .await;
                     pass.remembered.failures = pass.remembered.failures.saturating_add(1);
-                    pass.reads = Reads::default();
-                    if let Some(request) = self.read(&pass.request, pass.remembered).await? {
-                        pass.request = request;
-                    }
+                    self.read_again(pass).await?;
                     // It ends at the expiry of what is held.
                     steps = 0;
                 }

@@ -160,7 +160,15 @@ async fn a_deletion_between_intent_and_status_takes_everything_along() {
     }
 }
 
-/// Somebody who may takes the finalizer off and the request is gone, while its pass is being made.
+/// Somebody who may takes the finalizer off a request, and it is gone.
+fn vanish(world: &World, name: &str) {
+    let mut request = serde_json::to_value(world.get(name)).expect("JSON");
+    request["metadata"]["finalizers"] = json!([]);
+    world.kubernetes.put(request);
+    world.delete(name);
+}
+
+/// While its pass is being made.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_vanishes_in_the_middle_leaves_nothing() {
     for (which, write) in &WRITES[1..] {
@@ -169,10 +177,7 @@ async fn a_request_that_vanishes_in_the_middle_leaves_nothing() {
         let _operator = world.operator();
         world.request("lost-phone", &json!({}));
         held.reached().await;
-        let mut request = serde_json::to_value(world.get("lost-phone")).expect("JSON");
-        request["metadata"]["finalizers"] = json!([]);
-        world.kubernetes.put(request);
-        world.delete("lost-phone");
+        vanish(&world, "lost-phone");
         assert!(world.find("lost-phone").is_none());
         held.release();
         world.until("its pass is gone", IN_ORDER, || world.live().is_empty()).await;
@@ -190,10 +195,7 @@ async fn what_a_vanished_request_leaves_is_not_looked_for_under_its_successors_n
     let _operator = world.operator();
     world.request("lost-phone", &json!({}));
     held.reached().await;
-    let mut request = serde_json::to_value(world.get("lost-phone")).expect("JSON");
-    request["metadata"]["finalizers"] = json!([]);
-    world.kubernetes.put(request);
-    world.delete("lost-phone");
+    vanish(&world, "lost-phone");
     // Nothing is done for this one here: its policy is not there.
     world.request("lost-phone", &json!({"policyRef": {"name": "another"}}));
     world.kubernetes.put(json!({

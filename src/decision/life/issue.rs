@@ -64,16 +64,16 @@ pub(super) fn after_post(s: &Situation, intent: &Intent, attempt: &Attempt, held
 /// Takes back what an attempt made: what is left to do, if anything. A failure is tried again with a backoff.
 pub(super) fn undo(s: &Situation, intent: &Intent, held: &Held) -> Option<Step> {
     // Without the lease what is there may be the next attempt's: it is left to the process that clears up now.
-    let unseen =
-        held.secret == SecretWritten::Failed && is_the_last(s, intent) && !s.lease_is_fresh;
+    let may_be_ours = held.secret == SecretWritten::Failed && is_the_last(s, intent);
+    let unseen = may_be_ours && !s.lease_is_fresh;
     let secret = match (&held.secret, &s.reads.secret) {
         // Nothing is there, or it was tried in vain: the pass goes first.
         (SecretWritten::NotYet | SecretWritten::Removed, _)
         | (_, Some(SecretFound::Unclear(_))) => None,
         (SecretWritten::Created(uid), _) => Some(Step::Act(Action::DeleteSecret(uid.clone()))),
         // Nobody knows whether it is there. One of that name is of this attempt while no other can have made one.
-        (SecretWritten::Failed, _) if unseen || !is_the_last(s, intent) => None,
-        (SecretWritten::Failed, _) => remove_secret(s.reads),
+        (SecretWritten::Failed, _) if may_be_ours && !unseen => remove_secret(s.reads),
+        (SecretWritten::Failed, _) => None,
     };
     let pass = || {
         if s.now.earliest >= held.expires {
