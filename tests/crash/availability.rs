@@ -14,10 +14,9 @@ use tokio::time::{Instant, sleep};
 use crate::recognize::{Asked, Question};
 use crate::replica::Replica;
 use crate::scene::Scene;
-use crate::stand::leases;
-use crate::support::control_plane;
+use crate::stand::{leases, new_world};
 use crate::support::wait;
-use crate::support::world::{Options, World};
+use crate::support::world::World;
 
 /// How often each time is measured.
 const TIMES: usize = 5;
@@ -65,13 +64,7 @@ impl Figures {
 
 impl Pair {
     async fn start() -> Result<Self> {
-        let control_plane = control_plane::Options {
-            controller_manager: false,
-            ..control_plane::Options::default()
-        };
-        let options = Options { control_plane, operator: false, ..Options::default() };
-        let world: &'static World = Box::leak(Box::new(World::own(options).await?));
-        world.simulator.switch(|switches| switches.authentication_method_limit = None);
+        let world = new_world().await?;
         let replicas =
             [Replica::new(world, "replica-a").await?, Replica::new(world, "replica-b").await?];
         for replica in &replicas {

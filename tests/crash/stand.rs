@@ -39,18 +39,23 @@ pub struct Stand {
     pub world: &'static World,
 }
 
+/// A world without an operator. A scene lives as long as its world, and both to the end of the process.
+pub async fn new_world() -> Result<&'static World> {
+    let control_plane = control_plane::Options {
+        // Nothing here needs garbage collection: what the operator leaves behind is found.
+        controller_manager: false,
+        ..control_plane::Options::default()
+    };
+    let options = Options { control_plane, operator: false, ..Options::default() };
+    let world = Box::leak(Box::new(World::own(options).await?));
+    world.simulator.switch(|switches| switches.authentication_method_limit = None);
+    Ok(world)
+}
+
 impl Stand {
     /// Starts everything.
     pub async fn start() -> Result<Self> {
-        let control_plane = control_plane::Options {
-            // Nothing here needs garbage collection: what the operator leaves behind is found.
-            controller_manager: false,
-            ..control_plane::Options::default()
-        };
-        let options = Options { control_plane, operator: false, ..Options::default() };
-        // A scene lives as long as its world, and so does a stand: to the end of the process.
-        let world: &'static World = Box::leak(Box::new(World::own(options).await?));
-        world.simulator.switch(|switches| switches.authentication_method_limit = None);
+        let world = new_world().await?;
         world.simulator.portal_patch_policy(&json!({ "minimumLifetimeInMinutes": 10 }))?;
 
         let Replica { operator, gate, proxies } = Replica::new(world, "tap-operator").await?;
