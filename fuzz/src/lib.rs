@@ -13,7 +13,7 @@ mod tenant;
 
 pub use cluster::{intent, lifetime, policy, reason_pattern, recipients, request};
 pub use configuration::connections;
-pub use cost::{costs, encryption_to_ten};
+pub use cost::costs;
 pub use tenant::{graph_answer, token_answer};
 
 /// A kind of input: its name, and what takes it.

@@ -168,7 +168,8 @@ fn recipients_are_public_keys_and_each_is_told_what_is_wrong_with_it() -> Result
         let rsa = Reader::ssh_rsa(RsaKeySize::_2048, "the desk of bob")?.public;
         let long = Reader::ssh_rsa(RsaKeySize::_4096, "")?.public;
         let ten: Vec<_> = (0..10).map(|_| Reader::age().public).collect();
-        for keys in [json!([age, ed25519, rsa, long]), json!(ten)] {
+        let other = rsa.replace("the desk of bob", "the desk of carol");
+        for keys in [json!([age, ed25519, rsa, other, long]), json!(ten)] {
             office.alice.call(create(keys)).await?;
         }
 
@@ -206,6 +207,7 @@ fn recipients_are_public_keys_and_each_is_told_what_is_wrong_with_it() -> Result
             (json!([rsa.replace("ssh-rsa ", "ssh-ed25519 ")]), "68 characters of base64"),
             (json!([rsa[..300]]), "with 2048 to 4096 bits"),
             (json!([format!("{long}{}", "A".repeat(8))]), "with 2048 to 4096 bits"),
+            (json!([rsa, other, long, format!("{long} carol")]), "at most 3"),
             (json!([age, ed25519, age]), "named once"),
         ] {
             let refusal = office.alice.refused(create(keys.clone())).await?;
