@@ -525,22 +525,22 @@ impl Operator {
                 held,
             )
             .await
-            .map_err(|e| e.to_string()),
-            (None, _) => Err("the code is not known any more".into()),
-            (_, Err(error)) => Err(error.to_string()),
+            .map_err(|error| (error.outcome(), error.to_string())),
+            (None, _) => Err((SecretWritten::Refused, "the code is not known any more".into())),
+            (_, Err(error)) => Err((SecretWritten::Refused, error.to_string())),
         };
         match created {
             Ok(uid) => {
                 pass.remembered.secret_uid = Some(uid.clone());
                 held.secret = SecretWritten::Created(uid);
             }
-            Err(why) => {
+            Err((outcome, why)) => {
                 tracing::warn!(
                     request = name_of(&pass.request),
                     why,
                     "the Secret could not be created; the pass is taken back"
                 );
-                held.secret = SecretWritten::Failed;
+                held.secret = outcome;
                 // Whose a Secret of that name is depends on whether the request is still there.
                 pass.outdated = true;
                 self.set_back(pass, Cause::Secret(why));
@@ -559,7 +559,7 @@ impl Operator {
     async fn delete_secret(&self, uid: &str, pass: &mut Pass<'_>) {
         pass.reads.place = None;
         match secret::delete(&self.client, &pass.request, uid).await {
-            Ok(gone) => pass.reads.secret = gone.then_some(SecretFound::Absent),
+            Ok(gone) => pass.reads.secret = gone.then_some(SecretFound::Deleted),
             Err(error) => {
                 pass.reads.secret = Some(SecretFound::Unclear(error.to_string()));
                 return;

@@ -17,7 +17,7 @@ use crate::api::TapRequest;
 use crate::api::names::{
     MANAGED_BY_LABEL, OPERATOR, SECRET_TYPE, SIGN_IN_URL, VELERO_EXCLUDE_LABEL, secret_keys,
 };
-use crate::decision::life::situation::{Held, Place, SecretFound};
+use crate::decision::life::situation::{Held, Place, SecretFound, SecretWritten};
 use crate::effect::Effect;
 use crate::graph::PassCode;
 use crate::seal::{Recipients, SealError};
@@ -44,6 +44,16 @@ pub enum CreateError {
     /// The API server did not take it, or nobody knows.
     #[error(transparent)]
     Api(#[from] ApiError),
+}
+
+impl CreateError {
+    /// What became of the Secret.
+    pub fn outcome(&self) -> SecretWritten {
+        match self {
+            Self::Api(ApiError::Unknown { .. }) => SecretWritten::Unknown,
+            Self::Seal(_) | Self::Api(_) => SecretWritten::Refused,
+        }
+    }
 }
 
 /// Would the API server take a Secret of the request's name? Encrypting is work: the placeholder is not.

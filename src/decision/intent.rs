@@ -75,6 +75,9 @@ pub enum Stage {
     Resolving {
         /// From when the settle time counts. Noted once, and again only where it turns out to lie ahead.
         since: Timestamp,
+        /// Whether it is known that no Secret was asked for: who sent the POST never learned the code.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        no_secret: bool,
     },
     /// Nothing that it made is left. Never resumed.
     Closed,
@@ -102,19 +105,26 @@ impl Intent {
         Self { stage: Stage::Closed, ..self.clone() }
     }
 
-    /// The same intent, taken over to find out what became of its POST.
+    /// The same intent, taken over to find out what became of its POST; by who sent it and never got an answer, or by
+    /// another.
     #[must_use]
-    pub fn raised(&self, attempt: String, holder: String, now: Timestamp) -> Self {
-        let since = match self.stage {
+    pub fn raised(
+        &self,
+        attempt: String,
+        holder: String,
+        now: Timestamp,
+        by_its_sender: bool,
+    ) -> Self {
+        let (since, no_secret) = match self.stage {
             // A clock that was not certain may have put it ahead of now.
-            Stage::Resolving { since } => since.min(now),
-            Stage::Issuing | Stage::Closed => now,
+            Stage::Resolving { since, no_secret } => (since.min(now), no_secret),
+            Stage::Issuing | Stage::Closed => (now, by_its_sender),
         };
         Self {
             attempt,
             number: self.number.saturating_add(1),
             holder,
-            stage: Stage::Resolving { since },
+            stage: Stage::Resolving { since, no_secret },
             ..self.clone()
         }
     }

@@ -9,7 +9,7 @@ use super::clock::{LATE, SETTLE, Tick, time};
 use super::events::{Event, Next};
 use super::objects::{Object, ObjectId};
 use super::replica::{Cause, Core, Memory, Own, Process, Progress, Sent, Work, Written};
-use super::state::{State, Who};
+use super::state::{Secret, State, Who};
 use super::steps::{Step, set_back};
 use super::tenant::{Call, Maker, Pass, PassNo, ProcessNo, RequestNo};
 
@@ -35,6 +35,11 @@ impl Environment<'_> {
                     let sender = sender.expect("the call is over where nobody waits");
                     self.is_answered(at, call.request, self.who(sender), made);
                 }
+            }
+        }
+        for request in self.s.numbers() {
+            if let Some((secret, _)) = self.s.request(request).coming {
+                self.secret_comes(request, secret);
             }
         }
         if let Some(zombie) = &self.s.zombie {
@@ -129,6 +134,20 @@ impl Environment<'_> {
             next.state.left.lost -= 1;
             next.state.tenant.calls.remove(at);
             next.state.pass_mut(who, request).state = Progress::Going;
+            self.out.push(next);
+        }
+    }
+
+    /// The create of a Secret for which nobody waits any more takes effect, or never does.
+    fn secret_comes(&mut self, request: RequestNo, secret: Secret) {
+        let mut next = self.goes(format_args!("the Secret of request {request} never comes"));
+        next.state.request_mut(request).coming = None;
+        self.out.push(next);
+        if self.s.request(request).secret.is_none() {
+            let mut next = self.goes(format_args!("the Secret of request {request} comes late"));
+            let entry = next.state.request_mut(request);
+            (entry.secret, entry.coming) = (Some(secret), None);
+            next.state.tenant.pass_mut(secret.pass).told = true;
             self.out.push(next);
         }
     }
@@ -250,8 +269,11 @@ impl Environment<'_> {
         let calls = &s.tenant.calls;
         let lost = s.zombie.as_ref().and_then(|zombie| zombie.lost_the_lease);
         // Nothing takes effect later than this, and no process without the lease lives longer.
+        let secrets = || s.requests.iter().filter_map(|request| Some(request.coming?.1 + LATE));
         let effect_is_due =
-            calls.iter().any(|call| call.made.is_none() && s.now >= call.sent + LATE);
+            calls.iter().any(|call| call.made.is_none() && s.now >= call.sent + LATE)
+                || secrets().any(|due| s.now >= due)
+                || s.zombie.iter().flat_map(Process::calls_are_due).any(|due| s.now >= due);
         let end_is_due = lost.is_some_and(|lost| s.now >= lost + SETTLE);
         if effect_is_due || end_is_due {
             return;
@@ -269,11 +291,14 @@ impl Environment<'_> {
         }
         let expiries = s.tenant.passes.iter().filter(|pass| pass.is_there()).map(Pass::expires);
         let effects = calls.iter().filter(|call| call.made.is_none()).map(|call| call.sent + LATE);
+        let calls_of_the_zombie = s.zombie.iter().flat_map(Process::calls_are_due);
         let processes = std::iter::once(&s.leader).chain(&s.zombie);
         let moment = processes
             .flat_map(Process::wakes)
             .chain(lost.map(|lost| lost + SETTLE))
             .chain(effects)
+            .chain(secrets())
+            .chain(calls_of_the_zombie)
             .chain(expiries)
             .filter(|moment| *moment > s.now)
             .min();
@@ -302,6 +327,14 @@ impl Process {
             }
         }
         process
+    }
+
+    /// When the calls that were on their way as it lost the lease take effect at the latest.
+    fn calls_are_due(&self) -> impl Iterator<Item = Tick> {
+        self.works.iter().filter_map(|work| match work.pass.as_ref()?.state {
+            Progress::Decided(at) => Some(at + LATE),
+            Progress::Going | Progress::Outdated | Progress::Asking | Progress::Asleep(_) => None,
+        })
     }
 
     /// When it has something to do by itself.

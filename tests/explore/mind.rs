@@ -144,6 +144,7 @@ impl Mind {
             secret: reads.secret.map(|secret| match secret {
                 Secret::Absent => situation::SecretFound::Absent,
                 Secret::Ours(uid) => situation::SecretFound::Ours(secret_uid(uid)),
+                Secret::Deleted => situation::SecretFound::Deleted,
                 Secret::Unclear => situation::SecretFound::Unclear("no answer".into()),
             }),
             brakes: Some(Brakes {
@@ -174,7 +175,8 @@ impl Mind {
                             Written::Created(uid) => {
                                 situation::SecretWritten::Created(secret_uid(*uid))
                             }
-                            Written::Failed => situation::SecretWritten::Failed,
+                            Written::Refused => situation::SecretWritten::Refused,
+                            Written::Unknown => situation::SecretWritten::Unknown,
                             Written::Removed => situation::SecretWritten::Removed,
                         },
                     })

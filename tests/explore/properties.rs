@@ -241,32 +241,25 @@ fn left_to_expire(before: &State, s: &State) -> Option<String> {
     expired.map(|(number, _)| format!("pass {number} was never recorded, and is left to expire"))
 }
 
-/// A Secret holds the code of the pass that is recorded, and is gone where its request is over: but for one that came late
-/// and whose code is worth nothing.
+/// A Secret holds the code of the pass that is recorded, and is gone where its request is over.
 fn secrets(objects: &Objects, s: &State) -> Option<String> {
     (0..).zip(&s.requests).find_map(|(number, request)| {
         let (secret, object) = (request.secret?, objects.object(request.object?));
         let recorded = object.pass.filter(|_| object.phase == Phase::Active);
-        if recorded.is_some_and(|recorded| recorded != secret.pass) && !is_left_behind(s, secret) {
+        if recorded.is_some_and(|recorded| recorded != secret.pass) {
             return Some(format!("the Secret of request {number} holds the code of another pass"));
         }
-        if object.is_over() && !is_left_behind(s, secret) {
+        if object.is_over() {
             return Some(format!("request {number} is over, and its Secret is there"));
         }
         None
     })
 }
 
-/// Whether a Secret was created late: the call was on its way when its process lost the lease, and came through after
-/// another process had deleted the pass of that attempt, and perhaps issued and taken away the next one. So its code is
-/// worth nothing. Its process takes it back, if it does not end before; then it stays as long as the request.
-fn is_left_behind(s: &State, secret: super::state::Secret) -> bool {
-    secret.late && !s.tenant.pass(secret.pass).is_usable(s.now)
-}
-
 /// What must be so where nothing more happens by itself.
 pub fn end(objects: &Objects, s: &State, at_first: &Left) -> Option<String> {
-    if !s.tenant.calls.is_empty() || s.zombie.is_some() {
+    let coming = s.requests.iter().any(|request| request.coming.is_some());
+    if !s.tenant.calls.is_empty() || s.zombie.is_some() || coming {
         return Some("something hangs".into());
     }
     let usable = s
@@ -291,7 +284,7 @@ pub fn end(objects: &Objects, s: &State, at_first: &Left) -> Option<String> {
             "keeps its finalizer"
         } else if object.reconciling {
             "stays reconciling"
-        } else if request.secret.is_some_and(|secret| !is_left_behind(s, secret)) {
+        } else if request.secret.is_some() {
             "keeps its Secret"
         } else if !ends_as_it_should(s, number, &object, s.left.is_strained(at_first)) {
             "ends otherwise than it should"

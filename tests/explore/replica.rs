@@ -112,7 +112,8 @@ pub enum Sent {
 pub enum Written {
     NotYet,
     Created(u8),
-    Failed,
+    Refused,
+    Unknown,
     Removed,
 }
 
@@ -161,6 +162,7 @@ pub enum Failure {
 pub enum Secret {
     Absent,
     Ours(u8),
+    Deleted,
     Unclear,
 }
 

@@ -34,6 +34,8 @@ pub struct Request {
     /// What a cache that lags shows of it; only as long as a stale read may still happen.
     pub before: Option<ObjectId>,
     pub secret: Option<Secret>,
+    /// A create of its Secret that was given up, or whose process ended, and when it was sent: it may still take effect.
+    pub coming: Option<(Secret, Tick)>,
     /// Whether somebody deleted it.
     pub deleted: bool,
 }
@@ -44,8 +46,6 @@ pub struct Secret {
     pub uid: u8,
     /// The pass whose code it holds.
     pub pass: PassNo,
-    /// Whether the call that created it was on its way when its process lost the lease.
-    pub late: bool,
 }
 
 /// What may still happen. All that may go wrong, and all that people may do, is counted.
@@ -57,7 +57,7 @@ pub struct Left {
     pub leases: u8,
     /// An answer is lost, of a call that took effect or did not.
     pub lost: u8,
-    /// A POST takes effect after it was given up.
+    /// A POST, or the create of a Secret, takes effect after it was given up.
     pub late: u8,
     /// A read shows what was before.
     pub stale: u8,
@@ -109,7 +109,13 @@ impl State {
     pub fn new(requests: &[ObjectId], left: Left) -> Self {
         let requests: Vec<Request> = requests
             .iter()
-            .map(|id| Request { object: Some(*id), before: None, secret: None, deleted: false })
+            .map(|id| Request {
+                object: Some(*id),
+                before: None,
+                secret: None,
+                coming: None,
+                deleted: false,
+            })
             .collect();
         Self {
             now: 0,
@@ -196,7 +202,7 @@ impl State {
         // The last finalizer is gone, and the request and its Secret with it.
         if changed.being_deleted && !changed.finalizer {
             entry.object = None;
-            entry.secret = None;
+            (entry.secret, entry.coming) = (None, None);
         } else {
             entry.object = Some(new);
         }

@@ -569,6 +569,9 @@ impl Step<'_> {
     }
 
     fn create_secret(&mut self, view: &View, out: &mut Vec<Next>) {
+        if self.s.left.late > 0 {
+            self.give_up_creating_the_secret(view, out);
+        }
         for answer in answers(self.s) {
             let taken = self.s.request(self.request).secret.is_some();
             let done = !taken && *answer != Answer::Void;
@@ -582,8 +585,7 @@ impl Step<'_> {
                 next.state.tenant.pass_mut(pass).told = true;
                 // Where the request is gone, the Secret goes at once.
                 if self.s.request(self.request).object.is_some() {
-                    let late = self.who == Who::Zombie;
-                    let secret = state::Secret { uid: attempt.number, pass, late };
+                    let secret = state::Secret { uid: attempt.number, pass };
                     next.state.request_mut(self.request).secret = Some(secret);
                 }
             }
@@ -596,7 +598,7 @@ impl Step<'_> {
                 set_back(work, now, Cause::Secret);
                 // Whose a Secret of that name is depends on whether the request is still there.
                 work.pass.as_mut().expect("it is under way").outdate();
-                Written::Failed
+                if *answer == Answer::Fine { Written::Refused } else { Written::Unknown }
             };
             if taken && *answer == Answer::Fine {
                 next.event.conflicts();
@@ -604,6 +606,29 @@ impl Step<'_> {
             hold(next.state.work_mut(self.who, self.request), written);
             out.push(next);
         }
+    }
+
+    /// It may take effect later, whether the process lives on or not.
+    fn give_up_creating_the_secret(&mut self, view: &View, out: &mut Vec<Next>) {
+        let Some(Attempt { number, progress: Sent::Held { pass, .. }, .. }) = view.memory.attempt
+        else {
+            panic!("nothing is held")
+        };
+        let event = Event::Wrong(self.core.said(format_args!(
+            "the create of the Secret of request {} is given up, and may take effect later",
+            self.request
+        )));
+        let mut next = Next::new(event, self.s.clone());
+        next.state.left.late -= 1;
+        if self.s.request(self.request).object.is_some() {
+            let secret = state::Secret { uid: number, pass };
+            next.state.request_mut(self.request).coming = Some((secret, self.s.now));
+        }
+        let work = next.state.work_mut(self.who, self.request);
+        set_back(work, self.s.now, Cause::Secret);
+        work.pass.as_mut().expect("it is under way").outdate();
+        hold(work, Written::Unknown);
+        out.push(next);
     }
 
     fn delete_secret(&mut self, uid: u8, out: &mut Vec<Next>) {
@@ -619,7 +644,7 @@ impl Step<'_> {
             let reads = &mut work.pass.as_mut().expect("it is under way").reads;
             reads.place_is_free = None;
             if *answer == Answer::Fine {
-                reads.secret = (ours || there.is_none()).then_some(Secret::Absent);
+                reads.secret = (ours || there.is_none()).then_some(Secret::Deleted);
                 hold(work, Written::Removed);
             } else {
                 reads.secret = Some(Secret::Unclear);

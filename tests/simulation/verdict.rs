@@ -111,18 +111,14 @@ pub fn at_rest(world: &World, plan: &Plan, policy: &Policy) -> Verdict {
     no_secret_without_pass(world)
 }
 
-/// But for one that the API server created after the operator had given up on it, and whose pass is gone: a stated limit.
 fn no_secret_without_pass(world: &World) -> Verdict {
     let requests = world.requests();
-    let live: Vec<String> =
-        world.live().iter().filter_map(|pass| world.tenant.code(pass.id)).collect();
     for secret in world.kubernetes.list("secrets") {
         let of = secret["metadata"]["name"].as_str().unwrap_or_default();
         let active = requests
             .iter()
             .any(|r| r.metadata.name.as_deref() == Some(of) && r.phase() == Phase::Active);
-        let dead = world.delivered(of).is_some_and(|code| !live.contains(&code));
-        if secret["type"] == SECRET_TYPE && !active && !dead {
+        if secret["type"] == SECRET_TYPE && !active {
             return Err(format!("the Secret {of} belongs to no active request"));
         }
     }

@@ -37,6 +37,10 @@ pub(super) fn after_post(s: &Situation, intent: &Intent, attempt: &Attempt, held
     if held.one_time != intent.one_time_use {
         return undo(s, intent, held).unwrap_or_else(|| coerced(s, intent));
     }
+    if held.secret == SecretWritten::Unknown {
+        // The Secret may still come: recovery waits for that, and nothing ends before.
+        return undo(s, intent, held).unwrap_or(Step::Act(Action::Forget));
+    }
     if let Some(ending) = ending(s) {
         return undo(s, intent, held).unwrap_or_else(|| {
             let ended = Report::new(
@@ -51,20 +55,19 @@ pub(super) fn after_post(s: &Situation, intent: &Intent, attempt: &Attempt, held
     match &held.secret {
         // Who lost the lease creates nothing.
         SecretWritten::NotYet if s.lease_is_fresh => Step::Act(Action::CreateSecret),
-        SecretWritten::NotYet | SecretWritten::Failed | SecretWritten::Removed => {
-            undo(s, intent, held).unwrap_or_else(|| release(intent))
-        }
         SecretWritten::Created(_) => {
             let active = active(s, intent, held).grounds(&attempt.grounds);
             report(s, active, Rest::For(s.settings.use_check))
         }
+        _ => undo(s, intent, held).unwrap_or_else(|| release(intent)),
     }
 }
 
 /// Takes back what an attempt made: what is left to do, if anything. A failure is tried again with a backoff.
 pub(super) fn undo(s: &Situation, intent: &Intent, held: &Held) -> Option<Step> {
     // Without the lease what is there may be the next attempt's: it is left to the process that clears up now.
-    let may_be_ours = held.secret == SecretWritten::Failed && is_the_last(s, intent);
+    let not_known = matches!(held.secret, SecretWritten::Refused | SecretWritten::Unknown);
+    let may_be_ours = not_known && is_the_last(s, intent);
     let unseen = may_be_ours && !s.lease_is_fresh;
     let secret = match (&held.secret, &s.reads.secret) {
         // Nothing is there, or it was tried in vain: the pass goes first.
@@ -72,8 +75,10 @@ pub(super) fn undo(s: &Situation, intent: &Intent, held: &Held) -> Option<Step> 
         | (_, Some(SecretFound::Unclear(_))) => None,
         (SecretWritten::Created(uid), _) => Some(Step::Act(Action::DeleteSecret(uid.clone()))),
         // Nobody knows whether it is there. One of that name is of this attempt while no other can have made one.
-        (SecretWritten::Failed, _) if may_be_ours && !unseen => remove_secret(s.reads),
-        (SecretWritten::Failed, _) => None,
+        (SecretWritten::Refused | SecretWritten::Unknown, _) if may_be_ours && !unseen => {
+            remove_secret(s.reads)
+        }
+        (SecretWritten::Refused | SecretWritten::Unknown, _) => None,
     };
     let pass = || {
         if s.now.earliest >= held.expires {

@@ -60,9 +60,9 @@ fn in_custody(s: &Situation, intent: &Intent) -> Step {
             Progress::Armed => issue::before_post(s, intent, attempt),
             Progress::Held(held) => issue::after_post(s, intent, attempt, held),
             Progress::Void => release(intent),
-            Progress::Sent => recover::next(s, intent),
+            Progress::Sent => recover::next(s, intent, true),
         },
-        None => recover::next(s, intent),
+        None => recover::next(s, intent, false),
     }
 }
 
@@ -155,7 +155,12 @@ fn remove_secret(reads: &Reads) -> Option<Step> {
         None => Some(Step::Look(Look::Secret)),
         Some(SecretFound::Ours(uid)) => Some(Step::Act(Action::DeleteSecret(uid.clone()))),
         // What is not ours stays.
-        Some(SecretFound::Absent | SecretFound::Foreign | SecretFound::Unclear(_)) => None,
+        Some(
+            SecretFound::Absent
+            | SecretFound::Deleted
+            | SecretFound::Foreign
+            | SecretFound::Unclear(_),
+        ) => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::situation::{Grounds, Situation};
+use super::situation::{Grounds, SecretFound, Situation};
 use super::step::{Action, Look, Rest, Step};
 use super::{
     left_behind, release, remove_pass, remove_secret, report, rest_after, secret_stays, write_or,
@@ -20,19 +20,24 @@ const AGAIN: SignedDuration = SignedDuration::from_secs(15);
 /// How long before another look where the lease is not fresh.
 const LEASE_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
-/// The next thing to do for an attempt whose outcome nobody knows.
-pub(super) fn next(s: &Situation, intent: &Intent) -> Step {
+/// The next thing to do for an attempt whose outcome nobody knows, for who sent its POST and got no answer or for another.
+pub(super) fn next(s: &Situation, intent: &Intent, by_its_sender: bool) -> Step {
     // Who lost the lease takes nothing back: pass and Secret may be those of the next attempt by now, which another
     // process made.
     if !s.lease_is_fresh {
         return Step::Rest(Rest::For(LEASE_AGAIN));
     }
     // Before this write nothing is deleted: it shows every other process that the attempt is ours to clear up.
-    let since = match intent.stage {
-        Stage::Resolving { since } if intent.holder == s.holder && since <= s.now.latest => since,
+    let (since, no_secret) = match intent.stage {
+        Stage::Resolving { since, no_secret }
+            if intent.holder == s.holder && since <= s.now.latest =>
+        {
+            (since, no_secret)
+        }
         Stage::Resolving { .. } | Stage::Issuing | Stage::Closed => {
-            let raised =
-                intent.raised(s.new_attempt.into(), s.holder.into(), whole_second(s.now.latest));
+            let (attempt, holder) = (s.new_attempt.into(), s.holder.into());
+            let now = whole_second(s.now.latest);
+            let raised = intent.raised(attempt, holder, now, by_its_sender);
             return Step::Act(Action::RecordIntent(Box::new(raised), Grounds::default()));
         }
     };
@@ -50,7 +55,9 @@ pub(super) fn next(s: &Situation, intent: &Intent) -> Step {
             });
         }
         // The user is gone, and with the user every pass.
-        Some(Err(error)) if error.is_not_found() => return unless_settled(s, intent, since),
+        Some(Err(error)) if error.is_not_found() => {
+            return once_settled(s, since, "pass", || close(s, intent));
+        }
         Some(Err(error)) => {
             let message = format!("what became of the attempt cannot be found out yet: {error}");
             return report(
@@ -64,10 +71,12 @@ pub(super) fn next(s: &Situation, intent: &Intent) -> Step {
     let ours =
         |p: &&TapMethod| intent.made(p, s.settings.settle) && !listing.known.contains_key(&p.id);
     match listing.passes.iter().find(ours) {
-        None => unless_settled(s, intent, since),
-        Some(pass) if pass.reason == Some(UsabilityReason::OneTimeUsed) => used(s, intent, pass),
+        None => once_settled(s, since, "pass", || close(s, intent)),
+        Some(pass) if pass.reason == Some(UsabilityReason::OneTimeUsed) => {
+            once_no_secret_can_come(s, since, no_secret, || used(s, intent, pass))
+        }
         Some(pass) => match remove_pass(s, intent, &pass.id) {
-            None => close(s, intent),
+            None => once_no_secret_can_come(s, since, no_secret, || close(s, intent)),
             Some(Ok(step)) => step,
             Some(Err(obstacle)) => {
                 let rest = obstacle.rest().or_until(intent.latest_expiry, s.now.earliest);
@@ -77,14 +86,29 @@ pub(super) fn next(s: &Situation, intent: &Intent) -> Step {
     }
 }
 
-/// No pass of ours is listed: until the settle time has passed, that may change.
-fn unless_settled(s: &Situation, intent: &Intent, since: Timestamp) -> Step {
+/// The Secret may have been asked for as well, and one that comes after its request has ended would stay. But it does not
+/// come a second time, and that of a deleted request goes with it.
+fn once_no_secret_can_come(
+    s: &Situation,
+    since: Timestamp,
+    no_secret: bool,
+    then: impl FnOnce() -> Step,
+) -> Step {
+    let came = s.reads.secret == Some(SecretFound::Deleted);
+    if no_secret || came || s.request.is_being_deleted() {
+        return then();
+    }
+    once_settled(s, since, "Secret", then)
+}
+
+/// Until the settle time has passed, what was asked for and is not there may still appear.
+fn once_settled(s: &Situation, since: Timestamp, what: &str, then: impl FnOnce() -> Step) -> Step {
     let settled = since + s.settings.settle;
     if s.reads.passes_asked_at.is_some_and(|asked| asked >= settled) {
-        return close(s, intent);
+        return then();
     }
     let message = format!(
-        "a pass may have been asked for and the answer was lost; until {settled:.0} it may still appear, then it is asked for again"
+        "a {what} may have been asked for and the answer was lost; until {settled:.0} it may still appear, then it is asked for again"
     );
     report(s, resolving(s, &message), Rest::For(AGAIN).or_until(settled, s.now.earliest))
 }

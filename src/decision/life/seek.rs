@@ -206,7 +206,7 @@ fn taken(s: &Situation, findings: &Findings) -> Step {
     match &s.reads.secret {
         None => Step::Look(Look::Secret),
         Some(SecretFound::Ours(uid)) => Step::Act(Action::DeleteSecret(uid.clone())),
-        Some(SecretFound::Absent) => Step::Rest(Rest::For(PAUSE)),
+        Some(SecretFound::Absent | SecretFound::Deleted) => Step::Rest(Rest::For(PAUSE)),
         Some(SecretFound::Unclear(why)) => {
             let message =
                 format!("a Secret of that name is there, and it cannot be told whose: {why}");

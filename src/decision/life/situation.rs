@@ -219,6 +219,8 @@ pub enum SecretFound {
     Absent,
     /// There is one of ours, with this uid.
     Ours(String),
+    /// There was one of ours, and it was deleted just now.
+    Deleted,
     /// There is one of somebody else's.
     Foreign,
     /// It could not be looked at or deleted, in the API server's words.
@@ -387,8 +389,10 @@ pub enum SecretWritten {
     NotYet,
     /// It is there, with this uid.
     Created(String),
-    /// It failed, or nobody knows.
-    Failed,
+    /// The API server refused it, or nothing was sent.
+    Refused,
+    /// It was given up without an answer: it may be there, and may still come.
+    Unknown,
     /// Whatever there was is gone again.
     Removed,
 }

@@ -93,7 +93,8 @@ struct Life {
     secret: SecretFound,
     post: fn(&Intent, Timestamp) -> Posted,
     delete_pass: Result<(), GraphError>,
-    create_secret: bool,
+    /// What becomes of a Secret that is created.
+    create_secret: SecretWritten,
     /// Why Secrets cannot be deleted.
     stuck_secret: Option<&'static str>,
     /// What is known of the listed passes.
@@ -211,7 +212,7 @@ impl Life {
             secret: SecretFound::Absent,
             post: made,
             delete_pass: Ok(()),
-            create_secret: true,
+            create_secret: SecretWritten::Created("s1".into()),
             stuck_secret: None,
             known: HashMap::new(),
             unlisted: None,
@@ -384,15 +385,10 @@ impl Life {
                 else {
                     panic!()
                 };
-                held.secret = if self.create_secret {
-                    SecretWritten::Created("s1".into())
-                } else {
-                    SecretWritten::Failed
-                };
-                if self.create_secret {
-                    self.secret = SecretFound::Ours("s1".into());
-                } else {
-                    self.set_back(Cause::Secret("no".into()));
+                held.secret = self.create_secret.clone();
+                match &self.create_secret {
+                    SecretWritten::Created(uid) => self.secret = SecretFound::Ours(uid.clone()),
+                    _ => self.set_back(Cause::Secret("no".into())),
                 }
             }
             Action::DeleteSecret(uid) => {
@@ -408,7 +404,7 @@ impl Life {
                 self.done.push("delete secret".into());
                 self.secret = SecretFound::Absent;
                 self.place = Place::Free;
-                reads.secret = Some(SecretFound::Absent);
+                reads.secret = Some(SecretFound::Deleted);
                 reads.place = None;
                 if let Some(Attempt { progress: Progress::Held(held), .. }) =
                     &mut self.memory.attempt
@@ -555,7 +551,7 @@ fn what_a_lost_attempt_replaced_is_remembered() {
 #[test]
 fn the_longer_attempts_fail_the_longer_the_pauses() {
     let mut life = Life::new();
-    life.create_secret = false;
+    life.create_secret = SecretWritten::Refused;
     let mut posts = Vec::new();
     for second in 0..600 {
         life.now = at(second);
@@ -566,7 +562,7 @@ fn the_longer_attempts_fail_the_longer_the_pauses() {
         }
     }
     assert_eq!(posts, [0, 10, 20, 40, 80, 160, 280, 400, 520]);
-    life.create_secret = true;
+    life.create_secret = SecretWritten::Created("s1".into());
     life.now = at(640);
     life.pass();
     assert_eq!((life.request.phase(), life.reason()), (Phase::Active, "Issued"));
@@ -733,7 +729,7 @@ fn a_clock_that_was_ahead_when_recovery_began_does_not_make_it_longer() {
     life.post = made;
     // Before Graph has told the time, its clock may be as far ahead as this.
     let mut intent = Intent::of(&life.request).unwrap();
-    intent.stage = Stage::Resolving { since: at(310) };
+    intent.stage = Stage::Resolving { since: at(310), no_secret: false };
     life.annotate(&intent);
     life.done.clear();
     life.now = at(20);
@@ -817,7 +813,7 @@ fn a_lost_pass_that_was_used_ends_the_request() {
 #[test]
 fn when_the_secret_fails_the_pass_is_taken_back_and_asked_for_again_later() {
     let mut life = Life::new();
-    life.create_secret = false;
+    life.create_secret = SecretWritten::Refused;
     life.pass();
     life.expect(
         Phase::Pending,
@@ -825,7 +821,7 @@ fn when_the_secret_fails_the_pass_is_taken_back_and_asked_for_again_later() {
         &["intent", "post", "secret", "delete pass ours", "release", "status Pending"],
     );
     let failed = Intent::of(&life.request).unwrap().attempt;
-    life.create_secret = true;
+    life.create_secret = SecretWritten::Created("s1".into());
     life.done.clear();
     life.now = at(21);
     life.pass();
@@ -908,7 +904,7 @@ fn who_lost_the_lease_in_the_middle_of_a_recovery_takes_nothing_back() {
 #[test]
 fn who_lost_the_lease_deletes_its_pass_and_no_secret_that_it_did_not_create() {
     let mut life = Life::new();
-    life.create_secret = false;
+    life.create_secret = SecretWritten::Refused;
     life.lease_lost_with_the_secret = true;
     life.secret = SecretFound::Ours("of the next attempt".into());
     life.pass();

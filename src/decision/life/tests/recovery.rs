@@ -36,7 +36,7 @@ fn who_finds_a_newer_attempt_takes_back_what_it_holds_and_leaves_that_alone() {
     let mut life = Life::active();
     let mine = intent(&life);
     life.request.status = None;
-    life.annotate(&mine.raised("newer".into(), "b".into(), at(20)));
+    life.annotate(&mine.raised("newer".into(), "b".into(), at(20), false));
     hold_on(&mut life, mine);
     // The newer one is brought to its end afterwards, as any that is found.
     life.meanwhile = ("forget", |life| life.lease_is_fresh = false);
@@ -83,4 +83,73 @@ fn a_pass_that_starts_at_another_time_is_not_ours() {
     let made = |pass| intent(&life).made(&pass, SignedDuration::from_secs(150));
     assert!(made(starting(300)));
     assert!(!made(starting(302)) && !made(starting(11)));
+}
+
+/// The API server may create it long after the operator gave it up, and nobody would take it away from a request that has
+/// ended.
+#[test]
+fn a_secret_that_may_still_come_keeps_its_request_open() {
+    let mut life = Life::new();
+    life.create_secret = SecretWritten::Unknown;
+    life.pass();
+    let done = ["intent", "post", "secret", "delete pass ours", "forget", "raise"];
+    assert_eq!(life.done[..6], done, "the pass goes at once");
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "Resolving"));
+    life.decide("alice", "Revoke");
+    life.done.clear();
+    life.now = at(10 + 149);
+    life.secret = SecretFound::Ours("late".into());
+    life.pass();
+    life.expect(Phase::Pending, "Resolving", &["delete secret"]);
+    life.now = at(10 + 151);
+    life.pass();
+    life.expect(Phase::Revoked, "Revoked", &["delete secret", "release", "status Revoked"]);
+}
+
+#[test]
+fn a_secret_that_came_though_nobody_said_so_is_taken_back_with_its_pass_at_once() {
+    let mut life = Life::new();
+    life.create_secret = SecretWritten::Unknown;
+    life.meanwhile = ("secret", |life| life.secret = SecretFound::Ours("came".into()));
+    life.pass();
+    let done = ["intent", "post", "secret", "delete secret", "delete pass ours", "release"];
+    assert_eq!(life.done[..6], done);
+}
+
+/// Whoever died after Graph's answer may have asked for the Secret.
+#[test]
+fn who_finds_a_lost_pass_and_no_secret_waits_for_one() {
+    let crashed = || {
+        let mut life = Life::active();
+        (life.request.status, life.secret) = (None, SecretFound::Absent);
+        life.crash();
+        life.now = at(20);
+        life.passes = Ok(vec![pass("ours", at(10), 60, true)]);
+        life
+    };
+    let mut life = crashed();
+    life.pass();
+    life.expect(Phase::Pending, "Resolving", &["raise", "delete pass ours", "status Pending"]);
+    life.done.clear();
+    life.now = at(20 + 151);
+    life.secret = SecretFound::Ours("late".into());
+    life.pass();
+    assert_eq!(life.done[..2], ["delete secret", "release"]);
+
+    // The Secret of a deleted request goes with it.
+    let mut life = crashed();
+    life.request.metadata.deletion_timestamp = Some(Time(at(20)));
+    life.pass();
+    assert_eq!(life.done, ["raise", "delete pass ours", "release"]);
+
+    let mut life = crashed();
+    life.passes = Ok(vec![TapMethod {
+        reason: Some(UsabilityReason::OneTimeUsed),
+        ..pass("ours", at(10), 60, true)
+    }]);
+    life.pass();
+    life.expect(Phase::Pending, "Resolving", &["raise", "status Pending"]);
+    life.now = at(20 + 151);
+    life.pass();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Used, "PassUsed"));
 }

@@ -98,7 +98,7 @@ fn who_was_superseded_leaves_a_secret_that_it_does_not_know_as_its_own() {
     let mut life = Life::active();
     let mut earlier = Intent::of(&life.request).unwrap();
     earlier.attempt = "attempt-0".into();
-    hold(&mut life, earlier.clone(), "lost", SecretWritten::Failed);
+    hold(&mut life, earlier.clone(), "lost", SecretWritten::Unknown);
     life.pass();
     life.expect(Phase::Active, "Issued", &["delete pass lost", "forget"]);
     assert_eq!(life.secret, SecretFound::Ours("s1".into()));
@@ -107,7 +107,7 @@ fn who_was_superseded_leaves_a_secret_that_it_does_not_know_as_its_own() {
     let mut life = Life::active();
     let intent = Intent::of(&life.request).unwrap();
     life.request.metadata.finalizers = None;
-    hold(&mut life, intent, "lost", SecretWritten::Failed);
+    hold(&mut life, intent, "lost", SecretWritten::Unknown);
     life.pass();
     assert_eq!(life.done[..2], ["delete pass lost", "forget"]);
 }
