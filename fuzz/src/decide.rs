@@ -148,7 +148,10 @@ fn answer(look: &Look, reads: &mut Reads) {
             }));
         }
         Look::Place => reads.place = Some(Place::Free),
-        Look::Secret => reads.secret = Some(SecretFound::Absent),
+        Look::Secret => {
+            reads.secret = Some(SecretFound::Absent);
+            reads.secret_asked_at = Some(NOW);
+        }
         Look::Brakes => {
             let (stop, suspended) = (Stop::Off, false);
             reads.brakes = Some(Brakes { stop, suspended, policy_generation: None });

@@ -110,6 +110,7 @@ impl Operator {
                 pass.reads.place = Some(secret::place(&self.client, &pass.request).await?);
             }
             Look::Secret => {
+                pass.reads.secret_asked_at = Some(pass.now);
                 pass.reads.secret = Some(self.find_secret(pass).await);
             }
             Look::Brakes => pass.reads.brakes = Some(self.brakes(&pass.request).await),

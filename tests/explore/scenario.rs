@@ -62,6 +62,10 @@ pub const SLICE: &[Scenario] = &[
     one("one request, a death, late", Left { deaths: 1, late: 1, ..NOTHING }),
     one("one request, a lost lease, late", Left { leases: 1, late: 1, ..NOTHING }),
     one("one request, lost, stale", Left { lost: 1, stale: 1, ..NOTHING }),
+    one(
+        "one request, a lost lease, slow, a revocation",
+        Left { leases: 1, slow: 1, revocations: 1, ..NOTHING },
+    ),
     two("two requests, nothing happens", NOTHING),
     two("two requests, stale", Left { stale: 1, ..NOTHING }),
     two("two requests, late, stale", Left { late: 1, stale: 1, ..NOTHING }),
@@ -110,8 +114,8 @@ pub const WHOLE: &[Scenario] = &[
         Left { deaths: 1, lost: 1, slow: 1, revocations: 1, ..NOTHING },
     ),
     one(
-        "one request, a lost lease, slow, a revocation",
-        Left { leases: 1, slow: 1, revocations: 1, ..NOTHING },
+        "one request, a death, late, slow, a revocation",
+        Left { deaths: 1, late: 1, slow: 1, revocations: 1, ..NOTHING },
     ),
     two("two requests, a death", Left { deaths: 1, ..NOTHING }),
     two("two requests, a lost lease", Left { leases: 1, ..NOTHING }),

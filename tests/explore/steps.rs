@@ -437,7 +437,9 @@ impl Step<'_> {
                 _ => Secret::Unclear,
             };
             let mut next = self.next(format_args!("looks for the Secret: {found:?}"), *answer);
-            next.state.pass_mut(self.who, self.request).reads.secret = Some(found);
+            let reads = &mut next.state.pass_mut(self.who, self.request).reads;
+            reads.secret = Some(found);
+            reads.secret_asked_at = Some(self.s.now);
             out.push(next);
         }
     }

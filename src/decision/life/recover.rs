@@ -104,8 +104,11 @@ fn once_no_secret_can_come(
 /// Until the settle time has passed, what was asked for and is not there may still appear.
 fn once_settled(s: &Situation, since: Timestamp, what: &str, then: impl FnOnce() -> Step) -> Step {
     let settled = since + s.settings.settle;
-    if s.reads.passes_asked_at.is_some_and(|asked| asked >= settled) {
-        return then();
+    let is_late_enough = |asked: Option<Timestamp>| asked.is_some_and(|asked| asked >= settled);
+    if is_late_enough(s.reads.passes_asked_at) {
+        // The list may have taken long, and the Secret was looked for before.
+        let seen = is_late_enough(s.reads.secret_asked_at);
+        return if seen { then() } else { Step::Look(Look::Secret) };
     }
     let message = format!(
         "a {what} may have been asked for and the answer was lost; until {settled:.0} it may still appear, then it is asked for again"

@@ -71,6 +71,8 @@ struct Life {
     guard_at_post: Option<Guard>,
     /// What others do as soon as this was done.
     meanwhile: (&'static str, fn(&mut Life)),
+    /// What happens just before passes are listed.
+    before_a_list: fn(&mut Life),
     stop: Stop,
     brakes: Brakes,
     lease_is_fresh: bool,
@@ -184,6 +186,7 @@ impl Life {
             guard: Guard::InForce(at(0)),
             guard_at_post: None,
             meanwhile: ("", |_| {}),
+            before_a_list: |_| {},
             stop: Stop::Off,
             brakes: Brakes { stop: Stop::Off, suspended: false, policy_generation: None },
             lease_is_fresh: true,
@@ -284,6 +287,7 @@ impl Life {
             Look::Slot(_) => reads.slot = Some(self.slot),
             Look::Turn { .. } => reads.turn = Some(self.turn.clone()),
             Look::Passes { .. } => {
+                (self.before_a_list)(self);
                 let listing = self.passes.clone().map(|passes| Listing {
                     passes,
                     date: self.now,
@@ -307,7 +311,10 @@ impl Life {
                 reads.pass = Some(self.seen.clone());
             }
             Look::Place => reads.place = Some(self.place.clone()),
-            Look::Secret => reads.secret = Some(self.secret.clone()),
+            Look::Secret => {
+                reads.secret = Some(self.secret.clone());
+                reads.secret_asked_at = Some(self.now);
+            }
             Look::Brakes => reads.brakes = Some(self.brakes),
         }
         if matches!(look, Look::Passes { .. } | Look::Pass { .. }) {

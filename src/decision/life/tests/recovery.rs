@@ -153,3 +153,17 @@ fn who_finds_a_lost_pass_and_no_secret_waits_for_one() {
     life.pass();
     assert_eq!((life.request.phase(), life.reason()), (Phase::Used, "PassUsed"));
 }
+
+#[test]
+fn a_secret_that_comes_while_the_passes_are_listed_is_found_as_well() {
+    let mut life = Life::new();
+    life.create_secret = SecretWritten::Unknown;
+    life.pass();
+    life.done.clear();
+    life.now = at(10 + 149);
+    life.before_a_list = |life| {
+        (life.now, life.secret) = (at(10 + 151), SecretFound::Ours("late".into()));
+    };
+    life.pass();
+    assert_eq!(life.done[..2], ["delete secret", "release"]);
+}
