@@ -401,16 +401,19 @@ impl Operator {
             finalizers.push(FINALIZER.into());
         }
         let patch = metadata_patch(&pass.request, &finalizers, Some(&intent));
-        // Noted before it is sent: if the answer is lost, this process still knows that no POST followed.
-        pass.remembered.memory.attempt =
-            issuing.then(|| Attempt { intent: intent.clone(), grounds, progress: Progress::Armed });
+        if issuing {
+            // Noted before it is sent: if the answer is lost, this process still knows that no POST followed.
+            let (intent, progress) = (intent.clone(), Progress::Armed);
+            pass.remembered.memory.attempt = Some(Attempt { intent, grounds, progress });
+        }
         pass.request = self.patch_metadata(Effect::RecordIntent, &pass.request, &patch).await?;
+        if !issuing {
+            pass.remembered.memory.attempt = None;
+            pass.reads.passes = None;
+        }
         pass.reads.secret = None;
         pass.reads.deleted = None;
         pass.reads.brakes = None;
-        if !issuing {
-            pass.reads.passes = None;
-        }
         Ok(())
     }
 
@@ -559,15 +562,18 @@ impl Operator {
 
     async fn delete_secret(&self, uid: &str, pass: &mut Pass<'_>) {
         pass.reads.place = None;
-        match secret::delete(&self.client, &pass.request, uid).await {
-            Ok(gone) => pass.reads.secret = gone.then_some(SecretFound::Deleted),
+        let gone = match secret::delete(&self.client, &pass.request, uid).await {
+            Ok(gone) => gone,
             Err(error) => {
                 pass.reads.secret = Some(SecretFound::Unclear(error.to_string()));
                 return;
             }
-        }
+        };
+        pass.reads.secret = gone.then_some(SecretFound::Deleted);
         let attempt = pass.remembered.memory.attempt.as_mut();
-        if let Some(Attempt { progress: Progress::Held(held), .. }) = attempt {
+        if let Some(Attempt { progress: Progress::Held(held), .. }) = attempt
+            && (gone || held.secret == SecretWritten::Created(uid.into()))
+        {
             held.secret = SecretWritten::Removed;
         }
     }

@@ -67,7 +67,7 @@ pub struct Replaced {
 
 /// How far an intent is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "name")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "name")]
 pub enum Stage {
     /// One POST may have been sent.
     Issuing,

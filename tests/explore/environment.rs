@@ -329,7 +329,8 @@ impl Process {
         process
     }
 
-    /// When the calls that were on their way as it lost the lease take effect at the latest.
+    /// When the calls that were on their way as it lost the lease take effect at the latest. That it is stopped just then, and
+    /// its call leaves when it goes on, is left out: the liveness probe ends it within 75 seconds.
     fn calls_are_due(&self) -> impl Iterator<Item = Tick> {
         self.works.iter().filter_map(|work| match work.pass.as_ref()?.state {
             Progress::Decided(at) => Some(at + LATE),

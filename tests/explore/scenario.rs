@@ -66,6 +66,10 @@ pub const SLICE: &[Scenario] = &[
         "one request, a lost lease, slow, a revocation",
         Left { leases: 1, slow: 1, revocations: 1, ..NOTHING },
     ),
+    one(
+        "one request, a death, late, a deletion",
+        Left { deaths: 1, late: 1, deletions: 1, ..NOTHING },
+    ),
     two("two requests, nothing happens", NOTHING),
     two("two requests, stale", Left { stale: 1, ..NOTHING }),
     two("two requests, late, stale", Left { late: 1, stale: 1, ..NOTHING }),
@@ -81,6 +85,8 @@ pub const SLICE: &[Scenario] = &[
 ///   stale read, but for one twin or one revocation;
 /// - for two requests, a lost lease together with anything else; a death together with what people do, or with two of
 ///   lost, late and stale;
+/// - a process that is stopped between its decision and the call (a call that is on its way takes effect within a tick), and a
+///   request that has the name of one that is gone;
 /// - more than two requests for one user, and what no scenario changes: policy, quota, stop, approvals, groups and roles
 ///   (they are always as the request needs them).
 pub const WHOLE: &[Scenario] = &[
@@ -112,6 +118,14 @@ pub const WHOLE: &[Scenario] = &[
     one(
         "one request, a death, lost, slow, a revocation",
         Left { deaths: 1, lost: 1, slow: 1, revocations: 1, ..NOTHING },
+    ),
+    one(
+        "one request, a death, lost, late, a use",
+        Left { deaths: 1, lost: 1, late: 1, uses: 1, ..NOTHING },
+    ),
+    one(
+        "one request, a lost lease, late, a revocation",
+        Left { leases: 1, late: 1, revocations: 1, ..NOTHING },
     ),
     one(
         "one request, a death, late, slow, a revocation",

@@ -5,7 +5,7 @@
 
 use super::clock::Tick;
 use super::objects::{Object, ObjectId, Objects};
-use super::replica::{Own, Pass, Process, Progress, Reads, Sent, Work};
+use super::replica::{Own, Pass, Process, Progress, Reads, Sent, Work, Written};
 use super::tenant::{PassNo, ProcessNo, RequestNo, Tenant};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -285,6 +285,10 @@ impl Work {
 
     pub fn holds_an_answer(&self) -> bool {
         matches!(self.memory.attempt.as_ref().map(|a| &a.progress), Some(Sent::Held { .. }))
+    }
+
+    pub fn holds_an_answer_with(&self, written: Written) -> bool {
+        matches!(self.memory.attempt.as_ref().map(|a| &a.progress), Some(Sent::Held { secret, .. }) if *secret == written)
     }
 
     /// Forgets an attempt that the request, as it was just read, does not carry, but not an answer.

@@ -512,17 +512,21 @@ impl Step<'_> {
         let what = format!("{does} attempt {}", view.next_attempt);
         let first = out.len();
         let (who, request) = (self.who, self.request);
-        // Noted before it is sent, however the write comes out.
         let mut noted = self.s.clone();
         noted.next_attempt += 1;
-        noted.work_mut(who, request).memory.attempt = attempt;
+        if issuing {
+            // Noted before it is sent, however the write comes out.
+            noted.work_mut(who, request).memory.attempt = attempt;
+        }
         let mut step = Step { core: self.core, s: &noted, who, request };
         step.writes(&what, view, new, out, |step, next| {
-            let reads = &mut next.state.pass_mut(step.who, step.request).reads;
+            let work = next.state.work_mut(step.who, step.request);
+            let reads = &mut work.pass.as_mut().expect("it is under way").reads;
             reads.secret = None;
             reads.deleted = None;
             if !issuing {
                 reads.passes = None;
+                work.memory.attempt = None;
             }
         });
         debug_assert!(out.len() > first);
@@ -624,7 +628,7 @@ impl Step<'_> {
         next.state.left.late -= 1;
         if self.s.request(self.request).object.is_some() {
             let secret = state::Secret { uid: number, pass };
-            next.state.request_mut(self.request).coming = Some((secret, self.s.now));
+            next.state.request_mut(self.request).coming = Some((secret, view.now));
         }
         let work = next.state.work_mut(self.who, self.request);
         set_back(work, self.s.now, Cause::Secret);
@@ -646,8 +650,11 @@ impl Step<'_> {
             let reads = &mut work.pass.as_mut().expect("it is under way").reads;
             reads.place_is_free = None;
             if *answer == Answer::Fine {
-                reads.secret = (ours || there.is_none()).then_some(Secret::Deleted);
-                hold(work, Written::Removed);
+                let gone = ours || there.is_none();
+                reads.secret = gone.then_some(Secret::Deleted);
+                if gone || work.holds_an_answer_with(Written::Created(uid)) {
+                    hold(work, Written::Removed);
+                }
             } else {
                 reads.secret = Some(Secret::Unclear);
             }

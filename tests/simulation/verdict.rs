@@ -105,7 +105,7 @@ pub fn at_rest(world: &World, plan: &Plan, policy: &Policy) -> Verdict {
                 return Err(format!("{name} is Active, and its Secret holds another code or none"));
             }
         } else {
-            waits_rightly(request, &name, &requests, world, policy, now)?;
+            waits_rightly(request, &name, &requests, world, plan, policy)?;
         }
     }
     no_secret_without_pass(world)
@@ -153,9 +153,10 @@ fn waits_rightly(
     name: &str,
     all: &[TapRequest],
     world: &World,
+    plan: &Plan,
     policy: &Policy,
-    now: Timestamp,
 ) -> Verdict {
+    let now = world.tenant.now();
     let user = &request.spec.user;
     let reason = request.ready().map(|ready| ready.reason.clone()).unwrap_or_default();
     let stopped = world.kubernetes.get("configmaps", SYSTEM, "tap-operator-stop").is_some();
@@ -168,6 +169,10 @@ fn waits_rightly(
             now.duration_since(at) < LATELY
         }
     };
+    let has_a_pass = || {
+        let ledger = world.tenant.ledger();
+        ledger.iter().any(|p| (p.is_live() || lately(p)) && p.user_principal_name == *user)
+    };
     let so = match reason.as_str() {
         "AwaitingApproval" => approvals < policy.rules.approvals as usize,
         "Scheduled" => request.spec.start_time.as_ref().is_some_and(|start| start.0 > now),
@@ -176,11 +181,9 @@ fn waits_rightly(
         "QuotaReached" => policy.rules.quota.is_some_and(|quota| {
             others_active >= quota as usize || world.tenant.ledger().iter().any(lately)
         }),
-        "ExistingPass" => world
-            .tenant
-            .ledger()
-            .iter()
-            .any(|p| (p.is_live() || lately(p)) && p.user_principal_name == *user),
+        "ExistingPass" => has_a_pass(),
+        // Not at the first refusal does it give up.
+        "RefusedByTenant" => plan.nature.refuses_over_live && has_a_pass(),
         _ => false,
     };
     if so {

@@ -37,8 +37,8 @@ pub(super) fn after_post(s: &Situation, intent: &Intent, attempt: &Attempt, held
     if held.one_time != intent.one_time_use {
         return undo(s, intent, held).unwrap_or_else(|| coerced(s, intent));
     }
-    if held.secret == SecretWritten::Unknown {
-        // The Secret may still come: recovery waits for that, and nothing ends before.
+    // The Secret may still come: recovery waits for that, and nothing ends before. That of a deleted request goes with it.
+    if held.secret == SecretWritten::Unknown && !s.request.is_being_deleted() {
         return undo(s, intent, held).unwrap_or(Step::Act(Action::Forget));
     }
     if let Some(ending) = ending(s) {
@@ -88,8 +88,9 @@ pub(super) fn undo(s: &Situation, intent: &Intent, held: &Held) -> Option<Step> 
             .map(|left| left.unwrap_or_else(|obstacle| Step::Rest(obstacle.rest())))
     };
     let again = || {
-        (unseen || left_behind(s, held.expires).is_some())
-            .then_some(Step::Rest(Rest::Backoff(None)))
+        // One that may still come is looked for in any case, by recovery.
+        let stays = held.secret != SecretWritten::Unknown && left_behind(s, held.expires).is_some();
+        (unseen || stays).then_some(Step::Rest(Rest::Backoff(None)))
     };
     secret.or_else(pass).or_else(again)
 }

@@ -1,4 +1,4 @@
-//! Nobody knows what became of a POST: find out, without another one.
+//! Nobody knows what became of a POST, or of the Secret after it: find out, without another one.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -56,7 +56,7 @@ pub(super) fn next(s: &Situation, intent: &Intent, by_its_sender: bool) -> Step 
         }
         // The user is gone, and with the user every pass.
         Some(Err(error)) if error.is_not_found() => {
-            return once_settled(s, since, "pass", || close(s, intent));
+            return once_settled(s, since, || close(s, intent));
         }
         Some(Err(error)) => {
             let message = format!("what became of the attempt cannot be found out yet: {error}");
@@ -71,9 +71,11 @@ pub(super) fn next(s: &Situation, intent: &Intent, by_its_sender: bool) -> Step 
     let ours =
         |p: &&TapMethod| intent.made(p, s.settings.settle) && !listing.known.contains_key(&p.id);
     match listing.passes.iter().find(ours) {
-        None => once_settled(s, since, "pass", || close(s, intent)),
+        None => once_settled(s, since, || close(s, intent)),
+        // Whoever used it had the code from the Secret: it came, and where it is not seen to be gone, it is there now.
         Some(pass) if pass.reason == Some(UsabilityReason::OneTimeUsed) => {
-            once_no_secret_can_come(s, since, no_secret, || used(s, intent, pass))
+            let seen = came(s) || s.reads.secret_asked_at >= s.reads.passes_asked_at;
+            if seen { used(s, intent, pass) } else { Step::Look(Look::Secret) }
         }
         Some(pass) => match remove_pass(s, intent, &pass.id) {
             None => once_no_secret_can_come(s, since, no_secret, || close(s, intent)),
@@ -94,15 +96,19 @@ fn once_no_secret_can_come(
     no_secret: bool,
     then: impl FnOnce() -> Step,
 ) -> Step {
-    let came = s.reads.secret == Some(SecretFound::Deleted);
-    if no_secret || came || s.request.is_being_deleted() {
+    if no_secret || came(s) || s.request.is_being_deleted() {
         return then();
     }
-    once_settled(s, since, "Secret", then)
+    once_settled(s, since, then)
+}
+
+/// Whether the Secret was there, and is gone. At most one is asked for under one name at a time.
+fn came(s: &Situation) -> bool {
+    s.reads.secret == Some(SecretFound::Deleted)
 }
 
 /// Until the settle time has passed, what was asked for and is not there may still appear.
-fn once_settled(s: &Situation, since: Timestamp, what: &str, then: impl FnOnce() -> Step) -> Step {
+fn once_settled(s: &Situation, since: Timestamp, then: impl FnOnce() -> Step) -> Step {
     let settled = since + s.settings.settle;
     let is_late_enough = |asked: Option<Timestamp>| asked.is_some_and(|asked| asked >= settled);
     if is_late_enough(s.reads.passes_asked_at) {
@@ -111,7 +117,7 @@ fn once_settled(s: &Situation, since: Timestamp, what: &str, then: impl FnOnce()
         return if seen { then() } else { Step::Look(Look::Secret) };
     }
     let message = format!(
-        "a {what} may have been asked for and the answer was lost; until {settled:.0} it may still appear, then it is asked for again"
+        "an answer was lost, or a process ended, and a pass or its Secret may still appear: until {settled:.0} they are looked for and taken back"
     );
     report(s, resolving(s, &message), Rest::For(AGAIN).or_until(settled, s.now.earliest))
 }

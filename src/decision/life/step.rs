@@ -120,7 +120,7 @@ pub enum Action {
         /// Id of the pass.
         pass_id: String,
     },
-    /// Forget the answer that this process holds: what it made is gone.
+    /// Forget the answer that this process holds: its pass is gone, or recorded.
     Forget,
     /// Delete the finished request.
     DeleteRequest,

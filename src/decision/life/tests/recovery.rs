@@ -147,11 +147,23 @@ fn who_finds_a_lost_pass_and_no_secret_waits_for_one() {
         reason: Some(UsabilityReason::OneTimeUsed),
         ..pass("ours", at(10), 60, true)
     }]);
+    // Whoever used it had the code from the Secret, which may have come since it was looked for.
+    life.before_a_list = |life| {
+        (life.now, life.secret) = (at(21), SecretFound::Ours("late".into()));
+    };
     life.pass();
-    life.expect(Phase::Pending, "Resolving", &["raise", "status Pending"]);
-    life.now = at(20 + 151);
+    life.expect(Phase::Used, "PassUsed", &["raise", "delete secret", "status Used", "release"]);
+}
+
+#[test]
+fn a_deleted_request_does_not_wait_for_its_secret() {
+    let mut life = Life::new();
+    life.create_secret = SecretWritten::Unknown;
+    life.meanwhile =
+        ("secret", |life| life.request.metadata.deletion_timestamp = Some(Time(at(10))));
     life.pass();
-    assert_eq!((life.request.phase(), life.reason()), (Phase::Used, "PassUsed"));
+    let done = ["intent", "post", "secret", "delete pass ours", "status Revoked", "release"];
+    assert_eq!(life.done, done);
 }
 
 #[test]
