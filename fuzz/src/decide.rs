@@ -135,6 +135,7 @@ fn answer(look: &Look, reads: &mut Reads) {
             let (passes, known) = (Vec::new(), HashMap::new());
             reads.passes = Some(Ok(Listing { passes, date: NOW, known, unlisted: None }));
             reads.passes_asked_at = Some(NOW);
+            reads.listed_since = true;
         }
         Look::Pass { pass_id, .. } => {
             reads.pass = Some(Ok(TapMethod {
@@ -150,7 +151,7 @@ fn answer(look: &Look, reads: &mut Reads) {
         Look::Place => reads.place = Some(Place::Free),
         Look::Secret => {
             reads.secret = Some(SecretFound::Absent);
-            reads.secret_asked_at = Some(NOW);
+            reads.listed_since = false;
         }
         Look::Brakes => {
             let (stop, suspended) = (Stop::Off, false);

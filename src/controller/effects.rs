@@ -110,7 +110,7 @@ impl Operator {
                 pass.reads.place = Some(secret::place(&self.client, &pass.request).await?);
             }
             Look::Secret => {
-                pass.reads.secret_asked_at = Some(pass.now);
+                pass.reads.listed_since = false;
                 pass.reads.secret = Some(self.find_secret(pass).await);
             }
             Look::Brakes => pass.reads.brakes = Some(self.brakes(&pass.request).await),
@@ -250,6 +250,7 @@ impl Operator {
 
     async fn list_passes(&self, connection: &str, user_id: &str, pass: &mut Pass<'_>) {
         pass.reads.passes_asked_at = Some(pass.now);
+        pass.reads.listed_since = true;
         let listed = match self.tenants.get(connection) {
             Some(tenant) => tenant.client.passes(user_id, Priority::Issue).await,
             None => Err(not_configured(connection)),

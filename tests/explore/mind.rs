@@ -147,7 +147,7 @@ impl Mind {
                 Secret::Deleted => situation::SecretFound::Deleted,
                 Secret::Unclear => situation::SecretFound::Unclear("no answer".into()),
             }),
-            secret_asked_at: reads.secret_asked_at.map(time),
+            listed_since: reads.listed_since,
             brakes: Some(Brakes {
                 stop: Stop::Off,
                 suspended: false,

@@ -142,7 +142,7 @@ pub struct Reads {
     pub pass: Option<Result<Seen, Failure>>,
     pub place_is_free: Option<bool>,
     pub secret: Option<Secret>,
-    pub secret_asked_at: Option<Tick>,
+    pub listed_since: bool,
     pub deleted: Option<Result<(), Failure>>,
 }
 

@@ -328,6 +328,7 @@ impl Step<'_> {
             let reads = &mut work.pass.as_mut().expect("it is under way").reads;
             reads.passes = Some(Ok(listed));
             reads.passes_asked_at = Some(s.now);
+            reads.listed_since = true;
             reads.passes_date = s.now;
             out.push(next);
         }
@@ -336,6 +337,7 @@ impl Step<'_> {
             let reads = &mut next.state.pass_mut(self.who, self.request).reads;
             reads.passes = Some(Err(Failure::NoAnswer));
             reads.passes_asked_at = Some(s.now);
+            reads.listed_since = true;
             out.push(next);
         }
     }
@@ -439,7 +441,7 @@ impl Step<'_> {
             let mut next = self.next(format_args!("looks for the Secret: {found:?}"), *answer);
             let reads = &mut next.state.pass_mut(self.who, self.request).reads;
             reads.secret = Some(found);
-            reads.secret_asked_at = Some(self.s.now);
+            reads.listed_since = false;
             out.push(next);
         }
     }

@@ -134,6 +134,7 @@ async fn a_secret_that_arrives_late_does_not_outlive_its_request() {
         sleep(Duration::from_secs(late)).await;
         assert_eq!(world.live(), [], "the pass does not wait for it\n{}", world.report());
         held.release();
+        sleep(Duration::from_secs(1)).await;
         world.until_ended("lost-phone", Phase::Revoked, IN_ORDER).await;
         world.check_at_rest();
         drop(operator);
@@ -274,6 +275,22 @@ async fn watches_that_break_or_lag_hide_nothing() {
     sleep(IN_ORDER).await;
     world.check_delivered("lost-phone");
     assert_eq!(world.posts(), 1, "an old state from the cache is acted on\n{}", world.report());
+}
+
+/// The cache shows nothing yet of what the operator itself wrote when the next attempt is due.
+#[tokio::test(start_paused = true)]
+async fn the_next_attempt_does_not_wait_for_a_watch_that_lags() {
+    let world = World::new();
+    let _operator = world.operator();
+    sleep(SOON).await;
+    let lag = Duration::from_secs(60);
+    world.kubernetes.delay_watches(Match::any().resource("taprequests"), lag);
+    world.kubernetes.fail_next(secret_write(), Fault::too_many_requests(2));
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, lag + Duration::from_secs(30)).await;
+    sleep(IN_ORDER).await;
+    world.check_delivered("lost-phone");
+    assert_eq!(world.posts(), 2, "{}", world.report());
 }
 
 #[tokio::test(start_paused = true)]

@@ -72,10 +72,9 @@ pub(super) fn next(s: &Situation, intent: &Intent, by_its_sender: bool) -> Step 
         |p: &&TapMethod| intent.made(p, s.settings.settle) && !listing.known.contains_key(&p.id);
     match listing.passes.iter().find(ours) {
         None => once_settled(s, since, || close(s, intent)),
-        // Whoever used it had the code from the Secret: it came, and where it is not seen to be gone, it is there now.
+        // Whoever used it had the code from the Secret: it came before the list.
         Some(pass) if pass.reason == Some(UsabilityReason::OneTimeUsed) => {
-            let seen = came(s) || s.reads.secret_asked_at >= s.reads.passes_asked_at;
-            if seen { used(s, intent, pass) } else { Step::Look(Look::Secret) }
+            once_looked_for_again(s, || used(s, intent, pass))
         }
         Some(pass) => match remove_pass(s, intent, &pass.id) {
             None => once_no_secret_can_come(s, since, no_secret, || close(s, intent)),
@@ -96,30 +95,29 @@ fn once_no_secret_can_come(
     no_secret: bool,
     then: impl FnOnce() -> Step,
 ) -> Step {
-    if no_secret || came(s) || s.request.is_being_deleted() {
+    // At most one is asked for under one name at a time.
+    let came = s.reads.secret == Some(SecretFound::Deleted);
+    if no_secret || came || s.request.is_being_deleted() {
         return then();
     }
     once_settled(s, since, then)
 }
 
-/// Whether the Secret was there, and is gone. At most one is asked for under one name at a time.
-fn came(s: &Situation) -> bool {
-    s.reads.secret == Some(SecretFound::Deleted)
-}
-
 /// Until the settle time has passed, what was asked for and is not there may still appear.
 fn once_settled(s: &Situation, since: Timestamp, then: impl FnOnce() -> Step) -> Step {
     let settled = since + s.settings.settle;
-    let is_late_enough = |asked: Option<Timestamp>| asked.is_some_and(|asked| asked >= settled);
-    if is_late_enough(s.reads.passes_asked_at) {
-        // The list may have taken long, and the Secret was looked for before.
-        let seen = is_late_enough(s.reads.secret_asked_at);
-        return if seen { then() } else { Step::Look(Look::Secret) };
+    if s.reads.passes_asked_at.is_some_and(|asked| asked >= settled) {
+        return once_looked_for_again(s, then);
     }
     let message = format!(
         "an answer was lost, or a process ended, and a pass or its Secret may still appear: until {settled:.0} they are looked for and taken back"
     );
     report(s, resolving(s, &message), Rest::For(AGAIN).or_until(settled, s.now.earliest))
+}
+
+/// The Secret may have come since it was looked for: a list may take long.
+fn once_looked_for_again(s: &Situation, then: impl FnOnce() -> Step) -> Step {
+    if s.reads.listed_since { Step::Look(Look::Secret) } else { then() }
 }
 
 /// Nothing of the attempt is left, or its Secret is still to go.

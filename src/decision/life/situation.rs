@@ -130,8 +130,8 @@ pub struct Reads {
     pub place: Option<Place>,
     /// Whether there is a Secret of the request's name.
     pub secret: Option<SecretFound>,
-    /// Graph's time, at least, when it was looked for.
-    pub secret_asked_at: Option<Timestamp>,
+    /// Whether the user's passes were listed after that.
+    pub listed_since: bool,
     /// Stop and suspension, by a quorum read after the intent was written.
     pub brakes: Option<Brakes>,
     /// How the last DELETE of a pass came out.

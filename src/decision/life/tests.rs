@@ -303,6 +303,7 @@ impl Life {
                 }
                 reads.passes = Some(listing);
                 reads.passes_asked_at = Some(self.now);
+                reads.listed_since = true;
                 self.now += self.list_takes;
             }
             Look::Pass { .. } => {
@@ -313,7 +314,7 @@ impl Life {
             Look::Place => reads.place = Some(self.place.clone()),
             Look::Secret => {
                 reads.secret = Some(self.secret.clone());
-                reads.secret_asked_at = Some(self.now);
+                reads.listed_since = false;
             }
             Look::Brakes => reads.brakes = Some(self.brakes),
         }
