@@ -39,11 +39,15 @@ fn the_promises_hold_in_a_slice_of_plans() {
 }
 
 /// Seeds that once found a fault of the product, and which.
-const SEEDS_THAT_FAILED: [(u64, &str); 5] = [
+const SEEDS_THAT_FAILED: [(u64, &str); 6] = [
     (17, "a POST replaced the pass of another request that was not listed yet"),
     (43, "the same with both replicas alive"),
     (51, "the same"),
     (11029, "of two passes that were not listed yet, the older one was named as replaced"),
+    (
+        34529,
+        "a pass that was replaced and still listed was named in the place of the one that is not listed yet",
+    ),
     (446, "a recovery that began while Graph was out of reach took minutes longer"),
 ];
 

@@ -11,7 +11,7 @@ use tap_operator::simulator::{Actor, End, LedgerEntry, Operation};
 use crate::faults::{Class, Trouble};
 use crate::kubernetes::{ChangeKind, LoggedRequest, Match, Verb};
 use crate::people::{Act, Policy, name};
-use crate::plan::Plan;
+use crate::plan::{Moment, Plan};
 use crate::world::{NAMESPACE, SERVICE_ACCOUNT, SYSTEM, World};
 
 /// A promise that was broken, in words.
@@ -21,7 +21,7 @@ pub type Verdict = Result<(), String>;
 const ON_TIME: SignedDuration = SignedDuration::from_millis(3_500);
 /// Who waits for the end of a pass looks again after so long at the latest.
 const LATELY: SignedDuration = SignedDuration::from_secs(45);
-/// A POST may be on its way for so long after the stop was last looked for; one of a process that died may arrive later.
+/// A POST may be on its way for so long after the stop was last looked for, if its process lives.
 const IN_FLIGHT: SignedDuration = SignedDuration::from_secs(30);
 /// A pass may be on its way into the status for so long while nothing goes wrong.
 const UNDER_WAY: SignedDuration = SignedDuration::from_secs(8);
@@ -327,17 +327,25 @@ fn stopped(world: &World, plan: &Plan, quiet: Timestamp) -> Verdict {
             Act::Stop { .. } => set_at = set_at.or(Some(second(*at))),
             Act::LiftStop => {
                 if let Some(since) = set_at.take() {
-                    no_post_between(world, since, second(*at))?;
+                    no_post_between(world, since + in_flight(plan), second(*at))?;
                 }
             }
             _ => {}
         }
     }
-    set_at.map_or(Ok(()), |since| no_post_between(world, since, Timestamp::MAX))
+    set_at.map_or(Ok(()), |since| no_post_between(world, since + in_flight(plan), Timestamp::MAX))
+}
+
+/// For how long a POST may be on its way after a stop was last looked for.
+fn in_flight(plan: &Plan) -> SignedDuration {
+    let late = plan.crashes.iter().filter_map(|crash| match crash.moment {
+        Moment::Before(late) => late,
+        Moment::After | Moment::Answered => None,
+    });
+    IN_FLIGHT + SignedDuration::from_secs(late.max().unwrap_or(0).cast_signed())
 }
 
 fn no_post_between(world: &World, since: Timestamp, until: Timestamp) -> Verdict {
-    let since = since + IN_FLIGHT;
     match world
         .tenant
         .requests_for(Operation::PassCreate)
