@@ -27,7 +27,7 @@ test-fast: rust ## the tests that need no control plane (and no Go)
 	@$(CARGO) test --locked --all-features --lib --bins
 
 mutants: control-plane age ## seeded faults, each of which a named test must see (ONLY='recovery/*' for some of them)
-	$(say) 'seeding faults into a copy of the checkout, and expecting tests to fail (this takes about an hour)'
+	$(say) 'seeding faults into a copy of the checkout, and expecting tests to fail (this takes about half an hour)'
 	@CARGO=$(CARGO) tests/mutants/run '$(or $(ONLY),*)'
 
 lint: rust ## what CI checks before it tests: format and clippy
@@ -56,7 +56,7 @@ replay: rust ## one plan of SEED=..., with all that happens (LOG=1: with the ope
 	@$(CARGO) test --quiet --locked --all-features --test simulation -- --ignored --exact replay --nocapture
 
 crash: control-plane age ## the operator killed at every effect, outages, two replicas (ONLY=quota for one workflow)
-	$(say) 'building the operator and killing it again and again: this takes about 15 minutes'
+	$(say) 'building the operator and killing it again and again: this takes about a quarter of an hour'
 	@ONLY='$(ONLY)' $(CARGO) test --locked --all-features --test crash -- --ignored --nocapture --test-threads=1
 
 fuzz: rust ## hostile input for everything that reads, each kind for a minute (SECONDS=600 for longer)

@@ -94,8 +94,8 @@ pub struct TapRequestSpec {
     #[schemars(length(min = 1, max = 512))]
     pub reason: Option<String>,
     /// Public keys, 1 to 10, each once: of age (age1..., X25519) or SSH (ssh-ed25519, or up to 3 of ssh-rsa with 2048 to
-    /// 4096 bits), as in a .pub file. The Secret then holds the code encrypted to them, under the key `temporaryAccessPass.age`, and
-    /// nothing in the clear. Any one of their private keys opens it.
+    /// 4096 bits), as in a .pub file. The Secret then holds the code encrypted to them, under the key
+    /// `temporaryAccessPass.age`, and nothing in the clear. Any one of their private keys opens it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 10), inner(length(min = 1, max = 4096)))]
     #[x_kube(

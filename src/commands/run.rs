@@ -56,8 +56,8 @@ pub struct Arguments {
     /// PEM file with certificate authorities to trust for sign-in and Graph beside the system's, such as a TLS proxy's
     #[arg(long, env = "TAP_OPERATOR_EXTRA_CA")]
     extra_ca: Option<PathBuf>,
-    /// The longest that a call to Graph may still take effect, or stay unseen in a list, after it was given up: the
-    /// deadline of a call, Graph's own limit of 60 s, and its lag
+    /// The longest that a call to Graph or the API server may still take effect, or stay unseen in a list, after it was
+    /// given up: the deadline of a call, Graph's own limit of 60 s, and its lag
     #[arg(long, env = "TAP_OPERATOR_SETTLE_TIME", default_value = "150s", value_parser = length)]
     settle_time: SignedDuration,
     /// How often an active pass is looked at: was it used or removed?
@@ -98,7 +98,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     start_log(&arguments)?;
     if arguments.settle_time < arguments.call_deadline + GRAPH_GATEWAY_LIMIT {
         tracing::warn!(
-            "the settle time is shorter than the deadline of a call and Graph's own limit of 60 s: a late pass may go unnoticed"
+            "the settle time is shorter than the deadline of a call and Graph's own limit of 60 s: a pass or a Secret that comes late may go unnoticed"
         );
     }
     let shutdown = CancellationToken::new();

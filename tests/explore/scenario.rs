@@ -79,12 +79,13 @@ pub const SLICE: &[Scenario] = &[
 /// What is explored beyond that, with optimizations: what ends within minutes.
 ///
 /// Left out, because the numbers of states multiply:
-/// - for one request, more than two deaths or two lost leases, or a second lost answer, late POST, stale read or slow
+/// - for one request, more than two deaths or two lost leases, or a second lost answer, late call, stale read or slow
 ///   process; both a death and a lost lease together with a lost answer or a stale read; two lost leases together with
-///   anything else; a slow process but beside a revocation; people together with a lost answer, a late POST or a
-///   stale read, but for one twin or one revocation;
-/// - for two requests, a lost lease together with anything else; a death together with what people do, or with two of
-///   lost, late and stale;
+///   anything else; a slow process but beside a revocation; people together with a lost answer, a late call or a
+///   stale read, but for one twin, one revocation, one deletion or one use;
+/// - for two requests, a lost lease or two deaths together with anything else, but for two deaths with a late call; a death
+///   together with what people do, or with two of lost, late and stale; a slow process; two of the same fault; people
+///   together with a fault, but for a stale read where the second waits;
 /// - a process that is stopped between its decision and the call (a call that is on its way takes effect within a tick), and a
 ///   request that has the name of one that is gone;
 /// - more than two requests for one user, and what no scenario changes: policy, quota, stop, approvals, groups and roles
