@@ -278,24 +278,24 @@ impl Operator {
         pass.reads.passes = Some(listing);
     }
 
-    /// What is known of a pass that was made for another request.
+    /// What is known of a pass that was made for another request. The end of that one counts, also where this process does
+    /// not know that the pass is gone: another one deleted it, or the answer was lost.
     fn known(&self, pass_id: &str, asking_uid: &str) -> Option<Known> {
-        self.own_passes.known(pass_id, asking_uid).or_else(|| {
-            self.requests().into_iter().find_map(|other| {
-                let other = other
-                    .0
-                    .as_ref()
-                    .ok()
-                    .filter(|o| o.metadata.uid.as_deref() != Some(asking_uid))?;
-                let recorded = other.status.as_ref()?.pass.as_ref()?;
-                let known = match other.phase() {
-                    Phase::Used | Phase::Expired | Phase::Revoked => Known::Gone,
-                    // Also of one that was released by hand: its pass may live on.
-                    _ => Known::Recorded(name_of(other)),
-                };
-                (recorded.id == pass_id).then_some(known)
-            })
-        })
+        let recorded = self.requests().into_iter().find_map(|other| {
+            let other =
+                other.0.as_ref().ok().filter(|o| o.metadata.uid.as_deref() != Some(asking_uid))?;
+            let recorded = other.status.as_ref()?.pass.as_ref()?;
+            let known = match other.phase() {
+                Phase::Used | Phase::Expired | Phase::Revoked => Known::Gone,
+                // Also of one that was released by hand: its pass may live on.
+                _ => Known::Recorded(name_of(other)),
+            };
+            (recorded.id == pass_id).then_some(known)
+        });
+        if recorded == Some(Known::Gone) {
+            return recorded;
+        }
+        self.own_passes.known(pass_id, asking_uid).or(recorded)
     }
 
     /// A pass that was made for this user and another request so lately that it need not be listed, and is not.

@@ -126,7 +126,10 @@ impl Environment<'_> {
         let created = self.s.tenant.pass(made).created;
         let held = Sent::Held { pass: made, created, secret: Written::NotYet };
         answer(next.state.work_mut(who, request), held);
-        next.state.process_mut(who).remember(made, Own::Made(request));
+        let process = next.state.process_mut(who);
+        // Graph keeps one for the user.
+        process.own.iter_mut().for_each(|(_, own)| *own = Own::Gone);
+        process.remember(made, Own::Made(request));
         self.out.push(next);
         if self.s.left.lost > 0 {
             let mut next =

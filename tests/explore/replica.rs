@@ -19,14 +19,14 @@ pub struct Process {
     pub works: Vec<Work>,
     /// Whose turn it is for the user.
     pub turn: Option<RequestNo>,
-    /// The passes that it made and deleted.
+    /// The passes that it made, and those of them that it deleted or replaced.
     pub own: Vec<(PassNo, Own)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Own {
     Made(RequestNo),
-    Deleted,
+    Gone,
 }
 
 /// What a process does about one request.

@@ -362,7 +362,7 @@ impl Step<'_> {
     fn known(&self, number: PassNo, stale: bool) -> Option<Known> {
         let own = self.s.process(self.who).own.iter().find(|(pass, _)| *pass == number);
         match own {
-            Some((_, Own::Deleted)) => return Some(Known::Gone),
+            Some((_, Own::Gone)) => return Some(Known::Gone),
             Some((_, Own::Made(other))) if *other != self.request => {
                 return Some(Known::Recorded(*other));
             }
@@ -674,7 +674,7 @@ impl Step<'_> {
             }
             let deleted = match answer {
                 Answer::Fine if is_there => {
-                    next.state.process_mut(self.who).remember(number, Own::Deleted);
+                    next.state.process_mut(self.who).remember(number, Own::Gone);
                     Ok(())
                 }
                 Answer::Fine => Err(Failure::NotFound),

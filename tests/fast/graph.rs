@@ -168,6 +168,23 @@ async fn a_list_that_lags_behind_a_delete_is_no_foreign_pass() {
     }
 }
 
+/// Nobody told that the pass is gone: that its request has ended does.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_lags_behind_a_delete_without_an_answer_is_no_foreign_pass() {
+    let world = World::new();
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    sleep(IN_ORDER).await;
+    world.tenant.switch(|switches| switches.list_lag_after_delete_seconds = 100);
+    world.tenant.inject(Fault::on(Operation::PassDelete, FaultKind::AnswerLost));
+    world.decide("lost-phone", "ada@contoso.com", "Revoke").await;
+    world.until_ended("lost-phone", Phase::Revoked, Duration::from_mins(1)).await;
+    world.request("again", &json!({}));
+    world.until_phase("again", Phase::Active, SOON).await;
+    world.check_delivered("again");
+}
+
 #[tokio::test(start_paused = true)]
 async fn while_graph_is_down_everything_waits() {
     // Before anything.

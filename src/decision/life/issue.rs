@@ -37,8 +37,7 @@ pub(super) fn after_post(s: &Situation, intent: &Intent, attempt: &Attempt, held
     if held.one_time != intent.one_time_use {
         return undo(s, intent, held).unwrap_or_else(|| coerced(s, intent));
     }
-    // The Secret may still come: recovery waits for that, and nothing ends before. That of a deleted request goes with it.
-    if held.secret == SecretWritten::Unknown && !s.request.is_being_deleted() {
+    if is_left_to_recovery(s, held) {
         return undo(s, intent, held).unwrap_or(Step::Act(Action::Forget));
     }
     if let Some(ending) = ending(s) {
@@ -88,11 +87,16 @@ pub(super) fn undo(s: &Situation, intent: &Intent, held: &Held) -> Option<Step> 
             .map(|left| left.unwrap_or_else(|obstacle| Step::Rest(obstacle.rest())))
     };
     let again = || {
-        // One that may still come is looked for in any case, by recovery.
-        let stays = held.secret != SecretWritten::Unknown && left_behind(s, held.expires).is_some();
+        let stays = !is_left_to_recovery(s, held) && left_behind(s, held.expires).is_some();
         (unseen || stays).then_some(Step::Rest(Rest::Backoff(None)))
     };
     secret.or_else(pass).or_else(again)
+}
+
+/// Whether the Secret may still come: recovery waits for that, and nothing ends before. That of a deleted request goes with
+/// it.
+fn is_left_to_recovery(s: &Situation, held: &Held) -> bool {
+    held.secret == SecretWritten::Unknown && !s.request.is_being_deleted()
 }
 
 /// Whether no other attempt, nor another request of the same name, can have made a Secret since this attempt.

@@ -164,6 +164,15 @@ fn a_deleted_request_does_not_wait_for_its_secret() {
     life.pass();
     let done = ["intent", "post", "secret", "delete pass ours", "status Revoked", "release"];
     assert_eq!(life.done, done);
+
+    // But for one of which it cannot be told whether it is there.
+    let mut life = Life::new();
+    life.create_secret = SecretWritten::Unknown;
+    life.secret = SecretFound::Unclear("a webhook says no".into());
+    life.meanwhile =
+        ("secret", |life| life.request.metadata.deletion_timestamp = Some(Time(at(10))));
+    assert!(matches!(life.pass(), Rest::Backoff(_)));
+    assert_eq!(life.done, ["intent", "post", "secret", "delete pass ours"]);
 }
 
 #[test]
