@@ -63,12 +63,7 @@ impl OwnPasses {
     /// Graph keeps one for each user.
     pub fn made(&self, pass_id: &str, request: &RequestId, tenant_id: &str, user_id: &str) {
         let known = Known::Recorded(request.name.clone());
-        let (uid, of) = (request.uid.clone(), (tenant_id.to_owned(), user_id.to_owned()));
-        {
-            let mut passes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let replaced = passes.values_mut().filter(|pass| pass.of == of);
-            replaced.for_each(|pass| pass.known = Known::Gone);
-        }
+        let (uid, of) = (request.uid.clone(), (tenant_id.into(), user_id.into()));
         self.note(pass_id, OwnPass { known, uid, of, noted: Instant::now() });
     }
 
@@ -110,6 +105,8 @@ impl OwnPasses {
     fn note(&self, pass_id: &str, pass: OwnPass) {
         let mut passes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         passes.retain(|_, pass| pass.noted.elapsed() < REMEMBERED);
+        let replaced = passes.values_mut().filter(|other| other.of == pass.of);
+        replaced.for_each(|other| other.known = Known::Gone);
         passes.insert(pass_id.into(), pass);
     }
 }

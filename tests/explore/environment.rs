@@ -272,13 +272,12 @@ impl Environment<'_> {
         let calls = &s.tenant.calls;
         let lost = s.zombie.as_ref().and_then(|zombie| zombie.lost_the_lease);
         // Nothing takes effect later than this, and no process without the lease lives longer.
-        let secrets = || s.requests.iter().filter_map(|request| Some(request.coming?.1 + LATE));
-        let effect_is_due =
-            calls.iter().any(|call| call.made.is_none() && s.now >= call.sent + LATE)
-                || secrets().any(|due| s.now >= due)
-                || s.zombie.iter().flat_map(Process::calls_are_due).any(|due| s.now >= due);
-        let end_is_due = lost.is_some_and(|lost| s.now >= lost + SETTLE);
-        if effect_is_due || end_is_due {
+        let effects = calls.iter().filter(|call| call.made.is_none()).map(|call| call.sent + LATE);
+        let secrets = s.requests.iter().filter_map(|request| Some(request.coming?.1 + LATE));
+        let calls_of_the_zombie = s.zombie.iter().flat_map(Process::calls_are_due);
+        let end = lost.map(|lost| lost + SETTLE);
+        let due = effects.chain(secrets).chain(calls_of_the_zombie).chain(end);
+        if due.clone().any(|due| s.now >= due) {
             return;
         }
         let waits = calls.iter().any(|call| call.sender == Some(s.leader.number));
@@ -293,15 +292,10 @@ impl Environment<'_> {
             return;
         }
         let expiries = s.tenant.passes.iter().filter(|pass| pass.is_there()).map(Pass::expires);
-        let effects = calls.iter().filter(|call| call.made.is_none()).map(|call| call.sent + LATE);
-        let calls_of_the_zombie = s.zombie.iter().flat_map(Process::calls_are_due);
         let processes = std::iter::once(&s.leader).chain(&s.zombie);
         let moment = processes
             .flat_map(Process::wakes)
-            .chain(lost.map(|lost| lost + SETTLE))
-            .chain(effects)
-            .chain(secrets())
-            .chain(calls_of_the_zombie)
+            .chain(due)
             .chain(expiries)
             .filter(|moment| *moment > s.now)
             .min();
@@ -334,7 +328,7 @@ impl Process {
 
     /// When the calls that were on their way as it lost the lease take effect at the latest. That it is stopped just then, and
     /// its call leaves when it goes on, is left out: the liveness probe ends it within 75 seconds.
-    fn calls_are_due(&self) -> impl Iterator<Item = Tick> {
+    fn calls_are_due(&self) -> impl Iterator<Item = Tick> + Clone {
         self.works.iter().filter_map(|work| match work.pass.as_ref()?.state {
             Progress::Decided(at) => Some(at + LATE),
             Progress::Going | Progress::Outdated | Progress::Asking | Progress::Asleep(_) => None,

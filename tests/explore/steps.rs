@@ -600,18 +600,14 @@ impl Step<'_> {
             let number = attempt.number;
             let now = self.s.now;
             let work = next.state.work_mut(self.who, self.request);
-            let written = if done && *answer == Answer::Fine {
-                Written::Created(number)
-            } else {
-                set_back(work, now, Cause::Secret);
-                // Whose a Secret of that name is depends on whether the request is still there.
-                work.pass.as_mut().expect("it is under way").outdate();
-                if *answer == Answer::Fine { Written::Refused } else { Written::Unknown }
-            };
+            match answer {
+                Answer::Fine if done => hold(work, Written::Created(number)),
+                Answer::Fine => has_no_secret(work, now, Written::Refused),
+                Answer::Lost | Answer::Void => has_no_secret(work, now, Written::Unknown),
+            }
             if taken && *answer == Answer::Fine {
                 next.event.conflicts();
             }
-            hold(next.state.work_mut(self.who, self.request), written);
             out.push(next);
         }
     }
@@ -633,9 +629,7 @@ impl Step<'_> {
             next.state.request_mut(self.request).coming = Some((secret, view.now));
         }
         let work = next.state.work_mut(self.who, self.request);
-        set_back(work, self.s.now, Cause::Secret);
-        work.pass.as_mut().expect("it is under way").outdate();
-        hold(work, Written::Unknown);
+        has_no_secret(work, self.s.now, Written::Unknown);
         out.push(next);
     }
 
@@ -700,6 +694,14 @@ fn hold(work: &mut super::replica::Work, written: Written) {
     if let Some(Attempt { progress: Sent::Held { secret, .. }, .. }) = &mut work.memory.attempt {
         *secret = written;
     }
+}
+
+/// Notes that no Secret is known to have been created.
+fn has_no_secret(work: &mut super::replica::Work, now: Tick, written: Written) {
+    set_back(work, now, Cause::Secret);
+    // Whose a Secret of that name is depends on whether the request is still there.
+    work.pass.as_mut().expect("it is under way").outdate();
+    hold(work, written);
 }
 
 /// Notes that an attempt failed.

@@ -123,13 +123,15 @@ async fn a_secret_that_arrives_late_does_not_outlive_its_request() {
     for (late, dies) in [(35, false), (90, false), (35, true), (90, true)] {
         let world = World::new();
         let mut held = world.kubernetes.intercept(secret_write(), Point::BeforeEffect);
-        let mut operator = world.operator();
+        let operator = world.operator();
         world.request("lost-phone", &json!({}));
         held.reached().await;
-        if dies {
+        let _operator = if dies {
             operator.crash().await;
-            operator = world.operator();
-        }
+            world.operator()
+        } else {
+            operator
+        };
         world.decide("lost-phone", "ada@contoso.com", "Revoke").await;
         sleep(Duration::from_secs(late)).await;
         assert_eq!(world.live(), [], "the pass does not wait for it\n{}", world.report());
@@ -137,7 +139,6 @@ async fn a_secret_that_arrives_late_does_not_outlive_its_request() {
         sleep(Duration::from_secs(1)).await;
         world.until_ended("lost-phone", Phase::Revoked, IN_ORDER).await;
         world.check_at_rest();
-        drop(operator);
     }
 }
 
