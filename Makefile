@@ -1,65 +1,69 @@
-# What one does with a checkout. Needed: Rust (rustup brings the right version), a C compiler, and, once, Go
-# to build the control plane and the tools that demo and tests run on. No Docker, no cluster.
+# Targets for a checkout. They need Rust (rustup installs the right version), a C compiler and, once, Go to build the control
+# plane and the tools that the demo and the tests run on. They need no Docker and no cluster.
 
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint fmt bench explore soak replay crash mutants fuzz crds control-plane age clean rust
+.PHONY: help demo test test-fast lint fmt bench explore soak replay crash mutants mutants-fit fuzz crds control-plane age clean rust
 
 say = @printf '\n==> %s\n' >&2
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@printf '\n  ONCE=1 make demo   shows the demo and ends, instead of leaving everything running to play with\n'
+	@printf '\n  ONCE=1 make demo   shows the demo and ends, instead of leaving everything running\n'
 
 demo: control-plane ## a control plane, a simulated tenant and the operator: the whole life of a pass
 	$(say) 'building the operator, the simulated tenant and the demo (the first time takes minutes)'
-	@$(CARGO) build --locked --all-features --bin tap-operator --example demo
+	@$(CARGO) build --locked --bin tap-operator --example demo
 	$(say) 'starting the demo'
-	@$(CARGO) run --quiet --locked --all-features --example demo -- $(if $(ONCE),--once)
+	@$(CARGO) run --quiet --locked --example demo -- $(if $(ONCE),--once)
 
 test: control-plane age ## all tests, from the pure core to the operator on a real control plane
 	$(say) 'building and running all tests'
-	@$(CARGO) test --locked --all-features
+	@$(CARGO) test --locked
 
 test-fast: rust ## the tests that need no control plane (and no Go)
 	$(say) 'building and running the tests of the library and the programs'
-	@$(CARGO) test --locked --all-features --lib --bins
+	@$(CARGO) test --locked --lib --bins
 
-mutants: control-plane age ## seeded faults, each of which a named test must see (ONLY='recovery/*' for some of them)
+mutants: control-plane age ## seeded faults, each of which a named test must detect (ONLY='recovery/*' for some of them)
 	$(say) 'seeding faults into a copy of the checkout, and expecting tests to fail (this takes about half an hour)'
 	@CARGO=$(CARGO) tests/mutants/run '$(or $(ONLY),*)'
 
-lint: rust ## what CI checks before it tests: format and clippy
+mutants-fit: rust ## check that the seeded faults still apply to the code, and that the tests named for them exist
+	$(say) 'checking that the seeded faults fit'
+	@$(CARGO) test --quiet --locked --test mutants -- --ignored
+
+lint: rust ## format and clippy, which CI checks before the tests
 	$(say) 'checking the format'
 	@$(CARGO) fmt --check
 	$(say) 'running clippy'
-	@$(CARGO) clippy --locked --all-features --all-targets -- --deny warnings
+	@$(CARGO) clippy --locked --all-targets -- --deny warnings
 
 fmt: rust ## format the code
 	$(say) 'formatting'
 	@$(CARGO) fmt
 
-bench: control-plane ## the operator's speed beside a program that does the same without checks (PASSES=200 for more)
+bench: control-plane ## compare the operator's speed with a program that does the same without checks (PASSES=200 for more); LIVE=0,1000,10000: how it changes with live requests
 	$(say) 'building (with optimizations) and running the benchmarks'
-	@$(CARGO) bench --locked --all-features --profile benchmark
+	@$(CARGO) bench --locked --profile benchmark
 
-explore: rust ## every state that the life of a request can come to, ONLY='two requests' of those so named: the promises in each
+explore: rust ## check the promises in every state that requests can reach (ONLY='two requests' for scenarios of that name)
 	$(say) 'building (with optimizations) and exploring; it takes minutes'
-	@ONLY="$(ONLY)" $(CARGO) test --locked --all-features --profile benchmark --test explore -- --include-ignored --nocapture --test-threads 1
+	@ONLY="$(ONLY)" $(CARGO) test --locked --profile benchmark --test explore -- --include-ignored --nocapture --test-threads 1
 
-soak: rust ## random plans of what people do and what goes wrong, PLANS=1000 from SEED=0 on: a table, and each that fails
+soak: rust ## random plans of what people do and what fails: PLANS=1000 from SEED=0 on; prints a table and each failing plan
 	$(say) 'building (with optimizations) and running plans'
-	@$(CARGO) test --quiet --locked --all-features --profile benchmark --test simulation -- --ignored --exact soak --nocapture
+	@$(CARGO) test --quiet --locked --profile benchmark --test simulation -- --ignored --exact soak --nocapture
 
-replay: rust ## one plan of SEED=..., with all that happens (LOG=1: with the operator's log)
-	@$(CARGO) test --quiet --locked --all-features --test simulation -- --ignored --exact replay --nocapture
+replay: rust ## the plan of SEED=..., with all that happens (LOG=1: with the operator's log)
+	@$(CARGO) test --quiet --locked --test simulation -- --ignored --exact replay --nocapture
 
-crash: control-plane age ## the operator killed at every effect, outages, two replicas (ONLY=quota for one workflow)
-	$(say) 'building the operator and killing it again and again: this takes about a quarter of an hour'
-	@ONLY='$(ONLY)' $(CARGO) test --locked --all-features --test crash -- --ignored --nocapture --test-threads=1
+crash: control-plane age ## kill the operator at every effect; outages, two replicas (ONLY=quota for one workflow)
+	$(say) 'building the operator and killing it repeatedly: this takes about a quarter of an hour'
+	@ONLY='$(ONLY)' $(CARGO) test --locked --test crash -- --ignored --nocapture --test-threads=1
 
-fuzz: rust ## hostile input for everything that reads, each kind for a minute (SECONDS=600 for longer)
+fuzz: rust ## hostile input for everything that reads, a minute for each kind (SECONDS=600 for longer)
 	$(say) 'fuzzing'
 	@fuzz/run $(or $(SECONDS),60)
 
@@ -71,15 +75,15 @@ control-plane: rust ## etcd, kube-apiserver, kube-controller-manager and kubectl
 	$(say) 'looking for the control plane'
 	@tests/control-plane/build
 
-age: rust ## the tool age, with which tests open sealed passes: built once, then cached
+age: rust ## the tool age, with which tests decrypt sealed passes: built once, then cached
 	$(say) 'looking for age'
 	@tests/age/build
 
-clean: ## remove what was built here (what is cached stays: it is outside the checkout)
+clean: ## remove target/ (the caches outside of the checkout stay)
 	$(say) 'removing target/'
 	@$(CARGO) clean
 
 rust:
 	@command -v $(CARGO) >/dev/null || { echo 'cargo is missing. Install Rust from https://rustup.rs/' >&2; exit 1; }
 	@command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || \
-		{ echo 'a C compiler is missing (aws-lc needs one). Install gcc or clang, such as the package build-essential or gcc' >&2; exit 1; }
+		{ echo 'a C compiler is missing (aws-lc needs one). Install gcc or clang, for example the package build-essential' >&2; exit 1; }

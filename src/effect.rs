@@ -1,11 +1,11 @@
-//! Everything that this program changes outside of itself, in one list.
+//! The complete list of what this program changes in the cluster and in the tenant.
 //!
-//! A process can die before, during and after each of these, and after each the next one must find its way. So a write
-//! that is not in the list cannot be made: to the API server everything goes through
-//! [`write`](crate::controller::write), which asks for the effect (the lint `disallowed_methods` refuses any other way),
-//! and to Graph only what the client's list of calls has.
+//! A process can die before, during and after each of these writes, and the next process must recover from it. So no write
+//! can be made that is not in the list: every write to the API server goes through [`write`](crate::cluster::write), which
+//! takes the effect as an argument (the lint `disallowed_methods` refuses any other way), and every write to Graph is in
+//! the client's list of calls.
 //!
-//! Dry runs and questions change nothing, and are not here.
+//! Dry runs and reviews of access change nothing and are not in the list.
 
 macro_rules! effects {
     ($($(#[doc = $doc:literal])* $effect:ident = $name:literal,)*) => {
@@ -16,10 +16,10 @@ macro_rules! effects {
         }
 
         impl Effect {
-            /// All there are.
+            /// Every effect.
             pub const ALL: &'static [Self] = &[$(Self::$effect),*];
 
-            /// As it stands in messages.
+            /// Its name in messages.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$effect => $name,)*
@@ -30,39 +30,39 @@ macro_rules! effects {
 }
 
 effects! {
-    /// Kubernetes: the lease, where there is none yet.
+    /// Kubernetes: create the lease.
     CreateLease = "create lease",
-    /// Kubernetes: the lease, from a replica that let it go or did not renew it.
+    /// Kubernetes: take the lease from a replica that released it or did not renew it.
     TakeLease = "take lease",
-    /// Kubernetes: the lease is kept.
+    /// Kubernetes: renew the lease.
     RenewLease = "renew lease",
-    /// Kubernetes: the lease is let go, so that another replica takes it at once.
+    /// Kubernetes: release the lease, so that another replica can take it at once.
     ReleaseLease = "release lease",
-    /// Kubernetes: finalizer and intent of an attempt, before its POST; and the write with which recovery begins.
+    /// Kubernetes: write the finalizer and the intent of an attempt before its POST. Recovery begins with the same write.
     RecordIntent = "record intent",
     /// Graph: the one POST of an attempt.
     CreatePass = "create the pass",
-    /// Kubernetes: the Secret with the code.
+    /// Kubernetes: create the Secret with the code.
     CreateSecret = "create Secret",
-    /// Kubernetes: the status of a request.
+    /// Kubernetes: write the status of a request.
     WriteRequestStatus = "patch TapRequest status",
-    /// Kubernetes: the Secret goes, by its uid.
+    /// Kubernetes: delete the Secret, by its uid.
     DeleteSecret = "delete Secret",
-    /// Graph: a pass goes, by its id.
+    /// Graph: delete a pass, by its id.
     DeletePass = "delete the pass",
-    /// Kubernetes: the finalizer goes, and the intent is closed with it.
+    /// Kubernetes: remove the finalizer and close the intent.
     ReleaseFinalizer = "release finalizer",
-    /// Kubernetes: a finished request goes, as its `ttlAfterFinished` says.
+    /// Kubernetes: delete a finished request when its `ttlAfterFinished` is over.
     DeleteRequest = "delete TapRequest",
-    /// Graph: the tenant's method is corrected.
+    /// Graph: correct the tenant's method.
     PatchMethod = "change the tenant's TAP method",
-    /// Kubernetes: the status of a policy.
+    /// Kubernetes: write the status of a policy.
     WritePolicyStatus = "patch TapPolicy status",
-    /// Kubernetes: an event, for readers. Nothing depends on it.
+    /// Kubernetes: publish an event. Only people read it; nothing depends on it.
     PublishEvent = "publish event",
-    /// Kubernetes, by the commands `release` and `uninstall`: the finalizer goes, where no operator runs.
+    /// Kubernetes, by the commands `release` and `uninstall`: remove the finalizer when no operator runs.
     FreeRequest = "free TapRequest",
-    /// Kubernetes, by the command `uninstall`: all issuing stops, and what is active is revoked.
+    /// Kubernetes, by the command `uninstall`: stop all issuing and revoke all active passes.
     StopAndRevoke = "apply the stop ConfigMap",
 }
 

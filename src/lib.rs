@@ -1,23 +1,33 @@
 //! tap-operator: Microsoft Entra Temporary Access Passes the Kubernetes way.
 //!
-//! A pass is a way into somebody's account, told once. Everything here serves one aim: that no pass is lost, leaked or
-//! left behind, whatever crashes, lags or lies.
+//! A pass signs somebody in, and its code is shown once. Everything here serves one aim: no pass is lost, leaked or left
+//! behind, whatever crashes, lags or answers wrongly.
 //!
 //! # The flow
 //!
 //! ```text
-//!   TapRequest ──observe──▶ decision ──one step──▶ controller ──act──▶ Kubernetes, Graph
-//!   TapPolicy        ▲       (pure)                  (shell)                   │
-//!                    └────────────────────what came of it───────────────────────┘
+//!   watches ──what they show──▶ decision::requests ──the next step──▶ controller ──┬──▶ cluster: the API server
+//!                                 (pure)    ▲                                      └──▶ graph: Microsoft Graph
+//!                                           └────────────its outcome───────────────────────────┘
 //! ```
 //!
-//! A reconcile is a loop: the shell says what it knows, the core says the one next thing to look at or to do, the shell
-//! does it, until there is nothing to do now. So every effect stands between two decisions, and a crash anywhere leaves
-//! something that the next decision understands.
+//! One state machine in the pure core, [`decision::requests`], holds all that is known of all requests. It has four inputs:
+//! what the watch shows, the outcome of every step, changes of policies and of the stop, and the time. It says which request
+//! is due, and the next step for it: read the request, ask for all that is not known yet, do one thing, or rest. The
+//! [`controller`] performs the steps and decides nothing.
 //!
-//! An issue is three writes and one POST: the *intent* (with the finalizer) is recorded on the request before the POST is
-//! sent; the code goes from Graph's answer into a Secret; the status says so. Whoever finds an intent without its pass in
-//! the status knows that a POST may have been sent, finds out what became of it, and takes it back.
+//! So every effect stands between two decisions. A process that dies anywhere leaves a state in the cluster and the tenant
+//! from which the next one goes on. Questions about other requests (who is issuing for this user, whose pass is this, how
+//! many passes count towards a quota) are look-ups in indexes, so the cost of a decision does not grow with the number of
+//! requests.
+//!
+//! To issue a pass takes three writes to the API server and one POST to Graph. First the *intent*, with the finalizer, is
+//! recorded on the request. Then the POST is sent, the code goes from Graph's answer into a Secret, and the status says so.
+//! A process that finds an intent whose pass is not in the status knows that a POST may have been sent. It finds out the
+//! outcome, and deletes what it finds.
+//!
+//! A policy is simpler, because nothing needs to be remembered between its reconciles but the last correction:
+//! [`decision::policy`] decides from what was read in this reconcile.
 //!
 //! # The promises
 //!
@@ -35,24 +45,27 @@
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`api`] | the resources as people write them |
-//! | [`decision`] | the pure core: the life of a request, who may have a pass, how a tenant differs from its policy |
-//! | [`controller`] | the shell: watches, reconcilers, effects, lease, health |
-//! | [`graph`] | the Graph client: sign-in, typed calls and errors, pacing |
-//! | [`effect`] | everything that is changed in the cluster and the tenant, in one list |
-//! | [`seal`] | encryption of a code to the public keys of those who are to read it |
-//! | `simulator` | a tenant with Graph's behaviour, for tests and trying out (feature `simulator`) |
+//! | [`api`] | the resources: their specs, their statuses, and the names used in the cluster |
+//! | [`entra`] | the vocabulary of a tenant: users, passes, the TAP method, how a call fails |
+//! | [`graph`] | the client of Microsoft Graph: calls, exchange (sign-in, pacing, transport), tenant connections, wire formats |
+//! | [`cluster`] | the calls to the API server: requests, Secrets, the lease, and the one place that writes |
+//! | [`decision`] | the pure core. `requests`: the state machine of all requests. `checks`: who may have a pass. `policy`: what to do about a tenant |
+//! | [`controller`] | the process: watches, reconcilers, leading, events, health, metrics |
+//! | [`seal`] | encryption of a code to the public keys of its readers |
+//! | [`effect`] | the list of all changes that the program makes in the cluster and the tenant |
 //!
-//! Arrows go one way: `controller` uses `decision`, `graph`, `seal` and `api`; `decision` uses what `graph` returns, reads
-//! keys with `seal`, and uses `api`; `controller` and `graph` name what they change by `effect`; nobody uses `controller`.
+//! Imports go one way. `controller` performs what `decision` says, through `cluster` and `graph`, and nothing imports
+//! `controller`. `cluster` makes of `api`, `seal` and the types of `decision` what it sends. `graph` returns the types of
+//! `entra`. `decision` imports only `api`, `entra` and `seal`, so it knows no client. `entra`, `graph` and `cluster` name
+//! their writes by `effect`.
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod api;
+pub mod cluster;
 pub mod controller;
 pub mod decision;
 pub mod effect;
+pub mod entra;
 pub mod graph;
 pub mod seal;
-#[cfg(feature = "simulator")]
-pub mod simulator;

@@ -25,7 +25,7 @@ enum Command {
     Uninstall(commands::uninstall::Arguments),
 }
 
-/// Zeroes memory when it is freed: what HTTP and TLS libraries held of a code is not left behind.
+/// Zeroes memory when it is freed, so that copies of a code in the buffers of HTTP and TLS libraries do not stay behind.
 #[global_allocator]
 static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
     zeroizing_alloc::ZeroAlloc(std::alloc::System);

@@ -1,4 +1,4 @@
-//! Files of this repository that are written from the code are as the code has them.
+//! Checked-in files that are generated from the code match it.
 
 use std::path::Path;
 use std::process::Command;
@@ -23,7 +23,7 @@ fn the_custom_resource_definitions_are_those_of_the_types() {
     for name in names {
         let read = |directory: &Path| std::fs::read_to_string(directory.join(&name)).unwrap();
         let (is, should_be) = (read(&checked_in), read(directory.path()));
-        assert!(is == should_be, "crds/{name} is old: run `make crds`");
+        assert!(is == should_be, "crds/{name} is outdated: run `make crds`");
     }
 }
 

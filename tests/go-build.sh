@@ -1,13 +1,13 @@
 # Builds Go programs from the modules in a directory, once for each state of its go.mod and go.sum, and caches them
-# outside the checkout. To be sourced by the `build` beside such a go.mod, which sets:
+# outside the checkout. It is sourced by the `build` script beside the go.mod, which sets:
 #
 #   what      a name for messages
-#   cache     the directory for what is built
-#   version   the version that it is called by
+#   cache     the directory for the programs
+#   version   the version, for the name of the directory and for messages
 #   programs  an array of "NAME PACKAGE"
 #   flags     linker flags
 #   duration  how long the build takes, for messages
-#   instead   what who has no Go can do instead, for messages
+#   instead   what people without Go can do instead, for messages
 #
 # Progress goes to standard error.
 
@@ -36,7 +36,7 @@ at_least() {
     return 0
 }
 
-# Prints the directory with the programs; builds them where there is none yet.
+# Prints the directory with the programs, and builds them if they are not there yet.
 built() {
     local hash directory
     hash=$(cat go.mod go.sum | sha256 | cut -c 1-12)
@@ -52,15 +52,15 @@ build() {
     go_wanted=$(sed -n 's/^go \([0-9.]*\)$/\1/p' go.mod)
     command -v go >/dev/null ||
         fail "Go is missing. Install Go $go_wanted or newer from https://go.dev/dl/, or $instead"
-    # Since 1.21 a Go that is too old fetches the one that go.mod asks for, unless it is told not to.
+    # Since 1.21, a Go that is too old downloads the version that go.mod requires, unless GOTOOLCHAIN forbids it.
     go_found=$(go env GOVERSION) ||
         fail "this Go cannot be used. Install Go $go_wanted or newer from https://go.dev/dl/."
     at_least "${go_found#go}" "$go_wanted" ||
         fail "Go $go_wanted or newer is needed, this is ${go_found#go}. Install it from https://go.dev/dl/."
 
     mkdir -p "$cache"
-    # Two that run at once: the second one waits and finds everything built. (Without flock both build, and
-    # the first one to finish wins.)
+    # If two builds run at once, the second one waits and finds everything built. (Without flock both build, and the
+    # first one to finish wins.)
     if command -v flock >/dev/null; then
         exec 9>"$cache/.lock"
         flock -n 9 || { say "another build is under way: waiting for it"; flock 9; }

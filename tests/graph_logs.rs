@@ -1,21 +1,20 @@
-//! What the Graph client and the libraries below it log at the finest level: neither codes nor tokens nor secrets.
+//! The Graph client and the libraries below it never log a code, a token or a secret, not even at the finest level.
 //!
-//! A process of its own, for what is logged is decided once for all threads.
-#![cfg(feature = "simulator")]
+//! The test runs in a process of its own, because the log is set up once for all threads of a process.
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use graph_simulator::tenant::{ALICE, CONTOSO, OPERATOR, OPERATOR_SECRET};
+use graph_simulator::tls::Server;
+use graph_simulator::{Fault, FaultKind, Operation, Simulator, Tenant};
 use tap_operator::graph::{
     Client, NewPass, Options, Priority, ReqwestTransport, connections_from_text,
 };
-use tap_operator::simulator::tenant::{ALICE, CONTOSO, OPERATOR, OPERATOR_SECRET};
-use tap_operator::simulator::tls::Server;
-use tap_operator::simulator::{Fault, FaultKind, Operation, Simulator, Tenant};
 
-/// What was logged.
+/// The log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -57,9 +56,10 @@ async fn neither_code_nor_token_nor_secret_is_logged() {
 
     let (alice, id) = (ALICE.to_string(), "c0ffee00-0000-4000-8000-000000000001");
     let new = NewPass { start: None, lifetime_minutes: 60, one_time: true };
-    let created = client.create_pass(&alice, &new, id).await.unwrap();
+    let latest = || tokio::time::Instant::now() + Duration::from_secs(30);
+    let created = client.create_pass(&alice, &new, id, latest()).await.unwrap();
     tracing::info!(?created, ?client, "made");
-    // What a panic prints of an answer.
+    // The panic message prints the answer with `Debug`.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panicked")));
     let answer = std::panic::AssertUnwindSafe(Ok::<_, ()>(created));
@@ -74,7 +74,7 @@ async fn neither_code_nor_token_nor_secret_is_logged() {
     ];
     for fault in spoilt.clone() {
         simulator.inject(Fault::on(Operation::PassCreate, fault));
-        let error = client.create_pass(&alice, &new, id).await.unwrap_err();
+        let error = client.create_pass(&alice, &new, id, latest()).await.unwrap_err();
         tracing::error!(%error, ?error, "failed");
     }
     client.passes(&alice, Priority::Read).await.unwrap();

@@ -1,4 +1,4 @@
-//! Hostile input: what the fuzzer begins with and what it found, through the same functions, without the fuzzer.
+//! Hostile input: the seeds and the findings of the fuzzer, passed to the same functions without the fuzzer.
 
 #[path = "../fuzz/src/lib.rs"]
 mod hostile;
@@ -6,7 +6,7 @@ mod hostile;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The inputs of a target in a directory of `fuzz/`.
+/// The inputs for a target in a directory of `fuzz/`.
 fn inputs(directory: &str, target: &str) -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(directory).join(target);
     let Ok(entries) = std::fs::read_dir(&directory) else { return Vec::new() };
@@ -14,7 +14,7 @@ fn inputs(directory: &str, target: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn what_the_fuzzer_begins_with_and_what_it_found_does_no_harm() {
+fn seeds_and_findings_of_the_fuzzer_do_no_harm() {
     for (target, function) in hostile::TARGETS {
         let seeds = inputs("seeds", target);
         assert!(seeds.len() >= 2, "{target} has {} seeds", seeds.len());
@@ -26,7 +26,7 @@ fn what_the_fuzzer_begins_with_and_what_it_found_does_no_harm() {
     }
 }
 
-/// A little of what the fuzzer does, the same each time: seeds with a few bytes changed, dropped or put elsewhere.
+/// A little of what the fuzzer does, the same in each run: seeds with a few bytes changed, dropped or moved.
 #[test]
 fn changed_seeds_do_no_harm() {
     let rounds = if cfg!(debug_assertions) { 10 } else { 300 };
@@ -81,16 +81,17 @@ fn each_target_is_a_program_of_the_fuzzer() {
     }
 }
 
-/// The processor time that the operator takes for a pass, all in all, in optimized code on the machine of `make bench`.
+/// The processor time of the operator for one pass, from the request to the end, in optimized code on the machine of
+/// `make bench`.
 const A_PASS: Duration = Duration::from_micros(5_500);
 
-#[expect(clippy::print_stdout, reason = "the figures are what one wants to see")]
+#[expect(clippy::print_stdout, reason = "the figures are the result")]
 fn tell(text: &str) {
     println!("{text}");
 }
 
-/// A hostile resource costs at most twice an honest one: no more than another pass. The figures are of optimized code, and so
-/// they are judged only there (`make fuzz`); here each is at least told.
+/// A hostile resource costs at most twice as much as an honest one: no more than another pass would. The figures are
+/// measured on optimized code, so they are judged only there (`make fuzz`); here they are only printed.
 #[test]
 fn a_hostile_resource_costs_at_most_what_another_pass_would() {
     let optimized = !cfg!(debug_assertions);

@@ -1,8 +1,9 @@
-//! The floor: what a program must do that delivers a pass as the operator does, back to back.
+//! The lower bound: a program that does only what is needed to deliver passes as the operator does, one after another.
 
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
+use graph_simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
 use http::header::CONTENT_TYPE;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -10,28 +11,27 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tap_operator::api::TapRequest;
 use tap_operator::api::names::{FINALIZER, INTENT_ANNOTATION, SECRET_TYPE};
-use tap_operator::simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
 use uuid::Uuid;
 
 use super::subject;
 use super::support::operator::{NAMESPACE, SERVICE_ACCOUNT};
 use super::support::world::World;
 
-/// A bare program with the operator's rights in cluster and tenant, which, like it, sends nothing twice.
+/// A minimal program with the operator's rights in cluster and tenant. Like the operator, it never sends a POST twice.
 pub struct Floor {
     requests: Api<TapRequest>,
     secrets: Api<Secret>,
     graph: reqwest::Client,
     url: String,
     token: String,
-    /// What the operator wrote, so that the writes are as large.
+    /// What the operator wrote, so that the program's writes are as large.
     intent: String,
     status: Value,
     made: Mutex<Vec<String>>,
 }
 
 impl Floor {
-    /// Signs in, and takes intent and status from a request for which the operator issued a pass.
+    /// Signs in, and copies intent and status of a request for which the operator issued a pass.
     pub async fn like(world: &World, issued: &TapRequest) -> Result<Self> {
         let operator = world.control_plane.service_account(NAMESPACE, SERVICE_ACCOUNT).await?;
         let client = operator.client().await?;
@@ -61,7 +61,7 @@ impl Floor {
         })
     }
 
-    /// Three writes and one POST.
+    /// Issues a pass by three writes and one POST.
     pub async fn make(&self, request: &TapRequest, user: Uuid) -> Result<()> {
         let name = request.name_any();
         let intent = json!({ INTENT_ANNOTATION: self.intent });
@@ -74,7 +74,7 @@ impl Floor {
         Ok(())
     }
 
-    /// Ends what it made, so that the operator has nothing to do with it when it starts.
+    /// Cleans up, so that the operator finds nothing to do when it starts.
     pub async fn put_away(&self) -> Result<()> {
         let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
         for name in made {
@@ -96,7 +96,7 @@ impl Floor {
         Ok(())
     }
 
-    /// Makes a pass; its code.
+    /// Makes a pass and returns its code.
     async fn post(&self, user: Uuid) -> Result<String> {
         let path = format!("v1.0/users/{user}/authentication/temporaryAccessPassMethods");
         let body = json!({ "lifetimeInMinutes": 60, "isUsableOnce": true });
@@ -106,7 +106,7 @@ impl Floor {
     }
 }
 
-/// Sends a request; a text of the answer.
+/// Sends a request and returns a field of the answer.
 async fn answered(request: reqwest::RequestBuilder, field: &str) -> Result<String> {
     let answer = request.send().await?;
     let (status, body) = (answer.status(), answer.bytes().await?);

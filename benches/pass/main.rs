@@ -4,21 +4,32 @@
 //! cannot do without, and nothing else: no checks, no lease, no connections of their own for the code. The operator is
 //! the program as it is shipped, on a real control plane and with a tenant on TLS. They take turns, so that what else
 //! the machine does meets both, and are measured with the same [`yardstick`]. Times are shown and never judged.
+//!
+//! With `LIVE=0,1000,10000` it is measured instead how that changes with the number of live requests: [`scale`].
 
+mod figures;
 mod floor;
+mod process;
 mod report;
+mod scale;
 mod subject;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod yardstick;
 
-use anyhow::{Context, Result};
-use serde_json::json;
-use tap_operator::simulator::Tenant;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
+use anyhow::{Context, Result};
+use graph_simulator::Tenant;
+use graph_simulator::tenant::User;
+use serde_json::Value;
+
+use self::figures::Figures;
 use self::floor::Floor;
-use self::report::{Figures, Usage, table};
-use self::subject::{NAMESPACE, POLICY, user};
+use self::process::Usage;
+use self::report::table;
+use self::subject::{NAMESPACE, user};
 use self::support::world::{Options, World};
 use self::yardstick::Yardstick;
 
@@ -28,8 +39,9 @@ const ROUNDS: usize = 2;
 const IN_FLIGHT: usize = 64;
 /// How many passes are measured one after the other, and as many at once, where `PASSES` does not say.
 const PASSES: usize = 60;
+/// Nothing that `LIVE` asks for should take longer.
+const LONGEST: Duration = Duration::from_hours(3);
 
-#[expect(clippy::print_stdout, reason = "the table is what it is for")]
 fn main() -> Result<()> {
     // `cargo bench` says it; `cargo test --all-targets`, which starts benches too, does not.
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -40,25 +52,44 @@ fn main() -> Result<()> {
         Err(_) => PASSES,
     };
     let passes = (passes / ROUNDS).max(1);
-    support::run(async {
-        println!("starting a control plane and a tenant");
-        let world = world(passes).await?;
-        let yardstick = Yardstick::new(&world).await?;
-        let (mut operator, mut floor) = (Figures::default(), Figures::default());
-        for round in 1..=ROUNDS {
-            println!("round {round} of {ROUNDS}: {passes} passes one by one, {passes} at once");
-            world.operator.start().await?;
-            measure(&world, &yardstick, None, passes, &mut operator).await?;
-            let issued = yardstick.last_request().await?;
-            world.operator.stop().await?;
+    match live()? {
+        None => support::run(beside_the_floor(passes)),
+        Some(live) => support::run_within(LONGEST, scale::run(&live, passes)),
+    }
+}
 
-            let bare = Floor::like(&world, &issued).await?;
-            measure(&world, &yardstick, Some(&bare), passes, &mut floor).await?;
-            bare.put_away().await?;
-        }
-        println!("\n{}", table(&floor, &operator, passes.min(IN_FLIGHT)));
-        Ok(())
-    })
+/// The numbers of live requests that `LIVE` names, in ascending order.
+fn live() -> Result<Option<Vec<usize>>> {
+    let Some(text) = std::env::var("LIVE").ok().filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let live = text.split(',').map(|number| number.trim().parse());
+    let live = live.collect::<Result<BTreeSet<_>, _>>();
+    let live = live.context("LIVE is a list of numbers, such as 0,1000,10000")?;
+    Ok(Some(live.into_iter().collect()))
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what it is for")]
+async fn beside_the_floor(passes: usize) -> Result<()> {
+    println!("starting a control plane and a tenant");
+    // A user for each pass of operator and floor, since a user has one at a time: to warm up, one by one, at once.
+    let users = (0..ROUNDS * 2 * 3 * passes).map(user);
+    let world = world(users, &subject::policy(&[NAMESPACE], &Value::Null)).await?;
+    let yardstick = Yardstick::new(&world).await?;
+    let (mut operator, mut floor) = (Figures::default(), Figures::default());
+    for round in 1..=ROUNDS {
+        println!("round {round} of {ROUNDS}: {passes} passes one by one, {passes} at once");
+        world.operator.start().await?;
+        measure(&world, &yardstick, None, passes, &mut operator).await?;
+        let issued = yardstick.last_request().await?;
+        world.operator.stop().await?;
+
+        let bare = Floor::like(&world, &issued).await?;
+        measure(&world, &yardstick, Some(&bare), passes, &mut floor).await?;
+        bare.put_away().await?;
+    }
+    println!("\n{}", table(&floor, &operator, passes.min(IN_FLIGHT)));
+    Ok(())
 }
 
 /// Measures the floor, or else the operator, warm.
@@ -81,12 +112,10 @@ async fn measure(
     measured.await.with_context(|| world.operator.component().log_tail(20))
 }
 
-/// A world with a user for each pass, since a user has one at a time, and without limits, which would be measured in
-/// place of the operator.
-async fn world(passes: usize) -> Result<World> {
+/// A world with these users and this policy, without limits, which would be measured in place of the operator.
+async fn world(users: impl Iterator<Item = User>, policy: &Value) -> Result<World> {
     let mut tenant = Tenant::contoso();
-    // For operator and floor: to warm up, one by one, at once.
-    tenant.users.extend((0..ROUNDS * 2 * 3 * passes).map(user));
+    tenant.users.extend(users);
     // Nothing but issuing.
     let operator_flags = ["--calls-per-10-seconds=10000", "--use-check-interval=1h"];
     let operator_flags = operator_flags.map(String::from).to_vec();
@@ -95,16 +124,6 @@ async fn world(passes: usize) -> Result<World> {
     world.simulator.switch(|switches| {
         switches.authentication_method_limit = None;
         switches.directory_limit = None;
-    });
-    let policy = json!({
-        "apiVersion": "tap-operator.io/v1alpha1",
-        "kind": "TapPolicy",
-        "metadata": { "name": POLICY },
-        "spec": { "tenant": "default", "issuance": {
-            "namespaces": { "names": [NAMESPACE] },
-            "users": { "domains": ["contoso.com"] },
-            "approval": { "required": 0 },
-        } },
     });
     world.control_plane.admin().apply(&policy.to_string()).ok().await?;
     Ok(world)

@@ -1,6 +1,7 @@
 //! For whom and where passes are made.
 
-use tap_operator::simulator::tenant::User;
+use graph_simulator::tenant::User;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// Where the requests are made.
@@ -12,4 +13,20 @@ pub const POLICY: &str = "bench";
 pub fn user(number: usize) -> User {
     let name = format!("user-{number}@contoso.com");
     User::member(Uuid::from_u128(0x4000_8000_0000_0000_0000 + number as u128), &name, &name)
+}
+
+/// The policy for requests of these namespaces, with a quota if there is one.
+pub fn policy(namespaces: &[&str], quota: &Value) -> Value {
+    json!({
+        "apiVersion": "tap-operator.io/v1alpha1",
+        "kind": "TapPolicy",
+        "metadata": { "name": POLICY },
+        "spec": { "tenant": "default", "issuance": {
+            "namespaces": { "names": namespaces },
+            "users": { "domains": ["contoso.com"] },
+            "lifetime": { "default": "1h", "maximum": "8h" },
+            "approval": { "required": 0 },
+            "quota": quota,
+        } },
+    })
 }

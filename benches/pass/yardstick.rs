@@ -16,6 +16,7 @@ use serde_json::json;
 use tap_operator::api::{Phase, TapRequest};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::floor::Floor;
 use super::subject::{NAMESPACE, POLICY, user};
@@ -33,11 +34,20 @@ pub struct Yardstick {
 #[derive(Default)]
 struct Waiting(Mutex<HashMap<String, oneshot::Sender<(Phase, Instant)>>>);
 
+/// A pass that was asked for.
+pub struct Asked {
+    request: TapRequest,
+    user: Uuid,
+    at: Instant,
+    seen: oneshot::Receiver<(Phase, Instant)>,
+}
+
 /// A pass.
-struct Made {
+pub struct Made {
     /// From the answer to the create.
     took: Duration,
-    at: Instant,
+    /// When it was seen to be there.
+    pub at: Instant,
 }
 
 impl Yardstick {
@@ -88,6 +98,15 @@ impl Yardstick {
 
     /// A pass made by the floor, or else by the operator.
     async fn pass(&self, floor: Option<&Floor>) -> Result<Made> {
+        let asked = self.ask().await?;
+        if let Some(floor) = floor {
+            floor.make(&asked.request, asked.user).await?;
+        }
+        asked.active(PATIENCE).await
+    }
+
+    /// Asks for a pass.
+    pub async fn ask(&self) -> Result<Asked> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let (name, user) = (name(number), user(number));
         let request: TapRequest = serde_json::from_value(json!({
@@ -95,15 +114,19 @@ impl Yardstick {
             "spec": { "policyRef": { "name": POLICY }, "user": user.user_principal_name },
         }))?;
         let seen = self.waiting.wait_for(&name);
-        let created = self.requests.create(&PostParams::default(), &request).await?;
-        let began = Instant::now();
-        if let Some(floor) = floor {
-            floor.make(&created, user.id).await?;
-        }
-        let seen = timeout(PATIENCE, seen).await.with_context(|| format!("{name} is late"))?;
+        let request = self.requests.create(&PostParams::default(), &request).await?;
+        Ok(Asked { request, user: user.id, at: Instant::now(), seen })
+    }
+}
+
+impl Asked {
+    /// Waits until the pass is there.
+    pub async fn active(self, patience: Duration) -> Result<Made> {
+        let name = self.request.name_any();
+        let seen = timeout(patience, self.seen).await.with_context(|| format!("{name} is late"))?;
         let (phase, at) = seen?;
         ensure!(phase == Phase::Active, "{name} ended as {phase}");
-        Ok(Made { took: at.saturating_duration_since(began), at })
+        Ok(Made { took: at.saturating_duration_since(self.at), at })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What people write into the cluster: custom resources, and single fields of them.
+//! What people write to the cluster: custom resources, and single fields of them.
 
 use serde_json::{Value, json};
 use tap_operator::api::names::{FINALIZER, INTENT_ANNOTATION};
@@ -8,20 +8,20 @@ use tap_operator::seal::Recipients;
 
 use super::decide;
 
-/// A `TapPolicy`: what it is for its tenant, and for a request that names it.
+/// A `TapPolicy`: decisions about its tenant, and about a request that names it.
 pub fn policy(input: &[u8]) {
     let Ok(policy) = serde_json::from_slice::<TapPolicy>(input) else { return };
     decide::policy(&policy, input.len());
     decide::request(usual_request(json!({})), &policy, input.len());
 }
 
-/// A `TapRequest` with all that anybody could have written into it.
+/// A `TapRequest` with any field that anybody could have written.
 pub fn request(input: &[u8]) {
     let Ok(request) = serde_json::from_slice::<TapRequest>(input) else { return };
     decide::request(request, &usual_policy(json!({})), input.len());
 }
 
-/// A `TapPolicy` and a `TapRequest` that names it, as the API server took them: reading both, and all decisions
+/// A `TapPolicy` and a `TapRequest` that names it, as the API server accepted them: reads both, and makes all decisions
 /// about them.
 pub fn both(policy: &[u8], request: &[u8]) {
     let policy: TapPolicy = serde_json::from_slice(policy).expect("it is a policy");
@@ -31,7 +31,7 @@ pub fn both(policy: &[u8], request: &[u8]) {
     decide::request(request, &policy, input);
 }
 
-/// The encryption of a code to the recipients of a request.
+/// Encrypts a code to the recipients of a request.
 pub fn encryption(request: &[u8]) {
     let request: TapRequest = serde_json::from_slice(request).expect("it is a request");
     let recipients = Recipients::read(&request.spec.recipients.unwrap_or_default());
@@ -39,7 +39,7 @@ pub fn encryption(request: &[u8]) {
     recipients.seal("the code").expect("a code can be encrypted");
 }
 
-/// The annotation with the intent, on a request that holds something.
+/// The intent annotation, on a request with a finalizer.
 pub fn intent(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let metadata = json!({ "annotations": { INTENT_ANNOTATION: text }, "finalizers": [FINALIZER] });
@@ -48,7 +48,7 @@ pub fn intent(input: &[u8]) {
     decide::request(request, &usual_policy(json!({})), input.len());
 }
 
-/// Public keys, one a line, and what is encrypted to them.
+/// Public keys, one on each line, and encryption to them.
 pub fn recipients(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let keys: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -63,18 +63,18 @@ pub fn recipients(input: &[u8]) {
     decide::request(usual_request(json!({ "spec": spec })), &usual_policy(json!({})), input.len());
 }
 
-/// `reason.pattern` of a policy in the first line, and the reason of a request in the others.
+/// The `reason.pattern` of a policy on the first line, and the reason of a request on the others.
 pub fn reason_pattern(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let (pattern, reason) = text.split_once('\n').unwrap_or((text, "INC0012345"));
-    // As the schema has it: longer ones are in no cluster.
+    // The schema refuses longer ones.
     let pattern: String = pattern.chars().take(256).collect();
     let reason: String = reason.chars().take(512).collect();
     let policy = usual_policy(json!({ "reason": { "pattern": pattern } }));
     decide::request(usual_request(json!({ "spec": { "reason": reason } })), &policy, input.len());
 }
 
-/// A length of time.
+/// A duration.
 pub fn lifetime(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let lifetime: Lifetime = serde_json::from_value(json!(text)).expect("any text is kept");
@@ -89,7 +89,7 @@ pub fn lifetime(input: &[u8]) {
     decide::request(request, &policy, input.len());
 }
 
-/// A request for a pass, changed by a merge patch.
+/// A usual request, changed by a merge patch.
 pub fn usual_request(change: Value) -> TapRequest {
     let mut request = json!({
         "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest",
@@ -103,7 +103,7 @@ pub fn usual_request(change: Value) -> TapRequest {
     serde_json::from_value(request).expect("it is a request")
 }
 
-/// A policy that admits it, changed by a merge patch of its `issuance`.
+/// A policy that admits the usual request, changed by a merge patch of its `issuance`.
 pub fn usual_policy(issuance: Value) -> TapPolicy {
     let mut spec = json!({
         "namespaces": { "names": ["helpdesk"] }, "users": { "domains": ["contoso.com"] },

@@ -1,4 +1,4 @@
-//! Files that whoever runs the operator writes.
+//! Files that the people who run the operator write.
 
 use tap_operator::graph::connections_from_text;
 

@@ -1,4 +1,4 @@
-//! What the largest and worst resources that the API server takes cost to decide about, beside honest ones.
+//! The cost of decisions about the largest and worst resources that the API server accepts, compared with honest ones.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ const ED25519: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJKc89miDhQBCieg+zM/smyV3bIeyYYVbP0MKg8pypNw";
 const RSA: &str = include_str!("../seeds/recipients/ssh-rsa");
 
-/// A name of a policy and a request, and both as the API server has them.
+/// A name for the case, and a policy and a request as the API server has them.
 struct Case {
     name: String,
     policy: Vec<u8>,
@@ -54,12 +54,12 @@ fn decisions(count: usize) -> Value {
         .collect()
 }
 
-/// As many RSA keys, no two the same, each as long as the schema lets it be with its comment.
+/// Different RSA keys, each with the longest comment that the schema allows.
 fn rsa_keys(count: usize, round: usize) -> Vec<String> {
     let key = RSA.trim();
     let (kind, rest) = key.split_once(' ').unwrap();
     let body = rest.split(' ').next().unwrap();
-    // The end of the modulus, short of its last byte, which must stay odd.
+    // The end of the modulus without its last byte, which must stay odd.
     let at = body.len() - 24;
     (0..count)
         .map(|n| {
@@ -127,8 +127,8 @@ fn hostile(round: usize) -> Vec<Case> {
     ]
 }
 
-/// What each costs more than an honest one, and the honest one itself. The least of some rounds counts, which take
-/// turns: what else the machine does is left out of short ones. No round has the requests of an earlier one, whose verdicts are known.
+/// What each case costs more than an honest one, and the cost of the honest one itself. Each is the least of some
+/// rounds, which excludes the other load of the machine. Every round has new requests, because verdicts are remembered.
 pub fn costs(rounds: usize) -> Vec<(String, Duration)> {
     let mut least = Vec::new();
     let mut names = Vec::new();
@@ -148,7 +148,8 @@ pub fn costs(rounds: usize) -> Vec<(String, Duration)> {
     names.into_iter().zip(more).chain([encryption_to_three(rounds)]).collect()
 }
 
-/// What it takes to encrypt a code to as many RSA keys of 4096 bits as there may be, which happens once in the life of a pass.
+/// The cost of encrypting a code to three RSA keys of 4096 bits, the most that are allowed. It occurs once for each
+/// pass.
 fn encryption_to_three(rounds: usize) -> (String, Duration) {
     let request = json!({ "spec": { "recipients": rsa_keys(3, 0) } });
     let request = serde_json::to_vec(&usual_request(request)).expect("a request can be written");

@@ -1,22 +1,28 @@
 //! The pure core, asked until it comes to rest: what it looks at is answered as in a quiet tenant, and what it writes is what
 //! it sees next.
 
-use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
-use tap_operator::api::names::INTENT_ANNOTATION;
+use tap_operator::api::names::{FINALIZER, INTENT_ANNOTATION};
 use tap_operator::api::{TapPolicy, TapRequest};
 use tap_operator::decision::admission::Guard;
 use tap_operator::decision::clock::Now;
-use tap_operator::decision::life;
-use tap_operator::decision::life::situation::{
-    Brakes, Connection, Eligibility, Listing, Memory, Place, PolicyFound, Reads, SecretFound,
-    Settings, Situation, Slot, Stop, Turn,
-};
-use tap_operator::decision::life::step::{Action, Look, Step};
+use tap_operator::decision::ids::Uid;
+use tap_operator::decision::intent::Intent;
+use tap_operator::decision::outcome::{Outcome, Posted, SecretCreation};
 use tap_operator::decision::policy::{PolicyReads, PolicySituation, PolicyStep};
-use tap_operator::graph::{Cloud, GraphTarget, MethodConfiguration, MethodState, TapMethod, User};
+use tap_operator::decision::requests::{Moment, Observed, Requests, Seen};
+use tap_operator::decision::situation::{
+    Brakes, Connection, Eligibility, Place, PolicyFound, SecretFound, Settings, Stop, Surroundings,
+};
+use tap_operator::decision::step::{Action, Look, Step};
+use tap_operator::decision::terms::Terms;
+use tap_operator::entra::{
+    Cloud, GraphTarget, Listed, MethodConfiguration, MethodState, TapMethod, User,
+};
 
 /// Object id of the user who is found.
 pub const USER_ID: &str = "11111111-0000-4000-8000-000000000001";
@@ -63,100 +69,161 @@ fn is_in_bounds(status: &impl serde::Serialize, input: usize) {
     assert!(written.len() <= most, "a status of {} bytes from {input}", written.len());
 }
 
-/// What is done about a request, up to the POST or to rest; the number of steps.
+const SETTINGS: Settings =
+    Settings { settle: SignedDuration::from_secs(150), use_check: SignedDuration::from_secs(60) };
+
+/// What is done about a request, until it comes to rest; the number of steps.
 pub fn request(mut request: TapRequest, policy: &TapPolicy, input: usize) -> usize {
-    let (connection, namespace, guard) = (connection(), Namespace::default(), Guard::Overridden);
-    let settings = Settings {
-        settle: SignedDuration::from_secs(150),
-        use_check: SignedDuration::from_secs(60),
-    };
-    let (mut reads, memory) = (Reads::default(), Memory::default());
-    for steps in 1..=MOST_STEPS {
-        let step = life::next(&Situation {
-            request: &request,
-            now: Now::exactly(NOW),
-            settings: &settings,
-            policy: PolicyFound::Found(policy),
-            namespace: Some(&namespace),
-            connection: Some(&connection),
-            stop: Stop::Off,
-            guard: &guard,
-            holder: "fuzz",
-            lease_is_fresh: true,
-            new_attempt: "attempt",
-            superseded_by: None,
-            reads: &reads,
-            memory: &memory,
-        });
-        match step {
-            Step::Look(look) => answer(&look, &mut reads),
-            Step::Act(Action::WriteStatus(status)) => {
-                is_in_bounds(&status, input);
-                request.status = Some(*status);
-            }
-            Step::Act(Action::Release(intent)) => {
-                request.metadata.finalizers = None;
-                if let (Some(intent), Some(all)) = (intent, &mut request.metadata.annotations) {
-                    all.insert(INTENT_ANNOTATION.to_owned(), intent.to_annotation());
-                }
-            }
-            Step::Act(Action::RecordIntent(intent, _)) => {
-                let written = intent.to_annotation();
-                assert!(written.len() <= OWN_WORDS + REPEATED * input, "{} bytes", written.len());
-                return steps;
-            }
-            // It rests, or what follows is the tenant's or the API server's to answer.
-            Step::Rest(_) | Step::Act(_) => return steps,
-        }
+    // No object is without one.
+    let uid = request.metadata.uid.get_or_insert_with(|| "uid-1".into()).as_str().into();
+    let mut requests = Requests::new(SETTINGS);
+    requests.catch_up(moment());
+    let fresh = requests.clone();
+    let unreadable = Observed::unreadable(&request.metadata, "fuzz");
+    for observed in [unreadable, Observed::of(&request)] {
+        requests.apply(Seen::Applied(Uid::clone(&uid), observed), moment());
     }
-    panic!("it goes in circles: {}", serde_json::to_string(&request).unwrap_or_default());
+    requests.begin(&uid);
+    let mut knows_a_pass = false;
+    let steps = to_rest(&mut requests, &uid, policy, |action| {
+        knows_a_pass |= matches!(action, Some(Action::Post(_) | Action::DeletePass { .. }));
+        perform(action, &mut request, input)
+    });
+    // Nothing is kept of it once it is gone, but which pass was made or deleted.
+    requests.apply(Seen::Deleted(uid), moment());
+    assert!(knows_a_pass || requests == fresh, "{requests:?}");
+    steps
 }
 
-fn answer(look: &Look, reads: &mut Reads) {
-    match look {
-        Look::Method => reads.method = Some(Ok(method())),
-        Look::User => {
-            reads.user = Some(Ok(User {
-                id: USER_ID.into(),
-                user_principal_name: "alice@contoso.com".into(),
-                display_name: None,
-                account_enabled: Some(true),
-                user_type: Some("Member".into()),
-                identities: Vec::new(),
-                external_user_state: None,
-            }));
+/// Answers steps until there is nothing to do; how many there were.
+fn to_rest(
+    requests: &mut Requests,
+    uid: &Uid,
+    policy: &TapPolicy,
+    mut perform: impl FnMut(Option<Action>) -> Outcome,
+) -> usize {
+    let terms = policy.spec.issuance.as_ref().map(Terms::of);
+    let (connection, namespace, guard) = (connection(), Namespace::default(), Guard::Overridden);
+    let around = Surroundings {
+        now: Now::exactly(NOW),
+        settings: &SETTINGS,
+        policy: PolicyFound::Found(policy),
+        terms: terms.as_ref(),
+        namespace: Some(&namespace),
+        connection: Some(&connection),
+        stop: Stop::Off,
+        guard: &guard,
+        holder: "fuzz",
+        lease_is_fresh: true,
+        new_attempt: "attempt",
+    };
+    for steps in 1..=MOST_STEPS {
+        match requests.next(uid, &around, moment()) {
+            Step::Read => requests.learn(uid, perform(None), moment()),
+            Step::Ask(looks) => {
+                for look in looks {
+                    requests.learn(uid, answer(look), moment());
+                }
+            }
+            Step::Act(action) => {
+                let outcome = perform(Some(action));
+                requests.learn(uid, outcome, moment());
+            }
+            Step::Rest(rest) => {
+                requests.rest(uid, rest, moment(), |_, _| Duration::from_secs(1));
+                return steps;
+            }
+            Step::Gone { .. } => {
+                requests.gone(uid, moment());
+                return steps;
+            }
         }
-        Look::Groups { ids, .. } => reads.groups = Some(Ok(ids.clone())),
-        Look::Roles { .. } => reads.roles = Some(Ok(Vec::new())),
-        Look::Eligibility { .. } => reads.eligibility = Some(Ok(Eligibility::None)),
-        Look::Slot(_) => reads.slot = Some(Slot::Ours),
-        Look::Turn { .. } => reads.turn = Some(Turn::Ours),
-        Look::Passes { .. } => {
-            let (passes, known) = (Vec::new(), HashMap::new());
-            reads.passes = Some(Ok(Listing { passes, date: NOW, known, unlisted: None }));
-            reads.passes_asked_at = Some(NOW);
-            reads.listed_since = true;
+    }
+    panic!("it goes in circles: {requests:?}");
+}
+
+/// Does to a request what the API server would, and to the tenant what Graph would; or reads it.
+fn perform(action: Option<Action>, request: &mut TapRequest, input: usize) -> Outcome {
+    let written = |request: &TapRequest| Outcome::Written(Arc::new(request.clone()));
+    match action {
+        None => Outcome::Request(Some(Arc::new(request.clone()))),
+        Some(Action::WriteStatus(status)) => {
+            is_in_bounds(&status, input);
+            request.status = Some(*status);
+            written(request)
         }
-        Look::Pass { pass_id, .. } => {
-            reads.pass = Some(Ok(TapMethod {
-                id: pass_id.clone(),
-                created: None,
-                start: None,
-                lifetime_minutes: None,
-                one_time: None,
+        Some(Action::RecordIntent(intent, _)) => {
+            let text = annotate(request, &intent);
+            assert!(text <= OWN_WORDS + REPEATED * input, "{text} bytes");
+            request.metadata.finalizers.get_or_insert_default().push(FINALIZER.to_owned());
+            written(request)
+        }
+        Some(Action::Release(intent)) => {
+            request.metadata.finalizers = None;
+            if let Some(intent) = intent {
+                annotate(request, &intent);
+            }
+            written(request)
+        }
+        Some(Action::Post(intent)) => {
+            let made = TapMethod {
+                id: "33333333-0000-4000-8000-000000000001".into(),
+                created: Some(NOW),
+                start: intent.start,
+                lifetime_minutes: Some(intent.lifetime_minutes),
+                one_time: Some(intent.one_time_use),
                 usable: None,
                 reason: None,
-            }));
+            };
+            Outcome::Posted(Posted::Made(Box::new(made), NOW))
         }
-        Look::Place => reads.place = Some(Place::Free),
-        Look::Secret => {
-            reads.secret = Some(SecretFound::Absent);
-            reads.listed_since = false;
+        Some(Action::CreateSecret) => {
+            Outcome::SecretCreated(SecretCreation::Yes("secret-1".into()))
         }
-        Look::Brakes => {
-            let (stop, suspended) = (Stop::Off, false);
-            reads.brakes = Some(Brakes { stop, suspended, policy_generation: None });
+        Some(Action::DeleteSecret(_)) => Outcome::SecretDeleted(Ok(true)),
+        Some(Action::DeletePass { .. }) => Outcome::PassDeleted(Ok(())),
+        Some(Action::DeleteRequest) => Outcome::RequestDeleted,
+    }
+}
+
+fn annotate(request: &mut TapRequest, intent: &Intent) -> usize {
+    let text = intent.to_annotation();
+    let length = text.len();
+    let annotations = request.metadata.annotations.get_or_insert_default();
+    annotations.insert(INTENT_ANNOTATION.to_owned(), text);
+    length
+}
+
+/// A minute after the usual request was made, in every tenant.
+fn moment() -> Moment<'static> {
+    Moment { at: Duration::from_secs(60), graph: &|_| Now::exactly(NOW) }
+}
+
+fn answer(look: Look) -> Outcome {
+    match look {
+        Look::Method => Outcome::Method(Ok(method())),
+        Look::User => Outcome::User(Ok(User {
+            id: USER_ID.into(),
+            user_principal_name: "alice@contoso.com".into(),
+            display_name: None,
+            account_enabled: Some(true),
+            user_type: Some("Member".into()),
+            identities: Vec::new(),
+            external_user_state: None,
+        })),
+        Look::Groups { ids, .. } => Outcome::Groups(Ok(ids)),
+        Look::Roles { .. } => Outcome::Roles(Ok(Vec::new())),
+        Look::Eligibility { .. } => Outcome::Eligibility(Ok(Eligibility::None)),
+        Look::Passes { user, .. } => {
+            Outcome::Passes(user, Ok(Listed { passes: Vec::new(), date: NOW }))
         }
+        Look::Place => Outcome::Place(Place::Free),
+        Look::Secret => Outcome::Secret { found: SecretFound::Absent, unfenced_for: None },
+        Look::Brakes => Outcome::Brakes(Brakes {
+            stop: Stop::Off,
+            suspended: false,
+            policy_generation: Some(1),
+        }),
     }
 }
 

@@ -1,9 +1,9 @@
-//! What is thrown at the operator from outside, each kind by one function that takes any bytes: answers of Graph and Entra,
-//! custom resources, annotations, keys, patterns, lengths of time, configuration.
+//! Hostile input from outside, with one function for each kind, which takes any bytes: answers of Graph and Entra,
+//! custom resources, annotations, keys, patterns, durations, configuration.
 //!
-//! Each calls what the operator itself calls, and panics on what must not be: a panic below it, a decision that does not come
-//! to rest, a text that is out of bounds, a code where none belongs. The fuzzer feeds them, and so does an ordinary test
-//! with what is in `seeds` and `findings`.
+//! Each function calls what the operator itself calls, and panics at what must not happen: a panic in the operator, a
+//! decision that never ends, a text that is too long, a code where none belongs. The fuzzer calls them, and so does an
+//! ordinary test with the inputs in `seeds` and `findings`.
 
 mod cluster;
 mod configuration;
@@ -16,7 +16,7 @@ pub use configuration::connections;
 pub use cost::costs;
 pub use tenant::{graph_answer, token_answer};
 
-/// A kind of input: its name, and what takes it.
+/// A kind of input: its name, and the function for it.
 type Target = (&'static str, fn(&[u8]));
 
 /// Every kind of input.
@@ -32,7 +32,7 @@ pub const TARGETS: [Target; 9] = [
     ("connections", connections),
 ];
 
-/// A message for people stays one, whatever it quotes.
+/// Checks that a message for people is short and printable, whatever it quotes.
 fn is_a_message(text: &str, longest: usize) {
     assert!(text.len() <= longest, "a message of {} bytes: {text:.200}...", text.len());
     assert!(!text.contains(char::is_control), "control characters in {text:?}");

@@ -1,6 +1,6 @@
-//! Answers of Graph and of Entra's token endpoint, through the client that the operator has.
+//! Answers of Graph and of Entra's token endpoint, through the operator's own client.
 //!
-//! An input is an answer as text: a line with the call and the status, headers, an empty line, the body.
+//! An input is an answer as text: a line with the call and the status, headers, an empty line, and the body.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -16,9 +16,9 @@ use tap_operator::graph::{
 
 use super::is_a_message;
 
-/// Where the seeds have a code.
+/// The code in the seeds.
 const CODE: &str = "NobodyMay+See/This";
-/// Graph's words and what goes with them are cut off; this is more than all of them together.
+/// Graph's messages, and what is added to them, are cut off. This is longer than all of them together.
 const LONGEST_MESSAGE: usize = 4_000;
 
 const USER: &str = "11111111-0000-4000-8000-000000000001";
@@ -47,7 +47,8 @@ pub fn graph_answer(input: &[u8]) {
             "delete_pass" => client.delete_pass(USER, GROUP).await.err(),
             _ => {
                 let new = NewPass { start: None, lifetime_minutes: 60, one_time: true };
-                match client.create_pass(USER, &new, GROUP).await {
+                let latest = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+                match client.create_pass(USER, &new, GROUP, latest).await {
                     Ok(created) => {
                         let printed = format!("{created:?}");
                         let code = created.code.expose();
@@ -64,7 +65,7 @@ pub fn graph_answer(input: &[u8]) {
     }
 }
 
-/// An answer of Entra to whom a token was asked for, and what is in the token.
+/// An answer of Entra to a request for a token, and the content of the token.
 pub fn token_answer(input: &[u8]) {
     let (kind, token) = Canned::read(input);
     let without_code = token.keeps_its_code_in_the_body();
@@ -87,7 +88,7 @@ fn is_bounded(error: &GraphError, without_code: bool) {
     assert!(error.retry_after.is_none_or(|wait| wait <= Duration::from_mins(10)), "{error:?}");
 }
 
-/// What is answered.
+/// An answer.
 #[derive(Clone, Debug)]
 struct Canned {
     status: StatusCode,
@@ -100,7 +101,7 @@ impl Canned {
         Self { status: StatusCode::OK, headers: Vec::new(), body: body.to_vec() }
     }
 
-    /// The call, and the answer to it. Whatever cannot be sent in an answer is left out.
+    /// Reads the call and the answer to it. Whatever cannot be sent in an answer is left out.
     fn read(input: &[u8]) -> (String, Self) {
         let end = input.windows(2).position(|two| two == b"\n\n");
         let (head, body) = end.map_or((input, &[][..]), |at| (&input[..at], &input[at + 2..]));
@@ -121,8 +122,8 @@ impl Canned {
         (call.to_owned(), answer)
     }
 
-    /// What an error says is repeated, and ids in headers are: a code that stands there is Graph's to keep. What should have been
-    /// a pass or a token is not.
+    /// Whether the code can only be in the body of a pass or a token, so that an error that repeats it is a leak. Texts
+    /// of errors and ids in headers are repeated on purpose; a code in them would be Graph's mistake.
     fn keeps_its_code_in_the_body(&self) -> bool {
         let in_a_header = |(_, value): &(HeaderName, HeaderValue)| {
             value.as_bytes().windows(CODE.len()).any(|part| part == CODE.as_bytes())
@@ -139,7 +140,7 @@ impl Canned {
     }
 }
 
-/// One answer for Graph, one for whoever gives tokens.
+/// One answer for Graph, and one for the token endpoint.
 #[derive(Debug)]
 struct Answers {
     graph: Canned,
@@ -185,7 +186,8 @@ fn secret() -> &'static PathBuf {
     })
 }
 
-/// Time passes only where everybody waits: no input takes long because it says so.
+/// Time is paused and moves only while everything waits, so that no input takes long because of a delay that it asks
+/// for.
 fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();

@@ -1,4 +1,4 @@
-//! Conditions: their types, and how a new set replaces an old one.
+//! Conditions: their types, and how new ones replace the old ones.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -8,21 +8,21 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 pub enum ConditionType {
     /// The object is where it should be.
     Ready,
-    /// Pass and Secret were made and have not ended.
+    /// The pass and its Secret were created, and neither has ended.
     Issued,
-    /// The request came to its end.
+    /// The request has ended.
     Finished,
-    /// As many people approved as the policy asks for.
+    /// As many people have approved as the policy requires.
     Approved,
     /// The tenant is as the policy says.
     Synced,
-    /// The app of the tenant connection may do what the policy needs.
+    /// The app of the tenant connection has the permissions that the policy needs.
     Permissions,
-    /// Every check of who may have a pass can be made. Absent where no pass is issued.
+    /// The operator can make every check of who may have a pass. Absent if the policy issues no passes.
     ChecksComplete,
-    /// Work is going on that will end by itself. Absent when it is not.
+    /// Work is in progress and ends by itself. Absent otherwise.
     Reconciling,
-    /// Nothing more happens until somebody acts. Absent when it is not so.
+    /// Nothing more happens until somebody acts. Absent otherwise.
     Stalled,
 }
 
@@ -45,7 +45,8 @@ impl ConditionType {
 
 /// Gives the wanted conditions the transition times of the old ones.
 ///
-/// `lastTransitionTime` moves only when `status` changes, so that the same findings written again are the same bytes.
+/// `lastTransitionTime` moves only when `status` changes, so the same findings always serialize to the same bytes and
+/// are not written again.
 pub fn merge_conditions(
     old: &[Condition],
     mut wanted: Vec<Condition>,

@@ -1,4 +1,4 @@
-//! The custom resource definitions, as `kubectl apply` takes them.
+//! The custom resource definitions, in the form that `kubectl apply` accepts.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::{TapPolicy, TapRequest, yaml};
 
-/// The definitions with the names of the files that hold them.
+/// The definitions, each with the name of its file.
 pub fn all() -> Vec<(&'static str, Value)> {
-    // A JSON patch can append to status.decisions before the operator ever wrote a status.
+    // With this default, a JSON patch can append to status.decisions before the operator has written a status.
     let new = json!({ "phase": "Pending", "decisions": [] });
     vec![
         ("tappolicies.yaml", finish(&TapPolicy::crd(), None)),
@@ -38,10 +38,10 @@ fn finish(crd: &CustomResourceDefinition, status_default: Option<&Value>) -> Val
     crd
 }
 
-/// Drops what only makes the definition longer or stricter than meant.
+/// Removes what makes a definition longer or stricter than intended.
 ///
-/// `nullable`: an optional field that is null is pruned by the API server when its schema does not allow null, which is
-/// what a reader expects. Integer formats other than Kubernetes' own make newer servers warn.
+/// `nullable`: the API server prunes an optional field that is null if the schema does not allow null, which is what
+/// users expect.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {

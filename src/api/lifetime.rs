@@ -1,4 +1,4 @@
-//! Whole minutes as people write them: `90m`, `8h`, `1h30m`.
+//! Durations in whole minutes as people write them: `90m`, `8h`, `1h30m`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,25 +9,25 @@ use serde::{Deserialize, Serialize};
 
 /// The schema's rule for a lifetime that Graph accepts (documented: 10 minutes to 30 days).
 pub(super) const PASS_LIFETIME: &str = "self.matches('^([0-9]{1,3}h)?([0-9]{1,5}m)?$') && size(self) > 0 && duration(self) >= duration('10m') && duration(self) <= duration('720h')";
-/// What the schema answers where [`PASS_LIFETIME`] is not kept.
+/// The schema's message for a value that breaks [`PASS_LIFETIME`].
 pub(super) const PASS_LIFETIME_MESSAGE: &str = "must be between 10m and 720h, written in hours and minutes such as 90m, 8h or 1h30m (a day is 24h)";
 
-/// A length of time in hours and minutes, kept as it was written.
+/// A duration in hours and minutes, kept as it was written.
 ///
-/// It reads any text, so that one bad object never hides the others; [`Lifetime::minutes`] judges it.
+/// Deserializing accepts any text, so that one bad object never hides the others. [`Lifetime::minutes`] validates it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Lifetime(String);
 
-/// A text that is no length of time.
+/// A text that is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no length of time: write hours and minutes, such as 90m, 8h or 1h30m (a day is 24h)"
+    "{0:?} is not a duration: write hours and minutes, such as 90m, 8h or 1h30m (a day is 24h)"
 )]
 pub struct LifetimeError(String);
 
 impl Lifetime {
-    /// The canonical text for a number of minutes: hours first, no zero part.
+    /// The canonical text for a number of minutes: hours first, zero parts left out.
     pub fn from_minutes(minutes: u32) -> Self {
         let text = match (minutes / 60, minutes % 60) {
             (0, m) => format!("{m}m"),
@@ -37,7 +37,7 @@ impl Lifetime {
         Self(text)
     }
 
-    /// The number of whole minutes, or an error for a text that the schema would have refused.
+    /// The number of minutes, or an error for a text that the schema would have refused.
     pub fn minutes(&self) -> Result<u32, LifetimeError> {
         self.parse().ok_or_else(|| LifetimeError(self.0.clone()))
     }

@@ -1,7 +1,7 @@
-//! The resources: [`TapPolicy`] and [`TapRequest`], as users write them and as the operator answers.
+//! The resources [`TapPolicy`] and [`TapRequest`]: the specs that people write, and the statuses that the operator writes.
 //!
-//! The types read leniently and are judged later: an object that a newer or a broken client wrote must
-//! never stop the watch of all others, and its pass must still be taken away.
+//! Deserializing is lenient, and values are validated later: an object written by a newer or broken client must never stop
+//! the watch of all others, and its pass must still be revoked.
 
 mod conditions;
 pub mod crds;

@@ -21,8 +21,8 @@ const LEAD_TIME_MESSAGE: &str =
     "must be at most 168h, written in hours and minutes such as 5m or 12h (a day is 24h)";
 
 /// A `TapPolicy` says what the Temporary Access Pass method of a Microsoft Entra tenant must look like, and who may get
-/// a pass through requests that name it. The operator reads the tenant, reports every difference, and corrects it when
-/// told to. Deleting a `TapPolicy` never touches the tenant.
+/// a pass through requests that name it. The operator reads the tenant, reports every difference, and corrects it if
+/// `enforcement` is Enforce. Deleting a `TapPolicy` never changes the tenant.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "tap-operator.io",
@@ -32,7 +32,7 @@ const LEAD_TIME_MESSAGE: &str =
     category = "tap-operator",
     status = "TapPolicyStatus",
     derive = "PartialEq",
-    doc = "A TapPolicy says what the Temporary Access Pass method of a Microsoft Entra tenant must look like, and who may get a pass through requests that name it. Deleting it never touches the tenant.",
+    doc = "A TapPolicy says what the Temporary Access Pass method of a Microsoft Entra tenant must look like, and who may get a pass through requests that name it. Deleting it never changes the tenant.",
     printcolumn(name = "Tenant", type_ = "string", json_path = ".spec.tenant"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.observed.state"),
     printcolumn(name = "Drift", type_ = "string", json_path = ".status.driftedFields"),
@@ -43,13 +43,12 @@ const LEAD_TIME_MESSAGE: &str =
 )]
 #[serde(rename_all = "camelCase")]
 pub struct TapPolicySpec {
-    /// Name of a tenant connection in the operator's configuration. Cannot be changed. A policy never carries hosts or
-    /// credentials.
+    /// Name of a tenant connection in the operator's configuration, which holds hosts and credentials. Cannot be changed.
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("the tenant of a policy cannot be changed: create another policy"))]
     pub tenant: String,
-    /// The tenant's Temporary Access Pass method. Left out, this policy manages nothing in the tenant; a field left out
-    /// inside is not managed.
+    /// The tenant's Temporary Access Pass method. If it is left out, this policy manages nothing in the tenant. A field
+    /// inside that is left out is not managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
     /// What to do about a difference between `method` and the tenant. Observe, the default, reports it and writes
@@ -60,35 +59,35 @@ pub struct TapPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(INTERVAL).message(INTERVAL_MESSAGE))]
     pub interval: Option<Lifetime>,
-    /// Who may get a pass through this policy. Left out, no request may name this policy.
+    /// Who may get a pass through this policy. If it is left out, every request that names this policy fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuance: Option<Issuance>,
 }
 
-/// The tenant's Temporary Access Pass method, as far as it is managed.
+/// The tenant's Temporary Access Pass method. Fields that are left out are not managed.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.include) || !has(self.exclude) || !self.exclude.exists(e, self.include.exists(i, has(i.group) && has(e.group) && i.group.lowerAscii() == e.group.lowerAscii()))").message("a group is both included and excluded: an exclusion wins, so drop one of the two"))]
+#[x_kube(validation = Rule::new("!has(self.include) || !has(self.exclude) || !self.exclude.exists(e, self.include.exists(i, has(i.group) && has(e.group) && i.group.lowerAscii() == e.group.lowerAscii()))").message("a group is both included and excluded: exclusions win, so remove one of the two"))]
 pub struct Method {
     /// Whether passes can be used in the tenant at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<MethodState>,
-    /// The bounds within which the lifetime of a pass must lie.
+    /// The limits for the lifetime of a pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<MethodLifetime>,
-    /// How many characters a code has. 8 to 48.
+    /// Number of characters of a code. 8 to 48.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 8, max = 48))]
     pub code_length: Option<i32>,
-    /// Whether every pass of the tenant works only once. When false, each request chooses.
+    /// Whether every pass of the tenant works only once. If false, each request chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub require_one_time_use: Option<bool>,
-    /// Whose passes can be used: up to 100 groups, or `allUsers: true` alone.
+    /// Who can use a pass: up to 100 groups, or `allUsers: true` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 100))]
-    #[x_kube(validation = Rule::new("size(self) == 1 || self.all(t, !has(t.allUsers))").message("allUsers stands alone: drop the groups beside it, or drop it"))]
+    #[x_kube(validation = Rule::new("size(self) == 1 || self.all(t, !has(t.allUsers))").message("allUsers stands alone: remove the groups beside it, or remove it"))]
     pub include: Option<Vec<Target>>,
-    /// Whose passes cannot be used, even when included: up to 100 groups. An empty list clears the exclusions.
+    /// Who cannot use a pass, even if included: up to 100 groups. An empty list clears the exclusions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     pub exclude: Option<Vec<GroupRef>>,
@@ -101,7 +100,7 @@ pub enum MethodState {
     Enabled,
     /// No pass can be used.
     Disabled,
-    /// A word that this version does not know.
+    /// A value that this version does not know.
     #[serde(other)]
     #[schemars(skip)]
     Unknown,
@@ -113,7 +112,7 @@ impl fmt::Display for MethodState {
     }
 }
 
-/// Bounds of a pass's lifetime in the tenant. Whole minutes, 10m to 720h, minimum <= default <= maximum.
+/// Limits for the lifetime of a pass in the tenant. Whole minutes, 10m to 720h, minimum <= default <= maximum.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -126,7 +125,7 @@ pub struct MethodLifetime {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(PASS_LIFETIME).message(PASS_LIFETIME_MESSAGE))]
     pub minimum: Option<Lifetime>,
-    /// Lifetime of a pass for which none is asked. 10m to 720h.
+    /// Lifetime of a pass if none is asked for. 10m to 720h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(PASS_LIFETIME).message(PASS_LIFETIME_MESSAGE))]
     pub default: Option<Lifetime>,
@@ -154,10 +153,10 @@ pub struct Target {
         length(max = 36)
     )]
     pub group: Option<String>,
-    /// Everybody in the tenant. Only `true`, and only alone.
+    /// Everybody in the tenant. Must be `true`, and the only target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_users: Option<bool>,
-    /// Display name of the group, for readers. Where it is set, a group that has another name is reported.
+    /// Display name of the group, for readers. If it is set and the group has another name, `status.drift` reports that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub display_name: Option<String>,
@@ -175,7 +174,7 @@ pub struct GroupRef {
         length(max = 36)
     )]
     pub group: String,
-    /// Display name of the group, for readers. Where it is set, a group that has another name is reported.
+    /// Display name of the group, for readers. If it is set and the group has another name, `status.drift` reports that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub display_name: Option<String>,
@@ -185,45 +184,45 @@ pub struct GroupRef {
 /// Enforce corrects it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Enforcement {
-    /// Report it and write nothing. A difference is no failure.
+    /// Report it and write nothing. A difference is not a failure.
     #[default]
     Observe,
     /// Correct it.
     Enforce,
-    /// A word that this version does not know: nothing is written.
+    /// A value that this version does not know: nothing is written.
     #[serde(other)]
     #[schemars(skip)]
     Unknown,
 }
 
-/// Who may get a pass. Inside a list entries are alternatives, all fields must agree, exclusions win.
+/// Who may get a pass. The entries of a list are alternatives, all fields must match, and exclusions win.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Issuance {
-    /// From which namespaces requests may come. Left out: from none.
+    /// Namespaces from which requests may come. If it is left out, none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<Namespaces>,
-    /// For which users a pass may be asked. Left out: for nobody.
+    /// Users for whom a pass may be asked for. If it is left out, nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<Users>,
-    /// Whether a user who holds any directory role, directly or through groups, may get a pass. So for who could activate
-    /// one (Privileged Identity Management), where the operator may see that. Default Deny.
+    /// Whether a user who holds any directory role, directly or through groups, may get a pass. The same applies to a user
+    /// who could activate one (Privileged Identity Management), if the operator may see that. Default Deny.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory_role_holders: Option<DirectoryRoleHolders>,
-    /// How long a pass may live. Default 1h, and 1h at most.
+    /// Lifetime of passes. The default is 1h, and the maximum is 1h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<IssuanceLifetime>,
     /// Whether only one-time passes may be asked for. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub require_one_time_use: Option<bool>,
-    /// Who must agree before a pass is issued. Default: one person within 24h.
+    /// How many people must approve before a pass is issued, and within what time. Default: one person within 24h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
-    /// Demands a reason, and says what it must look like. Left out: no reason is needed.
+    /// Requires a reason, and says what it must look like. If it is left out, no reason is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<ReasonRule>,
-    /// Whether a request must say when its pass starts. Required makes manifests in Git safe to apply again for ever,
-    /// for a request whose time is over issues nothing. Default Optional.
+    /// Whether a request must say when its pass starts. With Required, manifests in Git are always safe to apply again,
+    /// because a request whose time is over issues nothing. Default Optional.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<StartTimeRule>,
     /// How long before its start a pass may be issued. 0m to 168h, default 5m.
@@ -233,13 +232,14 @@ pub struct Issuance {
     /// Whether a request may say `onExistingPass: Replace`. Default Forbidden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replace_existing_pass: Option<ReplaceExistingPass>,
-    /// How the code may be delivered. Sealed admits only requests with recipients. Default Any.
+    /// How the code may be delivered. Sealed allows only requests with recipients. Default Any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
-    /// How many passes may be live at once; a request beyond that waits until one ends. Left out: no bound.
+    /// How many passes may be live at once. A request beyond that waits until one ends. If it is left out, there is no
+    /// limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
-    /// While true, nothing new is issued through this policy; what is active stays. Default false.
+    /// While true, nothing new is issued through this policy. Active passes stay. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
 }
@@ -265,11 +265,11 @@ pub struct Users {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100), inner(length(min = 1, max = 253)))]
     pub domains: Option<Vec<String>>,
-    /// Groups of which a user must be a member, directly or through groups; one of them is enough. Up to 100.
+    /// Groups; a user must be a member of one of them, directly or through other groups. Up to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     pub groups: Option<Vec<GroupRef>>,
-    /// Groups whose members get no pass, whatever else is true. Up to 100.
+    /// Groups whose members get no pass, whatever the other fields say. Up to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     pub exclude_groups: Option<Vec<GroupRef>>,
@@ -284,28 +284,28 @@ pub enum DirectoryRoleHolders {
     Deny,
     /// They are treated like everybody else.
     Allow,
-    /// A word that this version does not know: read as Deny.
+    /// A value that this version does not know: read as Deny.
     #[serde(other)]
     #[schemars(skip)]
     Unknown,
 }
 
-/// How long a pass may live.
+/// Lifetime of passes.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.default) || !has(self.maximum) || duration(self.default) <= duration(self.maximum)").message("default must not be longer than maximum"))]
 pub struct IssuanceLifetime {
-    /// Lifetime of a pass whose request names none. 10m to 720h, default 1h or, where it is shorter, `maximum`.
+    /// Lifetime of a pass whose request names none. 10m to 720h. Default: 1h, or `maximum` if that is shorter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(PASS_LIFETIME).message(PASS_LIFETIME_MESSAGE))]
     pub default: Option<Lifetime>,
-    /// Longest lifetime that a request may ask for. 10m to 720h, default 1h or, where it is longer, `default`.
+    /// Longest lifetime that a request may ask for. 10m to 720h. Default: 1h, or `default` if that is longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(PASS_LIFETIME).message(PASS_LIFETIME_MESSAGE))]
     pub maximum: Option<Lifetime>,
 }
 
-/// Who must agree, and how long they have.
+/// How many people must approve, and within what time.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Approval {
@@ -313,7 +313,7 @@ pub struct Approval {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 5))]
     pub required: Option<i32>,
-    /// How long after its creation a request without a start time may wait to be issued. 5m to 720h, default 24h.
+    /// How long after its creation a request without a start time may still be issued. 5m to 720h, default 24h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(TIMEOUT).message(TIMEOUT_MESSAGE))]
     pub timeout: Option<Lifetime>,
@@ -323,16 +323,17 @@ pub struct Approval {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReasonRule {
-    /// A regular expression (RE2 syntax) that must match somewhere in the reason, such as '^INC[0-9]+'. Left out: any
-    /// reason that is not empty. One that is very large when compiled, such as `\w{30}`, is not accepted: write `[a-z]{30}`.
+    /// A regular expression (RE2 syntax) that must match somewhere in the reason, such as '^INC[0-9]+'. If it is left out,
+    /// any reason that is not empty will do. An expression that is very large when compiled, such as `\w{30}`, is not
+    /// accepted: write `[a-z]{30}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new("''.matches(self) || !''.matches(self)").message("must be a regular expression (RE2 syntax)"))]
     pub pattern: Option<String>,
 }
 
-/// Whether a request must say when its pass starts: Optional (the default) or Required, which makes manifests in Git
-/// safe to apply again for ever, for a request whose time is over issues nothing.
+/// Whether a request must say when its pass starts: Optional (the default) or Required. With Required, manifests in Git
+/// are always safe to apply again, because a request whose time is over issues nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum StartTimeRule {
     /// A request may leave it out; its pass starts when it is issued.
@@ -340,7 +341,7 @@ pub enum StartTimeRule {
     Optional,
     /// Every request must say when its pass starts.
     Required,
-    /// A word that this version does not know: read as Required.
+    /// A value that this version does not know: read as Required.
     #[serde(other)]
     #[schemars(skip)]
     Unknown,
@@ -352,23 +353,23 @@ pub enum ReplaceExistingPass {
     /// No request may.
     #[default]
     Forbidden,
-    /// A request may, when it says so.
+    /// Every request may.
     Allowed,
-    /// A word that this version does not know: read as Forbidden.
+    /// A value that this version does not know: read as Forbidden.
     #[serde(other)]
     #[schemars(skip)]
     Unknown,
 }
 
-/// How a code may be delivered: Any (the default) or Sealed, which admits only requests with recipients.
+/// How a code may be delivered: Any (the default) or Sealed, which allows only requests with recipients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Delivery {
-    /// In the clear or encrypted, as the request says.
+    /// In plain text or encrypted, as the request says.
     #[default]
     Any,
     /// Only encrypted to the recipients of the request.
     Sealed,
-    /// A word that this version does not know: read as Sealed.
+    /// A value that this version does not know: read as Sealed.
     #[serde(other)]
     #[schemars(skip)]
     Unknown,
@@ -392,7 +393,7 @@ pub struct Quota {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TapPolicyStatus {
-    /// The generation of the spec that this status speaks of.
+    /// The generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Id of the tenant behind the connection.
@@ -401,7 +402,7 @@ pub struct TapPolicyStatus {
     /// The tenant's method as it was last read, in the form of `spec.method`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<ObservedMethod>,
-    /// The tenant's method as it was before this policy first wrote to it, ready to be applied again as `spec.method`.
+    /// The tenant's method before this policy first wrote to it, in a form that can be applied again as `spec.method`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<ObservedMethod>,
     /// Each managed field that differs from the tenant.
@@ -410,8 +411,8 @@ pub struct TapPolicyStatus {
     /// Names of the fields in `drift`, or None; Unknown while the tenant cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drifted_fields: Option<String>,
-    /// Ready, Synced, and Reconciling or Stalled while they are true. Permissions: may the operator's app do what this
-    /// policy needs, and no more? `ChecksComplete`: can every check of a request be made?
+    /// Ready and Synced; Reconciling or Stalled while they are true; Permissions: whether the operator's app has the
+    /// permissions that this policy needs, and no others; `ChecksComplete`: whether every check of a request can be made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

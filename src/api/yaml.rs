@@ -1,12 +1,12 @@
-//! YAML in and out, behind one door.
+//! The only place that reads and writes YAML.
 //!
-//! Reading is `serde_yaml`. Writing is `serde-saphyr`: it quotes `yes`, `on`, `1_000` and dates, which Kubernetes'
-//! reader would take for booleans and numbers where `serde_yaml` leaves them bare.
+//! `serde_yaml` reads and `serde-saphyr` writes. `serde_yaml` leaves `yes`, `on`, `1_000` and dates unquoted, and
+//! Kubernetes would read them as booleans and numbers; `serde-saphyr` quotes them.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Text that is no YAML, or not of the expected form.
+/// Text that is not YAML, or not of the expected form.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct YamlError(String);
@@ -23,7 +23,7 @@ pub fn read_all<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, YamlError> {
         .collect()
 }
 
-/// Writes one document that reads back the same in Kubernetes.
+/// Writes one document that Kubernetes reads back unchanged.
 pub fn write<T: Serialize>(value: &T) -> Result<String, YamlError> {
     serde_saphyr::to_string(value).map_err(|e| YamlError(e.to_string()))
 }

@@ -1,4 +1,4 @@
-//! The requests beside which a live pass may exist, for the commands that free them.
+//! The requests that may have a live pass, for the commands that free them.
 
 use anyhow::Context as _;
 use kube::api::{Api, ListParams};
@@ -6,7 +6,7 @@ use kube::{Client, Config};
 use tap_operator::api::TapRequest;
 use tap_operator::decision::intent::{Intent, has_finalizer};
 
-/// A client for the cluster of the current context, or of the pod.
+/// A client for the cluster of the current context of the kubeconfig, or of the pod.
 pub async fn client() -> anyhow::Result<Client> {
     let config =
         Config::infer().await.context("no cluster: set KUBECONFIG, or run inside a pod")?;
@@ -20,17 +20,7 @@ pub async fn held(client: &Client) -> anyhow::Result<Vec<TapRequest>> {
     Ok(all.items.into_iter().filter(has_finalizer).collect())
 }
 
-/// namespace/name.
-pub fn name_of(request: &TapRequest) -> String {
-    let metadata = &request.metadata;
-    format!(
-        "{}/{}",
-        metadata.namespace.as_deref().unwrap_or_default(),
-        metadata.name.as_deref().unwrap_or_default()
-    )
-}
-
-/// What may still be usable in Entra, in a sentence.
+/// A sentence about the pass that may still be usable in Entra.
 pub fn what_may_live(request: &TapRequest) -> String {
     let pass = request.status.as_ref().and_then(|s| s.pass.as_ref());
     let until =

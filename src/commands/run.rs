@@ -13,27 +13,27 @@ use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 use kube::Config;
 use tap_operator::controller::{self, Chance, Clocks, LocalClock, Metrics, Options};
-use tap_operator::decision::life::situation::Settings;
+use tap_operator::decision::situation::Settings;
 use tap_operator::graph;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// Graph's own gateway gives a call up after this long (documented).
+/// The time after which Graph's gateway gives up a call (documented).
 const GRAPH_GATEWAY_LIMIT: SignedDuration = SignedDuration::from_secs(60);
 
 /// Run the operator
 ///
 /// One tenant is configured by the environment: `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and one of `AZURE_FEDERATED_TOKEN_FILE`
-/// (workload identity), `AZURE_CLIENT_CERTIFICATE_PATH` (with `AZURE_CLIENT_CERTIFICATE_KEY_PATH`, if the key is in a file of
-/// its own), `AZURE_CLIENT_SECRET_FILE`, or `TAP_OPERATOR_MANAGED_IDENTITY=true`. Its connection is named `default`. Secrets
-/// are read from mounted files only, and read again when they change.
+/// (workload identity), `AZURE_CLIENT_CERTIFICATE_PATH` (with `AZURE_CLIENT_CERTIFICATE_KEY_PATH`, if the key is in a separate
+/// file), `AZURE_CLIENT_SECRET_FILE`, or `TAP_OPERATOR_MANAGED_IDENTITY=true`. Its connection is named `default`. Secrets are
+/// read from mounted files only, and read again when they change.
 ///
-/// Optional beside them: `TAP_OPERATOR_CLOUD` (global, usgov or usgovdod; default global); `AZURE_AUTHORITY_HOST` and
+/// Optional: `TAP_OPERATOR_CLOUD` (global, usgov or usgovdod; default global); `AZURE_AUTHORITY_HOST` and
 /// `TAP_OPERATOR_GRAPH_URL` (other https URLs for sign-in and Graph); `TAP_OPERATOR_USER_NAME` (`userPrincipalName` or
-/// `objectId`: what Kubernetes user names are in the tenant, once `TAP_OPERATOR_USER_NAME_PREFIX` is taken off), so that nobody
-/// asks for a pass of their own or approves it.
+/// `objectId`: what Kubernetes user names are in the tenant, after `TAP_OPERATOR_USER_NAME_PREFIX` is removed), with which the
+/// operator keeps people from asking for a pass of their own and from approving it.
 ///
 /// Several tenants are configured by --tenants-file, in YAML:
 /// `tenants: [{name, tenantId, clientId, cloud, credential, users: {form, prefix}, loginUrl, graphUrl}]`, where `credential` is one of
@@ -41,41 +41,41 @@ const GRAPH_GATEWAY_LIMIT: SignedDuration = SignedDuration::from_secs(60);
 /// `managedIdentity: {}`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Namespace of the operator: of its lease and of the `ConfigMap` tap-operator-stop
+    /// Namespace of the operator, its lease and the `ConfigMap` tap-operator-stop
     #[arg(long, env = "POD_NAMESPACE", default_value = "tap-operator-system")]
     namespace: String,
-    /// Name of this replica, unlike any other's; an id of this run is added
+    /// Name of this replica, different from that of any other; an id of this run is added
     #[arg(long, env = "POD_NAME", default_value = "tap-operator")]
     pod_name: String,
-    /// Where /healthz, /readyz and /metrics are served
+    /// Address at which /healthz, /readyz and /metrics are served
     #[arg(long, env = "TAP_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
     /// YAML file with the tenant connections, instead of the environment
     #[arg(long, env = "TAP_OPERATOR_TENANTS_FILE")]
     tenants_file: Option<PathBuf>,
-    /// PEM file with certificate authorities to trust for sign-in and Graph beside the system's, such as a TLS proxy's
+    /// PEM file with certificate authorities to trust for sign-in and Graph in addition to the system's, such as a TLS proxy's
     #[arg(long, env = "TAP_OPERATOR_EXTRA_CA")]
     extra_ca: Option<PathBuf>,
-    /// The longest that a call to Graph or the API server may still take effect, or stay unseen in a list, after it was
-    /// given up: the deadline of a call, Graph's own limit of 60 s, and its lag
-    #[arg(long, env = "TAP_OPERATOR_SETTLE_TIME", default_value = "150s", value_parser = length)]
+    /// The longest time after which a call to Graph or the API server that was given up may still take effect or show in a
+    /// list: the deadline of a call, Graph's own limit of 60 s, and its lag
+    #[arg(long, env = "TAP_OPERATOR_SETTLE_TIME", default_value = "150s", value_parser = duration)]
     settle_time: SignedDuration,
-    /// How often an active pass is looked at: was it used or removed?
-    #[arg(long, env = "TAP_OPERATOR_USE_CHECK_INTERVAL", default_value = "60s", value_parser = length)]
+    /// How often an active pass is read, to see whether it was used or removed
+    #[arg(long, env = "TAP_OPERATOR_USE_CHECK_INTERVAL", default_value = "60s", value_parser = duration)]
     use_check_interval: SignedDuration,
-    /// The longest that one call to Graph may take
-    #[arg(long, env = "TAP_OPERATOR_CALL_DEADLINE", default_value = "30s", value_parser = length)]
+    /// The longest time that one call to Graph may take
+    #[arg(long, env = "TAP_OPERATOR_CALL_DEADLINE", default_value = "30s", value_parser = duration)]
     call_deadline: SignedDuration,
-    /// Calls to a tenant's authentication methods in ten seconds; Graph's documented limit is 5
+    /// Calls to the authentication methods of a tenant in ten seconds; Graph's documented limit is 5
     #[arg(long, env = "TAP_OPERATOR_CALLS_PER_10_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     calls_per_10_seconds: u32,
-    /// Issue passes even where the admission policies are not in force: for trying out, never for a tenant that matters
+    /// Issue passes even if the admission policies are not in force: for trying out, never for a tenant that matters
     #[arg(long)]
     allow_unguarded: bool,
-    /// Form of the log; by default text on a terminal, else JSON
+    /// Format of the log; by default text on a terminal, else JSON
     #[arg(long, env = "TAP_OPERATOR_LOG_FORMAT", value_enum)]
     log_format: Option<LogFormat>,
-    /// What is logged, as in tracing's filters
+    /// What is logged, as a filter of the Rust crate tracing
     #[arg(
         long,
         env = "TAP_OPERATOR_LOG",
@@ -84,21 +84,21 @@ pub struct Arguments {
     log: String,
 }
 
-/// Form of the log.
+/// Format of the log.
 #[derive(Clone, Copy, ValueEnum)]
 enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object for each line.
     Json,
     /// For people.
     Text,
 }
 
-/// Runs the operator until it is told to end.
+/// Runs the operator until a signal stops it.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     start_log(&arguments)?;
     if arguments.settle_time < arguments.call_deadline + GRAPH_GATEWAY_LIMIT {
         tracing::warn!(
-            "the settle time is shorter than the deadline of a call and Graph's own limit of 60 s: a pass or a Secret that comes late may go unnoticed"
+            "the settle time is shorter than the deadline of a call plus Graph's own limit of 60 s: a pass or Secret that is created late may go unnoticed"
         );
     }
     let shutdown = CancellationToken::new();
@@ -109,7 +109,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
     let mut config =
         Config::infer().await.context("no cluster: set KUBECONFIG, or run inside a pod")?;
-    // A retried POST could come back as "already exists" though it was ours; the reconcilers retry, knowing what they did.
+    // A retried POST could be answered with "already exists" because of our first one. The reconcilers retry instead: they
+    // know what they have done.
     config.default_retry = false;
     let client = kube::Client::try_from(config.clone())
         .context("the cluster's configuration cannot be used")?;
@@ -135,7 +136,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         shutdown,
     })
     .await?;
-    tracing::info!("ended");
+    tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -166,7 +167,7 @@ fn tenants(
 
 fn start_log(arguments: &Arguments) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&arguments.log)
-        .with_context(|| format!("--log {:?} is no filter", arguments.log))?;
+        .with_context(|| format!("--log {:?} is not a valid filter", arguments.log))?;
     let json = match arguments.log_format {
         Some(LogFormat::Json) => true,
         Some(LogFormat::Text) => false,
@@ -181,7 +182,7 @@ fn start_log(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The first SIGTERM or SIGINT ends gracefully, the second at once.
+/// The first SIGTERM or SIGINT stops the operator gracefully, the second at once.
 fn end_on_signal(shutdown: &CancellationToken) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
@@ -193,19 +194,19 @@ fn end_on_signal(shutdown: &CancellationToken) -> anyhow::Result<()> {
                 _ = interrupt.recv() => {}
             }
             if shutdown.is_cancelled() {
-                tracing::warn!("told to end a second time: ending at once");
+                tracing::warn!("second signal: stopping at once");
                 std::process::exit(130);
             }
-            tracing::info!("told to end: finishing what is under way");
+            tracing::info!("signal received: finishing what is in progress, then stopping");
             shutdown.cancel();
         }
     });
     Ok(())
 }
 
-/// A length of time on the command line.
-pub fn length(text: &str) -> Result<SignedDuration, String> {
-    let length: SignedDuration =
-        text.parse().map_err(|_| "write a length of time such as 150s, 2m or 1m30s".to_owned())?;
-    if length.is_positive() { Ok(length) } else { Err("it must be longer than nothing".into()) }
+/// A duration on the command line.
+pub fn duration(text: &str) -> Result<SignedDuration, String> {
+    let duration: SignedDuration =
+        text.parse().map_err(|_| "write a duration such as 150s, 2m or 1m30s".to_owned())?;
+    if duration.is_positive() { Ok(duration) } else { Err("it must be longer than zero".into()) }
 }

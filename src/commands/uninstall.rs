@@ -1,4 +1,4 @@
-//! `tap-operator uninstall`: stop issuing, revoke what is active, free everything.
+//! `tap-operator uninstall`: stop issuing, revoke active passes, free all requests.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -11,25 +11,26 @@ use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 use tap_operator::api::names::{STOP_CONFIG_MAP, STOP_REVOKE_ACTIVE_KEY};
-use tap_operator::controller::write;
+use tap_operator::cluster::requests::name_of;
+use tap_operator::cluster::write;
 use tap_operator::effect::Effect;
 
-use super::run::length;
+use super::run::duration;
 use super::{custody, release};
 
-/// How often the requests are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the requests are listed.
+const LIST_EVERY: Duration = Duration::from_secs(2);
 
 /// Stop issuing, revoke every active pass and free every request, so that the operator can be removed
 ///
-/// The running operator does the work; this command tells it to and waits. Requests stay as records; the custom
-/// resource definitions are not touched.
+/// The running operator does the work; this command starts it and waits. The requests stay as records. The custom
+/// resource definitions are not changed.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// How long to wait for the operator
-    #[arg(long, default_value = "5m", value_parser = length)]
+    #[arg(long, default_value = "5m", value_parser = duration)]
     timeout: SignedDuration,
-    /// Take the finalizer off what is left when the time is over
+    /// Remove the finalizer from the requests that are left after the timeout
     #[arg(long)]
     release: bool,
     /// Namespace of the operator
@@ -37,7 +38,7 @@ pub struct Arguments {
     namespace: String,
 }
 
-/// Tells the operator to end everything, and waits.
+/// Creates the stop `ConfigMap`, and waits until the operator has freed all requests.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let client = custody::client().await?;
     let mut out = std::io::stdout();
@@ -49,7 +50,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     )?;
     if !release::is_running(&client, &arguments.namespace).await? && !arguments.release {
         bail!(
-            "no operator is running in namespace {}, so nobody revokes: start it again, or free the requests with tap-operator release --all",
+            "no operator is running in namespace {}, so no pass is revoked: start it again, or free the requests with tap-operator release --all",
             arguments.namespace
         );
     }
@@ -64,11 +65,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             last = held.len();
             writeln!(out, "waiting for {last} requests that may have a live pass")?;
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(LIST_EVERY).await;
     };
     if !left.is_empty() && !arguments.release {
         for request in &left {
-            writeln!(out, "{}: {}", custody::name_of(request), custody::what_may_live(request))?;
+            writeln!(out, "{}: {}", name_of(request), custody::what_may_live(request))?;
         }
         bail!(
             "{} requests were not freed within {:#}: see their status, then try again, or add --release",
@@ -78,12 +79,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     for request in &left {
         release::release(&client, request).await?;
-        writeln!(
-            out,
-            "{} released: {}",
-            custody::name_of(request),
-            custody::what_may_live(request)
-        )?;
+        writeln!(out, "{} released: {}", name_of(request), custody::what_may_live(request))?;
     }
     if left.is_empty() {
         writeln!(out, "no request holds a live pass any more")?;

@@ -1,5 +1,5 @@
-//! Are the admission policies as shipped, and in force? They are watched, compared with the operator's own copy on each
-//! change, and tried by dry runs that must be refused.
+//! Checks whether the admission policies are as shipped and in force. They are watched, compared with the operator's own
+//! copy on each change, and probed by dry runs that they must refuse.
 
 use std::time::Duration;
 
@@ -9,40 +9,39 @@ use jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::core::GroupVersionKind;
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::reflector::Lookup as _;
 use kube::runtime::watcher::{self, watch_object};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::error::{ApiError, call};
-use super::fence::{Fence, Known};
+use super::fence::{AdmissionState, Fence};
 use super::health::Health;
 use super::operator::Operator;
 use super::probe;
-use super::write::Trial;
+use crate::cluster::error::{ApiError, call};
+use crate::cluster::write::Trial;
 use crate::decision::admission::{
     Guard, IN_FORCE_WITHIN, Probe, Probes, ServiceAccount, Shipped, judge, told,
 };
 
-/// How often it is tried whether the policies are in force.
+/// How often the policies are probed.
 const PROBE_EVERY: Duration = Duration::from_mins(1);
-/// How often, while that is not known, or they are as shipped and not in force yet.
+/// How often they are probed while their state is not known, or while they are as shipped but not in force yet.
 const PROBE_SOON: Duration = Duration::from_secs(3);
-/// On so many requests a dry run is tried, if the answers do not tell.
+/// On how many requests a dry run is tried while the answers are inconclusive.
 const TRIES: usize = 3;
 
-/// The required policies and bindings, as their watches see them.
+/// Watches of the required policies and bindings.
 pub struct Watches {
     shipped: Vec<Shipped>,
     stream: BoxStream<'static, Seen>,
 }
 
-/// Which object it is, and the object; null where there is none.
+/// The index of an object in [`Watches::shipped`], and the object; null if it does not exist.
 type Seen = (usize, watcher::Result<Value>);
 
 impl Watches {
-    /// Watches for each of them. Nothing happens before [`keep`] is polled.
+    /// Creates a watch for each of them. Nothing is sent before [`keep`] is polled.
     pub fn new(client: &kube::Client, health: &Health) -> Self {
         let shipped = Shipped::required();
         for object in &shipped {
@@ -57,7 +56,7 @@ impl Watches {
     }
 }
 
-/// A watch of one name needs no right to others.
+/// Watches one object by name, which needs no right to read others.
 fn follow(
     client: &kube::Client,
     shipped: &Shipped,
@@ -72,17 +71,17 @@ fn api(client: &kube::Client, shipped: &Shipped) -> Api<DynamicObject> {
     Api::all_with(client.clone(), &ApiResource::from_gvk(&kind))
 }
 
-/// Raw, for a field that this version does not know counts, too. Null where there is none.
+/// The object as raw JSON, because a field that this version does not know counts, too. Null if it does not exist.
 fn as_value(object: Option<DynamicObject>) -> Value {
     serde_json::to_value(object).unwrap_or_default()
 }
 
-/// Keeps what is known of the policies up to date, for as long as the process runs.
+/// Keeps the state of the policies up to date, as long as the process runs.
 pub async fn keep(
     operator: &Operator,
     watches: Watches,
     health: &Health,
-    known: &watch::Sender<Known>,
+    state: &watch::Sender<AdmissionState>,
     allow_unguarded: bool,
 ) {
     let Watches { shipped, mut stream } = watches;
@@ -97,8 +96,8 @@ pub async fn keep(
         guard: Guard::Unknown,
         stamp_differs: Vec::new(),
     };
-    // Some dry runs need a request to try them on. The cache goes only when everything ends.
-    let _ = operator.stores.requests.wait_until_ready().await;
+    // Some dry runs need a request to try them on.
+    operator.requests_are_listed().await;
     let mut next = Instant::now() + PROBE_SOON;
     loop {
         tokio::select! {
@@ -112,49 +111,51 @@ pub async fn keep(
             () = tokio::time::sleep_until(next) => {}
         }
         let guard = keeper.look().await;
-        let fence = keeper.fence(known.borrow().fence);
+        let fence = keeper.fence(state.borrow().fence);
         next = Instant::now() + keeper.again(&guard);
-        keeper.tell(&guard, allow_unguarded);
+        keeper.report(&guard, allow_unguarded);
         let guard = if allow_unguarded { Guard::Overridden } else { guard };
-        let before = known.send_replace(Known { guard: guard.clone(), fence });
+        let before = state.send_replace(AdmissionState { guard: guard.clone(), fence });
         if before.guard != guard {
-            operator.nudge_all();
+            operator.wake_all();
         }
     }
 }
 
 struct Keeper<'a> {
     operator: &'a Operator,
-    /// As shipped, and for this operator once it is known who that is.
+    /// The required objects as shipped, with this operator's identity once it is known.
     shipped: Vec<Shipped>,
+    /// The mutating policy and its binding as shipped, likewise.
     stamp: Vec<Shipped>,
-    /// What is there of each that is required; absent is not seen yet, null is not there.
+    /// The required objects as last seen. `None` means not seen yet, null means that the object does not exist.
     found: Vec<Option<Value>>,
-    /// Who the operator is; a user name that is no service account's is an error.
+    /// The operator's service account. A user name that is not a service account's is an error.
     identity: Option<Result<ServiceAccount, String>>,
     probes: Probes,
-    /// When one of them was last seen to change.
+    /// When one of the required objects was last seen to change.
     changed: Option<Instant>,
-    /// What was told last.
+    /// The state that was reported last.
     guard: Guard,
+    /// The differences of the mutating policy that were reported last.
     stamp_differs: Vec<String>,
 }
 
 impl Keeper<'_> {
-    /// Notes what a watch saw, and answers whether it is time to look.
+    /// Records what a watch saw. Returns whether to check the policies now.
     fn note(&mut self, index: usize, object: Value) -> bool {
         let before = self.found[index].take();
         let same = before.as_ref().is_some_and(|before| essence(before) == essence(&object));
         self.found[index] = Some(object);
         if before.is_some() && !same {
             self.changed = Some(Instant::now());
-            // What was tried before says nothing about what is there now.
+            // Earlier probes say nothing about the new object.
             self.probes = Probes::default();
         }
         !same && self.found.iter().all(Option::is_some)
     }
 
-    /// Compares and tries everything.
+    /// Compares and probes everything.
     async fn look(&mut self) -> Guard {
         self.identify().await;
         self.probe().await;
@@ -163,7 +164,7 @@ impl Keeper<'_> {
             None => return Guard::Unknown,
             Some(Err(username)) => {
                 return Guard::Broken(format!(
-                    "the operator runs as {username}, and they know it only as a service account"
+                    "the operator runs as {username}, and they recognize it only as a service account"
                 ));
             }
             Some(Ok(_)) => {}
@@ -184,7 +185,7 @@ impl Keeper<'_> {
         judge(&differences, &self.probes, youngest, self.changed.is_none_or(long_ago))
     }
 
-    /// Finds out as whom the API server knows the operator: the policies name it so.
+    /// Asks the API server for the operator's user name, by which the policies recognize it.
     async fn identify(&mut self) {
         if self.identity.is_some() {
             return;
@@ -193,7 +194,7 @@ impl Keeper<'_> {
         let username = match asked {
             Ok(answer) => answer.status.and_then(|s| s.user_info).and_then(|u| u.username),
             Err(error) => {
-                tracing::warn!(%error, "the admission policies cannot be compared with what is shipped");
+                tracing::warn!(%error, "cannot compare the admission policies with the shipped ones");
                 return;
             }
         };
@@ -209,48 +210,43 @@ impl Keeper<'_> {
         self.identity = Some(Ok(operator));
     }
 
-    /// Tries what must be refused.
+    /// Tries what the policies must refuse.
     async fn probe(&mut self) {
         let Operator { client, namespace, .. } = self.operator;
-        let mut requests = self.operator.requests();
-        requests.sort_unstable_by(|a, b| (a.namespace(), a.name()).cmp(&(b.namespace(), b.name())));
-        let some = || {
-            let readable = requests.iter().filter_map(|request| request.0.as_ref().ok());
-            readable.filter(|request| !request.is_being_deleted()).take(TRIES)
-        };
+        let some = self.operator.requests().some(TRIES);
         let of_requests = async {
             let mut probe = Probe::Unknown;
-            for request in some() {
+            for name in &some {
                 if probe == Probe::Unknown {
-                    probe = probe::requests(client, request, self.operator.chance).await;
+                    probe = probe::requests(client, name, self.operator.chance).await;
                 }
             }
             probe
         };
         let of_decisions = async {
             let mut probe = Probe::Unknown;
-            for request in some() {
+            for name in &some {
                 if probe == Probe::Unknown {
-                    probe = probe::decisions(client, request).await;
+                    probe = probe::decisions(client, name).await;
                 }
             }
             probe
         };
         let of_secrets = probe::secrets(client, namespace, &self.probes.secrets);
         let (secrets, requests, decisions) = tokio::join!(of_secrets, of_requests, of_decisions);
-        for (probe, said) in [
+        for (probe, answer) in [
             (&mut self.probes.secrets, secrets),
             (&mut self.probes.requests, requests),
             (&mut self.probes.decisions, decisions),
         ] {
-            if said != Probe::Unknown {
-                *probe = said;
+            if answer != Probe::Unknown {
+                *probe = answer;
             }
         }
     }
 
-    /// The stamp is not required, and older servers do not serve its kind. Where it is there under its name and is another,
-    /// it may write something else into requests: that is told, and holds nothing back.
+    /// Compares the mutating policy that stamps the requester. It is not required, and servers before 1.36 do not serve its
+    /// kind. If it differs, it may write something else into requests: that is logged, and stops nothing.
     async fn look_at_stamp(&mut self) {
         let mut found = Vec::new();
         for shipped in &self.stamp {
@@ -271,13 +267,13 @@ impl Keeper<'_> {
         if differences != self.stamp_differs && !differences.is_empty() {
             tracing::warn!(
                 differences = told(&differences),
-                "the mutating policy is not as this version ships it, and may write something else into TapRequests: apply it again"
+                "the mutating policy differs from the shipped one, and may write something else into TapRequests: apply it again"
             );
         }
         self.stamp_differs = differences;
     }
 
-    /// Whether the API server tells the operator's Secrets from others'. The dry run shows it, unless a difference is seen.
+    /// Whether the policy on Secrets is in force: the last probe was refused, and no difference is seen.
     fn fence(&self, before: Fence) -> Fence {
         let differs = |(shipped, found): (&Shipped, &Option<Value>)| {
             let found = found.as_ref().filter(|_| shipped.is_about_secrets());
@@ -292,40 +288,40 @@ impl Keeper<'_> {
         }
     }
 
-    /// After how long to look again where no watch tells of a change.
+    /// How long to wait before the next check if no watch sees a change.
     fn again(&self, guard: &Guard) -> Duration {
         let probes = [&self.probes.secrets, &self.probes.requests, &self.probes.decisions];
         let not_yet = probes.iter().any(|probe| matches!(probe, Probe::NotRefused(_)));
         if not_yet || *guard == Guard::Unknown { PROBE_SOON } else { PROBE_EVERY }
     }
 
-    /// Says it once in the log, and in the metrics.
-    fn tell(&mut self, guard: &Guard, allow_unguarded: bool) {
+    /// Logs a change of the state, and sets the metric.
+    fn report(&mut self, guard: &Guard, allow_unguarded: bool) {
         self.operator.metrics.guards(matches!(guard, Guard::InForce(_)));
         if self.guard == *guard {
             return;
         }
         match guard {
             Guard::InForce(since) => {
-                tracing::info!(%since, "the admission policies are as shipped, and in force");
+                tracing::info!(%since, "the admission policies are as shipped and in force");
             }
             Guard::Broken(why) if allow_unguarded => tracing::warn!(
                 why,
-                "the admission policies are not in force as this version ships them, and passes are issued all the same, as was asked for"
+                "the admission policies are not in force as this version ships them, but passes are issued, because of --allow-unguarded"
             ),
             Guard::Broken(why) => tracing::error!(
                 why,
                 "the admission policies are not in force as this version ships them, so nothing is issued: apply them with kubectl apply -k deploy, or your overlay"
             ),
             Guard::Unknown | Guard::Overridden => tracing::warn!(
-                "it is not known whether the admission policies are in force, and nothing is issued before"
+                "it is not known whether the admission policies are in force; nothing is issued until it is"
             ),
         }
         self.guard = guard.clone();
     }
 }
 
-/// What of an object can change what it does.
+/// The parts of an object that determine its effect.
 fn essence(object: &Value) -> [&Value; 3] {
     let metadata = &object["metadata"];
     [&object["spec"], &metadata["creationTimestamp"], &metadata["deletionTimestamp"]]

@@ -1,21 +1,21 @@
-//! What happened, for people and for machines: events on the objects, and one log line for each transition.
+//! Reports what happened: events on the objects, and one log line for each transition and decision.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::Resource;
 use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Resource, ResourceExt as _};
 use tokio::time::{Duration, timeout};
 
-use super::pass::name_of;
-use super::write;
 use crate::api::{Decision, Drift, Phase, TapPolicy, TapRequest};
+use crate::cluster::requests::name_of;
+use crate::cluster::write;
 use crate::decision::Reason;
 
-/// The longest note that an event may carry (Kubernetes: 1 kB).
+/// The longest note of an event, in characters. Kubernetes allows 1 kB.
 const NOTE_LENGTH: usize = 1000;
-/// How long an event is waited for: nothing may be late for it.
+/// How long to wait for the API server to take an event. Nothing else may be late because of an event.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Publishes an event. That it fails changes nothing: events are for readers.
+/// Publishes an event. A failure is only logged, because events are only for readers.
 async fn publish<K: Resource<DynamicType = ()>>(
     recorder: &Recorder,
     object: &K,
@@ -39,7 +39,7 @@ async fn publish<K: Resource<DynamicType = ()>>(
     }
 }
 
-/// Tells of a request that came into another phase, or stands in one for another reason.
+/// Reports a request whose phase changed, or the reason for its phase.
 pub async fn transition(recorder: &Recorder, before: &TapRequest, after: &TapRequest) {
     let (was, Some(Condition { reason, message, .. })) = (before.ready(), after.ready()) else {
         return;
@@ -56,43 +56,36 @@ pub async fn transition(recorder: &Recorder, before: &TapRequest, after: &TapReq
     publish(recorder, after, type_, reason, &phase.to_string(), message).await;
 }
 
-/// Logs decisions of people that were not `told` yet, and answers with them. A process that begins tells again what was
-/// decided about a request that has not ended: rather twice than never.
-pub fn decided(request: &TapRequest, told: &mut Vec<Decision>) -> Vec<Decision> {
-    if request.phase().is_final() {
-        return Vec::new();
-    }
-    let fresh: Vec<_> = request.decisions().iter().filter(|d| !told.contains(d)).cloned().collect();
-    for Decision { by, decision: kind, comment } in &fresh {
-        tracing::info!(
-            target: "audit",
-            namespace = request.metadata.namespace.as_deref().unwrap_or_default(),
-            request = request.metadata.name.as_deref().unwrap_or_default(),
-            uid = request.metadata.uid.as_deref().unwrap_or_default(),
-            decision = ?kind,
-            by,
-            comment = comment.as_deref().unwrap_or_default(),
-            policy = request.spec.policy_ref.name,
-            user = request.spec.user,
-            requester = request.spec.requested_by.as_deref().unwrap_or_default(),
-            "{kind:?} of request {}", name_of(request),
-        );
-    }
-    told.extend(fresh.iter().cloned());
-    fresh
+/// Logs a decision of a person.
+pub fn decided(request: &TapRequest, Decision { by, decision: kind, comment }: &Decision) {
+    tracing::info!(
+        target: "audit",
+        namespace = request.namespace().unwrap_or_default(),
+        request = request.name_any(),
+        uid = request.uid().unwrap_or_default(),
+        decision = ?kind,
+        by,
+        comment = comment.as_deref().unwrap_or_default(),
+        policy = request.spec.policy_ref.name,
+        user = request.spec.user,
+        requester = request.spec.requested_by.as_deref().unwrap_or_default(),
+        "decision {kind:?} on request {}", name_of(request),
+    );
 }
 
-/// Tells readers of the request of these decisions.
-pub async fn decisions(recorder: &Recorder, request: &TapRequest, fresh: &[Decision]) {
-    for Decision { by, decision: kind, comment } in fresh {
-        let because = comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
-        let note = format!("{kind:?} by {by}{because}");
-        let reason = Reason::Decided.as_str();
-        publish(recorder, request, EventType::Normal, reason, &format!("{kind:?}"), &note).await;
-    }
+/// Publishes a decision of a person as an event.
+pub async fn decision(
+    recorder: &Recorder,
+    request: &TapRequest,
+    Decision { by, decision: kind, comment }: &Decision,
+) {
+    let because = comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
+    let note = format!("{kind:?} by {by}{because}");
+    let reason = Reason::Decided.as_str();
+    publish(recorder, request, EventType::Normal, reason, &format!("{kind:?}"), &note).await;
 }
 
-/// The audit line: everything that tells this pass from others, and never its code.
+/// Logs everything that identifies this pass, except its code.
 fn log(request: &TapRequest, reason: &str, message: &str) {
     let status = request.status.clone().unwrap_or_default();
     let resolved = status.resolved.as_ref();
@@ -104,9 +97,9 @@ fn log(request: &TapRequest, reason: &str, message: &str) {
     let basis = status.basis.as_ref();
     tracing::info!(
         target: "audit",
-        namespace = request.metadata.namespace.as_deref().unwrap_or_default(),
-        request = request.metadata.name.as_deref().unwrap_or_default(),
-        uid = request.metadata.uid.as_deref().unwrap_or_default(),
+        namespace = request.namespace().unwrap_or_default(),
+        request = request.name_any(),
+        uid = request.uid().unwrap_or_default(),
         phase = %status.phase,
         reason,
         explanation = message,
@@ -127,49 +120,38 @@ fn log(request: &TapRequest, reason: &str, message: &str) {
     );
 }
 
-/// Tells of an object that this version cannot read.
+/// Reports an object that this version cannot read.
 pub async fn unreadable<K>(recorder: &Recorder, object: &K, why: &str)
 where
     K: Resource<DynamicType = ()>,
 {
-    let (kind, name) = (K::kind(&()), object.meta().name.as_deref().unwrap_or_default());
-    let namespace = object.meta().namespace.as_deref().unwrap_or_default();
-    tracing::error!(%kind, namespace, name, error = why, "an object cannot be read by this version of the operator");
+    let (kind, name) = (K::kind(&()), object.name_any());
+    let namespace = object.namespace().unwrap_or_default();
+    tracing::error!(%kind, namespace, name, error = why, "this version of the operator cannot read the object");
     let note = format!(
-        "this version of the operator cannot read it: {why}; update the operator, or correct the object"
+        "this version of the operator cannot read {kind} {name}: {why}; upgrade the operator or correct the object"
     );
     publish(recorder, object, EventType::Warning, Reason::Unreadable.as_str(), "Read", &note).await;
 }
 
-/// Tells of differences that were not there before.
+/// Reports differences between the tenant and its policy, if they are new.
 pub async fn drift(recorder: &Recorder, policy: &TapPolicy, found: &[Drift]) {
     let before = policy.status.as_ref().map(|s| s.drift.as_slice()).unwrap_or_default();
     if found.is_empty() || found == before {
         return;
     }
-    let sentence: Vec<String> =
+    let sentences: Vec<String> =
         found.iter().map(|d| format!("{} is {}, not {}", d.field, d.observed, d.desired)).collect();
-    let name = policy.metadata.name.as_deref().unwrap_or_default();
-    tracing::info!(
-        policy = name,
-        drift = sentence.join("; "),
-        "the tenant differs from the policy"
-    );
-    publish(
-        recorder,
-        policy,
-        EventType::Warning,
-        Reason::Drifted.as_str(),
-        "Compare",
-        &sentence.join("; "),
-    )
-    .await;
+    let drift = sentences.join("; ");
+    tracing::info!(policy = policy.name_any(), drift, "the tenant differs from the policy");
+    let reason = Reason::Drifted.as_str();
+    publish(recorder, policy, EventType::Warning, reason, "Compare", &drift).await;
 }
 
-/// Tells of a difference that was corrected.
+/// Reports a difference that was corrected.
 pub async fn corrected(recorder: &Recorder, policy: &TapPolicy, sentence: &str) {
-    let name = policy.metadata.name.as_deref().unwrap_or_default();
-    tracing::info!(policy = name, corrected = sentence, "the tenant was corrected");
+    let name = policy.name_any();
+    tracing::info!(policy = name, corrected = sentence, "the tenant's method was corrected");
     publish(
         recorder,
         policy,

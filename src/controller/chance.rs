@@ -1,7 +1,7 @@
-//! The one source of what is random in an operator: how long it waits, and how it names its attempts.
+//! The only source of randomness in an operator: jitter, backoffs and the ids of attempts.
 //!
-//! What is drawn depends on whom it is for and on when, not on who asked before: two requests that are looked at in the
-//! same moment get the same, whichever comes first. So a run from a seed can be repeated.
+//! With a seed, a value depends on the object for which it is drawn and on the time, not on earlier draws. So the order in
+//! which requests are reconciled at one moment does not matter, and a run can be repeated.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Range;
@@ -13,7 +13,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// Where chance comes from.
+/// A source of randomness.
 #[derive(Clone, Copy, Debug)]
 pub struct Chance(Source);
 
@@ -24,32 +24,32 @@ enum Source {
 }
 
 impl Chance {
-    /// Chance that nobody can foretell.
+    /// Unpredictable randomness from the operating system.
     pub fn from_operating_system() -> Self {
         Self(Source::OperatingSystem)
     }
 
-    /// Chance that is the same each time: for runs that are to be repeated.
+    /// Randomness that is the same in each run with this seed.
     pub fn from_seed(seed: u64) -> Self {
         Self(Source::Seed { seed, since: Instant::now() })
     }
 
-    /// An id unlike any other.
+    /// A new unique id.
     pub fn id(&self, of: &str) -> Uuid {
         uuid::Builder::from_random_bytes(self.generator(of).random()).into_uuid()
     }
 
-    /// A duration, up to a tenth longer or shorter, so that many do not come at once.
+    /// The duration made longer or shorter by up to a tenth, so that many waits do not end at once.
     pub fn jittered(&self, of: &str, length: SignedDuration) -> Duration {
         self.stretched(of, length, 0.9..1.1)
     }
 
-    /// How long to wait after so many failures in a row, at least `least`.
+    /// How long to wait after this many failures in a row, but at least `least`.
     pub fn backoff(&self, of: &str, failures: u32, least: Option<SignedDuration>) -> Duration {
         let grown =
             SignedDuration::from_secs(1_i64 << failures.min(6)).min(SignedDuration::from_secs(60));
         match least {
-            // What a server asked for is never undercut.
+            // Never shorter than the server asked for.
             Some(least) if least >= grown => self.stretched(of, least, 1.0..1.1),
             _ => self.jittered(of, grown),
         }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operating_system_does_not() {
+    fn the_operating_system_never_repeats_itself() {
         let chance = Chance::from_operating_system();
         assert_ne!(chance.id("a"), chance.id("a"));
     }

@@ -7,10 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::decision::clock::{GraphClock, Now, Sample, Verdict};
+use crate::decision::clock::{Agreement, GraphClock, Now, Sample};
 
-/// The local clock: read once at the start and carried on by the monotonic one, so that a step of the system's clock
-/// moves nothing.
+/// The local clock. The system's clock is read once at the start, and the monotonic clock counts from there, so later steps
+/// of the system's clock have no effect.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalClock {
     wall: Timestamp,
@@ -34,14 +34,14 @@ impl LocalClock {
 pub struct Clocks {
     local: LocalClock,
     tenants: Mutex<BTreeMap<String, GraphClock>>,
-    /// Wakes when a tenant's clock contradicts what was known and should be asked again.
+    /// Notified when an answer contradicts the time known so far, and the tenant should be asked again.
     pub suspect: Notify,
-    /// Wakes when a tenant's clock is known for the first time, or turned out to have jumped.
+    /// Notified when the time of a tenant is known for the first time, or has jumped.
     pub jumped: Notify,
 }
 
 impl Clocks {
-    /// Clocks that know nothing but local time.
+    /// Clocks that know only local time.
     pub fn new(local: LocalClock) -> Self {
         Self { local, tenants: Mutex::default(), suspect: Notify::new(), jumped: Notify::new() }
     }
@@ -51,20 +51,21 @@ impl Clocks {
         self.local.now()
     }
 
-    /// Graph's time in a tenant; local time, as far as that is to be trusted, where no tenant has answered yet.
+    /// Graph's time in a tenant, or in another one if that has not answered yet. Before any answer it is local time, with a
+    /// wide margin of error.
     pub fn now(&self, tenant_id: Option<&str>) -> Now {
         let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let clock = tenant_id.and_then(|id| tenants.get(id)).or_else(|| tenants.values().next());
         clock.unwrap_or(&GraphClock::default()).now(self.local())
     }
 
-    /// Whether a tenant has told the time, and no answer of it since contradicts it.
+    /// Whether the time of a tenant is known, and no later answer contradicts it.
     pub fn is_certain(&self, tenant_id: &str) -> bool {
         let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         tenants.get(tenant_id).is_some_and(GraphClock::is_certain)
     }
 
-    /// Learns from an answer of a tenant.
+    /// Learns from the `Date` of an answer.
     pub fn learn(&self, tenant_id: &str, sample: Sample) {
         let verdict = {
             let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,12 +75,12 @@ impl Clocks {
             tenants.entry(tenant_id.into()).or_default().learn(sample)
         };
         match verdict {
-            Verdict::Agrees => {}
-            Verdict::Suspect => {
-                tracing::info!(tenant = tenant_id, date = %sample.date, "Graph's clock contradicts what was known; asking again");
+            Agreement::Agrees => {}
+            Agreement::Suspect => {
+                tracing::info!(tenant = tenant_id, date = %sample.date, "Graph's clock contradicts earlier answers; asking again");
                 self.suspect.notify_one();
             }
-            Verdict::Jumped => {
+            Agreement::Jumped => {
                 tracing::warn!(tenant = tenant_id, date = %sample.date, "Graph's clock has jumped; following it");
                 self.jumped.notify_one();
             }

@@ -1,31 +1,32 @@
-//! What is known of the admission policies, for those who depend on them.
+//! The state of the admission policies, for the tasks that depend on it.
 
 use tokio::time::Instant;
 
 use crate::decision::admission::Guard;
 
-/// What is known of the admission policies.
+/// What this process knows about the admission policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct AdmissionState {
     /// Whether passes may be issued.
     pub guard: Guard,
-    /// Whether the API server tells the operator's Secrets from others'.
+    /// Whether the policy on Secrets is in force.
     pub fence: Fence,
 }
 
-impl Known {
-    /// Before anything was found out.
-    pub fn nothing(allow_unguarded: bool) -> Self {
+impl AdmissionState {
+    /// The state at the start of the process.
+    pub fn unknown(allow_unguarded: bool) -> Self {
         let guard = if allow_unguarded { Guard::Overridden } else { Guard::Unknown };
         Self { guard, fence: Fence::DownSince(Instant::now()) }
     }
 }
 
-/// The policy on Secrets.
+/// Whether the admission policy on Secrets is in force. Only then do the API server's answers show whether a Secret is the
+/// operator's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fence {
     /// It is in force.
     Up,
-    /// It is not, or that is not known, since this moment.
+    /// It is not, or it is not known whether it is, since this moment.
     DownSince(Instant),
 }

@@ -1,4 +1,4 @@
-//! Is the process alive, and is it ready? Both as plain text that says what is missing.
+//! Whether the process is alive and ready, over HTTP. The answers are plain text, and say what is missing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::metrics::Metrics;
 
-/// How long a watch may fail before the process says that it is not ready.
+/// How long a watch may fail before the process counts as not ready.
 const WATCH_GRACE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,28 +25,28 @@ enum WatchState {
     FailingSince(Instant),
 }
 
-/// What stands between the process and being ready.
+/// What the process needs before it is ready.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Arc<Mutex<State_>>);
+pub struct Health(Arc<Mutex<Needs>>);
 
 #[derive(Debug, Default)]
-struct State_ {
+struct Needs {
     waiting_for: Option<String>,
     watches: BTreeMap<String, WatchState>,
 }
 
 impl Health {
-    /// The process waits for something before it can start.
+    /// Sets what the process waits for before it can start, if anything.
     pub fn waits_for(&self, what: Option<&str>) {
         self.lock().waiting_for = what.map(str::to_owned);
     }
 
-    /// A watch that must be live.
+    /// Adds a watch that must be live.
     pub fn expect(&self, watch: &str) {
         self.lock().watches.insert(watch.to_owned(), WatchState::Starting);
     }
 
-    /// Something came from a watch. Before its first list is complete, that says nothing.
+    /// Records an event of a watch. An object of a list that is not complete yet does not make the watch live.
     pub fn seen<K>(&self, watch: &str, event: &watcher::Result<watcher::Event<K>>) {
         match event {
             Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
@@ -55,17 +55,17 @@ impl Health {
         }
     }
 
-    /// A watch has seen all that there is, or has failed.
+    /// Records that a watch has listed all objects, or has failed.
     pub fn heard(&self, watch: &str, answer: Result<(), &watcher::Error>) {
         let mut state = self.lock();
         let state = state.watches.entry(watch.to_owned()).or_insert(WatchState::Starting);
         *state = match (answer, *state) {
             (Ok(()), _) => WatchState::Live,
             (Err(error), before) => {
-                tracing::warn!(watch, %error, "a watch failed; it is started again");
+                tracing::warn!(watch, %error, "a watch failed and is restarted");
                 match before {
                     WatchState::Live => WatchState::FailingSince(Instant::now()),
-                    // One that was never live is not for a moment.
+                    // A watch that was never live gets no grace period.
                     WatchState::Starting | WatchState::FailingSince(_) => before,
                 }
             }
@@ -83,7 +83,7 @@ impl Health {
             match state {
                 WatchState::Live => {}
                 WatchState::Starting => {
-                    missing.push(format!("the watch of {watch} has not seen all objects yet"));
+                    missing.push(format!("the watch of {watch} has not listed all objects yet"));
                 }
                 WatchState::FailingSince(since) if since.elapsed() < WATCH_GRACE => {}
                 WatchState::FailingSince(since) => {
@@ -97,7 +97,7 @@ impl Health {
         missing
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State_> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Needs> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(health.missing(), ["the process is starting"]);
         health.expect("Namespaces");
         health.seen("Namespaces", &failed());
-        assert_eq!(health.missing().len(), 1, "a watch that was never live is not for a moment");
+        assert_eq!(health.missing().len(), 1, "a watch that was never live gets no grace period");
         health.seen::<()>("Namespaces", &Ok(watcher::Event::Init));
         assert_eq!(health.missing().len(), 1);
         health.seen::<()>("Namespaces", &Ok(watcher::Event::InitDone));
@@ -171,10 +171,10 @@ mod tests {
 
         health.seen("Namespaces", &failed());
         tokio::time::advance(WATCH_GRACE.saturating_sub(Duration::from_secs(1))).await;
-        // The beginning of another try is no success.
+        // The beginning of another list is no success.
         health.seen::<()>("Namespaces", &Ok(watcher::Event::Init));
         health.seen("Namespaces", &failed());
-        assert_eq!(health.missing(), Vec::<String>::new(), "a short outage is none");
+        assert_eq!(health.missing(), Vec::<String>::new(), "a short outage does not count");
         tokio::time::advance(Duration::from_secs(1)).await;
         let missing = ["the watch of Namespaces has been failing for 30 s"];
         assert_eq!(health.missing(), missing);

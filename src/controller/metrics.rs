@@ -1,4 +1,4 @@
-//! Metrics, in the `OpenMetrics` format. No label holds a name of an object or a person.
+//! Metrics in the `OpenMetrics` format. No label has the name of an object or a person.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 
 use crate::api::Phase;
 
-/// Bounds of the histogram in seconds: a call takes 30 ms to 2 s, and is given up after 30 s.
+/// The buckets of the histogram, in seconds. A call takes 30 ms to 2 s, and is given up after 30 s.
 const CALL_SECONDS: [f64; 9] = [0.03, 0.1, 0.3, 0.6, 1.0, 2.0, 5.0, 10.0, 30.0];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -52,12 +52,12 @@ impl Default for Metrics {
         let guarded = Gauge::default();
         registry.register(
             "request_transitions",
-            "Requests that came into a phase",
+            "Requests that entered a phase",
             transitions.clone(),
         );
         registry.register(
             "reconcile_failures",
-            "Passes over an object that ended with an error of the API server",
+            "Reconciles that failed with an error of the API server",
             failures.clone(),
         );
         registry.register(
@@ -68,7 +68,7 @@ impl Default for Metrics {
         registry.register("graph_calls", "Calls to Microsoft Graph and to sign-in", calls.clone());
         registry.register(
             "graph_call_seconds",
-            "How long calls to Microsoft Graph took",
+            "How long these calls took, including their wait for the pacing",
             call_seconds.clone(),
         );
         registry.register(
@@ -95,7 +95,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// A request came into a phase.
+    /// Counts a request that entered a phase.
     pub fn transition(&self, phase: Phase) {
         let phase = match phase {
             Phase::Pending => "Pending",
@@ -112,29 +112,29 @@ impl Metrics {
         self.transitions.get_or_create(&PhaseLabel { phase }).inc();
     }
 
-    /// A pass over an object failed.
+    /// Counts a failed reconcile.
     pub fn reconcile_failed(&self) {
         self.failures.inc();
     }
 
-    /// A tenant was corrected.
+    /// Counts a correction of a tenant's method.
     pub fn drift_corrected(&self) {
         self.corrections.inc();
     }
 
-    /// A call to Graph came out so, after so long.
+    /// Counts a call to Graph or to sign-in with its outcome and duration.
     pub fn called(&self, call: &'static str, outcome: &'static str, took: std::time::Duration) {
         let labels = CallLabels { call, outcome };
         self.calls.get_or_create(&labels).inc();
         self.call_seconds.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
-    /// This process leads, or does not.
+    /// Sets whether this process leads.
     pub fn leads(&self, leads: bool) {
         self.leading.set(i64::from(leads));
     }
 
-    /// The admission policies are as shipped and in force, or not.
+    /// Sets whether the admission policies are as shipped and in force.
     pub fn guards(&self, guards: bool) {
         self.guarded.set(i64::from(guards));
     }

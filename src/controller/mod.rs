@@ -1,39 +1,31 @@
-//! The shell: it gathers what a decision needs, does what was decided, and reports.
+//! The shell: it performs the steps that the core decides, and reports their outcomes to it.
 //!
-//! [`request`] and [`policy`] are the two reconcilers; each is a loop that asks the core what is next and does it.
-//! [`effects`] is the one place through which a request's effects pass, [`write`] the one from which the API server is
-//! written to. [`run`] puts the process together.
+//! [`watches`] feeds the state machine. [`dispatch`] starts the reconciles that are due. [`request`] reconciles one request,
+//! and [`policy`] one policy. [`run`] assembles the process.
 
 mod admission;
 mod announce;
 mod chance;
 mod clocks;
-mod effects;
-mod error;
+mod dispatch;
 mod fence;
 mod health;
-mod lease;
+mod leading;
 mod metrics;
 mod operator;
-mod pass;
-mod patch;
 mod permissions;
-mod places;
 mod policy;
+mod preflight;
 mod probe;
-mod quotas;
-mod registry;
 mod request;
 pub mod run;
-mod secret;
-mod sightings;
+mod terms;
+mod wake;
+mod watched;
 mod watches;
-pub mod write;
 
 pub use chance::Chance;
 pub use clocks::{Clocks, LocalClock};
-pub use error::ApiError;
 pub use health::Health;
-pub use lease::{LeaderLease, LeaseLost, LeaseView};
 pub use metrics::Metrics;
 pub use run::{Options, RunError, run};

@@ -1,42 +1,40 @@
-//! What both reconcilers share.
+//! The state that both reconcilers share.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::{ObjectRef, Store};
-use tokio::sync::mpsc::UnboundedSender;
+use kube::runtime::reflector::Store;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::chance::Chance;
 use super::clocks::Clocks;
-use super::fence::Known;
-use super::lease::LeaseView;
+use super::fence::AdmissionState;
 use super::metrics::Metrics;
-use super::pass::Remembered;
-use super::places::Places;
-use super::quotas::Quotas;
-use super::registry::{OwnPasses, Turns};
-use super::sightings::Sightings;
-use super::watches::{GuardedPolicy, GuardedRequest};
-use crate::api::names::STOP_REVOKE_ACTIVE_KEY;
-use crate::decision::life::situation::{Connection, Settings, Stop};
-use crate::decision::permissions::Findings;
-use crate::decision::policy::Correction;
+use super::terms::PolicyTerms;
+use super::watches::WatchedPolicy;
+use crate::cluster::lease::LeaseView;
+use crate::cluster::requests::stop_of;
+use crate::decision::corrections::Corrections;
+use crate::decision::ids::Uid;
+use crate::decision::outcome::Outcome;
+use crate::decision::permissions::Comparison;
+use crate::decision::requests::{Moment, Requests};
+use crate::decision::situation::{Connection, Settings, Stop};
+use crate::entra::{ErrorKind, GraphError};
 use crate::graph;
 
 /// The caches.
 #[derive(Clone)]
 pub struct Stores {
-    /// All requests.
-    pub requests: Store<GuardedRequest>,
     /// All policies.
-    pub policies: Store<GuardedPolicy>,
+    pub policies: Store<WatchedPolicy>,
     /// All namespaces.
     pub namespaces: Store<Namespace>,
-    /// The stop `ConfigMap`, if it is there.
+    /// The stop `ConfigMap`, if it exists.
     pub stop: Store<ConfigMap>,
 }
 
@@ -44,47 +42,43 @@ pub struct Stores {
 pub struct Operator {
     /// The API server.
     pub client: kube::Client,
-    /// A connection to the API server that nothing else uses, for a call that carries a code.
+    /// Makes a connection to the API server that nothing else uses, for a call that carries a code.
     pub own_connection: Box<dyn Fn() -> kube::Result<kube::Client> + Send + Sync>,
     /// The operator's own namespace.
     pub namespace: String,
-    /// This process, unlike any other.
+    /// The unique identity of this process.
     pub holder: String,
-    /// How it was set up.
+    /// The settings for decisions.
     pub settings: Settings,
-    /// The Graph clients and what decisions know of them, by name of the connection.
+    /// The tenants, by name of the connection.
     pub tenants: BTreeMap<String, Tenant>,
     /// Local time and Graph's.
     pub clocks: Arc<Clocks>,
-    /// What is random in what it does.
+    /// The source of randomness.
     pub chance: Chance,
     /// The lease.
     pub lease: LeaseView,
     /// The caches.
     pub stores: Stores,
-    /// Whose turn it is for a user.
-    pub turns: Turns,
-    /// Who may wait for answers of tenants on the way to an issue.
-    pub places: Arc<Places>,
-    /// Who has a place within a quota.
-    pub quotas: Quotas,
-    /// Passes made and deleted by this process.
-    pub own_passes: OwnPasses,
-    /// What is remembered of each request, by uid.
-    pub memories: std::sync::Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Remembered>>>>,
-    /// What was last sent to correct a tenant, by uid of the policy.
-    pub corrections: std::sync::Mutex<HashMap<String, Correction>>,
-    /// What the log was last told of the permissions of each connection, by its name.
-    pub told_permissions: std::sync::Mutex<HashMap<String, Findings>>,
-    /// Whether this process knows all that there is: its caches are complete, and Graph was asked for the time.
+    /// The state machine of all requests.
+    pub requests: Mutex<Requests>,
+    /// Changes with every update of the state machine.
+    pub updates: watch::Sender<()>,
+    /// When this process started. The state machine counts local time from here.
+    pub began: Instant,
+    /// The terms of policies.
+    pub terms: PolicyTerms,
+    /// The corrections that were last sent to tenants.
+    pub corrections: Mutex<Corrections>,
+    /// The findings about the permissions of each connection's app that were logged last, by name of the connection.
+    pub logged_permissions: Mutex<HashMap<String, Comparison>>,
+    /// Whether reconciles may start: the caches are complete, and each tenant has answered or was waited for.
     pub informed: AtomicBool,
-    /// Whether the cache shows all attempts of the process that led before.
-    pub caught_up: AtomicBool,
-    /// What is known of the admission policies.
-    pub admission: watch::Receiver<Known>,
-    /// Requests to look at again because of something that happened to another.
-    pub nudges: UnboundedSender<ObjectRef<GuardedRequest>>,
-    /// Who signs events.
+    /// Whether the last complete list of requests began while this process held the lease; `None` before the first one.
+    pub lists_of_requests: watch::Sender<Option<bool>>,
+    /// The state of the admission policies.
+    pub admission: watch::Receiver<AdmissionState>,
+    /// The reporter of events.
     pub reporter: Reporter,
     /// Metrics.
     pub metrics: Metrics,
@@ -92,16 +86,14 @@ pub struct Operator {
 
 /// One tenant connection.
 pub struct Tenant {
-    /// What decisions know of it.
+    /// The connection as decisions see it.
     pub connection: Connection,
-    /// The client.
+    /// The Graph client.
     pub client: graph::Client,
-    /// Looks at its active passes.
-    pub sightings: Sightings,
 }
 
 impl Operator {
-    /// The stop `ConfigMap` as it was last seen; one that could not be read yet counts as set.
+    /// The stop `ConfigMap` as last seen. Before it could be read, it counts as set.
     pub fn stop(&self) -> Stop {
         use futures::FutureExt as _;
         if self.stores.stop.wait_until_ready().now_or_never().is_none() {
@@ -110,35 +102,76 @@ impl Operator {
         stop_of(self.stores.stop.state().first().map(AsRef::as_ref))
     }
 
-    /// Whether it is for this process to work, and it knows enough to.
+    /// Tells the state machine whether everything is stopped.
+    pub fn apply_stop(&self) {
+        let stop = self.stop();
+        self.with_requests(|requests, moment| requests.set_stop(stop, moment));
+    }
+
+    /// Whether reconciles may start: this process holds the lease and is informed.
     pub fn works(&self) -> bool {
         self.lease.is_held() && self.informed.load(Ordering::Acquire)
     }
 
-    /// Publishes one event. A recorder that is used again counts events of one reason as the first of them, whatever
-    /// they say: each event has one of its own.
+    /// A recorder for one event. Each event needs its own: a recorder merges events with the same reason into the first of
+    /// them, even if their notes differ.
     pub fn recorder(&self) -> Recorder {
         Recorder::new(self.client.clone(), self.reporter.clone())
     }
 
-    /// Requests that this version can read.
-    pub fn requests(&self) -> Vec<Arc<GuardedRequest>> {
-        self.stores.requests.state()
+    /// The state machine, for reading.
+    pub fn requests(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Policies that this version can read.
-    pub fn policies(&self) -> Vec<Arc<GuardedPolicy>> {
+    /// Asks the state machine, or claims what is due. Unlike [`Self::with_requests`], it announces no update.
+    pub fn at_this_moment<R>(&self, ask: impl FnOnce(&mut Requests, Moment) -> R) -> R {
+        let graph = |tenant_id: Option<&str>| self.clocks.now(tenant_id);
+        let moment = Moment { at: self.began.elapsed(), graph: &graph };
+        ask(&mut self.requests(), moment)
+    }
+
+    /// Updates the state machine, after which more may be due.
+    pub fn with_requests<R>(&self, update: impl FnOnce(&mut Requests, Moment) -> R) -> R {
+        let result = self.at_this_moment(update);
+        self.updates.send_replace(());
+        result
+    }
+
+    /// Reports the outcome of a step to the state machine.
+    pub fn learn(&self, uid: &Uid, outcome: Outcome) {
+        self.with_requests(|requests, moment| requests.learn(uid, outcome, moment));
+    }
+
+    /// Waits until the requests were listed.
+    pub async fn requests_are_listed(&self) {
+        // The sender is dropped only with the operator.
+        let _ = self.lists_of_requests.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Makes every request due for which something is left to do.
+    pub fn wake_all(&self) {
+        self.with_requests(Requests::wake_all);
+    }
+
+    /// All policies, readable by this version or not.
+    pub fn policies(&self) -> Vec<Arc<WatchedPolicy>> {
         self.stores.policies.state()
     }
 }
 
-/// What a stop `ConfigMap`, or its absence, says.
-pub fn stop_of(config_map: Option<&ConfigMap>) -> Stop {
-    let Some(config_map) = config_map else { return Stop::Off };
-    let revoke = config_map
-        .data
-        .as_ref()
-        .and_then(|d| d.get(STOP_REVOKE_ACTIVE_KEY))
-        .is_some_and(|v| v == "true");
-    if revoke { Stop::RevokeActive } else { Stop::On }
+/// The error if the configuration has no tenant connection of this name.
+pub fn not_configured(connection: &str) -> GraphError {
+    GraphError {
+        call: "reach the tenant",
+        kind: ErrorKind::Unavailable,
+        status: None,
+        code: String::new(),
+        message: format!(
+            "the operator has no tenant connection named {connection:?}: add it to its configuration"
+        ),
+        request_id: None,
+        client_request_id: None,
+        retry_after: None,
+    }
 }

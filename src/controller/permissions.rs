@@ -1,31 +1,32 @@
-//! What the apps of the tenant connections may do.
+//! The Graph permissions of the apps of the tenant connections.
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use super::operator::{Operator, Tenant};
 use crate::api::TapPolicy;
-use crate::decision::life::situation::Eligibility;
-use crate::decision::permissions::{self, Findings, Need};
+use crate::decision::permissions::{self, Comparison, Need};
 use crate::decision::policy::manages;
-use crate::graph::{Client, ErrorKind, GraphError, Priority};
+use crate::decision::situation::Eligibility;
+use crate::entra::{ErrorKind, GraphError};
+use crate::graph::{Client, Priority};
 
 impl Operator {
-    /// The permissions in the token of a connection's app. The log is told at first, and whenever it has changed, what is
-    /// missing for all policies of the connection together, and what is too much.
+    /// The permissions in the token of a connection's app. The first time, and whenever that changes, the log says which
+    /// permissions are missing for all policies of the connection together, and which are not needed.
     pub(super) async fn permissions(&self, tenant: &Tenant) -> Result<Vec<String>, GraphError> {
         let mut held = tenant.client.token_roles().await?;
         let wants = |policy: &TapPolicy| permissions::wants_eligible_roles(&policy.spec);
         let unseen = !Need::EligibleRoles.is_covered_by(&held) && self.any_policy_of(tenant, wants);
         if unseen || !self.compare(tenant, &held).fit() {
-            // Somebody may have mended it since that token was made.
+            // Somebody may have granted or removed permissions since that token was issued.
             held = tenant.client.new_token_roles().await?;
         }
-        self.tell(tenant, self.compare(tenant, &held));
+        self.log_findings(tenant, self.compare(tenant, &held));
         Ok(held)
     }
 
-    /// Whether some policy that uses the app of this connection corrects the tenant's method.
+    /// Whether any policy that uses the app of this connection corrects the tenant's method.
     pub(super) fn is_enforced_by(&self, tenant: &Tenant) -> bool {
         self.any_policy_of(tenant, |policy| manages(policy) && permissions::enforces(&policy.spec))
     }
@@ -40,7 +41,7 @@ impl Operator {
         })
     }
 
-    fn compare(&self, tenant: &Tenant, held: &[String]) -> Findings {
+    fn compare(&self, tenant: &Tenant, held: &[String]) -> Comparison {
         let policies = self.policies();
         let needs: BTreeSet<Need> = policies
             .iter()
@@ -55,10 +56,10 @@ impl Operator {
         permissions::compare(&needs, held, tenant.connection.cloud, enforced)
     }
 
-    fn tell(&self, tenant: &Tenant, found: Findings) {
+    fn log_findings(&self, tenant: &Tenant, found: Comparison) {
         let connection = &tenant.connection;
-        let mut told = self.told_permissions.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.get(&connection.name) == Some(&found) {
+        let mut logged = self.logged_permissions.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.get(&connection.name) == Some(&found) {
             return;
         }
         let (name, tenant_id) = (connection.name.as_str(), connection.tenant_id.as_str());
@@ -69,14 +70,14 @@ impl Operator {
             tracing::info!(
                 connection = name,
                 tenant_id,
-                "the app {app} may do what the policies of this connection need, and no more"
+                "the app {app} has the permissions that the policies of this connection need, and no more"
             );
         }
-        told.insert(connection.name.clone(), found);
+        logged.insert(connection.name.clone(), found);
     }
 }
 
-/// Whether a user could activate a directory role. Where the app may not see it, nobody is asked.
+/// Whether a user could activate a directory role. Graph is not asked if the app has no permission to see that.
 pub(super) async fn eligibility(client: &Client, user_id: &str) -> Result<Eligibility, GraphError> {
     let held = client.token_roles().await;
     if held.is_ok_and(|held| !Need::EligibleRoles.is_covered_by(&held)) {
@@ -85,7 +86,7 @@ pub(super) async fn eligibility(client: &Client, user_id: &str) -> Result<Eligib
     match client.eligible_role(user_id, Priority::Issue).await {
         Ok(None) => Ok(Eligibility::None),
         Ok(Some(role)) => Ok(Eligibility::Of(role)),
-        // Graph says why it refuses, a proxy does not: of that one nothing is known.
+        // Graph's refusals have an error code. A refusal without one comes from a proxy, and says nothing about permissions.
         Err(error) if error.kind == ErrorKind::Forbidden && !error.code.is_empty() => {
             Ok(Eligibility::NotSeen)
         }

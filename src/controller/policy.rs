@@ -1,36 +1,36 @@
 //! The reconciler of policies.
 
-use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use kube::ResourceExt as _;
 use kube::api::{Api, Patch};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use serde_json::json;
 
 use super::announce;
-use super::error::{ApiError, call};
 use super::operator::Operator;
-use super::patch::{as_operator, merge_patch};
-use super::watches::GuardedPolicy;
-use super::write;
+use super::watches::WatchedPolicy;
 use crate::api::{TapPolicy, TapPolicySpec, TapPolicyStatus};
-use crate::decision::life::step::Rest;
+use crate::cluster::error::{ApiError, call};
+use crate::cluster::patch::{as_operator, merge_patch};
+use crate::cluster::write;
+use crate::decision::corrections::Corrections;
 use crate::decision::permissions::enforces;
-use crate::decision::policy::{
-    self, Correction, GroupName, PolicyReads, PolicySituation, PolicyStep, is_in_sync, manages,
-};
+use crate::decision::policy::{self, GroupName, PolicyReads, PolicySituation, PolicyStep, manages};
+use crate::decision::step::Rest;
 use crate::effect::Effect;
-use crate::graph::{Client, ErrorKind, GraphError, Priority};
+use crate::entra::GraphError;
+use crate::graph::{Client, Priority};
 
-/// More steps than any pass has.
+/// More steps than a reconcile ever takes.
 const STEPS: usize = 16;
-/// How often a policy that cannot be read, or waits for a change, is looked at all the same.
+/// How often a policy that cannot be read, or that waits for a change, is reconciled without a cause.
 const RESYNC: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 
 /// Reconciles one policy.
 pub async fn reconcile(
-    seen: Arc<GuardedPolicy>,
+    seen: Arc<WatchedPolicy>,
     operator: Arc<Operator>,
 ) -> Result<Action, ApiError> {
     if !operator.works() {
@@ -42,42 +42,38 @@ pub async fn reconcile(
             let mut policy = TapPolicy::new("", TapPolicySpec::default());
             policy.metadata = invalid.metadata.clone();
             announce::unreadable(&operator.recorder(), &policy, &invalid.error).await;
-            let name = policy.metadata.name.as_deref().unwrap_or_default();
-            return Ok(Action::requeue(operator.chance.jittered(name, RESYNC)));
+            return Ok(Action::requeue(operator.chance.jittered(&policy.name_any(), RESYNC)));
         }
     };
-    let (name, chance) = (seen.metadata.name.as_deref().unwrap_or_default(), operator.chance);
-    match operator.pass_over_policy(seen).await {
-        Ok(Rest::ForChange | Rest::Until(_)) => Ok(Action::requeue(chance.jittered(name, RESYNC))),
-        Ok(Rest::For(length)) => Ok(Action::requeue(chance.jittered(name, length))),
+    let (name, chance) = (seen.name_any(), operator.chance);
+    match operator.reconcile_policy(seen).await {
+        Ok(Rest::ForChange | Rest::Until(_)) => Ok(Action::requeue(chance.jittered(&name, RESYNC))),
+        Ok(Rest::For(length)) => Ok(Action::requeue(chance.jittered(&name, length))),
         Ok(Rest::Backoff(least) | Rest::BackoffUntil(least, _)) => {
-            Ok(Action::requeue(chance.backoff(name, 4, least)))
+            Ok(Action::requeue(chance.backoff(&name, 4, least)))
         }
         Err(ApiError::NotFound { .. }) => Ok(Action::await_change()),
         Err(ApiError::Conflict { .. }) => {
             Ok(Action::requeue(std::time::Duration::from_millis(200)))
         }
         Err(error) => {
-            tracing::warn!(policy = seen.metadata.name, %error, "a pass over a policy failed");
+            tracing::warn!(policy = name, %error, "reconciling the policy failed");
             operator.metrics.reconcile_failed();
-            Ok(Action::requeue(chance.backoff(name, 3, None)))
+            Ok(Action::requeue(chance.backoff(&name, 3, None)))
         }
     }
 }
 
 impl Operator {
-    async fn pass_over_policy(&self, seen: &TapPolicy) -> Result<Rest, ApiError> {
+    async fn reconcile_policy(&self, seen: &TapPolicy) -> Result<Rest, ApiError> {
         let api: Api<TapPolicy> = Api::all(self.client.clone());
-        let mut policy =
-            call("get TapPolicy", api.get(seen.metadata.name.as_deref().unwrap_or_default()))
-                .await?;
+        let mut policy = call("get TapPolicy", api.get(&seen.name_any())).await?;
         let mut reads = PolicyReads::default();
         for _ in 0..STEPS {
             let tenant = self.tenants.get(&policy.spec.tenant);
             let rivals = self.rivals(&policy);
             let enforced = tenant.is_some_and(|tenant| self.is_enforced_by(tenant));
-            let uid = policy.metadata.uid.clone().unwrap_or_default();
-            let correction = self.corrections().get(&uid).cloned();
+            let correction = self.corrections().of(&policy).cloned();
             let step = policy::next(&PolicySituation {
                 policy: &policy,
                 now: self.clocks.now(tenant.map(|t| t.connection.tenant_id.as_str())).earliest,
@@ -99,9 +95,7 @@ impl Operator {
                 }
                 (PolicyStep::ReadMethod, Some(tenant)) => {
                     let method = tenant.client.method(Priority::Read).await;
-                    if method.as_ref().is_ok_and(|method| is_in_sync(&policy, method)) {
-                        self.corrections().remove(&uid);
-                    }
+                    self.corrections().method_read(&policy, &method);
                     reads.method = Some(method);
                 }
                 (PolicyStep::ReadNames(ids), Some(tenant)) => {
@@ -110,30 +104,14 @@ impl Operator {
                 (PolicyStep::Correct(difference), Some(tenant)) => {
                     announce::drift(&self.recorder(), &policy, &difference.drift).await;
                     let patched = tenant.client.patch_method(&difference.patch).await;
-                    let tenant_id = tenant.connection.tenant_id.as_str();
-                    let sent = |refused| Correction {
-                        generation: policy.metadata.generation,
-                        patch: difference.patch.clone(),
-                        at: self.clocks.now(Some(tenant_id)).latest,
-                        refused,
-                    };
-                    match &patched {
-                        Ok(()) => {
-                            announce::corrected(
-                                &self.recorder(),
-                                &policy,
-                                &difference.correction(),
-                            )
-                            .await;
-                            self.metrics.drift_corrected();
-                            // Graph may have recalculated other fields: it is read again.
-                            reads.method = None;
-                            self.corrections().insert(uid, sent(false));
-                        }
-                        Err(error) if error.kind == ErrorKind::BadRequest => {
-                            self.corrections().insert(uid, sent(true));
-                        }
-                        Err(_) => {}
+                    let now = self.clocks.now(Some(&tenant.connection.tenant_id)).latest;
+                    self.corrections().answered(&policy, &difference.patch, &patched, now);
+                    if patched.is_ok() {
+                        let recorder = self.recorder();
+                        announce::corrected(&recorder, &policy, &difference.correction()).await;
+                        self.metrics.drift_corrected();
+                        // The method is read again, because Graph may have changed other fields, too.
+                        reads.method = None;
                     }
                     reads.patched = Some(patched);
                 }
@@ -143,11 +121,11 @@ impl Operator {
         Ok(Rest::Backoff(None))
     }
 
-    fn corrections(&self) -> MutexGuard<'_, HashMap<String, Correction>> {
+    pub(super) fn corrections(&self) -> MutexGuard<'_, Corrections> {
         self.corrections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How the policy of this name manages the method of a tenant, if it is there and manages any.
+    /// How the policy of this name manages the method of its tenant; `None` if it does not exist or manages none.
     pub(super) fn managed_by(&self, name: &str) -> Option<Managed> {
         let policy = self.stores.policies.get(&ObjectRef::new(name))?;
         let policy = policy.0.as_ref().ok().filter(|p| manages(p))?;
@@ -177,6 +155,19 @@ impl Operator {
         rivals
     }
 
+    /// The method of a policy's tenant is another than it was: requests may wait for that.
+    fn method_changed(&self, policy: &TapPolicy) {
+        let tenant_of = |p: &TapPolicy| {
+            self.tenants.get(&p.spec.tenant).map(|tenant| &tenant.connection.tenant_id)
+        };
+        let all = self.policies();
+        let readable = all.iter().filter_map(|other| other.0.as_ref().ok());
+        for other in readable.filter(|other| tenant_of(other) == tenant_of(policy)) {
+            let name = other.name_any();
+            self.with_requests(|requests, moment| requests.wake_waiting(&name, moment));
+        }
+    }
+
     async fn write_policy_status(
         &self,
         api: &Api<TapPolicy>,
@@ -188,18 +179,19 @@ impl Operator {
             "metadata": { "resourceVersion": policy.metadata.resource_version },
             "status": merge_patch(&old, &status),
         });
-        let name = policy.metadata.name.as_deref().unwrap_or_default();
-        let patch = Patch::Merge(&patch);
-        let written =
-            write::patch_status(Effect::WritePolicyStatus, api, name, &as_operator(), &patch)
-                .await?;
+        let (name, patch) = (policy.name_any(), Patch::Merge(&patch));
+        let effect = Effect::WritePolicyStatus;
+        let written = write::patch_status(effect, api, &name, &as_operator(), &patch).await?;
+        if old.observed != status.observed {
+            self.method_changed(policy);
+        }
         announce::drift(&self.recorder(), policy, &status.drift).await;
         Ok(written)
     }
 }
 
-/// How a policy manages the method of a tenant: what other policies depend on.
-#[derive(PartialEq, Eq)]
+/// How a policy manages the method of a tenant. Other policies depend on it.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Managed {
     connection: String,
     enforced: bool,

@@ -1,4 +1,7 @@
-//! The watches, each with a backoff of its own, and a health that shows when one is not live.
+//! The watches, each with its own backoff. Their state is part of the health of the process.
+//!
+//! The caches keep only what decisions need: no managed fields and no annotations. Requests have no cache besides the state
+//! machine.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -11,20 +14,27 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
 use super::health::Health;
-use crate::api::{TapPolicy, TapRequest};
+use super::operator::Operator;
+use super::watched::WatchedRequest;
+use crate::api::TapPolicy;
+use crate::decision::requests::Seen;
 
-/// A `TapRequest` that this version may not be able to read.
-pub type GuardedRequest = DeserializeGuard<TapRequest>;
-/// A `TapPolicy` that this version may not be able to read.
-pub type GuardedPolicy = DeserializeGuard<TapPolicy>;
+/// A `TapPolicy`, readable by this version or not.
+pub type WatchedPolicy = DeserializeGuard<TapPolicy>;
 
-/// A cache and the stream that fills it; it yields each object that was seen to change, and must be polled.
+/// The number of requests in a page of a list. The whole objects of a page are in memory at once, and each may be as large as
+/// a megabyte.
+pub const PAGE: u32 = 100;
+/// The name of the watch of requests in messages.
+pub const REQUESTS: &str = "TapRequests";
+
+/// A cache, and the events that fill it, each after the cache has taken it. The stream must be polled.
 pub fn watch<K>(
     api: Api<K>,
     config: watcher::Config,
     name: &'static str,
     health: &Health,
-) -> (Store<K>, impl Stream<Item = watcher::Result<K>> + Send + 'static)
+) -> (Store<K>, impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static)
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K::DynamicType: Default + Clone + Eq + Hash + Send + Sync,
@@ -33,7 +43,48 @@ where
     let store = writer.as_reader();
     health.expect(name);
     let health = health.clone();
-    let events =
-        watcher(api, config).default_backoff().inspect(move |event| health.seen(name, event));
-    (store, reflector(writer, events).touched_objects())
+    let events = watcher(api, config)
+        .default_backoff()
+        .inspect(move |event| health.seen(name, event))
+        .modify(slim);
+    (store, reflector(writer, events))
+}
+
+fn slim<K: Resource>(object: &mut K) {
+    let meta = object.meta_mut();
+    meta.managed_fields = None;
+    meta.annotations = None;
+}
+
+/// Feeds the state machine with the events of the watch of requests, for ever.
+pub async fn feed(operator: &Operator, health: &Health) {
+    let api: Api<WatchedRequest> = Api::all(operator.client.clone());
+    let config = watcher::Config::default().page_size(PAGE);
+    let mut events = watcher(api, config).default_backoff().boxed();
+    let mut lists_as_leader = false;
+    while let Some(event) = events.next().await {
+        health.seen(REQUESTS, &event);
+        let Ok(event) = event else { continue };
+        let seen = match event {
+            watcher::Event::Init => {
+                lists_as_leader = operator.lease.is_held();
+                Seen::ListBegins
+            }
+            watcher::Event::InitApply(request) => {
+                let (uid, observed) = request.observed();
+                Seen::Listed(uid, observed)
+            }
+            watcher::Event::InitDone => Seen::ListEnds,
+            watcher::Event::Apply(request) => {
+                let (uid, observed) = request.observed();
+                Seen::Applied(uid, observed)
+            }
+            watcher::Event::Delete(request) => Seen::Deleted(request.observed().0),
+        };
+        let ends = matches!(seen, Seen::ListEnds);
+        operator.with_requests(|requests, moment| requests.apply(seen, moment));
+        if ends {
+            operator.lists_of_requests.send_replace(Some(lists_as_leader));
+        }
+    }
 }

@@ -1,32 +1,32 @@
-//! The admission policies that the promises rest on: what is shipped, how the cluster differs from it, and whether that
-//! lets passes be issued.
+//! The admission policies on which the promises rest: what is shipped, how the cluster differs from it, and whether passes
+//! may be issued.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::api::yaml;
 
-/// The files that must be in force as they are shipped, in the order in which differences are told.
+/// The files that must be in force as they are shipped, in the order in which differences are reported.
 const FILES: [&str; 3] = [
     include_str!("../../deploy/admission/requests.yaml"),
     include_str!("../../deploy/admission/decisions.yaml"),
     include_str!("../../deploy/admission/secrets.yaml"),
 ];
-/// The file that may be missing: older servers do not know its kinds.
+/// The file that may be missing, because API servers before 1.36 do not know its kinds.
 const STAMP: &str = include_str!("../../deploy/mutating/stamp.yaml");
-/// How the shipped files say in CEL who the operator is, where kustomize puts somebody else.
+/// The CEL expression for the operator's user name in the shipped files; `deploy/identity` replaces it.
 const SHIPPED_OPERATOR: &str =
     "'system:serviceaccount:' + 'tap-operator-system' + ':' + 'tap-operator'";
 /// The policy on Secrets, and its binding.
 const SECRETS: &str = "tap-operator-secrets";
-/// The longest that an API server takes to hold to a policy that was written.
+/// The longest time before an API server enforces a policy that was written.
 pub const IN_FORCE_WITHIN: SignedDuration = SignedDuration::from_secs(15);
-/// How many differences are told in one message.
+/// How many differences a message names.
 const TOLD: usize = 3;
-/// Values that are longer are not told.
+/// Messages do not quote values longer than this many bytes.
 const SHORT: usize = 40;
 
-/// The service account as which the API server knows the operator.
+/// The service account by which the API server knows the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceAccount {
     /// Its namespace.
@@ -36,7 +36,7 @@ pub struct ServiceAccount {
 }
 
 impl ServiceAccount {
-    /// The service account behind a user name, if it is one's.
+    /// The service account of a user name, or `None` for the name of another user.
     pub fn of(username: &str) -> Option<Self> {
         let (namespace, name) = username.strip_prefix("system:serviceaccount:")?.split_once(':')?;
         Some(Self { namespace: namespace.into(), name: name.into() })
@@ -47,7 +47,7 @@ impl ServiceAccount {
     }
 }
 
-/// A policy or binding as it is shipped, every default of the API written out.
+/// A policy or binding as it is shipped, with every default of the API written out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shipped {
     /// Its kind, of `admissionregistration.k8s.io/v1`.
@@ -61,22 +61,22 @@ impl Shipped {
     /// The validating policies and their bindings. Nothing is issued without them.
     ///
     /// # Panics
-    /// Never: the files are a part of the program that its tests read.
+    /// Never: the files are compiled into the program, and its tests read them.
     pub fn required() -> Vec<Self> {
         FILES.iter().flat_map(|file| Self::read(file)).collect()
     }
 
-    /// The mutating policy that stamps the requester, and its binding. It is for convenience: what it writes is checked by
-    /// the validating ones.
+    /// The mutating policy that stamps the requester, and its binding. It is a convenience: the validating policies check
+    /// what it writes.
     ///
     /// # Panics
-    /// Never, as above.
+    /// Never, for the same reason.
     pub fn stamp() -> Vec<Self> {
         Self::read(STAMP)
     }
 
     fn read(file: &str) -> Vec<Self> {
-        let objects: Vec<Value> = yaml::read_all(file).expect("it is YAML");
+        let objects: Vec<Value> = yaml::read_all(file).expect("the shipped files are YAML");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         objects
             .into_iter()
@@ -88,14 +88,14 @@ impl Shipped {
             .collect()
     }
 
-    /// The same, with the operator's identity as `deploy/identity` puts it in.
+    /// The same for another service account of the operator, as `deploy/identity` changes it.
     #[must_use]
     pub fn for_operator(mut self, operator: &ServiceAccount) -> Self {
         replace(&mut self.spec, &operator.in_cel());
         self
     }
 
-    /// What it is called in messages.
+    /// Its name in messages.
     pub fn title(&self) -> String {
         format!("{} {}", self.kind, self.name)
     }
@@ -105,10 +105,11 @@ impl Shipped {
         self.name == SECRETS
     }
 
-    /// How the object in the cluster differs, a sentence for each difference. Null is an object that is not there.
+    /// How the object in the cluster differs, one sentence for each difference. Null stands for an object that does not
+    /// exist.
     ///
-    /// Of an object only its `spec` counts. What is empty is as good as left out. A field that the shipped object does not
-    /// have counts, known or not: it may narrow the policy.
+    /// Only the `spec` is compared. An empty value equals an absent one. An added field is a difference even if this
+    /// version does not know it, because it may narrow the policy.
     pub fn differences(&self, found: &Value) -> Vec<String> {
         let title = self.title();
         if found.is_null() {
@@ -138,7 +139,7 @@ fn compare(path: &str, shipped: &Value, found: &Value, out: &mut Vec<String>) {
     match (shipped, found) {
         _ if shipped == found || (is_empty(shipped) && is_empty(found)) => {}
         _ if path == "spec.validationActions" => {
-            // More than a refusal may be wanted: a note in the audit log weakens nothing.
+            // Further actions are allowed: a note in the audit log does not weaken the policy.
             if !found.as_array().is_some_and(|actions| actions.contains(&"Deny".into())) {
                 out.push(format!("{path} is {found} and must contain Deny"));
             }
@@ -181,52 +182,53 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// What came of a dry run that a policy must refuse.
+/// The outcome of a dry run that a policy must refuse.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Probe {
-    /// It was not tried, there is nothing to try it on, or the answer does not tell.
+    /// It was not tried, there is no object to try it on, or the answer is inconclusive.
     #[default]
     Unknown,
     /// The policy refused it.
     Refused,
-    /// The policy did not refuse it; what happened instead, in words.
+    /// The policy did not refuse it; the text says what happened instead.
     NotRefused(String),
 }
 
-/// The dry runs that tell whether the policies are in force.
+/// The dry runs that show whether the policies are in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probes {
-    /// Of the policy on Secrets. It can always be tried.
+    /// For the policy on Secrets. It can always be tried.
     pub secrets: Probe,
-    /// Of the policy on requests. It needs a request to try it on.
+    /// For the policy on requests. It needs a request to try it on.
     pub requests: Probe,
-    /// Of the policy on decisions. It needs a request, too.
+    /// For the policy on decisions. It needs a request, too.
     pub decisions: Probe,
 }
 
-/// Whether the admission policies let passes be issued.
+/// The state of the admission policies, by which passes may be issued or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Guard {
     /// It is not known yet.
     #[default]
     Unknown,
-    /// They are as shipped and in force. A request that was created before this time may have been made without them.
+    /// They are as shipped and in force. A request created before this time may have escaped them.
     InForce(Timestamp),
-    /// They are missing, changed or not in force, in words.
+    /// They are missing, changed or not in force; the text says which.
     Broken(String),
-    /// It does not matter: passes are issued whatever they are.
+    /// Passes are issued whatever their state (`--allow-unguarded`).
     Overridden,
 }
 
 impl Guard {
-    /// Whether passes may be issued, to requests that are not too old.
+    /// Whether passes may be issued to requests that are not older than the policies.
     pub fn admits(&self) -> bool {
         matches!(self, Self::InForce(_) | Self::Overridden)
     }
 }
 
-/// What follows from the differences, what the dry runs said, when the youngest policy or binding on requests and decisions
-/// was created, and whether the last change of any of them is long past.
+/// Concludes the state of the admission policies from four facts: how they differ; what the dry runs showed; when the newest
+/// policy or binding on requests and decisions was `created`; and whether they are `settled`, that is, the last change of
+/// any of them is older than [`IN_FORCE_WITHIN`].
 pub fn judge(differences: &[String], probes: &Probes, created: Timestamp, settled: bool) -> Guard {
     if !differences.is_empty() {
         return Guard::Broken(told(differences));
@@ -243,17 +245,17 @@ pub fn judge(differences: &[String], probes: &Probes, created: Timestamp, settle
     if !lets_through.is_empty() {
         let what = lets_through.join("; ");
         return Guard::Broken(format!(
-            "they are there, but the API server does not hold to them: {what}"
+            "they exist, but the API server does not enforce them: {what}"
         ));
     }
-    // Where two of three cannot be tried, time must do.
+    // Without a request only the policy on Secrets can be tried. Then enough time must have passed for the other two.
     if *secrets == Probe::Refused && (settled || all.iter().all(|p| **p == Probe::Refused)) {
         return Guard::InForce(created + IN_FORCE_WITHIN);
     }
     Guard::Unknown
 }
 
-/// The first differences in one sentence.
+/// A sentence with the first differences and the number of the others.
 pub fn told(differences: &[String]) -> String {
     let more = differences.len().saturating_sub(TOLD);
     let first = differences.iter().take(TOLD).map(String::as_str).collect::<Vec<_>>().join("; ");
@@ -270,7 +272,7 @@ mod tests {
         Shipped::required().into_iter().chain(Shipped::stamp()).collect()
     }
 
-    /// The object as the API server has it, with what it adds.
+    /// The object as the API server stores it, with the fields that it adds.
     fn stored(shipped: &Shipped) -> Value {
         json!({
             "kind": shipped.kind, "status": {"typeChecking": {}},
@@ -328,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operator_is_told_in_as_many_places_as_kustomize_tells_it() {
+    fn the_operator_is_named_in_as_many_places_as_kustomize_replaces() {
         let places =
             |shipped: &Shipped, operator: &str| shipped.spec.to_string().matches(operator).count();
         let operator = ServiceAccount::of("system:serviceaccount:passes:issuer").expect("one");
@@ -364,7 +366,7 @@ mod tests {
             places(&shipped.spec, "", &mut all);
             for place in all {
                 let original = shipped.spec.pointer(&place).expect("it is there");
-                // What is empty already, and the actions, of which one counts.
+                // A value that is empty already cannot be emptied, and of the actions only Deny must stay.
                 if is_empty(original) || place.starts_with("/validationActions/") {
                     continue;
                 }
@@ -466,7 +468,7 @@ mod tests {
         let since = Guard::InForce("2026-11-24T08:00:15Z".parse().expect("a time"));
         let let_through = || NotRefused("let through".into());
         let broken = Guard::Broken(
-            "they are there, but the API server does not hold to them: let through".into(),
+            "they exist, but the API server does not enforce them: let through".into(),
         );
         for (secrets, requests, decisions, settled, expected) in [
             (Refused, Refused, Refused, false, &since),

@@ -1,22 +1,22 @@
-//! What time it is at Graph.
+//! An estimate of Graph's clock.
 //!
-//! Each answer of Graph carries a `Date` in whole seconds. Together with the local times between which it was stamped
-//! it bounds how far Graph's clock is from ours. Samples that agree narrow the bounds; one that does not is believed
-//! only when several in a row agree on it, so that one wrong answer ends no pass early.
+//! Each answer of Graph has a `Date` in whole seconds. Together with the local times before the request and after the
+//! answer, it limits how far Graph's clock can be from ours. Samples that agree narrow the estimate. A jump is believed
+//! only if several samples in a row agree on it, so that one wrong answer ends no pass early.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How many samples in a row must agree on another time before it is believed.
+/// How many samples in a row must agree on a jump before it is believed.
 const JUMP_SAMPLES: u32 = 3;
 
-/// How wrong the local clock may be before Graph has told the time. Entra refuses the assertions of a machine whose clock
-/// is further off.
+/// How wrong the local clock may be before the first answer from Graph. Entra refuses the assertions of a machine whose
+/// clock is further off.
 const LOCAL_ERROR: SignedDuration = SignedDuration::from_mins(5);
 
-/// How fast two clocks may drift apart: bounds widen by one part in this many.
+/// How fast two clocks may drift apart: the estimate widens by one part in this many.
 const DRIFT: i128 = 10_000;
 
-/// A time so much later, or the last one there is: what people and servers write may lie beyond it.
+/// The time later by this much, or the last time there is: values that people and servers write may lie beyond it.
 pub fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
@@ -24,7 +24,7 @@ pub fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
 /// The `Date` of one answer, and the local times around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// The answer's `Date`, cut to a whole second by the server.
+    /// The `Date` of the answer. The server cuts off the fraction of the second.
     pub date: Timestamp,
     /// Local time just before the request was sent.
     pub sent: Timestamp,
@@ -32,18 +32,18 @@ pub struct Sample {
     pub received: Timestamp,
 }
 
-impl From<crate::graph::DateSample> for Sample {
-    fn from(sample: crate::graph::DateSample) -> Self {
+impl From<crate::entra::DateSample> for Sample {
+    fn from(sample: crate::entra::DateSample) -> Self {
         Self { date: sample.date, sent: sample.sent, received: sample.received }
     }
 }
 
-/// Graph's time, as far as it is known: it lies between the two.
+/// Graph's time, which lies between these two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// It is at least this late at Graph. What must not come early compares with this.
+    /// Graph's time is at least this. Compare with it what must not happen early.
     pub earliest: Timestamp,
-    /// It is at most this late at Graph. What must not come late compares with this.
+    /// Graph's time is at most this. Compare with it what must not happen late.
     pub latest: Timestamp,
 }
 
@@ -56,25 +56,25 @@ impl Now {
 
 /// What a sample did to the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Agreement {
     /// It agrees with what was known.
     Agrees,
-    /// It contradicts what was known and is not believed yet: ask again soon.
+    /// It contradicts what was known and is not believed yet: take another sample soon.
     Suspect,
-    /// It is one of several that contradict what was known, and is believed now.
+    /// It contradicts what was known, and is believed because the samples before it did, too.
     Jumped,
 }
 
-/// Bounds of "Graph's clock minus ours", and when they were set.
+/// "Graph's clock minus ours" lies between these two, at this local time.
 #[derive(Clone, Copy, Debug)]
-struct Bounds {
+struct Offset {
     low: SignedDuration,
     high: SignedDuration,
     at: Timestamp,
 }
 
-impl Bounds {
-    /// As far as the local clock is to be trusted.
+impl Offset {
+    /// The offset before the first answer.
     fn of_the_local_clock(at: Timestamp) -> Self {
         Self { low: -LOCAL_ERROR, high: LOCAL_ERROR, at }
     }
@@ -87,7 +87,7 @@ impl Bounds {
         }
     }
 
-    /// The same bounds later, wider by what the clocks may have drifted apart.
+    /// The same offset at another time, wider by what the clocks may have drifted apart.
     fn at(self, time: Timestamp) -> Self {
         let drift =
             SignedDuration::from_nanos_i128(time.duration_since(self.at).as_nanos().abs() / DRIFT);
@@ -104,47 +104,48 @@ impl Bounds {
 /// An estimate of Graph's clock.
 #[derive(Clone, Debug, Default)]
 pub struct GraphClock {
-    known: Option<Bounds>,
-    suspected: Option<(Bounds, u32)>,
+    known: Option<Offset>,
+    /// The offset on which the last samples agree, and their number.
+    suspected: Option<(Offset, u32)>,
 }
 
 impl GraphClock {
     /// Learns from one answer.
-    pub fn learn(&mut self, sample: Sample) -> Verdict {
-        let seen = Bounds::of(sample);
-        let known = self.known.unwrap_or(Bounds::of_the_local_clock(seen.at));
+    pub fn learn(&mut self, sample: Sample) -> Agreement {
+        let seen = Offset::of(sample);
+        let known = self.known.unwrap_or(Offset::of_the_local_clock(seen.at));
         if let Some(both) = known.at(seen.at).and(seen) {
             self.known = Some(both);
             self.suspected = None;
-            return Verdict::Agrees;
+            return Agreement::Agrees;
         }
-        let (bounds, times) = match self.suspected {
+        let (offset, times) = match self.suspected {
             Some((before, times)) => {
                 before.at(seen.at).and(seen).map_or((seen, 1), |both| (both, times + 1))
             }
             None => (seen, 1),
         };
         if times >= JUMP_SAMPLES {
-            self.known = Some(bounds);
+            self.known = Some(offset);
             self.suspected = None;
-            return Verdict::Jumped;
+            return Agreement::Jumped;
         }
-        self.suspected = Some((bounds, times));
-        Verdict::Suspect
+        self.suspected = Some((offset, times));
+        Agreement::Suspect
     }
 
-    /// Graph's time at a local time. Before Graph has told it the local clock is all there is.
+    /// Graph's time at a local time. Before the first answer it is estimated from the local clock alone.
     pub fn now(&self, local: Timestamp) -> Now {
-        let mut bounds = self.known.unwrap_or(Bounds::of_the_local_clock(local)).at(local);
-        // Neither the local clock nor the first answers need be right, where they contradict each other.
+        let mut offset = self.known.unwrap_or(Offset::of_the_local_clock(local)).at(local);
+        // If the local clock and the first answers contradict each other, either may be wrong.
         if let (None, Some((suspected, _))) = (self.known, self.suspected) {
-            bounds.low = bounds.low.min(suspected.low);
-            bounds.high = bounds.high.max(suspected.high);
+            offset.low = offset.low.min(suspected.low);
+            offset.high = offset.high.max(suspected.high);
         }
-        Now { earliest: local + bounds.low, latest: local + bounds.high }
+        Now { earliest: local + offset.low, latest: local + offset.high }
     }
 
-    /// Whether Graph has told the time, and no answer since contradicts it.
+    /// Whether an answer from Graph was believed, and no answer since contradicts it.
     pub fn is_certain(&self) -> bool {
         self.known.is_some() && self.suspected.is_none()
     }
@@ -170,7 +171,7 @@ mod tests {
         assert!(!clock.is_certain());
         let unknown = clock.now(at(0));
         assert!(unknown.earliest <= at(-120) && at(120) <= unknown.latest, "{unknown:?}");
-        assert_eq!(clock.learn(sample(0, 60)), Verdict::Agrees);
+        assert_eq!(clock.learn(sample(0, 60)), Agreement::Agrees);
         assert!(clock.is_certain());
         let now = clock.now(at(10));
         assert!(now.earliest <= at(70) && at(70) <= now.latest, "{now:?}");
@@ -183,9 +184,9 @@ mod tests {
     #[test]
     fn the_first_answer_is_not_believed_where_it_is_far_off() {
         let mut clock = GraphClock::default();
-        assert_eq!(clock.learn(sample(0, 86_400)), Verdict::Suspect);
+        assert_eq!(clock.learn(sample(0, 86_400)), Agreement::Suspect);
         assert!(clock.now(at(0)).earliest < at(0), "no pass may end for it");
-        assert_eq!(clock.learn(sample(1, 0)), Verdict::Agrees);
+        assert_eq!(clock.learn(sample(1, 0)), Agreement::Agrees);
         assert!(clock.is_certain());
 
         let mut clock = GraphClock::default();
@@ -230,25 +231,25 @@ mod tests {
     fn one_wrong_answer_changes_nothing() {
         let mut clock = GraphClock::default();
         clock.learn(sample(0, 0));
-        assert_eq!(clock.learn(sample(5, 86_400)), Verdict::Suspect);
+        assert_eq!(clock.learn(sample(5, 86_400)), Agreement::Suspect);
         assert!(clock.now(at(6)).latest < at(8));
-        assert_eq!(clock.learn(sample(6, 0)), Verdict::Agrees);
-        assert_eq!(clock.learn(sample(7, 86_400)), Verdict::Suspect);
+        assert_eq!(clock.learn(sample(6, 0)), Agreement::Agrees);
+        assert_eq!(clock.learn(sample(7, 86_400)), Agreement::Suspect);
         assert_eq!(
             clock.learn(sample(8, -86_400)),
-            Verdict::Suspect,
-            "wrong in another way counts anew"
+            Agreement::Suspect,
+            "another wrong time starts a new count"
         );
-        assert_eq!(clock.learn(sample(9, 86_400)), Verdict::Suspect);
+        assert_eq!(clock.learn(sample(9, 86_400)), Agreement::Suspect);
     }
 
     #[test]
     fn several_that_agree_are_believed() {
         let mut clock = GraphClock::default();
         clock.learn(sample(0, 0));
-        assert_eq!(clock.learn(sample(1, 7200)), Verdict::Suspect);
-        assert_eq!(clock.learn(sample(2, 7200)), Verdict::Suspect);
-        assert_eq!(clock.learn(sample(3, 7200)), Verdict::Jumped);
+        assert_eq!(clock.learn(sample(1, 7200)), Agreement::Suspect);
+        assert_eq!(clock.learn(sample(2, 7200)), Agreement::Suspect);
+        assert_eq!(clock.learn(sample(3, 7200)), Agreement::Jumped);
         assert!(clock.now(at(3)).earliest > at(7200));
     }
 }

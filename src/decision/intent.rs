@@ -1,5 +1,5 @@
-//! What is recorded on a request before a pass is asked for: all that recovery needs, whatever happens meanwhile to
-//! policy, user name or configuration.
+//! The intent: what is recorded on a request before its pass is asked for. It has all that recovery needs, even if the
+//! policy, the user name or the configuration changes meanwhile.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -8,23 +8,23 @@ use super::clock::later;
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION};
 use crate::api::{Lifetime, Phase, TapRequest};
 
-/// How long after the list that an attempt rests on its POST may be sent.
+/// How long after the list of passes on which an attempt is based its POST may be sent.
 pub const POST_WINDOW: SignedDuration = SignedDuration::from_secs(30);
 
-/// How much earlier than the list before it a pass of ours may claim to have been created: servers' clocks differ.
+/// How long before that list a pass of ours may seem to have been created, because servers' clocks differ.
 const CREATED_EARLY: SignedDuration = SignedDuration::from_secs(30);
 
-/// One attempt to issue a pass, or to find out what became of one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One attempt to issue a pass, or to resolve the outcome of an earlier one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Intent {
-    /// The uid of the request that it belongs to. A restored copy has another uid.
+    /// The uid of the request that it belongs to. A copy restored from a backup has another uid.
     pub uid: String,
     /// Id of the attempt: the client-request-id of its POST. Each attempt and each recovery has its own.
     pub attempt: String,
-    /// Raised by one with each attempt and each recovery.
+    /// Number of the attempt; each attempt and each recovery raises it by one.
     pub number: u32,
-    /// The process that made it.
+    /// The process that wrote it.
     pub holder: String,
     /// Id of the tenant.
     pub tenant_id: String,
@@ -38,63 +38,63 @@ pub struct Intent {
     pub lifetime_minutes: u32,
     /// Whether the pass works only once.
     pub one_time_use: bool,
-    /// The start that is sent; absent where the pass starts when it is made.
+    /// The start time in the POST; absent if the pass starts when it is created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Timestamp>,
-    /// When the pass has expired by itself, however late it was made.
+    /// When the pass has expired by itself, even if it was created as late as possible.
     pub latest_expiry: Timestamp,
-    /// Ids of the user's passes just before.
+    /// Ids of the user's passes just before the attempt.
     pub listed: Vec<String>,
     /// `Date` of the answer with that list.
     pub listed_at: Timestamp,
     /// The live pass that this one replaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Replaced>,
-    /// How far it is.
+    /// The stage of the attempt.
     pub stage: Stage,
 }
 
 /// A live pass that is replaced.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Replaced {
     /// Id of the pass.
     pub pass_id: String,
-    /// The request that recorded it, as namespace/name; absent for a pass that somebody else made.
+    /// The request that recorded it, as namespace/name; absent for a pass that somebody else created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
 }
 
-/// How far an intent is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The stage of an intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "name")]
 pub enum Stage {
     /// One POST may have been sent.
     Issuing,
-    /// What became of that POST is being found out; no other is sent.
+    /// The outcome of that POST is being resolved; no other POST is sent.
     Resolving {
-        /// From when the settle time counts. Noted once, and again only where it turns out to lie ahead.
+        /// The start of the settle time. It is recorded once, and changed only if it turns out to lie in the future.
         since: Timestamp,
-        /// Whether it is known that no Secret was asked for: who sent the POST never learned the code.
+        /// Whether no Secret can have been asked for, because the process that sent the POST never received the code.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         no_secret: bool,
     },
-    /// Nothing that it made is left. Never resumed.
+    /// Nothing of the attempt is left. It is never resumed.
     Closed,
 }
 
 impl Intent {
-    /// The intent of a request, if it has a readable one.
+    /// The intent of a request, if it has one that this version can read.
     pub fn of(request: &TapRequest) -> Option<Self> {
         serde_json::from_str(text(request)?).ok()
     }
 
-    /// The text for the annotation.
+    /// The value of the annotation.
     pub fn to_annotation(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Whether a pass may exist that this intent made.
+    /// Whether a pass of this intent may exist.
     pub fn is_open(&self) -> bool {
         self.stage != Stage::Closed
     }
@@ -105,8 +105,8 @@ impl Intent {
         Self { stage: Stage::Closed, ..self.clone() }
     }
 
-    /// The same intent, taken over to find out what became of its POST; by who sent it and never got an answer, or by
-    /// another.
+    /// The same intent, taken over to resolve the outcome of its POST: by the process that sent it and got no answer
+    /// (`by_its_sender`), or by another.
     #[must_use]
     pub fn raised(
         &self,
@@ -116,7 +116,7 @@ impl Intent {
         by_its_sender: bool,
     ) -> Self {
         let (since, no_secret) = match self.stage {
-            // A clock that was not certain may have put it ahead of now.
+            // A clock that was uncertain may have put it in the future.
             Stage::Resolving { since, no_secret } => (since.min(now), no_secret),
             Stage::Issuing | Stage::Closed => (now, by_its_sender),
         };
@@ -134,40 +134,40 @@ impl Intent {
         SignedDuration::from_mins(i64::from(self.lifetime_minutes))
     }
 
-    /// Lifetime of the pass, as it is written.
+    /// Lifetime of the pass in the form of the API.
     pub fn lifetime_text(&self) -> Lifetime {
         Lifetime::from_minutes(self.lifetime_minutes)
     }
 
-    /// Whether a listed pass is the one that the POST of this intent made.
+    /// Whether a listed pass is the one that the POST of this intent created.
     ///
-    /// A twin made by a person in the same seconds, with the same values, cannot be told from ours.
-    pub fn made(&self, pass: &crate::graph::TapMethod, settle: SignedDuration) -> bool {
+    /// A pass that somebody else created in the same period with the same values cannot be distinguished from ours.
+    pub fn made(&self, pass: &crate::entra::TapMethod, settle: SignedDuration) -> bool {
         let in_time = pass.created.is_some_and(|t| {
             t >= self.listed_at - CREATED_EARLY && t <= later(self.listed_at, settle)
         });
         let same_start = self
             .start
             .is_none_or(|s| pass.start.is_some_and(|p| p.duration_since(s).as_secs() == 0));
-        // A tenant that demands one-time use may coerce the flag, never the other way round.
+        // A tenant that requires one-time use may make a pass one-time that was not asked to be. The reverse never happens.
         let same_flag = pass.one_time.is_none_or(|flag| flag || !self.one_time_use);
         let same_lifetime = pass.lifetime_minutes.is_none_or(|m| m == self.lifetime_minutes);
         !self.listed.contains(&pass.id) && in_time && same_start && same_flag && same_lifetime
     }
 }
 
-/// Whether a request has an intent of its own that this version cannot read.
+/// Whether a request has its own intent, and this version cannot read it.
 pub fn is_unreadable(request: &TapRequest) -> bool {
     text(request).is_some() && Intent::of(request).is_none() && !is_of_another(request)
 }
 
-/// Whether a request has an intent that is not its own: it came with a copy from a backup, or somebody made it up. Nobody
-/// can know an object's uid when creating it, and afterwards only the operator writes the annotation.
+/// Whether the intent of a request is not its own: it came with a copy restored from a backup, or was made up. Nobody can
+/// know an object's uid when creating it, and afterwards only the operator may write the annotation.
 pub fn is_of_another(request: &TapRequest) -> bool {
     text(request).is_some() && remains(request).uid != request.metadata.uid
 }
 
-/// What can be told of an intent that cannot be read as a whole.
+/// The readable parts of an intent that cannot be read as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remains {
     /// The uid of the request that it belongs to.
@@ -176,11 +176,11 @@ pub struct Remains {
     pub tenant_id: Option<String>,
     /// Object id of the user.
     pub user_id: Option<String>,
-    /// When the pass has expired by itself, however late it was made.
+    /// When the pass has expired by itself, even if it was created as late as possible.
     pub latest_expiry: Option<Timestamp>,
 }
 
-/// What can be told of a request's intent, whatever wrote it.
+/// The readable parts of a request's intent, whichever version wrote it.
 pub fn remains(request: &TapRequest) -> Remains {
     let intent = text(request).and_then(|text| serde_json::from_str(text).ok());
     let intent: serde_json::Value = intent.unwrap_or_default();
@@ -203,13 +203,13 @@ pub fn has_finalizer(request: &TapRequest) -> bool {
     request.metadata.finalizers.as_ref().is_some_and(|f| f.iter().any(|f| f == FINALIZER))
 }
 
-/// Whether a request has ended: beside a final phase only the finalizer is left to take off. A word of a newer version is
-/// not known to be one.
+/// Whether a request has ended: in a final phase at most the finalizer is left to remove. A phase that only a newer version
+/// knows does not count, because it need not be final.
 pub fn has_ended(request: &TapRequest) -> bool {
     request.phase().is_final() && request.phase() != Phase::Unknown
 }
 
-/// Whether nobody may ask for a pass for this user because of another request: nobody knows the outcome of its POST yet.
+/// Whether no pass may be asked for this user, because the outcome of another request's POST is not known yet.
 pub fn is_unresolved_for(other: &TapRequest, tenant_id: &str, user_id: &str) -> bool {
     if is_unreadable(other) && has_finalizer(other) && !other.phase().is_final() {
         let Remains { tenant_id: tenant, user_id: user, .. } = remains(other);
@@ -219,7 +219,7 @@ pub fn is_unresolved_for(other: &TapRequest, tenant_id: &str, user_id: &str) -> 
     unresolved(other).is_some_and(|i| i.tenant_id == tenant_id && i.user_id == user_id)
 }
 
-/// The intent of a request for whose POST nobody knows the outcome yet, if it has one.
+/// The intent of a request if the outcome of its POST is not known yet.
 pub fn unresolved(request: &TapRequest) -> Option<Intent> {
     if !has_finalizer(request) || request.phase().is_final() {
         return None;

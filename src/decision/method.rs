@@ -1,31 +1,31 @@
-//! How a tenant's method differs from what a policy says, and what would correct it.
+//! How a tenant's method differs from what a policy says, and the PATCH that corrects it.
 
 use std::collections::BTreeSet;
 
 use crate::api::{
     Drift, Lifetime, Method, MethodState, ObservedLifetime, ObservedMethod, ObservedTarget, Target,
 };
-use crate::graph::{self, GraphTarget, MethodConfiguration, MethodPatch};
+use crate::entra::{self, GraphTarget, MethodConfiguration, MethodPatch};
 
-/// The target that stands for everybody (documented).
+/// The id of the target that stands for everybody (documented).
 const ALL_USERS: &str = "all_users";
 /// `targetType` of a group, and of everybody (documented).
 const GROUP: &str = "group";
 /// `targetType` of a single user (in the schema; the portal offers only groups).
 const USER: &str = "user";
 
-/// The differences between a policy and a tenant, and the one PATCH that corrects them.
+/// The differences between a policy and a tenant, and the PATCH that corrects them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Difference {
     /// Each managed field that differs.
     pub drift: Vec<Drift>,
-    /// What to send. It holds fields that differ, and nothing else; of the lifetimes all that are managed, so that Graph
-    /// never sees a default outside the range.
+    /// The PATCH. It has only fields that differ. If one lifetime differs, it has all that are managed, so that Graph never
+    /// sees a default outside of the range.
     pub patch: MethodPatch,
 }
 
 impl Difference {
-    /// The names of the fields that differ, or None.
+    /// The names of the fields that differ, or `None` as a word.
     pub fn fields(&self) -> String {
         if self.drift.is_empty() {
             return "None".into();
@@ -33,12 +33,12 @@ impl Difference {
         self.drift.iter().map(|d| d.field.as_str()).collect::<Vec<_>>().join(",")
     }
 
-    /// The differences in a sentence.
+    /// A sentence with the differences.
     pub fn sentence(&self) -> String {
         self.each(|d| format!("{} is {}, not {}", d.field, d.observed, d.desired))
     }
 
-    /// What correcting the differences changes, in a sentence.
+    /// A sentence with the changes that correct the differences.
     pub fn correction(&self) -> String {
         self.each(|d| format!("{} from {} to {}", d.field, d.observed, d.desired))
     }
@@ -48,8 +48,8 @@ impl Difference {
     }
 }
 
-/// Compares field by field. A field left out is not managed; targets are sets; what this version does not know is left
-/// alone.
+/// Compares field by field. A field that is left out of `desired` is not managed. Targets are compared as sets. Values that
+/// this version does not know are left alone.
 pub fn compare(desired: &Method, observed: &MethodConfiguration) -> Difference {
     let mut found = Difference::default();
     state(desired, observed, &mut found);
@@ -95,8 +95,8 @@ impl Difference {
 
 fn state(desired: &Method, observed: &MethodConfiguration, found: &mut Difference) {
     let wanted = match desired.state {
-        Some(MethodState::Enabled) => graph::MethodState::Enabled,
-        Some(MethodState::Disabled) => graph::MethodState::Disabled,
+        Some(MethodState::Enabled) => entra::MethodState::Enabled,
+        Some(MethodState::Disabled) => entra::MethodState::Disabled,
         Some(MethodState::Unknown) | None => return,
     };
     if observed.state != wanted {
@@ -105,11 +105,11 @@ fn state(desired: &Method, observed: &MethodConfiguration, found: &mut Differenc
     }
 }
 
-fn state_name(state: &graph::MethodState) -> String {
+fn state_name(state: &entra::MethodState) -> String {
     match state {
-        graph::MethodState::Enabled => "Enabled".into(),
-        graph::MethodState::Disabled => "Disabled".into(),
-        graph::MethodState::Other(word) => word.clone(),
+        entra::MethodState::Enabled => "Enabled".into(),
+        entra::MethodState::Disabled => "Disabled".into(),
+        entra::MethodState::Other(word) => word.clone(),
     }
 }
 
@@ -162,7 +162,7 @@ fn set(ids: &BTreeSet<String>) -> String {
     }
 }
 
-/// The wanted targets; one that is there already is sent as it is.
+/// The wanted targets in the form of Graph. A target that the tenant already has is sent unchanged.
 fn targets(wanted: &BTreeSet<String>, observed: &[GraphTarget]) -> Vec<GraphTarget> {
     let one = |id: &String| {
         observed.iter().find(|t| t.id.eq_ignore_ascii_case(id)).cloned().unwrap_or_else(|| {
@@ -176,7 +176,7 @@ fn targets(wanted: &BTreeSet<String>, observed: &[GraphTarget]) -> Vec<GraphTarg
     wanted.iter().map(one).collect()
 }
 
-/// What was read, in the form of `spec.method`.
+/// The method as it was read, in the form of `spec.method`.
 pub fn as_method(observed: &MethodConfiguration) -> ObservedMethod {
     let lifetime = |minutes: Option<u32>| minutes.map(Lifetime::from_minutes);
     ObservedMethod {
@@ -208,7 +208,7 @@ mod tests {
 
     fn tenant() -> MethodConfiguration {
         MethodConfiguration {
-            state: graph::MethodState::Enabled,
+            state: entra::MethodState::Enabled,
             default_lifetime_minutes: Some(60),
             minimum_lifetime_minutes: Some(60),
             maximum_lifetime_minutes: Some(480),
@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(
             sent[0].is_registration_required,
             Some(true),
-            "what the policy does not speak of is kept"
+            "a field that the policy cannot set is kept"
         );
     }
 

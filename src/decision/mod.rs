@@ -1,21 +1,29 @@
-//! The pure core: it takes what was observed and the time, and says what to do next.
+//! The pure core: it is told what happened and what time it is, remembers what must be remembered, and says what to do
+//! next.
 //!
-//! No client, no clock, no randomness: what a decision needs is in its arguments. [`life`] carries one request from the
-//! asking to the end, [`guard`] says who may have a pass and [`quota`] how many at once, [`method`] how a tenant differs from
-//! its policy and [`policy`] what to do about it, [`permissions`] whether the app may do what is needed, [`admission`]
-//! whether the cluster's admission policies are as shipped, [`report`] how the findings read in a status, [`clock`] what
-//! time it is at Graph, [`intent`] what is recorded before a pass is asked for.
+//! No client, no clock, no randomness: what a decision needs is in its arguments or in the state machine. [`requests`] is
+//! the state machine of all requests: it is fed with what the watches show and with the outcome of every step, and says
+//! the next [`step`] for one request. [`checks`] says who may have a pass and [`quota`] how many at once, [`method`] how a
+//! tenant differs from its policy and [`policy`] what to do about it, [`permissions`] whether the app may do what is
+//! needed, [`admission`] whether the cluster's admission policies are as shipped, [`report`] how the findings read in a
+//! status, [`clock`] what time it is at Graph, [`intent`] what is recorded before a pass is asked for.
 
 pub mod admission;
+pub mod checks;
 pub mod clock;
-pub mod guard;
+pub mod corrections;
+pub mod ids;
 pub mod intent;
-pub mod life;
 pub mod method;
+pub mod outcome;
 pub mod permissions;
 pub mod policy;
 pub mod quota;
 mod reason;
 pub mod report;
+pub mod requests;
+pub mod situation;
+pub mod step;
+pub mod terms;
 
 pub use reason::Reason;

@@ -1,17 +1,17 @@
-//! Whether the app of a tenant connection may do what its policies need, and no more: the application permissions in its
-//! token beside the needs.
+//! Whether the app of a tenant connection has the permissions that its policies need, and no others: compares the
+//! application permissions in its token with the needs.
 //!
-//! What is needed depends on the policies that use the connection, so that issuing and writing the tenant's method can be
-//! two apps, neither of which is told that it lacks what only the other needs. A broader permission covers a narrower need
-//! (documented). Too much is told, and stops nothing: it is the tenant's owner who weighs it.
+//! The needs depend on the policies that use the connection. So one app can issue passes and another correct the tenant's
+//! method, and neither is reported to lack what only the other needs. A broader permission covers a narrower need
+//! (documented). Excessive permissions are reported and stop nothing: the tenant's owner decides about them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::life::situation::Connection;
+use super::situation::Connection;
 use crate::api::{DirectoryRoleHolders, Enforcement, Method, ObservedMethod, TapPolicySpec};
-use crate::graph::Cloud;
+use crate::entra::Cloud;
 
-/// The most excessive permissions that a sentence names.
+/// How many permissions a list in a sentence names.
 const MOST_NAMED: usize = 10;
 
 /// Something that the operator must be able to do in the tenant.
@@ -21,20 +21,20 @@ pub enum Need {
     ReadMethod,
     /// Correct the tenant's method.
     WriteMethod,
-    /// Make, read and delete passes.
+    /// Create, read and delete passes.
     Passes,
-    /// Read users, and which directory roles they hold.
+    /// Read users and their directory roles.
     Users,
-    /// Tell whether a user is in a group.
+    /// Check whether a user is a member of a group.
     Members,
     /// Read the display names of groups.
     GroupNames,
-    /// See the directory roles that users could activate. Wanted, and never demanded.
+    /// Read the directory roles that users could activate. Optional: no policy requires it.
     EligibleRoles,
 }
 
 impl Need {
-    /// The least permission that covers it (documented).
+    /// The least privileged permission that covers it (documented).
     pub fn least(self) -> &'static str {
         match self {
             Self::ReadMethod => "Policy.Read.AuthenticationMethod",
@@ -46,7 +46,7 @@ impl Need {
         }
     }
 
-    /// The other permissions that cover it (documented).
+    /// The broader permissions that cover it, too (documented).
     fn others(self) -> &'static [&'static str] {
         match self {
             Self::ReadMethod => &["Policy.ReadWrite.AuthenticationMethod", "Policy.Read.All"],
@@ -98,10 +98,10 @@ const GROUP_NAMES_OTHERWISE: &[&str] = &[
     "Directory.ReadWrite.All",
 ];
 
-/// What is never too much: the least permissions of all needs, and what reads no more than they do.
+/// Permissions that are never excessive: the least privileged ones of all needs, and those that allow to read no more.
 ///
-/// The permission for passes is among them even where nothing is issued: without it, passes that are still live could not
-/// be taken away any more.
+/// The permission for passes is one of them even if no policy issues passes, because without it the operator could not
+/// revoke passes that are still live.
 const FITTING: &[&str] = &[
     "UserAuthMethod-TAP.ReadWrite.All",
     "UserAuthMethod-TAP.Read.All",
@@ -128,7 +128,8 @@ const APP_ROLES: &[(&str, &str)] = &[
     ("UserAuthenticationMethod.ReadWrite.All", "50483e42-d915-4231-9639-7fdb7fd190e5"),
 ];
 
-/// What a policy needs. `observed` is the tenant's method as it was last read: groups in it decide about users, too.
+/// What a policy needs. `observed` is the tenant's method as it was last read; its groups count, too, because they decide
+/// who can use a pass.
 pub fn needs(spec: &TapPolicySpec, observed: Option<&ObservedMethod>) -> BTreeSet<Need> {
     let mut needs = BTreeSet::from([Need::ReadMethod]);
     if enforces(spec) {
@@ -155,7 +156,7 @@ pub fn enforces(spec: &TapPolicySpec) -> bool {
     spec.method.is_some() && spec.enforcement == Some(Enforcement::Enforce)
 }
 
-/// Whether a policy wants to know of the roles that users could activate.
+/// Whether a policy refuses users who could activate a directory role.
 pub fn wants_eligible_roles(spec: &TapPolicySpec) -> bool {
     let issuance = spec.issuance.as_ref();
     issuance.is_some_and(|i| i.directory_role_holders != Some(DirectoryRoleHolders::Allow))
@@ -170,21 +171,26 @@ fn names_groups(method: &Method) -> bool {
         || method.exclude.iter().flatten().any(|g| g.display_name.is_some())
 }
 
-/// How what an app holds differs from what is needed.
+/// How the permissions of an app differ from what is needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings {
-    /// Permissions that are not there, and what for.
+pub struct Comparison {
+    /// Permissions that are missing, and what for.
     pub missing: BTreeMap<&'static str, Vec<&'static str>>,
-    /// Permissions that are too much, and why.
+    /// Permissions that are excessive, and why.
     pub excessive: BTreeMap<String, &'static str>,
 }
 
-/// Compares what an app holds with what is needed through it. `enforced`: some policy that uses this app corrects the
-/// tenant's method.
-pub fn compare(needs: &BTreeSet<Need>, held: &[String], cloud: Cloud, enforced: bool) -> Findings {
+/// Compares the permissions that an app holds with the needs of the policies that use it. `enforced`: one of them corrects
+/// the tenant's method.
+pub fn compare(
+    needs: &BTreeSet<Need>,
+    held: &[String],
+    cloud: Cloud,
+    enforced: bool,
+) -> Comparison {
     let mut missing: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for need in needs.iter().filter(|need| !need.is_covered_by(held)) {
-        // Who may write may read: one grant is enough.
+        // The permission to write includes reading, so only one of the two is missing.
         if *need != Need::ReadMethod || !needs.contains(&Need::WriteMethod) {
             missing.entry(need.least()).or_default().push(need.purpose());
         }
@@ -193,12 +199,12 @@ pub fn compare(needs: &BTreeSet<Need>, held: &[String], cloud: Cloud, enforced: 
         .iter()
         .filter_map(|name| Some((name.clone(), too_much(name, held, cloud, enforced)?)))
         .collect();
-    Findings { missing, excessive }
+    Comparison { missing, excessive }
 }
 
-/// Why a permission is too much, if it is.
+/// Why a permission is excessive, or `None` if it is not.
 fn too_much(name: &str, held: &[String], cloud: Cloud, enforced: bool) -> Option<&'static str> {
-    // Whether the narrow ones exist in these clouds is not documented.
+    // In the other clouds it is not documented whether the narrow permissions exist.
     let may_stand_in_for = |narrow: &[&str]| {
         cloud != Cloud::Global && !narrow.iter().any(|narrow| holds(held, narrow))
     };
@@ -229,17 +235,17 @@ fn too_much(name: &str, held: &[String], cloud: Cloud, enforced: bool) -> Option
         | "RoleEligibilitySchedule.ReadWrite.Directory" => {
             "RoleEligibilitySchedule.Read.Directory is enough"
         }
-        _ => "nothing here needs it",
+        _ => "the operator does not need it",
     })
 }
 
-impl Findings {
-    /// Whether all that is needed is there, and no more.
+impl Comparison {
+    /// Whether nothing is missing and nothing is excessive.
     pub fn fit(&self) -> bool {
         self.missing.is_empty() && self.excessive.is_empty()
     }
 
-    /// What is to be done about the app of a connection, in a sentence; None where nothing is.
+    /// A sentence that says what to do about the app of a connection, or `None` if there is nothing to do.
     pub fn sentence(&self, connection: &Connection) -> Option<String> {
         let app = &connection.client_id;
         let missing = self
@@ -258,14 +264,16 @@ impl Findings {
             format!("the app {app} lacks {list}: {grant} of Microsoft Graph, with admin consent, then wait some minutes")
         });
         let excessive = listed(excessive).map(|list| {
-            format!("the app {app} holds more than it needs: once what is enough is granted, take away {list}")
+            format!(
+                "the app {app} holds more than it needs: grant what is enough, then remove {list}"
+            )
         });
         let both: Vec<String> = missing.into_iter().chain(excessive).collect();
         (!both.is_empty()).then(|| both.join("; "))
     }
 }
 
-/// A permission with the id of its app role, by which it is granted.
+/// A permission with the id of its app role, which is needed to grant it.
 pub fn with_id(name: &str) -> String {
     match APP_ROLES.iter().find(|(known, _)| *known == name) {
         Some((_, id)) => format!("{name} [{id}]"),
@@ -331,7 +339,7 @@ mod tests {
             ["Policy.Read.AuthenticationMethod"]
         );
         assert_eq!(missing("{tenant: default}", &[]), ["Policy.Read.AuthenticationMethod"]);
-        // Writing alone does not need passes, nor does issuing need to write.
+        // A policy that only corrects needs no passes, and one that only issues need not write.
         assert!(missing(ENFORCES, &["Policy.ReadWrite.AuthenticationMethod"]).is_empty());
         let issuing = [
             "Policy.Read.AuthenticationMethod",
@@ -355,7 +363,7 @@ mod tests {
         assert!(with("{excludeGroups: [{group: 6c1f0000-0000-4000-8000-000000000101}]}"));
         assert!(!with("{domains: [contoso.com], groups: []}"));
 
-        // The groups of the tenant's method decide, too.
+        // The groups of the tenant's method count, too.
         let method = |text: &str| yaml::read::<ObservedMethod>(text).unwrap();
         let live = |text: &str| needs(&spec(ISSUES), Some(&method(text))).contains(&Need::Members);
         assert!(!live("{include: [{allUsers: true}], exclude: []}"));
@@ -463,14 +471,17 @@ mod tests {
             found.sentence(&connection).unwrap(),
             "the app the-app lacks UserAuthMethod-TAP.ReadWrite.All [627169a8-8c15-451c-861a-5b80e383de5c] to create, read \
              and delete passes: grant it as an application permission of Microsoft Graph, with admin consent, then wait some \
-             minutes; the app the-app holds more than it needs: once what is enough is granted, take away \
+             minutes; the app the-app holds more than it needs: grant what is enough, then remove \
              Directory.ReadWrite.All (User.Read.All and GroupMember.Read.All are enough), Policy.Read.All \
              [246dd0d5-5bd0-4def-940b-0421030a5b68] (Policy.Read.AuthenticationMethod is enough)"
         );
         let many: Vec<String> = (0..13).map(|n| format!("Some.{n:02}")).collect();
         let found = compare(&BTreeSet::new(), &many, Cloud::Global, false);
         let sentence = found.sentence(&connection).unwrap();
-        assert!(sentence.contains("Some.09 (nothing here needs it), and 3 more"), "{sentence}");
-        assert_eq!(Findings::default().sentence(&connection), None);
+        assert!(
+            sentence.contains("Some.09 (the operator does not need it), and 3 more"),
+            "{sentence}"
+        );
+        assert_eq!(Comparison::default().sentence(&connection), None);
     }
 }

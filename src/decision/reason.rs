@@ -1,17 +1,17 @@
-//! The machine-readable reasons of conditions and events, each once.
+//! The machine-readable reasons of conditions and events, each defined once.
 
-use crate::graph::{ErrorKind, GraphError, SignInErrorKind};
+use crate::entra::{ErrorKind, GraphError, SignInErrorKind};
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Why a condition is as it is.
+        /// Why a condition has its status.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Reason {
             $($(#[$doc])* $name,)*
         }
 
         impl Reason {
-            /// The text in `reason`.
+            /// The value of `reason`.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => stringify!($name),)*
@@ -25,10 +25,10 @@ macro_rules! reasons {
 }
 
 impl Reason {
-    /// What a failed call to the tenant stands for.
+    /// The reason for a failed call to the tenant.
     pub fn of(error: &GraphError) -> Self {
         match error.kind {
-            // Nothing is wrong with the credentials: Entra is out of reach.
+            // Entra cannot be reached; the credentials may be right.
             ErrorKind::SignIn(SignInErrorKind::Unavailable) => Self::TenantUnreachable,
             ErrorKind::Throttled | ErrorKind::SignIn(SignInErrorKind::Throttled) => Self::Throttled,
             ErrorKind::SignIn(_) | ErrorKind::Unauthorized => Self::SignInFailed,
@@ -39,14 +39,14 @@ impl Reason {
 }
 
 reasons! {
-    // where a request is
+    // the state of a request
     /// Approvals are missing.
     AwaitingApproval,
-    /// As many people approved as are needed.
+    /// As many people have approved as the policy requires.
     Approved,
-    /// The policy asks for no approval.
+    /// The policy requires no approval.
     NoApprovalNeeded,
-    /// Somebody decided: an event.
+    /// Somebody made a decision. An event.
     Decided,
     /// The start time is not near yet.
     Scheduled,
@@ -56,7 +56,7 @@ reasons! {
     PassUsed,
     /// The pass expired.
     PassExpired,
-    /// The pass expired while Graph could not be told to delete it.
+    /// The pass expired before it could be deleted, because Graph could not be reached.
     ExpiredWhileRevoking,
     /// The request was not issued by its deadline.
     NotIssuedInTime,
@@ -68,49 +68,49 @@ reasons! {
     Denied,
     /// The request was deleted.
     RequestDeleted,
-    /// The stop `ConfigMap` revokes what is active.
+    /// The stop `ConfigMap` revokes active passes.
     StopRevokesActive,
     /// Somebody else removed or replaced the pass.
     PassRemoved,
     /// Another request replaced the pass.
     Superseded,
-    /// The pass is being taken away.
+    /// The pass is being revoked.
     Revoking,
     /// The Secret could not be deleted yet.
     SecretStays,
-    /// What became of an attempt is being found out.
+    /// The outcome of an attempt is being resolved.
     Resolving,
 
     // what a request waits for
     /// The policy does not exist.
     PolicyNotFound,
-    /// The policy cannot be read by this version.
+    /// This version cannot read the policy.
     PolicyInvalid,
-    /// The operator has no connection of that name.
+    /// The operator has no tenant connection of the policy's `spec.tenant`.
     TenantNotConfigured,
-    /// The stop `ConfigMap` is there.
+    /// The stop `ConfigMap` exists.
     Stopped,
     /// The policy is suspended.
     Suspended,
-    /// The namespace was not seen yet.
+    /// The operator has not seen the namespace yet.
     NamespaceUnknown,
     /// The namespace is terminating.
     NamespaceTerminating,
     /// The tenant's method is disabled.
     MethodDisabled,
-    /// The user is not there yet, or not any more.
+    /// The user does not exist yet, or no longer exists.
     UserNotFound,
     /// The user has a live pass that was not issued for this request.
     ExistingPass,
     /// Another request for the same user is being issued.
     AnotherRequest,
-    /// As many passes are live as the policy allows at once.
+    /// As many passes are live as the policy's quota allows.
     QuotaReached,
     /// The Secret cannot be created now.
     SecretRefused,
-    /// Graph cannot be reached or answers errors.
+    /// Graph cannot be reached or answers with errors.
     TenantUnreachable,
-    /// The tenant asks for fewer calls.
+    /// Graph or Entra throttles the calls.
     Throttled,
     /// Sign-in to the tenant failed.
     SignInFailed,
@@ -118,39 +118,39 @@ reasons! {
     PermissionMissing,
     /// The admission policies are not in force.
     AdmissionMissing,
-    /// This version cannot read the object: an event.
+    /// This version cannot read the object. An event.
     Unreadable,
-    /// Another version wrote an intent that this one cannot read.
+    /// This version cannot read the intent, which another version wrote.
     IntentUnreadable,
     /// An attempt was given up before the pass was asked for.
     HeldBack,
-    /// Graph refused the pass; it is tried again.
+    /// Graph refused to create the pass; the operator tries again.
     RefusedByTenant,
 
     // why a request cannot be fulfilled
-    /// The spec cannot be read by this version.
+    /// This version cannot read the spec.
     InvalidSpec,
     /// The policy issues nothing.
     NoIssuance,
-    /// The policy does not admit the namespace.
+    /// The policy does not allow the namespace.
     NamespaceNotAllowed,
-    /// The policy demands a reason, or another one.
+    /// The policy requires a reason, or one of another form.
     ReasonNotAccepted,
-    /// The policy demands a start time.
+    /// The policy requires a start time.
     StartTimeRequired,
     /// The start time is too far ahead.
     StartTimeTooFar,
-    /// The lifetime is not within the policy's bounds.
+    /// The lifetime is longer than the policy allows.
     LifetimeNotAllowed,
-    /// The lifetime is not within the tenant's live range.
+    /// The lifetime is not within the range that the tenant allows now.
     LifetimeOutOfRange,
-    /// The policy or the tenant demands one-time use.
+    /// The policy or the tenant requires one-time use.
     OneTimeUseRequired,
-    /// The policy demands encrypted delivery, and the request names no recipients.
+    /// The policy requires encrypted delivery, and the request names no recipients.
     RecipientsRequired,
-    /// A recipient is no key that a code can be encrypted to.
+    /// No code can be encrypted to one of the recipients.
     RecipientInvalid,
-    /// The policy does not let a pass be replaced.
+    /// The policy does not allow requests to replace a pass.
     ReplaceNotAllowed,
     /// Requester and user are the same person.
     SelfService,
@@ -158,21 +158,21 @@ reasons! {
     UserDisabled,
     /// The user is an external guest.
     ExternalGuest,
-    /// The policy does not admit the user.
+    /// The policy does not allow the user.
     UserNotAllowed,
     /// The tenant's method does not include the user.
     UserNotInScope,
     /// The user holds a directory role.
     DirectoryRoleHolder,
-    /// The user is not who was approved.
+    /// The user, lifetime or tenant is not what people approved.
     ResolvedChanged,
-    /// A Secret of that name is somebody else's.
+    /// A Secret of the request's name exists and is not the operator's.
     SecretNameTaken,
-    /// The tenant made another kind of pass than was asked for.
+    /// The tenant changed one-time use of the pass that was asked for.
     FlagCoerced,
     /// The request is a copy restored from a backup.
     Restored,
-    /// The finalizer was taken off by hand.
+    /// Somebody removed the finalizer.
     Released,
     /// The request was created before the admission policies were in force.
     CreatedUnguarded,
@@ -180,7 +180,7 @@ reasons! {
     // policies
     /// The tenant is as the policy says.
     InSync,
-    /// The tenant differs from the policy, and the policy only observes.
+    /// The tenant differs from the policy.
     Drifted,
     /// A difference was corrected.
     Corrected,
@@ -188,11 +188,11 @@ reasons! {
     NothingManaged,
     /// Another policy manages the same tenant's method.
     Conflict,
-    /// The tenant does not take the values.
+    /// The tenant refuses the values, or does not adopt them.
     NotTaken,
-    /// The app may do what the policy needs, and no more.
+    /// The app has the permissions that the policy needs, and no others.
     PermissionsGranted,
-    /// The app holds permissions that nothing needs.
+    /// The app has permissions that the operator does not need.
     PermissionExcessive,
     /// The app's permissions cannot be read.
     PermissionsUnknown,
@@ -208,7 +208,7 @@ reasons! {
 mod tests {
     use super::*;
 
-    /// The first cells of the tables of the README between these headings.
+    /// The first cells of the tables in the README between these headings.
     fn in_the_readme(from: &str, to: &str) -> Vec<&'static str> {
         let readme = include_str!("../../README.md");
         let (_, rest) = readme.split_once(from).unwrap();

@@ -1,13 +1,13 @@
-//! How findings read in the status of a request.
+//! Writes findings into the status of a request.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::Reason;
-use super::guard::Findings;
-use super::life::situation::{Approvals, Grounds, Situation};
+use super::checks::Findings;
+use super::situation::{Approvals, Grounds, Situation};
 use crate::api::{Basis, ConditionType, Pass, Phase, TapRequestStatus, merge_conditions};
 
-/// A status in the making: that of the request as it was read, changed by what was found.
+/// Builds a status: the status of the request as it was read, changed by what was found.
 #[derive(Clone, Debug)]
 pub struct Report<'a> {
     s: Situation<'a>,
@@ -18,7 +18,7 @@ pub struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// The request is in a phase, for a reason, and this is what the reader should know or do.
+    /// Starts with the phase of the request, its reason, and a message that says what the reader should know or do.
     pub fn new(
         s: &Situation<'a>,
         phase: Phase,
@@ -45,14 +45,14 @@ impl<'a> Report<'a> {
         Self { s: *s, status, ready: (ready, reason, message.into()), reconciling: None, stalled }
     }
 
-    /// Work goes on that will end by itself.
+    /// Work is in progress and ends by itself.
     #[must_use]
     pub fn reconciling(mut self, reason: Reason, message: impl Into<String>) -> Self {
         self.reconciling = Some((reason, message.into()));
         self
     }
 
-    /// The request is not where it should be, whatever its phase.
+    /// Makes Ready false, whatever the phase.
     #[must_use]
     pub fn not_ready(mut self) -> Self {
         self.ready.0 = false;
@@ -66,11 +66,11 @@ impl<'a> Report<'a> {
         self
     }
 
-    /// What the checks found.
+    /// Adds what the checks found.
     #[must_use]
     pub fn findings(mut self, findings: &Findings) -> Self {
         self.status.checks.clone_from(&findings.checks);
-        // Fixed once a policy has said how long the request may wait.
+        // The deadline is fixed once a policy has said how long the request may wait.
         if self.s.policy.generation().is_some() || self.status.phase.is_final() {
             self.status.deadline = self.status.deadline.or(Some(Time(findings.deadline)));
         }
@@ -80,7 +80,7 @@ impl<'a> Report<'a> {
         self.approvals(findings.approvals.as_ref())
     }
 
-    /// What the pass was issued on.
+    /// Adds the policy generation, approvals and checks on which the pass was issued.
     #[must_use]
     pub fn grounds(self, grounds: &Grounds) -> Self {
         let mut report = self.approvals(grounds.approvals.as_ref());
@@ -101,7 +101,7 @@ impl<'a> Report<'a> {
         self
     }
 
-    /// The pass, and that its Secret is there.
+    /// Adds the pass and the name of its Secret.
     #[must_use]
     pub fn issued(mut self, pass: Pass, resolved: crate::api::Resolved) -> Self {
         self.status.pass = Some(pass);
@@ -110,21 +110,21 @@ impl<'a> Report<'a> {
         self
     }
 
-    /// The Secret is gone, though the request has not ended yet.
+    /// Removes the name of the Secret, which is gone before the request has ended.
     #[must_use]
     pub fn without_secret(mut self) -> Self {
         self.status.secret_name = None;
         self
     }
 
-    /// The pass, as far as it became known; no Secret is there.
+    /// Adds what is known of a pass without a Secret.
     #[must_use]
     pub fn pass(mut self, pass: Pass) -> Self {
         self.status.pass = Some(pass);
         self
     }
 
-    /// The whole status. It keeps `decisions`, which the operator never writes.
+    /// Returns the status. It keeps `decisions`, which the operator never writes.
     pub fn finish(mut self) -> TapRequestStatus {
         let (ready, reason, message) = self.ready.clone();
         let mut conditions = vec![condition(ConditionType::Ready, ready, reason, &message)];
@@ -157,7 +157,7 @@ impl<'a> Report<'a> {
         let (given, needed) = self.status.approvals.as_deref()?.split_once('/')?;
         let (given, needed): (usize, usize) = (given.parse().ok()?, needed.parse().ok()?);
         let (reason, message) = match (needed, given >= needed) {
-            (0, _) => (Reason::NoApprovalNeeded, "the policy asks for no approval".to_owned()),
+            (0, _) => (Reason::NoApprovalNeeded, "the policy requires no approval".to_owned()),
             (_, true) => (Reason::Approved, format!("{given} of {needed} approvals")),
             (_, false) => (Reason::AwaitingApproval, format!("{given} of {needed} approvals")),
         };
@@ -165,29 +165,20 @@ impl<'a> Report<'a> {
     }
 }
 
+/// A condition without its generation and transition time, which [`Report::finish`] sets.
 fn condition(type_: ConditionType, status: bool, reason: Reason, message: &str) -> Condition {
     Condition {
         type_: type_.as_str().into(),
         status: if status { "True" } else { "False" }.into(),
         reason: reason.as_str().into(),
         message: message.into(),
-        ..blank()
-    }
-}
-
-/// A condition with nothing in it; its transition time is set when it is merged with the old ones.
-fn blank() -> Condition {
-    Condition {
-        type_: String::new(),
-        status: String::new(),
-        reason: String::new(),
-        message: String::new(),
         observed_generation: None,
         last_transition_time: Time(jiff::Timestamp::UNIX_EPOCH),
     }
 }
 
-/// Kubernetes writes times in whole seconds; a finer one would differ from what is read back.
+/// The time without the fraction of its second. Kubernetes stores whole seconds, so a finer time would differ from what is
+/// read back.
 pub fn whole_second(time: jiff::Timestamp) -> jiff::Timestamp {
     jiff::Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

@@ -1,8 +1,9 @@
-//! The client against the simulated tenant: in-process under paused time, and over TLS.
+//! The client against the simulated tenant: in the same process under paused time, and over TLS.
 
 mod calls;
 mod creating;
 mod failures;
+mod in_process;
 mod over_tls;
 mod signing_in;
 
@@ -12,14 +13,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use super::*;
-use crate::simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
-use crate::simulator::{Fault, FaultKind, Operation, Simulator, Tenant};
+use graph_simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
+use graph_simulator::{Fault, FaultKind, Operation, Simulator, Tenant};
+use in_process::InProcess;
 
 const HOST: &str = "https://entra.test";
 
-/// A tenant, a client that signs in to it by a secret in a file, and what the client told on the side.
+/// A tenant, a client that signs in to it with a secret in a file, and what the client reported.
 struct Bench {
     simulator: Simulator,
     client: Client,
@@ -48,7 +51,7 @@ impl Bench {
                 let reports = Arc::clone(&reports);
                 move |report| reports.lock().unwrap().push(report)
             }),
-            ..Options::new(Arc::new(InProcess(simulator.router())))
+            ..Options::new(Arc::new(InProcess(simulator.clone())))
         };
         let secret = files.path().join("secret");
         std::fs::write(&secret, format!("{OPERATOR_SECRET}\n")).unwrap();
@@ -57,7 +60,7 @@ impl Bench {
         Self { simulator, client, options, files, dates, reports }
     }
 
-    /// Without Graph's own limit and without a pace, for tests that are about something else.
+    /// Without Graph's own limit and without pacing, for tests of something else.
     fn unpaced() -> Self {
         let mut bench = Self::new();
         bench.simulator.switch(|switches| switches.authentication_method_limit = None);
@@ -106,6 +109,12 @@ fn connection(name: &str, credential: Credential) -> ConnectionConfig {
 
 fn new_pass() -> NewPass {
     NewPass { start: None, lifetime_minutes: 60, one_time: true }
+}
+
+/// Creates a pass, with 30 s for the call to be admitted.
+async fn create(client: &Client, user: &str, new: &NewPass) -> Result<Created, CreateError> {
+    let latest = Instant::now() + Duration::from_secs(30);
+    client.create_pass(user, new, REQUEST_ID, latest).await
 }
 
 const REQUEST_ID: &str = "c0ffee00-0000-4000-8000-000000000001";

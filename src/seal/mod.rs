@@ -1,8 +1,8 @@
-//! Sealed delivery: a code encrypted to the public keys of those who are to read it, in the format of
+//! Sealed delivery: a code encrypted to the public keys of its readers, in the format of
 //! [age](https://age-encryption.org/v1).
 //!
-//! [`Recipients::read`] is pure, so a key that cannot be used is found by a decision, before any pass is asked for.
-//! [`Recipients::seal`] draws its randomness from the operating system.
+//! [`Recipients::read`] is pure, so a decision can reject an unusable key before any pass is asked for.
+//! [`Recipients::seal`] uses the random number generator of the operating system.
 
 mod recipient;
 #[cfg(test)]
@@ -16,44 +16,44 @@ use age::armor::{ArmoredWriter, Format};
 pub use self::recipient::KeyError;
 use self::recipient::Recipient;
 
-/// The most public keys that one request may name.
+/// The largest number of public keys that a request may name.
 const MOST: usize = 10;
 
-/// Public keys, each of which opens what was sealed.
+/// The public keys of a request. The private key of any one of them opens what was sealed.
 pub struct Recipients(Vec<Recipient>);
 
-/// Why the public keys of a request cannot be used. Names the key by its place in the list and never quotes it: what
-/// stands there may be a private key.
+/// Why the public keys of a request cannot be used. The message names a key by its index and never quotes it, because
+/// somebody may have pasted a private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecipientError {
     /// None, or too many.
-    #[error("spec.recipients names {0} public keys, and may name 1 to {MOST}")]
+    #[error("spec.recipients names {0} public keys; it must name 1 to {MOST}")]
     Count(usize),
-    /// One is no key that a code can be encrypted to.
+    /// No code can be encrypted to one of them.
     #[error("spec.recipients[{index}] {cause}")]
     Key {
-        /// Its place in the list, from 0.
+        /// Its index in the list, from 0.
         index: usize,
         /// What is wrong with it.
         cause: KeyError,
     },
-    /// One is there twice, so that somebody may be missing.
+    /// One is named twice, so the key of another reader may be missing.
     #[error("spec.recipients[{index}] is the same key as spec.recipients[{first}]")]
     Duplicate {
-        /// Its place in the list, from 0.
+        /// Its index in the list, from 0.
         index: usize,
-        /// The place of the first one.
+        /// The index of the first one.
         first: usize,
     },
 }
 
-/// Why a code was not encrypted.
+/// Why a code could not be encrypted.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
     /// The public keys cannot be used.
     #[error(transparent)]
     Recipients(#[from] RecipientError),
-    /// age does not encrypt to them.
+    /// age refuses to encrypt to them.
     #[error("the code cannot be encrypted to spec.recipients: {0}")]
     Encryption(#[from] age::EncryptError),
     /// The result could not be written.
@@ -62,7 +62,7 @@ pub enum SealError {
 }
 
 impl Recipients {
-    /// Reads public keys, all or none.
+    /// Reads all of the public keys, or fails.
     pub fn read(keys: &[String]) -> Result<Self, RecipientError> {
         if keys.is_empty() || keys.len() > MOST {
             return Err(RecipientError::Count(keys.len()));
@@ -80,9 +80,9 @@ impl Recipients {
         Ok(Self(recipients))
     }
 
-    /// Encrypts a text to all of the keys: an age file in ASCII armor, which any one of their private keys opens.
+    /// Encrypts a text to all of the keys. Returns an age file in ASCII armor, which any one of their private keys opens.
     ///
-    /// age holds the text in buffers of its own, which the allocator of the program overwrites when they are freed.
+    /// age copies the text into its own buffers; the program's allocator overwrites them when they are freed.
     pub fn seal(&self, text: &str) -> Result<Vec<u8>, SealError> {
         let encryptor = age::Encryptor::with_recipients(self.0.iter().map(Recipient::key))?;
         let mut sealed = Vec::new();
@@ -94,7 +94,7 @@ impl Recipients {
     }
 }
 
-/// How many, and of which kind each is, in their order: `2 recipients (age, ssh-rsa)`.
+/// The number of keys, and the kind of each in order: `2 recipients (age, ssh-rsa)`.
 impl fmt::Display for Recipients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kinds: Vec<_> = self.0.iter().map(Recipient::kind).collect();

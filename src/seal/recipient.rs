@@ -1,7 +1,7 @@
-//! One public key to which a code can be encrypted: an age key (X25519), or an SSH key (Ed25519, RSA).
+//! One public key to which a code can be encrypted: an age key (X25519) or an SSH key (Ed25519, RSA).
 //!
-//! What people hand in is checked more strictly here than age does: age ignores what follows a key, and there are keys
-//! on which it panics, which would end the operator.
+//! These checks are stricter than those of age: age ignores text after a key, and it panics on some keys, which would
+//! end the operator.
 
 use age::ssh::ParseRecipientKeyError;
 use base64::Engine as _;
@@ -12,20 +12,20 @@ use bech32::primitives::decode::{CheckedHrpstring, CheckedHrpstringError};
 const ED25519: &str = "ssh-ed25519";
 const RSA: &str = "ssh-rsa";
 
-/// How long a native key of age is, in characters.
+/// Length of a native age key, in characters.
 const NATIVE_LENGTH: usize = 62;
 
-/// Found in private keys only: age's, those in PEM, and OpenSSH's without its PEM frame ("openssh-key-v1" in base64).
+/// Texts that occur only in private keys: age's, PEM, and OpenSSH's without the PEM lines ("openssh-key-v1" in base64).
 const PRIVATE: [&str; 3] = ["AGE-SECRET-KEY-", "PRIVATE KEY", "b3BlbnNzaC1rZXktdj"];
 
-/// The kinds of SSH keys that only sign, by the beginning of their name.
+/// The kinds of SSH keys that can only sign, by the beginning of their name.
 const SIGN_ONLY: [&str; 3] = ["ecdsa-", "sk-", "ssh-dss"];
 
 /// A public key.
 pub(super) enum Recipient {
-    /// A native key of age.
+    /// A native age key.
     Age(age::x25519::Recipient),
-    /// A key of SSH.
+    /// An SSH key.
     Ssh(age::ssh::Recipient),
 }
 
@@ -34,25 +34,25 @@ pub(super) enum Recipient {
 pub enum KeyError {
     /// A private key.
     #[error(
-        "looks like a private key, which others have now seen: replace that key, and give the public one of its successor"
+        "looks like a private key, and others may have seen it: make a new key pair, and give its public key"
     )]
     Private,
     /// Line breaks, tabs and the like.
-    #[error("has a line break or another control character in it: a key is one line")]
+    #[error("contains a line break or another control character: a key is one line")]
     ControlCharacter,
-    /// Something else.
+    /// Not a key of a known kind.
     #[error("is neither an age key (age1...) nor an SSH key (ssh-ed25519 ... or ssh-rsa ...)")]
     Unknown,
     /// Begins like a native age key.
     #[error(
-        "is no native age key, which is age1 and 58 more characters (keys of age plugins and post-quantum keys are not supported)"
+        "is not a native age key, which is age1 and 58 more characters (keys of age plugins and post-quantum keys are not supported)"
     )]
     NotNative,
     /// A native age key with a typing error.
-    #[error("is no age key: its checksum is wrong, so a character of it was lost or changed")]
+    #[error("is not an age key: its checksum is wrong, so a character was lost or changed")]
     Checksum,
-    /// An SSH key that is cut off, changed, or followed by something.
-    #[error("is no SSH key: what follows its kind is cut off, or changed")]
+    /// An SSH key that is cut off, changed, or followed by other data.
+    #[error("is not an SSH key: the text after its kind is cut off or changed")]
     Damaged,
     /// An SSH key that cannot encrypt.
     #[error("is an SSH key that can only sign (ECDSA, DSA, or the key of a security key)")]
@@ -60,11 +60,11 @@ pub enum KeyError {
     /// An RSA key that is too short.
     #[error("is an RSA key of less than 2048 bits, which is too weak")]
     RsaTooShort,
-    /// An RSA key that is longer than age takes.
-    #[error("is an RSA key of more than 4096 bits, which age does not take")]
+    /// An RSA key that is longer than age accepts.
+    #[error("is an RSA key of more than 4096 bits, which age does not accept")]
     RsaTooLong,
-    /// A point of low order: whatever is encrypted to it, anybody can read, or nobody.
-    #[error("is a key with which nothing can be kept secret (a point of low order)")]
+    /// A point of low order: anybody or nobody can read what is encrypted to it.
+    #[error("is a weak key that keeps nothing secret (a point of low order)")]
     LowOrder,
 }
 
@@ -87,7 +87,7 @@ impl Recipient {
         }
     }
 
-    /// As age takes it.
+    /// The key as the age crate takes it.
     pub(super) fn key(&self) -> &dyn age::Recipient {
         match self {
             Self::Age(key) => key,
@@ -95,7 +95,7 @@ impl Recipient {
         }
     }
 
-    /// What a reader calls it.
+    /// Its kind, for messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Age(_) => "age",
@@ -104,7 +104,7 @@ impl Recipient {
         }
     }
 
-    /// The key alone, without a comment. Two of the same are one key.
+    /// The key without its comment. Two keys are the same if this is.
     pub(super) fn canonical(&self) -> String {
         match self {
             Self::Age(key) => key.to_string(),
@@ -123,7 +123,7 @@ fn native(text: &str) -> Result<Recipient, KeyError> {
     })?;
     let bytes: Vec<u8> = checked.byte_iter().collect();
     let point: [u8; 32] = bytes.try_into().map_err(|_| KeyError::NotNative)?;
-    // age panics when it encrypts to a point of low order. Any scalar shows it, as X25519 clears the cofactor.
+    // age panics when it encrypts to a point of low order. Any scalar detects one, because X25519 clears the cofactor.
     if x25519_dalek::x25519([0; 32], point) == [0; 32] {
         return Err(KeyError::LowOrder);
     }
@@ -135,7 +135,7 @@ fn ssh(kind: &str, encoded: &str) -> Result<Recipient, KeyError> {
     let blob = STANDARD.decode(encoded).map_err(|_| KeyError::Damaged)?;
     let whole = match fields(&blob).as_deref() {
         Some([name, key]) => kind == ED25519 && *name == kind.as_bytes() && key.len() == 32,
-        // age panics on a number that is all zeros.
+        // age panics on a number that is zero.
         Some([name, exponent, modulus]) => {
             kind == RSA && *name == kind.as_bytes() && is_positive(exponent) && is_positive(modulus)
         }
@@ -158,7 +158,7 @@ fn ssh(kind: &str, encoded: &str) -> Result<Recipient, KeyError> {
     }
 }
 
-/// The fields of an SSH key, each led by its length (RFC 4251, section 5); `None` where they do not fill it.
+/// The fields of an SSH key, each after its length (RFC 4251, section 5); `None` if the last one is cut off.
 fn fields(mut blob: &[u8]) -> Option<Vec<&[u8]>> {
     let mut fields = Vec::new();
     while !blob.is_empty() {
@@ -171,7 +171,7 @@ fn fields(mut blob: &[u8]) -> Option<Vec<&[u8]>> {
     Some(fields)
 }
 
-/// Whether an SSH number is above zero and written in its one form.
+/// Whether an SSH number is positive and has its canonical encoding, without extra leading zeros.
 fn is_positive(number: &[u8]) -> bool {
     match number {
         [] => false,

@@ -1,4 +1,4 @@
-//! Which public keys are taken, and that what is sealed opens with their private keys alone.
+//! Which public keys are accepted, and that only their private keys open what was sealed.
 
 use age::x25519::Identity;
 use base64::Engine as _;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{KeyError, RecipientError, Recipients};
 
-/// As `ssh-keygen` writes it.
+/// A public key as `ssh-keygen` writes it.
 const ED25519: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJKc89miDhQBCieg+zM/smyV3bIeyYYVbP0MKg8pypNw alice@laptop";
 
@@ -36,7 +36,7 @@ fn ssh_key(kind: &str, fields: &[&[u8]]) -> String {
     format!("{kind} {}", STANDARD.encode(blob))
 }
 
-/// An RSA key of this many whole bytes; `ones` makes it one of many.
+/// An RSA key of this many whole bytes. Each value of `ones` gives a different key.
 fn rsa_key(bytes: usize, ones: usize) -> String {
     let mut modulus = vec![0x55; bytes + 1];
     (modulus[0], modulus[1]) = (0, 0x80);
@@ -108,7 +108,7 @@ fn one_bad_key_among_good_ones_is_named_and_nothing_is_skipped() {
     assert_eq!(error, RecipientError::Key { index: 1, cause: KeyError::Damaged });
     assert_eq!(
         error.to_string(),
-        "spec.recipients[1] is no SSH key: what follows its kind is cut off, or changed"
+        "spec.recipients[1] is not an SSH key: the text after its kind is cut off or changed"
     );
 }
 
@@ -164,7 +164,7 @@ fn what_is_no_ssh_key_is_refused() {
         ("ssh-ed25519".into(), KeyError::Damaged),
         (ssh_key("ssh-ed25519", &[&POINT[..31]]), KeyError::Damaged),
         (ssh_key("ssh-ed25519", &[&POINT, b"more"]), KeyError::Damaged),
-        // On no curve.
+        // Not a point of the curve.
         (ssh_key("ssh-ed25519", &[&[2; 32]]), KeyError::Damaged),
         (rsa.replace("ssh-rsa ", "ssh-ed25519 "), KeyError::Damaged),
         (rsa[..200].to_owned(), KeyError::Damaged),
@@ -229,7 +229,7 @@ fn keys_on_which_age_panics_are_refused_before() {
     let hex = |text: &str| -> [u8; 32] {
         std::array::from_fn(|n| u8::from_str_radix(&text[2 * n..2 * n + 2], 16).unwrap())
     };
-    // 0, 1, the two of order 8, and p - 1, p, p + 1, each with both values of the bit that is ignored.
+    // 0, 1, the two of order 8, and p - 1, p, p + 1, each with both values of the bit that X25519 ignores.
     let points = [
         small(0),
         small(1),
@@ -272,7 +272,7 @@ fn what_is_sealed_opens_with_any_of_the_keys_and_with_no_other() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever is taken, something can be sealed to it.
+    /// A key that is accepted can also be sealed to.
     #[test]
     fn any_point_is_refused_or_sealed_to(point: [u8; 32]) {
         for key in [age_key_of(point), ssh_key("ssh-ed25519", &[&point])] {

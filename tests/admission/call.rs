@@ -1,4 +1,4 @@
-//! One call to the API server, and tables of calls with what must come of each.
+//! One call to the API server, and tables of calls with their expected outcomes.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::identity::Identity;
 
-/// Somebody with a connection.
+/// A user with a connection to the API server.
 pub struct Actor {
     pub identity: Identity,
     client: Client,
@@ -26,13 +26,13 @@ impl Actor {
         self.identity.user()
     }
 
-    /// Makes the call; fails if it is refused.
+    /// Makes the call. Fails if it is refused.
     pub async fn call(&self, call: Call) -> Result<Value> {
         let what = format!("{} as {}", call, self.name());
         self.client.request(call.request()?).await.context(what)
     }
 
-    /// Makes the call; what it was refused with. Fails if it is not refused.
+    /// Makes the call and returns the refusal. Fails if it is not refused.
     pub async fn refused(&self, call: Call) -> Result<Refusal> {
         let what = format!("{} as {}", call, self.name());
         match self.outcome(call).await? {
@@ -41,7 +41,7 @@ impl Actor {
         }
     }
 
-    /// Makes the call; the answer or the refusal. Fails if there is neither.
+    /// Makes the call and returns the answer or the refusal. Fails if there is neither.
     pub async fn outcome(&self, call: Call) -> Result<Result<Value, Refusal>> {
         match self.client.request(call.request()?).await {
             Ok(answer) => Ok(Ok(answer)),
@@ -53,14 +53,14 @@ impl Actor {
     }
 }
 
-/// A refusal, as the API server words it.
+/// A refusal by the API server.
 #[derive(Debug)]
 pub struct Refusal {
     pub code: u16,
     pub message: String,
 }
 
-/// A call that has not been made yet.
+/// A call to be made.
 #[derive(Clone, Debug)]
 pub struct Call {
     method: Method,
@@ -82,7 +82,7 @@ impl Call {
         Self::new(Method::POST, collection, "application/json", Some(object))
     }
 
-    /// Replaces the object that was `seen`, as `kubectl replace` does.
+    /// Replaces the object as it was last `seen`, as `kubectl replace` does.
     pub fn replace(path: &str, seen: &Value, object: Value) -> Self {
         let mut object = object;
         object["metadata"]["resourceVersion"] = seen["metadata"]["resourceVersion"].clone();
@@ -97,7 +97,7 @@ impl Call {
         Self::new(Method::PATCH, path, "application/json-patch+json", Some(change))
     }
 
-    /// Of which custom resources know nothing.
+    /// A strategic merge patch, which custom resources do not support.
     pub fn strategic(path: &str, change: Value) -> Self {
         Self::new(Method::PATCH, path, "application/strategic-merge-patch+json", Some(change))
     }
@@ -108,12 +108,12 @@ impl Call {
         Self::new(Method::PATCH, &path, "application/apply-patch+yaml", Some(object))
     }
 
-    /// With options in the URL, and no body.
+    /// A DELETE with options in the URL and no body.
     pub fn delete_by_url(path: &str, query: &str) -> Self {
         Self::new(Method::DELETE, &format!("{path}?{query}"), "application/json", None)
     }
 
-    /// With these `DeleteOptions`.
+    /// A DELETE with these `DeleteOptions` in the body.
     pub fn delete(path: &str, options: Value) -> Self {
         let mut options = options;
         options["apiVersion"] = json!("v1");
@@ -121,10 +121,10 @@ impl Call {
         Self::new(Method::DELETE, path, "application/json", Some(options))
     }
 
-    /// The same call, of which nothing stays.
+    /// The same call as a dry run.
     pub fn dry_run(mut self) -> Self {
         if let (&Method::DELETE, Some(options)) = (&self.method, &mut self.body) {
-            // Beside a body, the API server takes no notice of the query.
+            // If there is a body, the API server ignores the query.
             options["dryRun"] = json!(["All"]);
         } else {
             self.path.push(if self.path.contains('?') { '&' } else { '?' });
@@ -154,17 +154,17 @@ impl fmt::Display for Call {
     }
 }
 
-/// What must come of a call.
+/// The expected outcome of a call.
 #[derive(Clone, Copy, Debug)]
 pub enum Expect {
     Allowed,
-    /// 403, as people are refused, with a message that contains this.
+    /// 403, as for people, with this in the message.
     Forbidden(&'static str),
-    /// 422, as the operator is refused, with a message that contains this.
+    /// 422, as for the operator, with this in the message.
     Invalid(&'static str),
 }
 
-/// Makes each call as a dry run; fails with all lines of the table that did not come out as they should.
+/// Makes each call as a dry run. Fails with all lines of the table that had another outcome.
 pub async fn check<'a>(
     table: impl IntoIterator<Item = (&'static str, &'a Actor, Call, Expect)>,
 ) -> Result<()> {
@@ -188,5 +188,5 @@ async fn is_refused(who: &Actor, call: Call, code: u16, message: &str) -> Result
     if refusal.code == code && refusal.message.contains(message) {
         return Ok(());
     }
-    bail!("{call} as {} was to be refused with {code} {message:?}: {refusal:?}", who.name())
+    bail!("{call} as {} should be refused with {code} {message:?}: {refusal:?}", who.name())
 }

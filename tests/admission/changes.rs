@@ -1,4 +1,4 @@
-//! Changing a request that is there.
+//! Changes to an existing request.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ fn people_change_nothing_that_counts() -> Result<()> {
         let merge = |patch| Call::merge(&office.request("live"), patch);
         let spec = "the spec of a TapRequest cannot be changed";
         let release = "the verb release on tappolicies/contoso";
-        let intent = "tap-operator.io/intent is written by tap-operator alone";
+        let intent = "only tap-operator writes the annotation tap-operator.io/intent";
         let drop_finalizer = || merge(json!({"metadata": {"finalizers": null}}));
         check([
             ("the spec", carol, merge(json!({"spec": {"user": "eve@contoso.com"}})), Forbidden(spec)),
@@ -98,15 +98,20 @@ fn the_finalizer_is_set_by_nobody_else() -> Result<()> {
                 "finalizer",
                 &office.carol,
                 call(&finalizers),
-                Forbidden("is set by tap-operator alone"),
+                Forbidden("only tap-operator sets the finalizer"),
             ),
             (
                 "finalizer",
                 &office.dave,
                 call(&finalizers),
-                Forbidden("is set by tap-operator alone"),
+                Forbidden("only tap-operator sets the finalizer"),
             ),
-            ("intent", &office.dave, call(&intent), Forbidden("is written by tap-operator alone")),
+            (
+                "intent",
+                &office.dave,
+                call(&intent),
+                Forbidden("only tap-operator writes the annotation"),
+            ),
             ("the operator", office.operator(), call(&finalizers), Allowed),
             ("the operator", office.operator(), call(&intent), Allowed),
         ])
@@ -207,7 +212,8 @@ fn a_replace_loses_nothing() -> Result<()> {
         let office = Office::new("replace").await?;
         office.ask("live").await?;
         let issued = office.issue("live").await?;
-        // Who may release, and an administrator, replace a manifest as innocently as others.
+        // A person with the verb `release`, or an administrator, may take the finalizer off, but not by an incomplete
+        // manifest.
         for who in [&office.carol, &office.dave, &office.pipeline, &office.cluster.admin] {
             for annotations in [json!(null), json!({"contoso.com/ticket": "1"})] {
                 let mut manifest = request("live");
@@ -271,7 +277,7 @@ fn nobody_makes_a_request_too_large_for_the_rules() -> Result<()> {
             ),
         ])
         .await?;
-        // The largest is not too large for the operator.
+        // Even the largest request leaves room for what the operator adds.
         let seen = office.operator().call(Call::get(&office.request("large"))).await?;
         let mut finalizers = seen["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
         finalizers.push(json!("tap-operator.io/pass"));
@@ -317,7 +323,7 @@ fn an_apply_cannot_leave_out_what_it_once_said() -> Result<()> {
             Forbidden("the spec of a TapRequest cannot be changed"),
         )])
         .await?;
-        // What was put back is not the pipeline's any more.
+        // Fields that were put back are no longer owned by the pipeline.
         copy["metadata"]["finalizers"] = json!([]);
         let again = pipeline.call(apply(copy)).await?;
         ensure!(again["metadata"]["finalizers"] == applied["metadata"]["finalizers"], "{again:#}");

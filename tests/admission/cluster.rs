@@ -1,4 +1,4 @@
-//! A control plane with what is shipped.
+//! A control plane with the shipped definitions and a shipped kustomization.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::support::control_plane::{ControlPlane, Options};
 use crate::support::kubectl::Outcome;
 use crate::support::wait;
 
-/// The overlay for servers that know no mutating policies.
+/// The overlay for servers without mutating policies.
 pub const OLDER: &str = "deploy/overlays/without-mutating-policies";
 
 type Shared = OnceCell<Result<Cluster, String>>;
@@ -24,13 +24,13 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The one for all tests that leave it as it was, with `deploy` itself.
+    /// The cluster for all tests that leave it as it was, with `deploy` itself.
     pub async fn shared() -> Result<&'static Self> {
         static SHARED: Shared = OnceCell::const_new();
         Self::share(&SHARED, Options::default(), "deploy").await
     }
 
-    /// The one for all tests of older servers, with the overlay for them. No controllers run in it.
+    /// The cluster for all tests of older servers, with their overlay. No controllers run in it.
     pub async fn older() -> Result<&'static Self> {
         static SHARED: Shared = OnceCell::const_new();
         let older = Options::without_mutating_admission_policies();
@@ -52,7 +52,7 @@ impl Cluster {
             .map_err(|error| anyhow!("the shared cluster could not be started: {error}"))
     }
 
-    /// A new one, whose policies are in force.
+    /// A new cluster, whose policies are in force.
     async fn start(options: Options, deploy: &str) -> Result<Self> {
         let with_manager = options.controller_manager;
         let control_plane =
@@ -60,7 +60,7 @@ impl Cluster {
         apply(&control_plane, "crds").await?;
         let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
         control_plane.admin().kubectl(established).ok().await?;
-        // It finds out at its start, at once, which resources there are.
+        // The controller manager discovers the resources once at its start, so they must exist before.
         if with_manager {
             control_plane.start_controller_manager()?;
         }
@@ -75,7 +75,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The API server enforces a policy a moment after it was written.
+    /// Waits until the API server enforces the policies, which happens a moment after they were written.
     async fn wait_for_policies(&self) -> Result<()> {
         let requests = "/apis/tap-operator.io/v1alpha1/namespaces/default/taprequests";
         let request = json!({
@@ -83,7 +83,7 @@ impl Cluster {
             "metadata": {"name": "probe"},
             "spec": {"policyRef": {"name": "probe"}, "user": "probe@contoso.com", "requestedBy": "admin"},
         });
-        // Admission learns of a new kind a few seconds after it is established; until then it answers with 503.
+        // Admission knows a new kind a few seconds after it is established. Until then the answer is 503.
         wait::until(wait::PATIENCE, "requests can be created", || async {
             self.admin.call(Call::create(requests, request.clone())).await.map(drop)
         })
@@ -110,7 +110,7 @@ impl Cluster {
     }
 }
 
-/// `kubectl apply -k` of a directory of this repository, which must not warn of anything.
+/// `kubectl apply -k` of a directory of this repository. There must be no warnings.
 pub async fn apply(control_plane: &ControlPlane, directory: &str) -> Result<Outcome> {
     let path = repository(directory).display().to_string();
     let outcome = control_plane.admin().kubectl(["apply", "-k", &path]).run().await?;

@@ -11,7 +11,7 @@ use crate::office::{Office, decide, request};
 use crate::support::age::Reader;
 use crate::support::run;
 
-/// A request with something more.
+/// A request with one more field.
 fn with(pointer: &str, value: Value) -> Value {
     let mut request = request("new");
     let (parent, key) = pointer.rsplit_once('/').unwrap_or_default();
@@ -20,7 +20,7 @@ fn with(pointer: &str, value: Value) -> Value {
 }
 
 #[test]
-fn who_may_ask_is_a_verb_on_the_policy() -> Result<()> {
+fn asking_needs_a_verb_on_the_policy() -> Result<()> {
     run(async {
         let office = Office::new("creation").await?;
         let Office { alice, bob, carol, dave, erin, pipeline, .. } = &office;
@@ -56,7 +56,7 @@ fn who_may_ask_is_a_verb_on_the_policy() -> Result<()> {
                 "with the operator's finalizer",
                 alice,
                 create(with("/metadata/finalizers", json!(["tap-operator.io/pass"]))),
-                Forbidden("the finalizer tap-operator.io/pass is set by tap-operator alone"),
+                Forbidden("only tap-operator sets the finalizer tap-operator.io/pass"),
             ),
             (
                 "with a finalizer of somebody else",
@@ -108,7 +108,7 @@ fn a_new_request_has_no_status_but_the_default() -> Result<()> {
 }
 
 #[test]
-fn what_is_no_request_is_told_by_the_schema() -> Result<()> {
+fn the_schema_refuses_what_is_no_request() -> Result<()> {
     run(async {
         let office = Office::new("schema").await?;
         for (spec, message) in [
@@ -148,7 +148,7 @@ fn a_copy_from_a_backup_is_another_request() -> Result<()> {
         );
         ensure!(restored["status"] == json!({"phase": "Pending", "decisions": []}), "{restored:#}");
         ensure!(text(&restored, "/spec/requestedBy")? == pipeline.name(), "{restored:#}");
-        // It tells of the first one's uid, by which the operator knows it for a copy.
+        // Its intent has the uid of the first request, which tells the operator that this is a copy.
         let intent = "/metadata/annotations/tap-operator.io~1intent";
         let (intent, uid) = (text(&restored, intent)?, text(&saved, "/metadata/uid")?);
         ensure!(intent.contains(uid), "{restored:#}");
@@ -157,7 +157,7 @@ fn a_copy_from_a_backup_is_another_request() -> Result<()> {
 }
 
 #[test]
-fn recipients_are_public_keys_and_each_is_told_what_is_wrong_with_it() -> Result<()> {
+fn recipients_are_public_keys_and_each_refusal_says_what_is_wrong() -> Result<()> {
     run(async {
         let office = Office::new("recipients").await?;
         let create = |keys: Value| {

@@ -1,4 +1,4 @@
-//! Deciding on a request, and everything else in its status.
+//! Decisions on a request, and the rest of its status.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -17,14 +17,14 @@ fn who_may_decide_what() -> Result<()> {
         let status = |name: &str, decision: &str, who: &Actor| {
             Call::json_patch(&office.status(name), decide(who.name(), decision))
         };
-        // A request by somebody who may approve, and one by a pipeline.
+        // One request by somebody who may approve, and one by a pipeline.
         for (who, name) in [(&office.bob, "bobs"), (&office.pipeline, "pipelines")] {
             who.call(Call::create(&office.requests(), request(name))).await?;
             office.resolve(name).await?;
         }
         let Office { alice, bob, carol, dave, erin, pipeline, .. } = &office;
-        let own = "who made the request neither approves nor denies it";
-        let robot = "a ServiceAccount neither approves nor denies";
+        let own = "the requester cannot approve or deny the request";
+        let robot = "a ServiceAccount cannot approve or deny";
         let verb = "needs the verb approve on tappolicies/contoso";
         check([
             ("an approver approves", bob, status("alices", "Approve", bob), Allowed),
@@ -88,7 +88,7 @@ fn who_may_decide_what() -> Result<()> {
 }
 
 #[test]
-fn an_approval_is_for_what_was_said_before_and_for_nothing_that_has_ended() -> Result<()> {
+fn an_approval_needs_a_resolved_request_that_has_not_ended() -> Result<()> {
     run(async {
         let office = Office::new("timely").await?;
         let Office { alice, bob, .. } = &office;
@@ -96,7 +96,7 @@ fn an_approval_is_for_what_was_said_before_and_for_nothing_that_has_ended() -> R
         let decide = |decision: &str| {
             Call::json_patch(&office.status("asked"), decide(bob.name(), decision))
         };
-        let early = "approve when the phase is AwaitingApproval";
+        let early = "wait for the phase AwaitingApproval";
         check([
             ("too early", bob, decide("Approve").dry_run(), Forbidden(early)),
             ("a denial is never too early", bob, decide("Deny").dry_run(), Allowed),
@@ -106,7 +106,7 @@ fn an_approval_is_for_what_was_said_before_and_for_nothing_that_has_ended() -> R
         office.resolve("asked").await?;
         check([("in time", bob, decide("Approve").dry_run(), Allowed)]).await?;
         for phase in ["Used", "Expired", "Revoked", "Denied", "Failed"] {
-            // Also where it ended before anything was resolved.
+            // The same if it ended before anything was resolved.
             for status in [json!({"phase": phase}), json!({"phase": phase, "resolved": null})] {
                 office.write_status("asked", status).await?;
                 let ended = format!("the request has ended ({phase})");
@@ -132,7 +132,7 @@ fn decisions_are_only_appended() -> Result<()> {
             |decisions: Value| Call::merge(&status, json!({"status": {"decisions": decisions}}));
         let approve = json!({"by": bob.name(), "decision": "Approve"});
         let revoke = json!({"by": bob.name(), "decision": "Revoke"});
-        let fixed = "a decision is never changed or dropped";
+        let fixed = "a decision cannot be changed or removed";
         let json_patch = |op, path: &str, value: &str| {
             Call::json_patch(&status, json!([{"op": op, "path": path, "value": value}]))
         };
@@ -185,7 +185,7 @@ fn the_rest_of_the_status_is_the_operators() -> Result<()> {
         office.ask("live").await?;
         office.issue("live").await?;
         let merge = |status: Value| Call::merge(&office.status("live"), json!({"status": status}));
-        let only = "of the status, people write only status.decisions";
+        let only = "people may write only status.decisions, no other part of the status";
         let (bob, carol, admin) = (&office.bob, &office.carol, &office.cluster.admin);
         check([
             ("the phase", bob, merge(json!({"phase": "Revoked"})), Forbidden(only)),
@@ -259,12 +259,12 @@ fn an_approval_is_not_inherited() -> Result<()> {
         let first = office.ask("asked").await?;
         bob.call(Call::json_patch(&status, decide(bob.name(), "Approve"))).await?;
         alice.call(Call::delete(&office.request("asked"), json!({}))).await?;
-        // Under the name of what Bob approved, for somebody else.
+        // A request of the name that Bob approved, but for another user.
         let mut other = request("asked");
         other["spec"]["user"] = json!("eve@contoso.com");
         let second = alice.call(Call::create(&office.requests(), other)).await?;
         ensure!(second["status"]["decisions"] == json!([]), "{second:#}");
-        // Who says which request is meant approves no other of its name.
+        // With a test of the uid, an approval does not count for another request of the same name.
         let approve = |uid: &Value| {
             let mut patch = json!([{"op": "test", "path": "/metadata/uid", "value": uid}]);
             let decision = decide(bob.name(), "Approve")[0].take();
@@ -278,7 +278,7 @@ fn an_approval_is_not_inherited() -> Result<()> {
         office.resolve("asked").await?;
         bob.call(approve(&second["metadata"]["uid"])).await?;
 
-        // While its pass may be live, the first one keeps the name.
+        // While its pass may be live, the name of the first request is not free.
         office.issue("asked").await?;
         alice.call(Call::delete(&office.request("asked"), json!({}))).await?;
         let create = Call::create(&office.requests(), request("asked"));
@@ -312,7 +312,7 @@ fn kubectl_has_no_other_way_into_the_status() -> Result<()> {
         applied["spec"] = Value::Null;
         applied["status"] = decided["status"].clone();
         let patch = |kind| ["patch", "tap", "asked", "--subresource=status", kind, "-p", &status];
-        let only = "of the status, people write only status.decisions";
+        let only = "people may write only status.decisions, no other part of the status";
         let own = "by must be carol@contoso.com";
         for (arguments, input, message) in [
             (&patch("--type=merge")[..], Value::Null, only),
@@ -328,7 +328,7 @@ fn kubectl_has_no_other_way_into_the_status() -> Result<()> {
             let refusal = kubectl.in_namespace(&office.namespace).refused().await?;
             ensure!(refusal.contains(message), "{arguments:?}: {refusal}");
         }
-        // Beside its subresource the status is not written at all.
+        // A write that does not go to the status subresource leaves the status as it is.
         let patch = ["patch", "tap", "asked", "--type=merge", "-p", &status];
         let answer = carol.kubectl(patch).in_namespace(&office.namespace).ok().await?;
         ensure!(answer.contains("no change"), "{answer}");
@@ -350,7 +350,7 @@ fn what_was_applied_once_cannot_be_left_out() -> Result<()> {
         };
         let approve = json!({"by": bob.name(), "decision": "Approve"});
         bob.call(apply(json!([approve]))).await?;
-        let fixed = "a decision is never changed or dropped";
+        let fixed = "a decision cannot be changed or removed";
         check([
             ("the same", bob, apply(json!([approve])), Allowed),
             ("none", bob, apply(json!([])), Forbidden(fixed)),
@@ -372,7 +372,7 @@ fn the_longest_status_is_not_too_long_for_the_rules() -> Result<()> {
         office.ask("asked").await?;
         let status = office.status("asked");
         let decisions = ["Approve", "Deny", "Revoke"];
-        // All that the schema allows, but for one.
+        // One decision less than the schema allows.
         for number in 0..31 {
             let name = format!("{}-{}@contoso.com", "somebody".repeat(4), number / 3);
             let identity = office.cluster.control_plane.member(&name, "system:masters")?;

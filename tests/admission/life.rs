@@ -1,5 +1,5 @@
-//! What must keep working beside the rules: the operator's steps, garbage collection, the end of a namespace,
-//! and pipelines that apply the same again and again.
+//! What must keep working under the rules: the operator's writes, garbage collection, the end of a namespace, and
+//! pipelines that apply the same manifest again and again.
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -24,12 +24,12 @@ async fn requests(office: &Office<'_>) -> Result<Api<DynamicObject>> {
     Ok(Api::namespaced_with(client, &office.namespace, &resource))
 }
 
-/// What a pipeline does with the manifest of a request that is there already: nothing of it changes anything, or is
-/// refused.
+/// Applies the manifest of an existing request in all ways in which pipelines do. It must neither be refused nor change
+/// anything.
 async fn unchanged(office: &Office<'_>, manifest: &Value, now: &Value) -> Result<()> {
     let path = office.request(text(manifest, "/metadata/name")?);
     let version = &now["metadata"]["resourceVersion"];
-    // Flux: server-side, to see what would change, and then for good. Argo CD: also by the patch of kubectl apply.
+    // Flux applies on the server, as a dry run and then for good. Argo CD also sends the patch of kubectl apply.
     let apply = Call::apply(&path, manifest.clone());
     let merge = Call::merge(&path, manifest.clone());
     for call in [apply.clone().dry_run(), apply, merge.clone().dry_run(), merge] {
@@ -49,11 +49,11 @@ async fn unchanged(office: &Office<'_>, manifest: &Value, now: &Value) -> Result
     Ok(())
 }
 
-/// The life of a request that a pipeline applies all along; `manifest` is what it applies.
+/// Goes through the life of a request while a pipeline keeps applying its `manifest`.
 pub async fn applied_all_along(office: &Office<'_>, manifest: &Value) -> Result<()> {
     let name = text(manifest, "/metadata/name")?;
     let Office { bob, pipeline, .. } = office;
-    // By kubectl apply, and server-side: each notes what it did, and then has no more to note.
+    // By kubectl apply and on the server. Each of them writes its own managed fields once, and nothing after that.
     let apply = Call::apply(&office.request(name), manifest.clone());
     let kubectl = pipeline.identity.apply(&manifest.to_string());
     kubectl.in_namespace(&office.namespace).ok().await?;
@@ -79,7 +79,7 @@ pub async fn applied_all_along(office: &Office<'_>, manifest: &Value) -> Result<
     let finished = office.finish(name).await?;
     unchanged(office, manifest, &finished).await?;
 
-    // ttlAfterFinished.
+    // The end of ttlAfterFinished.
     office.operator().call(Call::delete(&office.request(name), json!({}))).await?;
     wait::gone(&requests(office).await?, name, wait::PATIENCE).await
 }
@@ -110,7 +110,7 @@ fn a_pipeline_prunes_what_was_taken_out_of_git() -> Result<()> {
         }
         wait::gone(&requests(&office).await?, "waiting", wait::PATIENCE).await?;
         wait::gone(&secrets(&office).await?, "live", wait::PATIENCE).await?;
-        // The operator reads and writes again where garbage collection wrote in between.
+        // Garbage collection may write between the operator's read and its write, so the operator tries again.
         wait::until(wait::PATIENCE, "the end is written", || async {
             office.write_status("live", json!({"phase": "Revoked", "secretName": null})).await?;
             office.finish("live").await.map(drop)
@@ -172,7 +172,7 @@ fn an_orphaned_secret_can_be_taken_away() -> Result<()> {
         office.finish("left").await?;
         let options = json!({"propagationPolicy": "Orphan"});
         office.alice.call(Call::delete(&office.request("left"), options)).await?;
-        // The garbage collector takes the owner off the Secret: an update that nobody else may make.
+        // The garbage collector removes the owner from the Secret, an update that nobody else may make.
         wait::gone(&requests(&office).await?, "left", wait::PATIENCE).await?;
         let left = secrets(&office).await?.get("left").await?;
         ensure!(left.metadata.owner_references.is_none(), "{:?}", left.metadata);
@@ -197,7 +197,7 @@ fn a_deleted_request_waits_for_the_operator_and_then_goes() -> Result<()> {
 }
 
 #[test]
-fn who_may_release_frees_a_request_without_an_operator() -> Result<()> {
+fn the_verb_release_frees_a_request_without_an_operator() -> Result<()> {
     run(async {
         let office = Office::new("released").await?;
         office.ask("stuck").await?;
@@ -224,7 +224,7 @@ fn a_namespace_ends_with_what_is_in_it() -> Result<()> {
         office.issue("live").await?;
         let namespace = format!("/api/v1/namespaces/{}", office.namespace);
         cluster.admin.call(Call::delete(&namespace, json!({}))).await?;
-        // The Secret and the request without a pass go at once; the other waits for its finalizer.
+        // The Secret and the request without a pass are deleted at once. The other request waits for its finalizer.
         wait::gone(&secrets(&office).await?, "live", wait::PATIENCE).await?;
         wait::gone(&requests(&office).await?, "waiting", wait::PATIENCE).await?;
         let create = Call::create(&office.secrets(), crate::office::secret("late", "1"));

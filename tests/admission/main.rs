@@ -1,5 +1,5 @@
-//! What the shipped admission policies and roles let people, pipelines and the operator do, on a real API
-//! server. The operator's own writes are made here as it makes them; the operator itself does not run.
+//! What the shipped admission policies and roles let people, pipelines and the operator do, on a real API server. The
+//! tests make the operator's writes themselves; the operator does not run.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! A namespace with people who have the shipped roles, and the operator's writes to what they ask for.
+//! A namespace with people who have the shipped roles, and the operator's writes about their requests.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use crate::call::{Actor, Call};
 use crate::cluster::{Cluster, text};
 
-/// The policy through which everything is asked for. Nobody ever reads it here.
+/// The policy of all requests. It need not exist, because nothing here reads it.
 pub const POLICY: &str = "contoso";
-/// A role of somebody who may edit, as far as RBAC goes, everything that is guarded.
+/// A role that may edit everything the admission policies are about, as far as RBAC decides.
 pub const EDITOR: &str = "test-editor";
 
 /// A namespace of one test.
@@ -19,23 +19,23 @@ pub struct Office<'a> {
     pub alice: Actor,
     /// tap-requester and tap-approver, and the verbs `use` and `approve`.
     pub bob: Actor,
-    /// May write requests, their status and Secrets, and has no verb of the operator's own.
+    /// May write requests, their status and Secrets, and has none of the verbs on policies.
     pub carol: Actor,
     /// The same, and the verb `release`.
     pub dave: Actor,
-    /// tap-approver, and no verb.
+    /// tap-approver, without any verb on the policy.
     pub erin: Actor,
-    /// A service account that may do the same as Carol, and has the verbs `use` and `approve`.
+    /// A service account with the same rights as Carol, and the verbs `use` and `approve`.
     pub pipeline: Actor,
 }
 
 impl<'a> Office<'a> {
-    /// A new one in the cluster that all tests share.
+    /// A new office in the cluster that all tests share.
     pub async fn new(name: &str) -> Result<Office<'static>> {
         Office::open(Cluster::shared().await?, name).await
     }
 
-    /// A new one.
+    /// A new office in this cluster.
     pub async fn open(cluster: &'a Cluster, name: &str) -> Result<Self> {
         let control_plane = &cluster.control_plane;
         let namespace = control_plane.new_namespace(name).await?;
@@ -110,13 +110,13 @@ impl<'a> Office<'a> {
         format!("{}/{name}", self.secrets())
     }
 
-    /// Alice asks, and the operator says what that means.
+    /// Creates a request as Alice, and resolves it as the operator does.
     pub async fn ask(&self, name: &str) -> Result<Value> {
         self.alice.call(Call::create(&self.requests(), request(name))).await?;
         self.resolve(name).await
     }
 
-    /// What the operator writes before anybody is asked to approve.
+    /// Writes what the operator writes before anybody is asked to approve.
     pub async fn resolve(&self, name: &str) -> Result<Value> {
         let resolved = json!({
             "tenantId": "1", "userId": "2", "userPrincipalName": "nora@contoso.com",
@@ -126,7 +126,7 @@ impl<'a> Office<'a> {
         self.write_status(name, status).await
     }
 
-    /// The first write of an issue: intent and finalizer, on the version that was decided on.
+    /// The first write of an issue: intent and finalizer, conditional on the version that was read.
     pub async fn write_intent(&self, name: &str) -> Result<Value> {
         let seen = self.operator().call(Call::get(&self.request(name))).await?;
         let intent = json!({"uid": text(&seen, "/metadata/uid")?, "attempt": "1"}).to_string();
@@ -138,7 +138,7 @@ impl<'a> Office<'a> {
         self.operator().call(Call::merge(&self.request(name), patch)).await
     }
 
-    /// A status write: a merge patch on the version that was decided on, without decisions.
+    /// A write of the status: a merge patch without decisions, conditional on the version that was read.
     pub async fn write_status(&self, name: &str, status: Value) -> Result<Value> {
         let seen = self.operator().call(Call::get(&self.request(name))).await?;
         let version = text(&seen, "/metadata/resourceVersion")?;
@@ -157,7 +157,7 @@ impl<'a> Office<'a> {
         self.operator().call(Call::merge(&self.request(name), patch)).await
     }
 
-    /// The whole issue: both metadata and Secret and status. The request as it is then.
+    /// The writes of a whole issue: metadata, Secret and status. Returns the request after them.
     pub async fn issue(&self, name: &str) -> Result<Value> {
         let seen = self.write_intent(name).await?;
         let secret = secret(name, text(&seen, "/metadata/uid")?);
@@ -170,7 +170,7 @@ impl<'a> Office<'a> {
         self.write_status(name, status).await
     }
 
-    /// What the operator learns of a Secret that it may not read: its uid.
+    /// The uid of a Secret, which is all that the operator can learn without reading it.
     pub async fn secret_uid(&self, name: &str) -> Result<String> {
         let learn = Call::delete(&self.secret(name), json!({})).dry_run();
         let answer = self.operator().call(learn).await?;

@@ -1,5 +1,5 @@
-//! Kubernetes 1.30 to 1.35, which serve no `MutatingAdmissionPolicy` v1: the overlay for them, where people say
-//! themselves who they are.
+//! Kubernetes 1.30 to 1.35, which do not serve `MutatingAdmissionPolicy` v1. Their overlay requires people to write
+//! their own names.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -24,8 +24,7 @@ fn an_older_server_holds_the_same_rules() -> Result<()> {
         let office = Office::open(cluster, "older").await?;
         let Office { alice, bob, carol, .. } = &office;
         let create = |object| Call::create(&office.requests(), object);
-        let asks =
-            "spec.requestedBy must be the name of who creates the request: alice@contoso.com";
+        let asks = "spec.requestedBy must be the user name of its creator: alice@contoso.com";
         check([
             ("who says so", alice, create(request_by("new", alice)), Allowed),
             ("who says nothing", alice, create(request("new")), Forbidden(asks)),
@@ -43,7 +42,7 @@ fn an_older_server_holds_the_same_rules() -> Result<()> {
         let mut without_finalizer = kept.clone();
         without_finalizer["metadata"]["finalizers"] = json!(null);
         let replace = |object| Call::replace(&office.request("live"), &issued, object);
-        let requester = "can be neither changed nor left out by a replace";
+        let requester = "cannot be changed, nor left out by a replace";
         check([
             ("a replace that keeps all", carol, replace(kept), Allowed),
             ("one that loses the requester", carol, replace(request("live")), Forbidden(requester)),
@@ -51,18 +50,18 @@ fn an_older_server_holds_the_same_rules() -> Result<()> {
                 "one that loses the intent",
                 &cluster.admin,
                 replace(without_intent),
-                Forbidden("is written by tap-operator alone"),
+                Forbidden("only tap-operator writes the annotation"),
             ),
             (
                 "one that loses the finalizer",
                 carol,
                 replace(without_finalizer),
-                Forbidden("who has the verb release on tappolicies/contoso may"),
+                Forbidden("people with the verb release on tappolicies/contoso may remove it"),
             ),
         ])
         .await?;
 
-        // Nothing collects garbage here, so what waits for it stays as it is.
+        // There is no garbage collection here, so a deletion in the foreground stays unfinished.
         let foreground = json!({"propagationPolicy": "Foreground"});
         carol.call(Call::delete(&office.secret("live"), foreground)).await?;
         check([(

@@ -1,4 +1,4 @@
-//! What is no policy is told at once, in words that help.
+//! An invalid policy is refused at once, with a helpful message.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn policy(spec: &Value) -> Value {
 }
 
 #[test]
-fn what_is_no_policy_is_told_by_the_schema() -> Result<()> {
+fn the_schema_refuses_what_is_no_policy() -> Result<()> {
     run(async {
         let cluster = Cluster::shared().await?;
         let method = |method: Value| json!({"tenant": "default", "method": method});

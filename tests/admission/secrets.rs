@@ -1,4 +1,4 @@
-//! The fence around Secrets with a pass, and around the operator's right to create and delete Secrets.
+//! The rules about Secrets with a pass, and about the operator's right to create and delete Secrets.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::support::run;
 
 const UID: &str = "74a1cf5b-7a83-4a5b-9c32-0d41c1f0b9aa";
 
-/// The operator's Secret with something changed.
+/// The operator's Secret with one change.
 fn but(pointer: &str, value: Value) -> Value {
     let mut secret = secret("new", UID);
     let (parent, key) = pointer.rsplit_once('/').unwrap_or_default();
@@ -28,8 +28,8 @@ fn only_the_operator_makes_secrets_with_a_pass_and_no_others() -> Result<()> {
         let (operator, admin) = (office.operator(), &office.cluster.admin);
         let plain = || json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "new"}});
         let owner = "has one owner, the TapRequest of its own name";
-        let alone = "are made by tap-operator alone";
-        let others = "creates and deletes no Secrets but those of type";
+        let alone = "only tap-operator creates Secrets of type";
+        let others = "creates and deletes only Secrets of type";
         check([
             ("the operator", operator, create(secret("new", UID)), Allowed),
             ("an editor", carol, create(secret("new", UID)), Forbidden(alone)),
@@ -195,7 +195,7 @@ fn the_operator_deletes_by_uid_and_learns_no_content() -> Result<()> {
         let foreign_uid = text(&foreign, "/metadata/uid")?.to_owned();
         let uid = office.secret_uid("live").await?;
 
-        // Real deletes that must be refused; a dry run may do without the uid.
+        // Real deletions that must be refused. A dry run needs no uid.
         for (what, name, options, code, message) in [
             ("no uid", "live", json!({}), 422, "deletes Secrets only by uid"),
             ("another uid", "live", json!({"preconditions": {"uid": UID}}), 409, "UID"),
@@ -211,9 +211,15 @@ fn the_operator_deletes_by_uid_and_learns_no_content() -> Result<()> {
                 "foreign",
                 json!({"preconditions": {"uid": foreign_uid}}),
                 422,
-                "no Secrets but",
+                "creates and deletes only Secrets of type",
             ),
-            ("foreign, no uid", "foreign", json!({}), 422, "no Secrets but"),
+            (
+                "foreign, no uid",
+                "foreign",
+                json!({}),
+                422,
+                "creates and deletes only Secrets of type",
+            ),
         ] {
             let refusal = operator.refused(Call::delete(&office.secret(name), options)).await?;
             ensure!(
@@ -229,7 +235,7 @@ fn the_operator_deletes_by_uid_and_learns_no_content() -> Result<()> {
                 "a dry run of a foreign one",
                 operator,
                 Call::delete(&office.secret("foreign"), json!({})),
-                Invalid("no Secrets but"),
+                Invalid("creates and deletes only Secrets of type"),
             ),
             (
                 "foreground",
@@ -264,7 +270,7 @@ fn the_operator_deletes_by_uid_and_learns_no_content() -> Result<()> {
 }
 
 #[test]
-fn the_operator_is_told_no_more_by_options_in_the_url() -> Result<()> {
+fn options_in_the_url_show_the_operator_no_more() -> Result<()> {
     run(async {
         let office = Office::new("urls").await?;
         let operator = office.operator();
@@ -288,7 +294,7 @@ fn the_operator_is_told_no_more_by_options_in_the_url() -> Result<()> {
                 "{query}: {refusal:?}"
             );
         }
-        // Beside a body the API server takes no notice of the URL, so this is no dry run.
+        // If there is a body, the API server ignores the URL's query, so this is not a dry run.
         let delete = Call::delete(&format!("{path}?dryRun=All"), json!({}));
         let refusal = operator.refused(delete).await?;
         ensure!(refusal.message.contains("deletes Secrets only by uid"), "{refusal:?}");
@@ -334,7 +340,7 @@ fn the_operator_reads_no_secret_in_any_way() -> Result<()> {
                 "{call}: {refusal:?}"
             );
         }
-        // Nor is there any other right that says Secrets.
+        // RBAC grants the operator no other right on Secrets.
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
             "spec": {"namespace": office.namespace},
@@ -356,7 +362,7 @@ fn the_operator_reads_no_secret_in_any_way() -> Result<()> {
 }
 
 #[test]
-fn a_secret_that_is_held_back_is_not_told_either() -> Result<()> {
+fn a_delete_of_a_secret_with_a_finalizer_shows_no_content() -> Result<()> {
     run(async {
         let office = Office::new("held").await?;
         office.ask("live").await?;
@@ -368,7 +374,7 @@ fn a_secret_that_is_held_back_is_not_told_either() -> Result<()> {
         let finalizers = |held: Value| {
             Call::merge(&office.secret("live"), json!({"metadata": {"finalizers": held}}))
         };
-        // Only garbage collection can hold one back.
+        // Only garbage collection can set a finalizer on such a Secret.
         let held = json!(["contoso.com/keep"]);
         let refusal = admin.refused(finalizers(held.clone())).await?;
         ensure!(refusal.code == 403, "{refusal:?}");
@@ -394,7 +400,7 @@ fn a_backup_brings_no_code_back() -> Result<()> {
         let office = Office::new("restored").await?;
         office.ask("live").await?;
         office.issue("live").await?;
-        let (admin, alone) = (&office.cluster.admin, "are made by tap-operator alone");
+        let (admin, alone) = (&office.cluster.admin, "only tap-operator creates Secrets of type");
         let mut copy = admin.call(Call::get(&office.secret("live"))).await?;
         office.delete_secret("live").await?;
         copy["metadata"]["resourceVersion"] = Value::Null;
@@ -414,7 +420,7 @@ fn a_backup_brings_no_code_back() -> Result<()> {
             let refusal = who.refused(apply).await?;
             ensure!(refusal.code == 403 && refusal.message.contains(alone), "{refusal:?}");
         }
-        // Nor does a Secret become one later.
+        // The type of an existing Secret cannot be changed either.
         let plain = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "plain"}});
         admin.call(Call::create(&office.secrets(), plain)).await?;
         let change = json!({"type": "tap-operator.io/temporary-access-pass"});

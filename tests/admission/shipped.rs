@@ -1,4 +1,4 @@
-//! The files themselves: definitions, kustomizations, roles and examples.
+//! The shipped files: definitions, kustomizations, roles and examples.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn everything_applies_without_a_warning_and_again_without_a_change() -> Result<(
             let changed: Vec<_> =
                 again.stdout.lines().filter(|line| !line.ends_with(" unchanged")).collect();
             ensure!(changed.is_empty(), "{again}");
-            // Nor has a GitOps tool anything to correct.
+            // A GitOps tool finds no difference either.
             let path = repository(directory).display().to_string();
             cluster.admin.identity.kubectl(["diff", "-k", &path]).ok().await?;
         }
@@ -184,7 +184,7 @@ fn roles_give_no_more_than_they_say() -> Result<()> {
             let path = format!("/apis/rbac.authorization.k8s.io/v1/clusterroles/{name}");
             admin.call(Call::get(&path)).await
         };
-        // Aggregation is done by the time that the other tests' namespaces end; these roles select by label.
+        // By now aggregation has taken place. These roles select others by label.
         for name in ["view", "edit", "admin"] {
             let rules = role(name).await?["rules"].to_string();
             ensure!(!rules.contains("tap-operator.io"), "{name}: {rules}");
@@ -217,7 +217,7 @@ fn an_administrator_of_a_namespace_makes_nobody_an_approver() -> Result<()> {
         let cluster = Cluster::shared().await?;
         let namespace = cluster.control_plane.new_namespace("administered").await?;
         let identity = cluster.control_plane.person("namespace-admin@contoso.com")?;
-        // Kubernetes' own role, once the controllers have put it together.
+        // Kubernetes' own role `admin`, once the controllers have aggregated its rules.
         wait::until(wait::PATIENCE, "the role admin has rules", || async {
             let admin = "/apis/rbac.authorization.k8s.io/v1/clusterroles/admin";
             let role = cluster.admin.call(Call::get(admin)).await?;
@@ -260,7 +260,7 @@ fn every_example_applies_and_again_without_a_change() -> Result<()> {
     run(async {
         let cluster = Cluster::shared().await?;
         let kubectl = |arguments: &[&str]| cluster.admin.identity.kubectl(arguments.to_vec());
-        // Flux and Argo CD are not here; their kinds are, without their schemas.
+        // Flux and Argo CD are not installed, so their kinds are defined here without their schemas.
         for (group, version, plural, kind) in [
             ("source.toolkit.fluxcd.io", "v1", "gitrepositories", "GitRepository"),
             ("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization"),
@@ -279,7 +279,10 @@ fn every_example_applies_and_again_without_a_change() -> Result<()> {
         ensure!(files.len() >= 9, "{files:?}");
         for file in files {
             let text = std::fs::read_to_string(&file)?;
-            ensure!(text.starts_with("# "), "{file} does not say what it shows");
+            ensure!(
+                text.starts_with("# "),
+                "{file} does not begin with a comment that says what it shows"
+            );
             let outcome = kubectl(&["apply", "-f", &file]).run().await?;
             ensure!(outcome.status.success() && outcome.stderr.is_empty(), "{outcome}");
             let again = kubectl(&["apply", "-f", &file]).ok().await?;
@@ -311,7 +314,7 @@ fn the_policies_know_the_operator_in_another_namespace() -> Result<()> {
         }
         let outer = directory.join("outer").display().to_string();
         let text = cluster.admin.identity.kubectl(["kustomize", &outer]).ok().await?;
-        // The operator puts itself into its own copy as kustomize does.
+        // The operator puts its own name into its copy of the policies, as kustomize does.
         let objects: Vec<Value> = yaml::read_all(&text)?;
         let there = ServiceAccount::of("system:serviceaccount:passes:tap-operator");
         let there = there.context("a service account")?;
@@ -326,13 +329,13 @@ fn the_policies_know_the_operator_in_another_namespace() -> Result<()> {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ").replace("''", "'");
         ensure!(!text.contains("tap-operator-system"), "{text}");
         let operator = "'system:serviceaccount:' + 'passes' + ':' + 'tap-operator'";
-        // In each of the four policies, and in the condition of the one for Secrets.
+        // Once in each of the four policies, and once more in the condition of the policy on Secrets.
         ensure!(text.matches(operator).count() == 5, "{text}");
         Ok(())
     })
 }
 
-/// From a directory in `from` to `to`: a kustomization knows no absolute paths.
+/// The relative path from a directory in `from` to `to`, because a kustomization accepts no absolute paths.
 fn up(from: &std::path::Path, to: &std::path::Path) -> Result<String> {
     let to = to.strip_prefix("/")?.to_str().context("a path that is no text")?;
     Ok("../".repeat(from.components().count()) + to)

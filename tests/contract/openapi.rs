@@ -1,17 +1,17 @@
 //! Checks recorded exchanges against an `OpenAPI` 3.0 description of Graph.
 //!
-//! It knows as much of `OpenAPI` as Graph's description uses, and what `OData` adds: annotations are allowed everywhere, and
-//! `@odata.type` names the derived type whose properties count. Properties that are not described are violations, though
-//! the description itself would let everything pass.
+//! It supports as much of `OpenAPI` as Graph's description uses, and `OData`'s additions: annotations are allowed
+//! everywhere, and `@odata.type` names the derived type whose properties count. Properties that are not described are
+//! violations, although the description itself allows them.
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
+use graph_simulator::Exchange;
 use jiff::Timestamp;
 use regex::Regex;
 use serde_json::{Map, Value};
-use tap_operator::simulator::Exchange;
 
-/// What the simulator serves and the description leaves out. Nothing is checked there.
+/// What the simulator serves although the description leaves it out. It is not checked.
 const NOT_DESCRIBED: [&str; 4] = [
     "/groups/{group-id}",
     "/roleManagement/directory/roleAssignments",
@@ -25,12 +25,12 @@ pub struct OpenApi {
     root: Value,
 }
 
-/// What an exchange does that the description does not allow.
+/// A difference between an exchange and the description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// The request's number in the simulator's log.
     pub number: u64,
-    /// Where: the request or the answer, and the place in it.
+    /// Where: in the request or in the answer, and the path in it.
     pub at: String,
     /// What is wrong there.
     pub problem: String,
@@ -52,15 +52,18 @@ impl OpenApi {
         }
     }
 
-    /// Reads the file that the environment variable `GRAPH_OPENAPI` names; `None` where it is not set.
-    pub fn from_environment() -> Option<Self> {
-        let file = std::env::var_os("GRAPH_OPENAPI").filter(|file| !file.is_empty())?;
+    /// The description beside this file, or the one in the file that the environment variable `GRAPH_OPENAPI` names.
+    pub fn of_graph() -> Self {
+        let named = std::env::var_os("GRAPH_OPENAPI").filter(|file| !file.is_empty());
+        let Some(file) = named else {
+            return Self::parse(include_str!("graph.yaml")).expect("graph.yaml is a description");
+        };
         let text = std::fs::read_to_string(Path::new(&file))
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        Some(Self::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display())))
+        Self::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
     }
 
-    /// Follows references to where something is described.
+    /// Follows references.
     fn resolve<'a>(&'a self, mut node: &'a Value) -> &'a Value {
         while let Some(reference) = node["$ref"].as_str() {
             let pointer = reference
@@ -76,7 +79,7 @@ impl OpenApi {
         self.root["components"]["schemas"].get(name)
     }
 
-    /// The description of a path, literal segments before parameters.
+    /// The description of a path. Literal segments take precedence over parameters.
     fn path(&self, segments: &[&str]) -> Option<(&str, &Value)> {
         let paths = self.root["paths"].as_object()?;
         let fitting = paths.iter().filter(|(template, _)| fits(template, segments));
@@ -86,7 +89,8 @@ impl OpenApi {
     }
 }
 
-/// Checks one exchange: the request if it was accepted, and the answer if one left. Exchanges that are not Graph's pass.
+/// Checks one exchange: the request if it was accepted, and the answer if there was one. Exchanges with other servers
+/// than Graph are not checked.
 pub fn check(openapi: &OpenApi, exchange: &Exchange) -> Vec<Violation> {
     let mut checker = Checker { openapi, number: exchange.number, violations: Vec::new() };
     let Some(path) = exchange.path.strip_prefix("/v1.0/") else { return Vec::new() };
@@ -140,7 +144,7 @@ impl<'a> Checker<'a> {
             parameters.map(|parameter| self.openapi.resolve(parameter)).collect();
         for (name, value) in pairs(&exchange.query) {
             let at = format!("query {name}");
-            // A skip token is the server's own: it stands in next links, not in descriptions.
+            // A skip token is the server's own: it occurs in next links, not in descriptions.
             if name == "$skiptoken" {
                 continue;
             }
@@ -163,7 +167,8 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// What may be selected is what the answer's type has: the description lists less for narrowed collections.
+    /// Checks that the selected properties are those of the answer's type. For narrowed collections the description
+    /// lists less.
     fn selection(&mut self, operation: &'a Value, value: &str) {
         let Some(mut schema) = self.answer_schema(operation, 200) else { return };
         if let Some(items) =
@@ -173,7 +178,7 @@ impl<'a> Checker<'a> {
         }
         let properties = self.properties(schema);
         for name in value.split(',').filter(|name| !properties.contains_key(name.trim())) {
-            self.report("query $select", format!("'{name}' is no property of the answer"));
+            self.report("query $select", format!("'{name}' is not a property of the answer"));
         }
     }
 
@@ -196,7 +201,7 @@ impl<'a> Checker<'a> {
         let schema = &described["content"]["application/json"]["schema"];
         if schema.is_null() {
             if !exchange.request_body.is_empty() {
-                self.report("request body", "there should be none");
+                self.report("request body", "there should be no body");
             }
             return;
         }
@@ -232,11 +237,11 @@ impl<'a> Checker<'a> {
             .get("content-type")
             .and_then(|kind| kind.to_str().ok())
             .unwrap_or_default();
-        // Gateways in front of Graph answer with pages of their own, which nobody describes.
+        // Gateways in front of Graph answer with pages of their own, which are not described.
         if status >= 500 && !kind.starts_with("application/json") {
             return;
         }
-        // 204 is what the documentation says of writes, whatever the description's 2XX may carry.
+        // The documentation says that writes are answered with 204, even if the description's 2XX has a body.
         if status == 204 || (status == 401 && body.is_empty()) {
             if !body.is_empty() {
                 self.report("answer body", "204 has none");
@@ -284,11 +289,11 @@ impl<'a> Checker<'a> {
                 self.range(at, number.as_f64(), resolved);
             }
             (Value::Bool(_), Some("boolean")) | (_, None) => {}
-            (_, Some(kind)) => self.report(at, format!("{value} is no {kind}")),
+            (_, Some(kind)) => self.report(at, format!("{value} is not of type {kind}")),
         }
     }
 
-    /// The type of a schema; one that is put together from others is an object.
+    /// The type of a schema. A schema that is composed of others is an object.
     fn kind(schema: &'a Value) -> Option<&'a str> {
         schema["type"].as_str().or(schema.get("allOf").map(|_| "object"))
     }
@@ -363,7 +368,7 @@ impl<'a> Checker<'a> {
             _ => true,
         };
         if !fits_format {
-            self.report(at, format!("'{text}' is no {}", schema["format"]));
+            self.report(at, format!("'{text}' is not of format {}", schema["format"]));
         }
         if let Some(pattern) = schema["pattern"].as_str() {
             let pattern = Regex::new(pattern).unwrap_or_else(|error| panic!("{error}"));
@@ -414,9 +419,9 @@ fn pairs(query: &str) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use graph_simulator::Operation;
     use http::{HeaderMap, HeaderValue};
     use serde_json::json;
-    use tap_operator::simulator::Operation;
 
     use super::*;
 

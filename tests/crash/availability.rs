@@ -1,14 +1,15 @@
-//! Two replicas: how long nobody issues when one ends, crashes, freezes or loses its lease, and what the other needs then.
+//! Two replicas: for how long nothing is issued when one ends, crashes, freezes or loses its lease, and what the other
+//! one reads then.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use graph_simulator::{Fault, FaultKind, LedgerEntry, Operation};
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tap_operator::effect::Effect;
-use tap_operator::simulator::{Fault, FaultKind, LedgerEntry, Operation};
 use tokio::time::{Instant, sleep};
 
 use crate::recognize::{Asked, Question};
@@ -20,7 +21,7 @@ use crate::support::world::World;
 
 /// How often each time is measured.
 const TIMES: usize = 5;
-/// How long the lease holds without a renewal.
+/// How long the lease is valid without a renewal.
 const LEASE: Duration = Duration::from_secs(15);
 
 /// Two replicas of the operator, of which one leads.
@@ -30,7 +31,7 @@ struct Pair {
     replicas: [Replica; 2],
 }
 
-/// What was measured, in seconds.
+/// The measurements, in seconds.
 #[derive(Default)]
 pub struct Figures(Vec<(&'static str, Vec<f64>)>);
 
@@ -77,7 +78,7 @@ impl Pair {
         Ok(pair)
     }
 
-    /// The leader, and who stands by.
+    /// The leader, and the replica that stands by.
     async fn roles(&self) -> Result<[&Replica; 2]> {
         let lease = leases(self.world).await?.get("tap-operator").await?;
         let holder = lease.spec.and_then(|spec| spec.holder_identity).context("nobody leads")?;
@@ -85,13 +86,13 @@ impl Pair {
         Ok(if holder.starts_with("replica-a") { [a, b] } else { [b, a] })
     }
 
-    /// A request from its creation to its pass.
+    /// Creates a request and waits for its pass.
     async fn issue(&self, name: &str) -> Result<()> {
         self.scene.ask(name, &self.scene.user(), json!({})).await?;
         self.scene.wait_active(name).await.map(drop)
     }
 
-    /// The leader ends by `end`: from then on to the other's lease, and to the first pass that the other issues.
+    /// Ends the leader by `end`. Returns the time from then to the other replica's lease, and to its first pass.
     async fn succession(
         &self,
         name: &str,
@@ -105,10 +106,10 @@ impl Pair {
         let issued = began.elapsed();
         let seen = standby.gate.take_seen();
         let taken = seen.iter().find(|(_, asked)| is(asked, Effect::TakeLease));
-        let taken = taken.context("the other did not take the lease")?.0;
+        let taken = taken.context("the other replica did not take the lease")?.0;
         let lists = seen.iter().filter(|(at, asked)| *at > taken && is_list(asked)).count();
         ensure!(lists == 0, "{lists} lists were read after the lease was taken");
-        // Whoever is gone comes back, and stands by.
+        // The ended replica is started again and stands by.
         let _ = leader.operator.component().ended(Duration::from_secs(30)).await;
         leader.gate.take_seen();
         leader.operator.start().await?;
@@ -120,7 +121,7 @@ impl Pair {
         Ok([taken.duration_since(began), issued])
     }
 
-    /// Somebody else writes themselves into the lease while requests come: the leader stops.
+    /// Another holder is written into the lease while requests are created: the leader stops.
     async fn robbed(&self, figures: &mut Figures) -> Result<()> {
         let [leader, _] = self.roles().await?;
         let names: Vec<String> = (0..40).map(|number| format!("robbed-{number}")).collect();
@@ -143,18 +144,18 @@ impl Pair {
             leases.patch("tap-operator", &PatchParams::default(), &Patch::Merge(&robbed)).await?;
             let robbed = Instant::now();
             let ended = leader.operator.component().ended(Duration::from_secs(20)).await?;
-            ensure!(!ended.success(), "it ended well: {ended}");
+            ensure!(!ended.success(), "it ended without an error: {ended}");
             Ok::<_, anyhow::Error>((robbed, robbed.elapsed()))
         };
         let (asked, robbed) = tokio::join!(ask, rob);
         asked?;
         let (robbed, ended) = robbed?;
         let seen = leader.gate.take_seen();
-        // It learns of it when it next looks at its lease. Renewals are tried every two seconds.
+        // The leader notices it when it reads its lease the next time. Renewals are tried every two seconds.
         let looked = seen
             .iter()
             .find(|(at, asked)| *at > robbed && matches!(asked, Asked::Nothing(Question::Lease)));
-        let looked = looked.context("it did not look at its lease")?.0;
+        let looked = looked.context("it did not read its lease")?.0;
         let late: Vec<_> = seen
             .iter()
             .filter(|(at, asked)| {
@@ -176,7 +177,7 @@ impl Pair {
         self.one_pass_each()
     }
 
-    /// The leader freezes in the middle of a POST, the other takes over, and the frozen one wakes.
+    /// The leader freezes in the middle of a POST, the other replica takes over, and the frozen one wakes up.
     async fn zombie(&self, figures: &mut Figures) -> Result<()> {
         let [leader, standby] = self.roles().await?;
         let user = self.scene.user();
@@ -196,9 +197,9 @@ impl Pair {
         leader.gate.take_seen();
         leader.operator.component().thaw()?;
         let request = request?;
-        // It finds that it does not lead, and ends.
+        // It notices that it no longer leads, and ends.
         let ended = leader.operator.component().ended(Duration::from_secs(30)).await?;
-        ensure!(!ended.success(), "it ended well: {ended}");
+        ensure!(!ended.success(), "it ended without an error: {ended}");
         let seen = leader.gate.take_seen();
         let written: Vec<_> = seen
             .iter()
@@ -218,7 +219,7 @@ impl Pair {
         leader.operator.start().await
     }
 
-    /// Each user of the scene has one live pass, and no POST took the place of another's.
+    /// Checks that each user of the scene has one live pass, and that no POST replaced another pass.
     fn one_pass_each(&self) -> Result<()> {
         let balance = self.world.simulator.balance();
         ensure!(balance.replaced == 0 && balance.untold_live == 0, "{balance:?}");
@@ -234,7 +235,7 @@ fn is_list(asked: &Asked) -> bool {
     matches!(asked, Asked::Nothing(Question::List))
 }
 
-/// Everything about two replicas.
+/// Runs all measurements with two replicas.
 pub async fn measure() -> Result<Figures> {
     let mut figures = Figures::default();
     let pair = Pair::start().await?;
@@ -260,7 +261,7 @@ pub async fn measure() -> Result<Figures> {
         figures.add("SIGKILL of the leader: to the other's lease", lease);
         figures.add("SIGKILL of the leader: to the first pass that the other issues", issued);
     }
-    pair.robbed(&mut figures).await.context("the lease is taken by somebody else")?;
+    pair.robbed(&mut figures).await.context("somebody else takes the lease")?;
     pair.zombie(&mut figures).await.context("the leader is frozen")?;
     pair.one_pass_each()?;
     Ok(figures)

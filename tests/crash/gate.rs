@@ -1,4 +1,4 @@
-//! Counts the operator's effects as they pass, and lets the operator die at one of them.
+//! Counts the operator's effects on their way to the servers, and lets the operator die at one of them.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -12,15 +12,15 @@ use tokio::time::{Instant, sleep};
 
 use crate::recognize::{Asked, Change, Question};
 
-/// By then the operator has read an answer, also where it asks for nothing afterwards.
+/// Within this time the operator has read an answer, even if it sends no request afterwards.
 const READ_WITHIN: Duration = Duration::from_millis(150);
 
-/// When the operator dies.
+/// When the operator dies, relative to an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Position {
     /// The request never reaches the server.
     BeforeSent,
-    /// The server did it; the answer does not reach the operator.
+    /// The server did it, and the answer does not reach the operator.
     AnswerLost,
     /// The operator read the answer, and did nothing more.
     AnswerRead,
@@ -49,26 +49,27 @@ impl fmt::Display for Crash {
     }
 }
 
-/// What to do with a request.
+/// What the proxy does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Pass,
-    /// It goes nowhere, for ever.
+    /// It is never passed on.
     Hold,
-    /// It is passed on; its answer goes nowhere.
+    /// It is passed on, but its answer is not.
     HoldAnswer,
-    /// It is passed on, and the operator dies when it has read the answer.
+    /// It is passed on, and the operator dies once it has read the answer.
     FireAfter,
 }
 
-/// What passed between [`Gate::begin`] and [`Gate::end`].
+/// What happened between [`Gate::begin`] and [`Gate::end`].
 #[derive(Debug, Default)]
 pub struct Passed {
-    /// Each effect with its number, by process: the first one's, then that of the one started after the first crash.
+    /// Each effect with its number, for each process: the first one, then the one that was started after the first
+    /// crash.
     pub effects: Vec<Vec<(Effect, u32)>>,
-    /// How many of the crashes came.
+    /// How many of the crashes happened.
     pub crashes: usize,
-    /// What breaks a promise.
+    /// Broken promises.
     pub violations: Vec<String>,
 }
 
@@ -81,16 +82,16 @@ struct State {
     counting: bool,
     dying: bool,
     dead: bool,
-    /// The attempts that an intent in the cluster records.
+    /// The attempts that are recorded in the cluster by an intent.
     recorded: HashSet<String>,
     /// The attempts of the POSTs.
     posted: HashSet<String>,
     last: Option<Instant>,
-    /// Everything that was asked for, and when.
+    /// All requests, and when they came.
     seen: Vec<(Instant, Asked)>,
 }
 
-/// One for the proxies of one operator.
+/// The gate of all proxies of one operator.
 #[derive(Default)]
 pub struct Gate {
     state: Mutex<State>,
@@ -102,7 +103,7 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts from now on, and lets these crashes come one after another.
+    /// Begins to count, and makes these crashes happen one after another.
     pub fn begin(&self, crashes: &[Crash]) {
         let mut state = self.state();
         state.to_come = crashes.to_vec();
@@ -113,7 +114,7 @@ impl Gate {
         state.seen.clear();
     }
 
-    /// Counts no more.
+    /// Stops counting.
     pub fn end(&self) -> Passed {
         let mut state = self.state();
         state.counting = false;
@@ -121,7 +122,7 @@ impl Gate {
         std::mem::take(&mut state.passed)
     }
 
-    /// A request came.
+    /// Called when a request has come.
     pub fn arrive(&self, asked: &Asked) -> Verdict {
         let mut state = self.state();
         state.seen.push((Instant::now(), asked.clone()));
@@ -155,7 +156,7 @@ impl Gate {
         verdict
     }
 
-    /// A request was answered.
+    /// Called when a request was answered.
     pub fn answered(&self, change: &Change, status: StatusCode) {
         let mut state = self.state();
         if let (Effect::RecordIntent, Some(attempt)) = (change.effect, &change.attempt)
@@ -165,7 +166,7 @@ impl Gate {
         }
     }
 
-    /// The operator dies now.
+    /// Lets the operator die now.
     pub fn fire(&self) {
         let mut state = self.state();
         if !state.dead {
@@ -175,7 +176,7 @@ impl Gate {
         }
     }
 
-    /// The operator dies with its next request, and soon in any case.
+    /// Lets the operator die with its next request, or soon if there is none.
     pub fn fire_soon(self: &Arc<Self>) {
         self.state().dying = true;
         let gate = Arc::clone(self);
@@ -192,7 +193,7 @@ impl Gate {
         self.fired.notified().await;
     }
 
-    /// The operator is dead, and another may begin.
+    /// Called when the operator is dead: another process may begin.
     pub fn revive(&self) {
         let mut state = self.state();
         (state.dead, state.dying) = (false, false);
@@ -203,24 +204,24 @@ impl Gate {
         }
     }
 
-    /// Everything that was asked for since this was last asked.
+    /// All requests since the last call.
     pub fn take_seen(&self) -> Vec<(Instant, Asked)> {
         std::mem::take(&mut self.state().seen)
     }
 
-    /// How many whole lists were read since then.
+    /// How many of the requests since the last [`Gate::take_seen`] were lists.
     pub fn lists(&self) -> usize {
         let list = |asked: &Asked| matches!(asked, Asked::Nothing(Question::List));
         self.state().seen.iter().filter(|(_, asked)| list(asked)).count()
     }
 
-    /// Whether the operator is between death and life.
+    /// Whether the operator is dying or dead.
     pub fn is_down(&self) -> bool {
         let state = self.state();
         state.dead || state.dying
     }
 
-    /// Waits until no effect (renewals of the lease apart) came for a while.
+    /// Waits until there was no effect, except renewals of the lease, for a while.
     pub async fn quiet(&self, length: Duration) {
         loop {
             let last = self.state().last;
@@ -271,7 +272,7 @@ impl State {
         }
     }
 
-    /// One POST for each attempt, whose intent was recorded before.
+    /// Checks that there is one POST for each attempt, and that its intent was recorded before.
     fn note_post(&mut self, change: &Change) {
         if change.effect != Effect::CreatePass {
             return;

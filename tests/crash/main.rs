@@ -1,14 +1,14 @@
 //! The real operator is killed at each of its effects, on a real control plane, and the promises are checked afterwards.
 //!
-//! - [`proxy`] stands between the operator and both servers; [`recognize`] tells which effect a request is; [`gate`]
+//! - [`proxy`] is between the operator and both servers; [`recognize`] finds out which effect a request is; [`gate`]
 //!   counts them, and lets the operator die before, during or after one of them;
 //! - [`stand`] is a cluster with a tenant and an operator that is started again whenever it dies; [`replica`] is an
-//!   operator, or a person's command, behind proxies;
-//! - [`workflows`] are what the operator does, [`run`](mod@run) one run of one; [`promises`] what must hold afterwards;
-//!   [`plan`] who crashes where, and [`table`] what came of it;
-//! - [`outages`] and [`availability`] have what is not a crash of one process: servers that are gone, and two replicas.
+//!   operator, or a command run by a person, behind proxies;
+//! - [`workflows`] are what the operator does, [`run`](mod@run) is one run of a workflow; [`promises`] checks what must
+//!   hold afterwards; [`plan`] says what crashes where, and [`table`] shows the results;
+//! - [`outages`] and [`availability`] test more than the crash of one process: servers that are down, and two replicas.
 //!
-//! `make crash` runs all of it; what is not ignored is a slice for every day.
+//! `make crash` runs all of it. The tests that are not ignored are a small part for every day.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -42,10 +42,10 @@ use table::Table;
 use tap_operator::effect::Effect;
 use workflows::ISSUE;
 
-/// So many stands fit on two cores: most of the time is waiting.
+/// Two cores are enough for so many stands, because they wait most of the time.
 const STANDS: usize = 4;
 
-/// Each boundary of an issue in each position, once.
+/// Crashes at each boundary of an issue in each position, once.
 #[test]
 fn a_crash_at_each_boundary_of_an_issue() -> Result<()> {
     support::run(async {
@@ -58,12 +58,15 @@ fn a_crash_at_each_boundary_of_an_issue() -> Result<()> {
         tell(&table.text());
         ensure!(table.violations().is_empty(), "{:#?}", table.violations());
         let never: Vec<_> = found.iter().filter(|found| !table.hit.contains(&found.0)).collect();
-        ensure!(found.len() >= 5 && never.is_empty(), "of {found:?}, nobody crashed at {never:?}");
+        ensure!(
+            found.len() >= 5 && never.is_empty(),
+            "of {found:?}, there was no crash at {never:?}"
+        );
         Ok(())
     })
 }
 
-/// Every boundary of every workflow in every position.
+/// Crashes at every boundary of every workflow in every position.
 #[test]
 #[ignore = "takes minutes: make crash"]
 fn a_crash_anywhere() -> Result<()> {
@@ -75,13 +78,13 @@ fn a_crash_anywhere() -> Result<()> {
             Effect::ALL.iter().filter(|effect| !table.hit.contains(effect)).collect();
         ensure!(
             never.is_empty() || std::env::var_os("ONLY").is_some(),
-            "nobody crashed at {never:?}: add a workflow that has it"
+            "there was no crash at {never:?}: add a workflow that has it"
         );
         Ok(())
     })
 }
 
-/// The API server, etcd or Graph is gone for a while.
+/// The API server, etcd or Graph is down for a while.
 #[test]
 #[ignore = "takes minutes: make crash"]
 fn an_outage_in_the_middle() -> Result<()> {

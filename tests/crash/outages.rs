@@ -1,12 +1,12 @@
-//! What the operator stands on is gone for a while, in the middle of an issue.
+//! A server is down for a while, in the middle of an issue.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use graph_simulator::{Fault, FaultKind, Operation};
 use jiff::SignedDuration;
 use serde_json::json;
 use tap_operator::api::{DecisionKind, Phase};
-use tap_operator::simulator::{Fault, FaultKind, Operation};
 use tokio::time::sleep;
 
 use crate::plan::new_run;
@@ -16,17 +16,17 @@ use crate::stand::Stand;
 use crate::support::wait;
 use crate::workflows::ISSUE;
 
-/// Longer than a lease is kept without a renewal.
+/// Longer than a leader holds its lease without a renewal.
 const OUTAGE: Duration = Duration::from_secs(12);
 
 /// All outages, one after the other.
 pub async fn all(stand: &Stand) -> Result<()> {
     api_server(stand).await.context("the API server is killed")?;
     etcd(stand).await.context("etcd is killed")?;
-    graph(stand).await.context("Graph is gone")
+    graph(stand).await.context("Graph is unreachable")
 }
 
-/// A request whose POST is under way.
+/// Starts a run with a request whose POST is under way.
 async fn in_its_post(stand: &Stand) -> Result<Run<'_>> {
     let run = new_run(stand, &ISSUE, &[]).await?;
     let slow = Fault::on(Operation::PassCreate, FaultKind::Slow { seconds: 4 });
@@ -58,7 +58,7 @@ async fn etcd(stand: &Stand) -> Result<()> {
     cleared(&run).await
 }
 
-/// Graph is gone from shortly before a pass expires until long after.
+/// Graph is unreachable from shortly before a pass expires until long after.
 async fn graph(stand: &Stand) -> Result<()> {
     let [left_alone, revoked, deleted] = [
         new_run(stand, &ISSUE, &[]).await?,
@@ -72,7 +72,7 @@ async fn graph(stand: &Stand) -> Result<()> {
     }
     let simulator = &stand.world.simulator;
     simulator.step_clock(SignedDuration::from_secs(600 - 20));
-    // The operator believes a new time when several answers agree on it.
+    // The operator accepts a new time only if several answers agree on it.
     sleep(Duration::from_secs(5)).await;
     simulator.set_unreachable(true);
     revoked.scene.decide(&revoked.scene.helpdesk, &revoked.name, DecisionKind::Revoke).await?;

@@ -1,4 +1,4 @@
-//! Which crashes there are, and what came of them.
+//! Which crashes there are, and the results of their runs.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
@@ -18,15 +18,15 @@ use crate::stand::{OF_A_RUN, Stand};
 use crate::table::Table;
 use crate::workflows::{ALL, ISSUE};
 
-/// Longer than a run takes whose every wait takes its minute.
+/// Longer than any run, even if each wait in it takes its full minute.
 const LONGEST_RUN: Duration = Duration::from_mins(4);
 
-/// A line for whoever waits at the terminal.
+/// Prints a line of progress.
 pub fn tell(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// One run of a workflow, with the crashes that are to come.
+/// One run of a workflow, with the crashes that are to happen in it.
 #[derive(Clone)]
 pub struct Case {
     pub workflow: &'static Workflow,
@@ -39,20 +39,20 @@ impl Case {
         format!("{}: {}", self.workflow.name, crashes.join(", then "))
     }
 
-    /// The row of the table that it counts in.
+    /// The row of the table in which it is counted.
     pub fn row(&self) -> (&'static str, bool) {
         (self.workflow.name, self.crashes.len() > 1)
     }
 }
 
-/// What came of a case.
+/// The result of a case.
 pub struct Outcome {
     pub passed: Passed,
     pub violations: Vec<String>,
     pub took: Duration,
 }
 
-/// A run of a workflow, with a name and a user of its own. Nothing has happened yet.
+/// A new run of a workflow, with a name and a user of its own. It has not begun.
 pub async fn new_run<'a>(
     stand: &'a Stand,
     workflow: &Workflow,
@@ -71,7 +71,7 @@ pub async fn new_run<'a>(
     })
 }
 
-/// Runs one case, and leaves the stand as it was.
+/// Runs one case and cleans up the stand.
 pub async fn run(stand: &Stand, case: &Case) -> Outcome {
     let began = Instant::now();
     let ran = async {
@@ -100,8 +100,8 @@ fn end(stand: &Stand) -> Passed {
     stand.gate.end()
 }
 
-/// The boundaries of a workflow: every effect that passes when nothing goes wrong. The lease's have a workflow of their own,
-/// in which each renewal is like the first.
+/// The boundaries of a workflow: all effects of a run without a crash. Effects on the lease are tested by a workflow of
+/// their own, in which only the first renewal counts.
 pub async fn boundaries(stand: &Stand, workflow: &'static Workflow) -> Result<Vec<(Effect, u32)>> {
     let outcome = run(stand, &Case { workflow, crashes: Vec::new() }).await;
     ensure!(
@@ -134,8 +134,9 @@ pub fn singles(workflow: &'static Workflow, boundaries: &[(Effect, u32)]) -> Vec
     crashes.collect()
 }
 
-/// A second crash at each effect of the process that recovers from the first. What the first left behind is the same
-/// whether its answer was lost or read, and nothing depends on events.
+/// A second crash at each effect of the process that recovers from the first crash. A crash with a lost answer leaves
+/// the same state as one with a read answer, so only one of them gets second crashes. Nor do events, on which nothing
+/// depends.
 fn pairs(first: &Case, passed: &Passed) -> Vec<Case> {
     let [crash] = first.crashes[..] else { return Vec::new() };
     let same_as_lost = crash.position == Position::AnswerRead;
@@ -154,14 +155,14 @@ fn pairs(first: &Case, passed: &Passed) -> Vec<Case> {
         .collect()
 }
 
-/// Everything, on so many stands at once.
+/// Runs everything, on so many stands at once.
 pub async fn everything(stands: usize) -> Result<Table> {
     let began = Instant::now();
     let others: Vec<_> = (1..stands).map(|_| tokio::spawn(Stand::start())).collect();
     let first = Stand::start().await?;
     tell(&format!("{:>4.0} s: the first stand is up", began.elapsed().as_secs_f64()));
     let mut cases = VecDeque::new();
-    // For who looks into one of them.
+    // The directories can be inspected during the run.
     let only = std::env::var("ONLY").unwrap_or_default();
     for workflow in ALL.iter().filter(|workflow| workflow.name.contains(&only)) {
         let found = boundaries(&first, workflow).await?;
@@ -204,7 +205,7 @@ async fn work(stand: Stand, shared: Arc<Shared>) {
             next
         };
         let Some(case) = next else {
-            // Who is still busy may find more to do.
+            // A worker that is still busy may add cases.
             if shared.busy.load(Ordering::SeqCst) == 0 {
                 return;
             }

@@ -1,18 +1,19 @@
-//! What must hold when a run is over, wherever the operator died.
+//! What must hold after a run, wherever the operator died.
 
 use anyhow::{Context as _, Result, ensure};
+use graph_simulator::{End, LedgerEntry};
 use jiff::SignedDuration;
-use tap_operator::simulator::{End, LedgerEntry};
 
 use crate::replica::SETTLE;
 use crate::run::Run;
 use crate::support::age::Reader;
 use crate::support::wait;
 
-/// How long after the settle time a pass that nobody recorded may live, once faults stop.
+/// How long after the settle time an unrecorded pass may live, once faults have stopped.
 const TAKEN_BACK: SignedDuration = SignedDuration::from_secs(60);
 
-/// One live pass, recorded by the request, whose code is in the one Secret; all others of this run were taken back.
+/// Checks that there is one live pass, that the request records it, and that its code is in the only Secret. All other
+/// passes of this run must have been taken back.
 pub async fn delivered(run: &Run<'_>, reader: Option<&Reader>) -> Result<()> {
     let request = run.scene.wait_active(&run.name).await?;
     let recorded = run.scene.pass_of(&request)?;
@@ -37,24 +38,24 @@ pub async fn delivered(run: &Run<'_>, reader: Option<&Reader>) -> Result<()> {
     Ok(())
 }
 
-/// Nothing usable is left of this run, in the tenant or in the cluster.
+/// Checks that nothing usable of this run is left in the tenant or in the cluster.
 pub async fn taken_away(run: &Run<'_>) -> Result<()> {
     for pass in run.ours() {
-        // One that was used is left to expire: deleting it would end the user's session.
+        // A used pass is left to expire, because deleting it would end the user's session.
         ensure!(!pass.is_live() || !pass.uses.is_empty(), "an orphan: {pass:#?}");
     }
     ensure!(run.scene.secret(&run.name).await?.is_none(), "the Secret is left");
     Ok(())
 }
 
-/// The request is deleted at the end, and goes: no finalizer holds it, and nothing outlives it.
+/// Deletes the request and checks that it goes: no finalizer holds it, and nothing outlives it.
 pub async fn cleared(run: &Run<'_>) -> Result<()> {
     run.stand.clear().await?;
     wait::until(wait::PATIENCE, "nothing outlives the request", || taken_away(run)).await?;
     for pass in run.ours() {
         let replaced = matches!(pass.end, End::Replaced { .. });
         ensure!(!replaced, "a pass of the operator's was replaced by the next: {pass:#?}");
-        // No run lets a pass live for longer before it is taken back, or recorded and then revoked.
+        // In no run a pass may live longer before it is taken back or revoked.
         if let End::Deleted { at, .. } = pass.end {
             let lived = at.duration_since(pass.created_date_time);
             ensure!(lived <= SETTLE + TAKEN_BACK, "taken back only after {lived}: {pass:#?}");

@@ -1,5 +1,5 @@
-//! Stands between the operator and a server: ends the one TLS connection, begins another, and asks the gate about each
-//! request.
+//! A proxy between the operator and a server. It ends the TLS connection, makes another one to the server, and asks the
+//! gate about each request.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use crate::support::ports::Port;
 /// No request of the operator is longer.
 const LONGEST_BODY: usize = 4 << 20;
 
-/// A running proxy. It ends with this value.
+/// A running proxy. It ends when this value is dropped.
 pub struct Proxy {
     url: String,
     accepting: JoinHandle<()>,
@@ -38,14 +38,14 @@ pub struct Proxy {
     _port: Port,
 }
 
-struct Way {
+struct Route {
     gate: Arc<Gate>,
     server: String,
     client: reqwest::Client,
 }
 
 impl Proxy {
-    /// A proxy for `server`, whose certificate this authority (PEM) signed. Its own is signed by `authority`.
+    /// A proxy for `server`, whose certificate this authority (PEM) signed. The proxy's own is signed by `authority`.
     pub async fn start(
         authority: &Authority,
         server: &str,
@@ -57,14 +57,14 @@ impl Proxy {
         let (listener, accepting) = Incoming::on(address, authority).await?;
         let client = reqwest::Client::builder()
             .no_proxy()
-            // The tenant looks at the host that it is asked by.
+            // The tenant checks the Host header, which the proxy passes on.
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .tls_certs_only([reqwest::Certificate::from_pem(server_authority)?])
             .build()?;
-        let way = Arc::new(Way { gate: Arc::clone(gate), server: server.to_owned(), client });
-        let app = axum::Router::new().fallback(pass).with_state(way);
+        let route = Arc::new(Route { gate: Arc::clone(gate), server: server.to_owned(), client });
+        let app = axum::Router::new().fallback(pass).with_state(route);
         let serving = tokio::spawn(async move {
             // Serving never ends by itself.
             let _ = axum::serve(listener, app).await;
@@ -72,7 +72,7 @@ impl Proxy {
         Ok(Self { url: format!("https://{address}"), accepting, serving, _port: port })
     }
 
-    /// Where the operator reaches it.
+    /// The URL at which the operator reaches the proxy.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -85,19 +85,19 @@ impl Drop for Proxy {
     }
 }
 
-async fn pass(State(way): State<Arc<Way>>, request: Request) -> Response {
+async fn pass(State(route): State<Arc<Route>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, LONGEST_BODY).await else {
-        // Whoever asked is gone.
+        // The client has disconnected.
         return StatusCode::BAD_REQUEST.into_response();
     };
     let asked = recognize(&parts, &body);
-    let verdict = way.gate.arrive(&asked);
+    let verdict = route.gate.arrive(&asked);
     if verdict == Verdict::Hold {
         return std::future::pending().await;
     }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let mut sent = way.client.request(parts.method.clone(), format!("{}{path}", way.server));
+    let mut sent = route.client.request(parts.method.clone(), format!("{}{path}", route.server));
     for (name, value) in &parts.headers {
         if ![header::CONNECTION, header::CONTENT_LENGTH].contains(name) {
             sent = sent.header(name, value);
@@ -105,10 +105,10 @@ async fn pass(State(way): State<Arc<Way>>, request: Request) -> Response {
     }
     let Ok(answer) = sent.body(body).send().await else { return unreachable() };
     if let Asked::Effect(effect) = &asked {
-        way.gate.answered(effect, answer.status());
+        route.gate.answered(effect, answer.status());
     }
     if verdict == Verdict::HoldAnswer {
-        way.gate.fire();
+        route.gate.fire();
         return std::future::pending().await;
     }
     let mut response = Response::builder().status(answer.status());
@@ -117,17 +117,17 @@ async fn pass(State(way): State<Arc<Way>>, request: Request) -> Response {
             response = response.header(name, value);
         }
     }
-    // A watch is passed on bit by bit.
+    // The answer to a watch is passed on chunk by chunk.
     let chunks = stream::unfold(answer, |mut answer| async {
         answer.chunk().await.transpose().map(|chunk| (chunk, answer))
     });
     if verdict == Verdict::FireAfter {
-        way.gate.fire_soon();
+        route.gate.fire_soon();
     }
     response.body(Body::from_stream(chunks)).unwrap_or_else(|_| unreachable())
 }
 
-/// The server is gone. What time it is there, nobody knows.
+/// The answer if the server is down. Its `Date` is unusable, so that the operator does not learn the proxy's time.
 fn unreachable() -> Response {
     (StatusCode::BAD_GATEWAY, [(header::DATE, "unknown")]).into_response()
 }

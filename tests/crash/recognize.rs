@@ -1,4 +1,4 @@
-//! Which effect a request is, told by the request alone.
+//! Finds out which effect a request is, from the request alone.
 
 use axum::http::Method;
 use axum::http::request::Parts;
@@ -6,37 +6,37 @@ use serde_json::Value;
 use tap_operator::api::names::{FINALIZER, INTENT_ANNOTATION, OPERATOR, STOP_CONFIG_MAP};
 use tap_operator::effect::Effect;
 
-/// What was asked of a server.
+/// A request to a server.
 #[derive(Clone, Debug)]
 pub enum Asked {
     /// A change.
     Effect(Change),
-    /// Nothing that is kept.
+    /// A request that changes nothing.
     Nothing(Question),
-    /// Something that looks like a change, and is none of the effects.
+    /// A request that looks like a change, but is none of the effects.
     Unnamed(String),
 }
 
-/// What is only read.
+/// A request that changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// The lease, which is looked at all the time.
+    /// A read of the lease, which happens all the time.
     Lease,
-    /// Whole lists, as a watch begins with.
+    /// A whole list, as at the beginning of a watch.
     List,
     Other,
 }
 
-/// A change that was asked for.
+/// A request for a change.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// Which.
+    /// Which change.
     pub effect: Effect,
     /// The attempt that an intent records, or that a POST belongs to.
     pub attempt: Option<String>,
 }
 
-/// What this request asks for.
+/// Finds out what this request is.
 pub fn recognize(request: &Parts, body: &[u8]) -> Asked {
     let (method, path) = (&request.method, request.uri.path());
     let query = request.uri.query().unwrap_or_default();
@@ -64,7 +64,7 @@ pub fn recognize(request: &Parts, body: &[u8]) -> Asked {
     }
 }
 
-/// Questions that are asked by POST.
+/// Requests that are sent by POST but change nothing.
 fn only_asks(method: &Method, path: &str) -> bool {
     *method == Method::POST
         && (path.ends_with("/selfsubjectreviews")
@@ -129,7 +129,7 @@ fn lease(spec: &Value) -> Effect {
     }
 }
 
-/// A patch of a request's metadata: nothing but finalizers and intent may be in it.
+/// A patch of a request's metadata. Only finalizers and the intent may be in it.
 fn metadata(metadata: &Value, by_operator: bool) -> Option<Effect> {
     let finalizers = metadata["finalizers"].as_array()?;
     let holds = finalizers.iter().any(|finalizer| finalizer == FINALIZER);
@@ -152,7 +152,7 @@ fn header(request: &Parts, name: &str) -> Option<String> {
     Some(request.headers.get(name)?.to_str().ok()?.to_owned())
 }
 
-/// A write that nobody listed is told, whatever it looks like.
+/// A write that is not in the list of effects is reported, whatever it looks like.
 #[test]
 fn a_write_that_is_no_effect_is_not_taken_for_one() -> anyhow::Result<()> {
     let requests = "/apis/tap-operator.io/v1alpha1/namespaces/helpdesk/taprequests";

@@ -1,4 +1,4 @@
-//! Programs that reach their servers only through proxies: an operator, and a command of a person.
+//! Programs that reach their servers only through proxies: an operator, and a command run by a person.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::support::pki::Authority;
 use crate::support::world::World;
 use crate::support::{program, wait};
 
-/// Short, for many a recovery waits for it, and long enough for a machine that is busy: a pass that was made later than
-/// that is not told from a foreign one.
+/// Short, because many recoveries wait for it; long enough for a busy machine, because a pass that was made later
+/// cannot be told from a foreign one.
 pub const SETTLE: SignedDuration = SignedDuration::from_secs(5);
-/// Flags with which nothing is waited for that is not the question here.
+/// Flags that avoid long waits.
 const FLAGS: [&str; 2] = ["--use-check-interval=1s", "--calls-per-10-seconds=1000"];
 
-/// One replica of the operator. Not started.
+/// A replica of the operator.
 pub struct Replica {
     pub operator: Operator,
     pub gate: Arc<Gate>,
@@ -46,7 +46,7 @@ impl Replica {
     }
 }
 
-/// The same somebody behind a proxy.
+/// The same user behind a proxy.
 async fn to_kubernetes(
     world: &World,
     authority: &Authority,
@@ -61,7 +61,7 @@ async fn to_kubernetes(
     Ok((proxy, who))
 }
 
-/// The commands of a cluster's administrator, which may be killed, too.
+/// Commands of a cluster administrator, which may be killed as well.
 pub struct Commands {
     pub gate: Arc<Gate>,
     administrator: Identity,
@@ -72,7 +72,7 @@ impl Commands {
     pub async fn new(world: &World) -> Result<Self> {
         let gate = Arc::new(Gate::default());
         let authority = Authority::new("tap-operator test proxy")?;
-        // By a token: a proxy cannot show somebody else's certificate.
+        // With a token: a proxy cannot present somebody else's client certificate.
         let account = ["create", "serviceaccount", "administrator"];
         let control_plane = &world.control_plane;
         control_plane.admin().kubectl(account).in_namespace("default").ok().await?;
@@ -83,7 +83,7 @@ impl Commands {
         Ok(Self { gate, administrator, _proxy: proxy })
     }
 
-    /// Runs `tap-operator` with these arguments, again if it is killed.
+    /// Runs `tap-operator` with these arguments, and again if it is killed.
     pub async fn run(&self, arguments: &[&str]) -> Result<()> {
         let mut child = self.spawn(arguments)?;
         tokio::select! {
@@ -92,7 +92,7 @@ impl Commands {
                 if !self.gate.is_down() {
                     return Ok(());
                 }
-                // It was to die after its last answer, and had nothing more to do.
+                // It was to die after its last answer, and had already ended.
                 self.gate.fired().await;
             }
             () = self.gate.fired() => {}
@@ -101,12 +101,12 @@ impl Commands {
         let _ = child.kill().await;
         self.gate.revive();
         let again = tokio::time::timeout(wait::PATIENCE, self.spawn(arguments)?.wait()).await;
-        // Where all was done before it was killed, there may be nothing left to do, which it says.
+        // If everything was done before it was killed, the second run has nothing to do and reports that.
         again.context("the second run does not end")?.map(drop).map_err(Into::into)
     }
 
     fn spawn(&self, arguments: &[&str]) -> Result<tokio::process::Child> {
-        Command::new(program::path("tap-operator")?)
+        Command::new(program::tap_operator()?)
             .args(arguments)
             .env("KUBECONFIG", self.administrator.kubeconfig())
             .env("NO_PROXY", "127.0.0.1,localhost")

@@ -1,4 +1,4 @@
-//! One run of a workflow, and what a workflow is.
+//! Workflows, and one run of a workflow.
 
 use std::fmt;
 use std::pin::Pin;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use graph_simulator::{Actor, LedgerEntry};
 use serde_json::Value;
-use tap_operator::simulator::{Actor, LedgerEntry};
 
 use crate::gate::{Crash, Gate};
 use crate::scene::Scene;
@@ -17,33 +17,33 @@ use crate::stand::Stand;
 pub struct Run<'a> {
     pub stand: &'a Stand,
     pub scene: Arc<Scene<'static>>,
-    /// Of its request, unlike any other's.
+    /// The name of its request, different from that of any other run.
     pub name: String,
-    /// Whom only this run knows.
+    /// The user of this run only.
     pub user: String,
     pub crashes: Vec<Crash>,
     pub victim: Victim,
 }
 
-/// What crashes, and at which effects.
+/// The program that crashes, and at which effects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Victim {
-    /// The operator, at what it does about requests and policies.
+    /// The operator, at effects on requests and policies.
     Operator,
-    /// The operator, at what it does about its lease.
+    /// The operator, at effects on its lease.
     Leader,
-    /// A command of a person.
+    /// A command run by a person.
     Command,
 }
 
 impl Run<'_> {
-    /// From here on the crashes may come.
+    /// Begins the part of the run in which crashes happen.
     pub async fn begin(&self) {
         self.stand.gate.quiet(QUIET).await;
         self.gate().begin(&self.crashes);
     }
 
-    /// That of the program which crashes.
+    /// The gate of the program that crashes.
     pub fn gate(&self) -> &Arc<Gate> {
         match self.victim {
             Victim::Operator | Victim::Leader => &self.stand.gate,
@@ -55,13 +55,13 @@ impl Run<'_> {
         self.scene.ask(&self.name, &self.user, spec).await.map(drop)
     }
 
-    /// An active request, in which the operator did what there was to do.
+    /// Creates a request and waits until it is active and the operator has nothing left to do.
     pub async fn active(&self, spec: Value) -> Result<()> {
         self.ask(spec).await?;
         self.scene.wait_active(&self.name).await.map(drop)
     }
 
-    /// Passes of this run's user that the operator made.
+    /// Passes that the operator made for the user of this run.
     pub fn ours(&self) -> Vec<LedgerEntry> {
         let mut passes = self.scene.ledger(&self.user);
         passes.retain(|pass| matches!(pass.made_by, Actor::App { .. }));
@@ -69,7 +69,7 @@ impl Run<'_> {
     }
 }
 
-/// So long without an effect, and nothing more is to come.
+/// After so long without an effect no more effects are expected.
 pub const QUIET: Duration = Duration::from_millis(400);
 
 type Ran<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
@@ -77,7 +77,7 @@ type Ran<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 /// A workflow.
 pub struct Workflow {
     pub name: &'static str,
-    /// Its scene, and how the policy of that differs.
+    /// The name of its scene, and how the policy of the scene differs from the usual one.
     pub scene: (&'static str, fn() -> Value),
     pub run: for<'a> fn(&'a Run<'a>) -> Ran<'a>,
     pub victim: Victim,

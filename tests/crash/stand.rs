@@ -1,4 +1,4 @@
-//! One cluster, one tenant, and one operator that talks to both through proxies and is started again whenever it dies.
+//! One cluster, one tenant, and one operator that reaches both through proxies and is started again whenever it dies.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::support::operator::{NAMESPACE, Operator};
 use crate::support::wait;
 use crate::support::world::{Options, World};
 
-/// What the names of a run's own objects begin with.
+/// The prefix of the names of a run's own objects.
 pub const OF_A_RUN: &str = "run-";
 
-/// A place to crash in.
+/// Everything that runs need to crash an operator.
 pub struct Stand {
     kubelet: JoinHandle<()>,
     scenes: Mutex<HashMap<&'static str, Arc<Scene<'static>>>>,
@@ -39,10 +39,10 @@ pub struct Stand {
     pub world: &'static World,
 }
 
-/// A world without an operator. A scene lives as long as its world, and both to the end of the process.
+/// A world without an operator. It lives until the end of the process, because scenes refer to it.
 pub async fn new_world() -> Result<&'static World> {
     let control_plane = control_plane::Options {
-        // Nothing here needs garbage collection: what the operator leaves behind is found.
+        // Without garbage collection, so that whatever the operator leaves behind is found.
         controller_manager: false,
         ..control_plane::Options::default()
     };
@@ -81,13 +81,13 @@ impl Stand {
         })
     }
 
-    /// SIGTERM, and no other process until [`Stand::resume`].
+    /// Stops the operator by SIGTERM. No process is started before [`Stand::resume`].
     pub async fn stop(&self) -> Result<()> {
         self.paused.store(true, Ordering::SeqCst);
         self.operator.stop().await.map(drop)
     }
 
-    /// The operator is started again.
+    /// Starts the operator again.
     pub async fn resume(&self) -> Result<()> {
         self.operator.start().await?;
         self.paused.store(false, Ordering::SeqCst);
@@ -145,13 +145,13 @@ impl Drop for Stand {
     }
 }
 
-/// The leases of the operator's namespace, as an administrator writes them.
+/// The leases of the operator's namespace, with an administrator's rights.
 pub async fn leases(world: &World) -> Result<Api<Lease>> {
     Ok(Api::namespaced(world.control_plane.admin().client().await?, NAMESPACE))
 }
 
-/// What a Deployment does: a process that ended is followed by another. The lease that a killed one left behind is let go,
-/// as if its fifteen seconds were over.
+/// Does what a Deployment does: starts another process after one has ended. The lease that a killed process left behind
+/// is released, as if its fifteen seconds were over.
 async fn keep_running(
     operator: Arc<Operator>,
     gate: Arc<Gate>,

@@ -1,4 +1,4 @@
-//! What came of all runs, a row for each workflow.
+//! The results of all runs, a row for each workflow.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;

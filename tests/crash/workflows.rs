@@ -1,4 +1,4 @@
-//! What an operator does with requests and policies, each from the moment at which the crashes may come.
+//! What an operator does with requests and policies. Each workflow says from when on crashes may happen.
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
@@ -19,7 +19,7 @@ use crate::support::operator::NAMESPACE;
 use crate::support::wait;
 
 const PLAIN: (&str, fn() -> Value) = ("plain", || {
-    // The tenant's clock runs ahead of the cluster's by each pass that expired here.
+    // Each pass that expired on this stand has moved the tenant's clock further ahead of the cluster's.
     json!({ "approval": { "timeout": "720h" }, "replaceExistingPass": "Allowed" })
 });
 const QUOTA: (&str, fn() -> Value) = (
@@ -38,10 +38,10 @@ macro_rules! workflow {
     };
 }
 
-/// The one that is crashed twice, too.
+/// The workflow that is also crashed twice.
 pub const ISSUE: Workflow = workflow!("issue", PLAIN, Operator, issue);
 
-/// All of them.
+/// All workflows.
 pub const ALL: [Workflow; 14] = [
     ISSUE,
     workflow!("expiry", PLAIN, Operator, expiry),
@@ -59,11 +59,11 @@ pub const ALL: [Workflow; 14] = [
     workflow!("command uninstall", PLAIN, Command, uninstall),
 ];
 
-/// The end of a run: everything that was to come has come, the second crash included.
+/// Waits for the end of a run: all effects have happened, and the second crash as well.
 async fn at_rest(run: &Run<'_>) -> Result<()> {
     run.stand.gate.quiet(QUIET).await;
     wait::until(wait::PATIENCE, "the operator is back", || async {
-        ensure!(!run.stand.gate.is_down(), "it is down");
+        ensure!(!run.stand.gate.is_down(), "the operator is down");
         run.stand.operator.get("readyz").await.map(drop)
     })
     .await
@@ -147,7 +147,7 @@ async fn sealed(run: &Run<'_>) -> Result<()> {
     delivered(run, Some(&reader)).await
 }
 
-/// The place of one that ends is the next one's.
+/// When a pass ends, its slot is free for the next request.
 async fn quota(run: &Run<'_>) -> Result<()> {
     let first = format!("{}-first", run.name);
     let user = run.scene.user();
@@ -165,7 +165,7 @@ async fn quota(run: &Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// One that is too late to be issued ends, and goes.
+/// A request that is too late to be issued ends and is deleted.
 async fn ttl(run: &Run<'_>) -> Result<()> {
     run.begin().await;
     let past: Timestamp = run.stand.world.simulator.now() - SignedDuration::from_hours(3);
@@ -176,7 +176,7 @@ async fn ttl(run: &Run<'_>) -> Result<()> {
     taken_away(run).await
 }
 
-/// The tenant differs, and is corrected.
+/// The tenant differs from the policy and is corrected.
 async fn correction(run: &Run<'_>) -> Result<()> {
     let simulator = &run.stand.world.simulator;
     let before = simulator.policy();
@@ -204,7 +204,7 @@ async fn correction(run: &Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A leader is told to end, another process leads, then the lease is deleted under it.
+/// A leader is stopped, another process leads, then its lease is deleted.
 async fn lease(run: &Run<'_>) -> Result<()> {
     let leases = leases(run.stand.world).await?;
     let led_by_another = async |than: Option<String>| {
@@ -245,7 +245,7 @@ async fn lease(run: &Run<'_>) -> Result<()> {
     taken_away(run).await
 }
 
-/// No operator runs; a person takes its finalizer off, and then does by hand what it would have done.
+/// No operator runs; a person takes the finalizer off, and then cleans up by hand as the operator would have.
 async fn release(run: &Run<'_>) -> Result<()> {
     run.active(json!({})).await?;
     run.stand.stop().await?;
@@ -260,11 +260,11 @@ async fn release(run: &Run<'_>) -> Result<()> {
     }
     run.stand.resume().await?;
     released?;
-    ensure!(request.metadata.finalizers.is_none(), "it is held: {request:?}");
+    ensure!(request.metadata.finalizers.is_none(), "it still has a finalizer: {request:?}");
     taken_away(run).await
 }
 
-/// Everything is stopped and revoked.
+/// All requests are revoked, and the operator is removed.
 async fn uninstall(run: &Run<'_>) -> Result<()> {
     run.active(json!({})).await?;
     run.begin().await;

@@ -1,4 +1,4 @@
-//! The people of the story, each with nothing but the rights of examples/access.yaml.
+//! The people of the story. Each has only the rights of examples/access.yaml.
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
@@ -10,18 +10,18 @@ use crate::support::kubectl::Kubectl;
 use crate::support::wait;
 use crate::words::words;
 
-/// Somebody at a command line.
+/// A person at a command line.
 pub struct Person {
-    /// How the story calls them.
+    /// Their name in the story.
     pub name: &'static str,
-    /// Who they are to the API server.
+    /// Their user name at the API server.
     pub identity: Identity,
-    /// What they are there for.
+    /// Their role in the story.
     pub task: &'static str,
 }
 
 impl Person {
-    /// A command line that begins with kubectl, not run yet.
+    /// A kubectl command of this person, from a whole command line.
     pub fn kubectl(&self, line: &str) -> Result<Kubectl> {
         let mut words = words(line)?.into_iter();
         ensure!(words.next().as_deref() == Some("kubectl"), "not a kubectl command: {line}");
@@ -39,7 +39,7 @@ pub struct Cast {
     pub heidi: Person,
     /// Approves.
     pub leo: Person,
-    /// May create requests, but use no policy.
+    /// May create requests, but not use any policy.
     pub sam: Person,
 }
 
@@ -71,7 +71,7 @@ impl Cast {
         Ok(cast)
     }
 
-    /// Returns when the rights are in force, a moment after they were granted.
+    /// Waits until the rights are in force, a moment after they were granted.
     pub async fn has_its_rights(&self) -> Result<()> {
         let rights = [
             (&self.ines, "create", "tappolicies"),
@@ -86,7 +86,7 @@ impl Cast {
                 let question = who.identity.kubectl(["auth", "can-i", verb, resource]);
                 let answer = question.in_namespace(NAMESPACE).run().await?;
                 let last = answer.stdout.lines().last().context("no answer")?;
-                ensure!(last == "yes", "{} may not yet {verb} {resource}", who.name);
+                ensure!(last == "yes", "{} cannot yet {verb} {resource}", who.name);
                 Ok(())
             })
             .await

@@ -30,7 +30,7 @@ struct Arguments {
     once: bool,
 }
 
-/// How shells call the end by Ctrl-C.
+/// The exit code by which shells report Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
 #[tokio::main]
@@ -44,7 +44,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whatever happens, everything that was started ends with this function.
+/// Runs the demo. Everything that was started ends when this function returns.
 async fn demo(arguments: &Arguments) -> Result<ExitCode> {
     let mut end = End::new()?;
     let since = Instant::now();
@@ -61,7 +61,7 @@ async fn demo(arguments: &Arguments) -> Result<ExitCode> {
         progress(&stage.dump().await);
         return Err(error);
     }
-    progress(&format!("every step came out as told, after {} s", since.elapsed().as_secs()));
+    progress(&format!("every step went as the story says, after {} s", since.elapsed().as_secs()));
     if !arguments.once {
         hands_on::explain(&stage)?;
         tokio::select! {
@@ -71,25 +71,25 @@ async fn demo(arguments: &Arguments) -> Result<ExitCode> {
     }
     progress("ending everything");
     let status = stage.world.operator.stop().await?;
-    ensure!(status.success(), "the operator ended badly: {status}");
+    ensure!(status.success(), "the operator ended with an error: {status}");
     Ok(ExitCode::SUCCESS)
 }
 
 async fn set_up() -> Result<Stage> {
-    // Commands name files of this repository.
+    // Commands name files of this repository by relative paths.
     std::env::set_current_dir(env!("CARGO_MANIFEST_DIR"))?;
     progress(
         "starting etcd, kube-apiserver and kube-controller-manager, a simulated Entra tenant, the operator",
     );
     let options = Options {
-        // A tenant of the real Graph is asked less often.
+        // In production, passes are read less often.
         operator_flags: ["--use-check-interval=3s", "--calls-per-10-seconds=100"]
             .map(ToOwned::to_owned)
             .to_vec(),
         ..Options::default()
     };
     let world = World::own(options).await?;
-    // The demo looks at passes more often than Graph's limit would let it.
+    // The demo reads passes more often than Graph's limit allows.
     world.simulator.switch(|switches| switches.authentication_method_limit = None);
     let cast = Cast::of(&world.control_plane).await?;
     Ok(Stage { world, cast, terminal: Terminal::new() })
@@ -117,7 +117,7 @@ fn opening(stage: &Stage) -> Result<()> {
     ))
 }
 
-/// Ctrl-C, or whatever else tells a program to end.
+/// Ctrl-C, or another signal that ends a program.
 struct End {
     interrupt: Signal,
     terminate: Signal,

@@ -1,4 +1,4 @@
-//! What is left running, and what to try with it.
+//! Ideas for what to try while everything is still running.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ const IDEAS: &str = r#"  1. What can be asked for, and what was:
      curl -s --cacert $CA $TENANT/_sim/clock -d '{"stepSeconds": 3600}'
      curl -s --cacert $CA $TENANT/_sim/ledger/balance"#;
 
-/// Tells how to go on by oneself.
+/// Explains how to go on.
 pub fn explain(stage: &Stage) -> Result<()> {
     let Stage { world, cast, terminal } = stage;
     terminal.chapter("Your turn")?;
@@ -60,7 +60,7 @@ pub fn explain(stage: &Stage) -> Result<()> {
     ))
 }
 
-/// Returns, with an error, when the operator ends by itself.
+/// Waits until the operator ends by itself, which is an error.
 pub async fn stay(stage: &Stage) -> Result<()> {
     loop {
         stage.world.operator.component().check_running()?;

@@ -1,14 +1,14 @@
-//! Where the story plays: a world, the people in it, and a terminal that shows what they do.
+//! The stage of the story: a world, the people in it, and a terminal that shows what they do.
 //!
-//! What is shown is what happens: the line that is printed is the line that is run. Each step fails the demo when it does
-//! not come out as the story says.
+//! What is shown is what happens: the printed command line is the one that is run. If a step does not go as the story
+//! says, the demo fails.
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use graph_simulator::{SignIn, SignInError};
 use kube::Api;
 use tap_operator::api::TapRequest;
-use tap_operator::simulator::{SignIn, SignInError};
 
 use crate::cast::{Cast, Person};
 use crate::support::kubectl::Outcome;
@@ -18,7 +18,7 @@ use crate::terminal::Terminal;
 /// The namespace of the helpdesk, as in examples/access.yaml.
 pub const NAMESPACE: &str = "helpdesk";
 
-/// The demo's stage.
+/// The stage of the demo.
 pub struct Stage {
     pub world: World,
     pub cast: Cast,
@@ -26,14 +26,14 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Somebody runs a kubectl command that must succeed. What it printed is shown.
+    /// Runs a kubectl command that must succeed, shows it and its output.
     pub async fn run(&self, who: &Person, line: &str) -> Result<String> {
         let outcome = self.shown(who, line).await?;
         ensure!(outcome.status.success(), "kubectl failed\n{outcome}");
         Ok(outcome.stdout)
     }
 
-    /// Somebody runs a kubectl command that must be refused with this word in the answer, which is shown.
+    /// Runs a kubectl command that must be refused with this word in the answer, which is shown.
     pub async fn refused(&self, who: &Person, line: &str, word: &str) -> Result<()> {
         let outcome = self.shown(who, line).await?;
         ensure!(
@@ -43,19 +43,19 @@ impl Stage {
         Ok(())
     }
 
-    /// Somebody shows a file.
+    /// Shows a file, as this person.
     pub fn cat(&self, who: &Person, file: &str) -> Result<()> {
         let content = std::fs::read_to_string(file).with_context(|| file.to_owned())?;
         self.terminal.typed(who.name, &format!("cat {file}"))?;
         self.terminal.output(&content)
     }
 
-    /// Somebody approves or revokes a request, in their own name.
+    /// Approves or revokes a request, as this person and in their name.
     pub async fn decide(&self, who: &Person, request: &str, decision: &str) -> Result<()> {
         self.run(who, &decision_line(who, request, decision)).await.map(drop)
     }
 
-    /// A decision that must be refused with this word in the answer.
+    /// Makes a decision that must be refused with this word in the answer.
     pub async fn decide_in_vain(
         &self,
         who: &Person,
@@ -74,7 +74,7 @@ impl Stage {
         self.run(&self.cast.heidi, &line).await.map(drop)
     }
 
-    /// Waits until the pass of a request was issued; the code, as Heidi reads it.
+    /// Waits until the pass of a request was issued. Returns the code, as Heidi reads it.
     pub async fn code(&self, request: &str) -> Result<String> {
         let heidi = &self.cast.heidi;
         let wait = format!("kubectl wait tap/{request} --for=condition=Issued --timeout=60s");
@@ -88,13 +88,13 @@ impl Stage {
         Ok(code)
     }
 
-    /// That the Secret of a request is gone.
+    /// Shows that the Secret of a request is gone.
     pub async fn secret_is_gone(&self, request: &str) -> Result<()> {
         let line = format!("kubectl get secret {request}");
         self.refused(&self.cast.heidi, &line, "NotFound").await
     }
 
-    /// Somebody types a code at the tenant's sign-in page.
+    /// Enters a code at the tenant's sign-in page.
     pub fn sign_in(&self, user: &str, code: &str) -> Result<Result<SignIn, SignInError>> {
         self.terminal
             .elsewhere("sign-in page", &format!("{user}, Temporary Access Pass {code}"))?;
@@ -108,14 +108,14 @@ impl Stage {
         Ok(answer)
     }
 
-    /// All requests, as an administrator sees them.
+    /// All requests, with an administrator's rights.
     pub async fn requests(&self) -> Result<Vec<TapRequest>> {
         let api: Api<TapRequest> =
             Api::namespaced(self.cast.admin.identity.client().await?, NAMESPACE);
         Ok(api.list(&kube::api::ListParams::default()).await?.items)
     }
 
-    /// What helps to understand why the story went another way: objects, events, the operator's log, the ledger.
+    /// Everything that helps to understand a failure: objects, events, the operator's log, the ledger.
     pub async fn dump(&self) -> String {
         let admin = &self.cast.admin.identity;
         let shown = async |arguments: &[&str]| {
@@ -143,7 +143,7 @@ impl Stage {
 
 fn decision_line(who: &Person, request: &str, decision: &str) -> String {
     let by = who.identity.user();
-    // A line break between JSON's tokens is none to JSON, nor to the shell inside quotes.
+    // A line break between JSON's tokens changes nothing for JSON, nor for the shell inside quotes.
     format!(
         "kubectl patch tap {request} --subresource=status --type=json -p '[{{\"op\":\"add\",\n\
          \"path\":\"/status/decisions/-\",\"value\":{{\"by\":\"{by}\",\"decision\":\"{decision}\"}}}}]'"

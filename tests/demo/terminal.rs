@@ -1,7 +1,7 @@
-//! How the demo looks: chapters, what people type, and what they see.
+//! The output of the demo: chapters, what people type, and what they see.
 //!
-//! The story goes to standard output, progress to standard error. Nothing is wider than 100 columns unless it has no
-//! place to break.
+//! The story goes to standard output, progress to standard error. No line is wider than 100 columns unless it cannot be
+//! broken.
 
 use std::fmt;
 use std::io::{IsTerminal, Stdout, Write, stdout};
@@ -10,7 +10,7 @@ use anyhow::Result;
 
 const WIDTH: usize = 100;
 
-/// Colours, where they are wanted: on a terminal, unless `NO_COLOR` is set (no-color.org).
+/// Colours, on a terminal and unless `NO_COLOR` is set (no-color.org).
 #[derive(Clone, Copy)]
 enum Style {
     Title,
@@ -20,7 +20,7 @@ enum Style {
     Good,
 }
 
-/// Where the story is told.
+/// Standard output, with or without colours.
 pub struct Terminal {
     out: Stdout,
     coloured: bool,
@@ -45,19 +45,19 @@ impl Terminal {
         ))
     }
 
-    /// A sentence or two of the story.
+    /// Prints a sentence or two of the story.
     pub fn tell(&self, text: &str) -> Result<()> {
         self.print(format_args!("\n{}\n", wrapped(text, "", "")))
     }
 
-    /// What somebody types. Further lines of a long command are indented.
+    /// Prints a command that a person types. Further lines of a long command are indented.
     pub fn typed(&self, who: &str, command: &str) -> Result<()> {
         let command = command.replace('\n', "\n      ");
         let (who, command) = (self.styled(Style::Who, who), self.styled(Style::Command, &command));
         self.print(format_args!("\n  {who}$ {command}\n"))
     }
 
-    /// What came of it.
+    /// Prints the output of a command.
     pub fn output(&self, text: &str) -> Result<()> {
         for line in text.trim_end().lines() {
             self.print(format_args!("{}\n", wrapped(line, "  ", "      ").trim_end()))?;
@@ -65,7 +65,7 @@ impl Terminal {
         Ok(())
     }
 
-    /// What somebody does elsewhere than at a command line.
+    /// Prints an action that does not happen at a command line.
     pub fn elsewhere(&self, where_: &str, what: &str) -> Result<()> {
         self.print(format_args!(
             "\n  {} {}\n",
@@ -74,13 +74,13 @@ impl Terminal {
         ))
     }
 
-    /// That something holds, and was looked at.
+    /// Prints that a check has succeeded.
     pub fn good(&self, text: &str) -> Result<()> {
         let text = wrapped(text, "  ", "  ");
         self.print(format_args!("\n{} {}\n", self.styled(Style::Good, "✓"), text.trim_start()))
     }
 
-    /// Lines as they are: tables, and what is to be copied.
+    /// Prints lines unchanged: tables, and text to be copied.
     pub fn verbatim(&self, text: &str) -> Result<()> {
         self.print(format_args!("\n{}\n", text.trim_end()))
     }
@@ -103,13 +103,13 @@ impl Terminal {
     }
 }
 
-/// What is under way, for who waits.
+/// Prints progress to standard error.
 pub fn progress(text: &str) {
-    // Nobody is helped by a demo that ends because its progress cannot be shown.
+    // A demo must not end only because its progress cannot be shown.
     let _ = writeln!(std::io::stderr(), "==> {text}");
 }
 
-/// The text broken at spaces. What fits on a line keeps its inner spaces, as in tables.
+/// Breaks the text at spaces. A line that fits keeps its inner spaces, as in tables.
 fn wrapped(text: &str, first: &str, further: &str) -> String {
     let mut lines = Vec::new();
     let (mut indentation, mut rest) = (first, text);
@@ -117,7 +117,7 @@ fn wrapped(text: &str, first: &str, further: &str) -> String {
         let room = WIDTH - indentation.len();
         let end = rest.char_indices().nth(room).map(|(end, _)| end);
         let Some(end) = end else { break };
-        // Never in the leading spaces, which are part of the text.
+        // Never break in the leading spaces, which are part of the text.
         let begin = rest.len() - rest.trim_start().len();
         let space = rest[..end].rfind(' ').filter(|space| *space > begin);
         let Some(space) = space.or_else(|| rest[end..].find(' ').map(|space| end + space)) else {

@@ -1,9 +1,9 @@
-//! Command lines as people type them.
+//! Splits command lines as people type them.
 
 use anyhow::{Result, ensure};
 
-/// The words of a command line: spaces separate, single quotes keep together, a backslash at the end of a line goes on
-/// with the next one.
+/// The words of a command line. Spaces separate words, single quotes keep them together, and a backslash at the end of
+/// a line joins it with the next one.
 pub fn words(line: &str) -> Result<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

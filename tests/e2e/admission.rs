@@ -1,4 +1,4 @@
-//! The operator issues only behind its admission policies, as they are shipped and in force.
+//! The operator issues only if its admission policies are in the cluster as they are shipped, and are in force.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -11,14 +11,14 @@ use crate::support::{control_plane, run, wait};
 const POLICY: &str = "validatingadmissionpolicy";
 const BINDING: &str = "validatingadmissionpolicybinding";
 
-/// A cluster administrator changes a policy or binding by a JSON patch.
+/// Changes a policy or binding by a JSON patch, as a cluster administrator.
 async fn patch(world: &World, kind: &str, name: &str, operations: &Value) -> Result<()> {
     let patch = operations.to_string();
     let line = ["patch", kind, name, "--type=json", "--patch", &patch];
     world.control_plane.admin().kubectl(line).ok().await.map(drop)
 }
 
-/// Waits until the request waits for the policies, and says so in these words.
+/// Waits until the request waits for the policies, with these words in its message.
 async fn waits(scene: &Scene<'_>, name: &str, words: &str) -> Result<TapRequest> {
     let because = |seen: &TapRequest| {
         condition(seen, "Ready")
@@ -29,7 +29,7 @@ async fn waits(scene: &Scene<'_>, name: &str, words: &str) -> Result<TapRequest>
     Ok(seen)
 }
 
-async fn guarded(world: &World) -> Result<bool> {
+async fn policies_in_force(world: &World) -> Result<bool> {
     Ok(world.operator.metrics().await?.lines().any(|line| line == "tap_operator_guarded 1"))
 }
 
@@ -42,7 +42,7 @@ fn what_is_changed_holds_back_what_is_new_until_it_is_as_shipped_again() -> Resu
         let live = scene.user();
         scene.ask("live", &live, json!({})).await?;
         scene.wait_active("live").await?;
-        ensure!(guarded(&world).await?, "{}", world.operator.metrics().await?);
+        ensure!(policies_in_force(&world).await?, "{}", world.operator.metrics().await?);
 
         let is_true = json!([{"op": "replace", "path": "/spec/validations", "value": [{"expression": "true"}]}]);
         let warns = json!([{"op": "replace", "path": "/spec/validationActions", "value": ["Audit", "Warn"]}]);
@@ -57,7 +57,7 @@ fn what_is_changed_holds_back_what_is_new_until_it_is_as_shipped_again() -> Resu
             (POLICY, "tap-operator-requests", is_true, None, "spec.validations has 1 instead of"),
             (BINDING, "tap-operator-decisions", warns, None, "must contain Deny"),
             (POLICY, "tap-operator-secrets", ignores, None, r#"is "Ignore" instead of "Fail""#),
-            // What others added, kubectl apply leaves.
+            // Fields that others added are not removed by kubectl apply.
             (POLICY, "tap-operator-decisions", nobody, Some(everybody), "spec.matchConditions was"),
             (BINDING, "tap-operator-requests", elsewhere, Some(everywhere), "matchResources was"),
         ]
@@ -66,7 +66,11 @@ fn what_is_changed_holds_back_what_is_new_until_it_is_as_shipped_again() -> Resu
         {
             patch(&world, kind, name, &change).await?;
             wait::until(wait::PATIENCE, "the operator sees it", || async {
-                ensure!(!guarded(&world).await?, "{}", world.operator.component().log_tail(20));
+                ensure!(
+                    !policies_in_force(&world).await?,
+                    "{}",
+                    world.operator.component().log_tail(20)
+                );
                 Ok(())
             })
             .await?;
@@ -75,7 +79,7 @@ fn what_is_changed_holds_back_what_is_new_until_it_is_as_shipped_again() -> Resu
             let seen = waits(&scene, &request, words).await?;
             let ready = condition(&seen, "Ready").map_or("", |ready| ready.2);
             ensure!(ready.contains(name) && ready.contains("kubectl apply -k deploy"), "{ready}");
-            ensure!(scene.ledger(&user).is_empty(), "issued behind a changed policy");
+            ensure!(scene.ledger(&user).is_empty(), "issued although a policy was changed");
 
             install(&world.control_plane, "deploy").await?;
             if let Some(back) = back {
@@ -84,7 +88,7 @@ fn what_is_changed_holds_back_what_is_new_until_it_is_as_shipped_again() -> Resu
             }
             scene.wait_active(&request).await?;
         }
-        // What was live is untouched by all of it.
+        // None of this touched the live pass.
         scene.wait_active("live").await?;
         ensure!(scene.ledger(&live).len() == 1);
         Ok(())
@@ -92,7 +96,7 @@ fn what_is_changed_holds_back_what_is_new_until_it_is_as_shipped_again() -> Resu
 }
 
 #[test]
-fn what_is_taken_away_ends_what_waits_and_no_live_pass() -> Result<()> {
+fn removed_policies_end_waiting_requests_and_no_live_pass() -> Result<()> {
     run(async {
         let world = quick_world(quick(&[])).await?;
         let scene = Scene::new(&world, "taken").await?;
@@ -108,7 +112,7 @@ fn what_is_taken_away_ends_what_waits_and_no_live_pass() -> Result<()> {
         scene.ask("waiting", &users[2], json!({"startTime": far_ahead()})).await?;
         let missing = "ValidatingAdmissionPolicyBinding tap-operator-requests is missing";
         waits(&scene, "waiting", missing).await?;
-        // Who holds a pass can still lose it.
+        // A live pass can still be revoked.
         scene.decide(&scene.helpdesk, "revoked", DecisionKind::Revoke).await?;
         scene.wait_released("revoked", Phase::Revoked).await?;
         ensure!(scene.secret("revoked").await?.is_none());
@@ -131,13 +135,13 @@ fn far_ahead() -> String {
 }
 
 #[test]
-fn policies_that_come_late_do_not_vouch_for_what_was_there_before() -> Result<()> {
+fn policies_that_come_late_do_not_cover_older_requests() -> Result<()> {
     run(async {
         let world = quick_world(Options { deploy: "deploy/base", ..quick(&[]) }).await?;
         let scene = Scene::new(&world, "late").await?;
         scene.policy(json!({})).await?;
         let (before, after) = (scene.user(), scene.user());
-        // Nobody checks in whose name.
+        // Nobody checks who the requester really is.
         scene.ask("before", &before, json!({"requestedBy": "somebody@contoso.com"})).await?;
         waits(&scene, "before", "tap-operator-requests is missing").await?;
         install(&world.control_plane, "deploy").await?;
@@ -151,7 +155,7 @@ fn policies_that_come_late_do_not_vouch_for_what_was_there_before() -> Result<()
 }
 
 #[test]
-fn policies_that_the_api_server_does_not_hold_to_are_not_enough() -> Result<()> {
+fn policies_that_the_api_server_does_not_enforce_are_not_enough() -> Result<()> {
     run(async {
         let without = "--disable-admission-plugins=ValidatingAdmissionPolicy".to_owned();
         let options = Options {
@@ -166,7 +170,7 @@ fn policies_that_the_api_server_does_not_hold_to_are_not_enough() -> Result<()> 
         scene.policy(json!({})).await?;
         let user = scene.user();
         scene.ask("waiting", &user, json!({})).await?;
-        waits(&scene, "waiting", "lets the operator create Secrets that are no passes").await?;
+        waits(&scene, "waiting", "lets the operator create Secrets that hold no passes").await?;
         ensure!(scene.ledger(&user).is_empty());
         Ok(())
     })

@@ -1,15 +1,15 @@
-//! The code of a pass is in its Secret and nowhere else: not in the log at the finest level, in no other object, on no page, not
-//! in the memory of the operator once it is delivered.
+//! The code of a pass is in its Secret and nowhere else: not in the log at the finest level, in no other object, on no
+//! page that the operator serves, and not in the operator's memory once it is delivered.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail, ensure};
+use graph_simulator::{Fault, FaultKind, Operation};
 use kube::api::{DynamicObject, PostParams};
 use kube::discovery::ApiResource;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tap_operator::api::{DecisionKind, Phase};
-use tap_operator::simulator::{Fault, FaultKind, Operation};
 
 use crate::scene::{Scene, quick, quick_world};
 use crate::support::age::Reader;
@@ -17,7 +17,7 @@ use crate::support::canary::{self, Search};
 use crate::support::world::World;
 use crate::support::{memory, run, wait};
 
-/// So many passes are issued before the memory is searched: chance hides no leak.
+/// So many passes are issued before the memory is searched, so that a leak is not missed by chance.
 const PASSES: usize = 20;
 
 #[test]
@@ -28,7 +28,7 @@ fn the_search_finds_codes_in_every_form() -> Result<()> {
 #[test]
 fn a_code_is_in_its_secret_and_nowhere_else() -> Result<()> {
     run(async {
-        // `trace` for everything: what any library says at its finest level.
+        // `trace` for everything: whatever a library logs at its finest level.
         let world = quick_world(quick(&["--log=trace"])).await?;
         let scene = Scene::new(&world, "canary").await?;
         scene.policy(json!({})).await?;
@@ -47,7 +47,8 @@ fn a_code_is_in_its_secret_and_nowhere_else() -> Result<()> {
     })
 }
 
-/// Passes in the clear and sealed, with short codes and long ones. The names of the requests whose Secret holds a code.
+/// Issues passes in the clear and sealed, with short and with long codes. Returns the names of the requests whose
+/// Secret holds a code.
 async fn deliveries(scene: &Scene<'_>) -> Result<BTreeSet<String>> {
     let reader = Reader::age();
     let mut clear = BTreeSet::new();
@@ -74,8 +75,7 @@ async fn revoked(scene: &Scene<'_>, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The pass is made, and its answer does not arrive, or not as an answer. The operator finds the pass, takes it back, and
-/// makes another.
+/// The pass is made, but its answer is lost or unusable. The operator finds the pass, takes it back, and makes another.
 async fn spoilt_answers(scene: &Scene<'_>, live: &mut BTreeSet<String>) -> Result<()> {
     let faults = [
         ("lost", FaultKind::AnswerLost),
@@ -94,12 +94,15 @@ async fn spoilt_answers(scene: &Scene<'_>, live: &mut BTreeSet<String>) -> Resul
     for (name, _) in faults {
         let active = scene.wait_active(name).await?;
         let passes = scene.ledger(&active.spec.user);
-        ensure!(passes.len() == 2, "{name}: another pass takes the place of the first: {passes:?}");
+        ensure!(
+            passes.len() == 2,
+            "{name}: expected a second pass in place of the first: {passes:?}"
+        );
     }
     Ok(())
 }
 
-/// The API server takes the Secret in a dry run and then does not, in words that quote it.
+/// The API server accepts the Secret in a dry run, then refuses it with a message that quotes the code.
 async fn refused_secret(scene: &Scene<'_>) -> Result<()> {
     let group = "admissionregistration.k8s.io/v1";
     let refuse = |namespace: &str| -> Vec<Value> {
@@ -154,7 +157,7 @@ async fn refused_secret(scene: &Scene<'_>) -> Result<()> {
 
     let user = scene.user();
     scene.ask("refused", &user, json!({})).await?;
-    let taken_back = |passes: &[tap_operator::simulator::LedgerEntry]| {
+    let taken_back = |passes: &[graph_simulator::LedgerEntry]| {
         !passes.is_empty() && passes.iter().all(|pass| !pass.is_live())
     };
     wait::until(wait::PATIENCE, "the pass is taken back", || async {
@@ -163,7 +166,7 @@ async fn refused_secret(scene: &Scene<'_>) -> Result<()> {
         Ok(())
     })
     .await?;
-    let says = scene.wait("refused", "it says why", |request| {
+    let says = scene.wait("refused", "it reports why", |request| {
         let ready = crate::scene::condition(request, "Ready");
         ready.is_some_and(|(_, _, message)| message.contains("Secret"))
     });
@@ -202,10 +205,13 @@ async fn nowhere(
     let lines = log.lines().filter(|line| search.is_in(line));
     leaks.extend(lines.map(|line| format!("in the log: {line}")));
 
-    // What stands in the cache shows that the search finds what is there.
+    // The namespace's name, which is in the cache, must be found: this shows that the search works.
     match memory::search(component, &Search::new([&scene.namespace]))? {
         Some(known) => {
-            ensure!(!known.found.is_empty(), "the memory holds not even the namespace's name");
+            ensure!(
+                !known.found.is_empty(),
+                "not even the namespace's name is found in the memory"
+            );
             let remains = memory::search(component, search)?.context("it could be read before")?;
             leaks.extend(remains.found.into_iter().map(|found| format!("in memory: {found}")));
         }
@@ -215,7 +221,7 @@ async fn nowhere(
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "what was not tested must be seen")]
+#[expect(clippy::print_stderr, reason = "a check that was skipped must be reported")]
 fn skipped() {
     eprintln!(
         "SKIPPED: this system does not let a process read its child's memory (see ptrace(2), kernel.yama.ptrace_scope)"

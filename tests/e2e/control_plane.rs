@@ -1,4 +1,4 @@
-//! The control plane that all other end-to-end tests stand on does what a cluster's would.
+//! The control plane of the other end-to-end tests behaves as that of a cluster.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 use crate::support::control_plane::{ControlPlane, Options};
 use crate::support::{run, wait};
 
-/// One for all tests that leave it as it was.
+/// One control plane for all tests that leave it as it was.
 async fn shared() -> Result<&'static ControlPlane> {
     static SHARED: OnceCell<Result<ControlPlane, String>> = OnceCell::const_new();
     let started = SHARED
@@ -138,7 +138,7 @@ fn a_deleted_namespace_ends() -> Result<()> {
 }
 
 #[test]
-fn the_audit_log_tells_who_wrote_what() -> Result<()> {
+fn the_audit_log_shows_who_wrote_what() -> Result<()> {
     run(async {
         let control_plane = shared().await?;
         let mallory = control_plane.person("mallory@contoso.com")?;
@@ -154,7 +154,7 @@ fn the_audit_log_tells_who_wrote_what() -> Result<()> {
 }
 
 #[test]
-fn a_condition_that_never_holds_is_told_with_the_object() -> Result<()> {
+fn a_condition_that_never_holds_is_reported_with_the_object() -> Result<()> {
     run(async {
         let control_plane = shared().await?;
         let namespaces: Api<Namespace> = Api::all(control_plane.admin().client().await?);

@@ -1,15 +1,15 @@
-//! The operator is killed, told to end or loses the API server, and the next one finds its way.
+//! The operator is killed, is stopped or loses the API server, and the next process continues its work.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use graph_simulator::{Fault, FaultKind, Operation};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tap_operator::api::{DecisionKind, Phase};
-use tap_operator::simulator::{Fault, FaultKind, Operation};
 use tokio::time::Instant;
 
 use crate::scene::{Scene, quick, quick_world};
@@ -17,7 +17,7 @@ use crate::support::operator::{self, NAMESPACE, SERVICE_ACCOUNT};
 use crate::support::world::{Options, World};
 use crate::support::{control_plane, run, wait};
 
-/// A world without garbage collection, which nothing here needs.
+/// A world without garbage collection, which these tests do not need.
 async fn world() -> Result<World> {
     let control_plane =
         control_plane::Options { controller_manager: false, ..control_plane::Options::default() };
@@ -25,15 +25,13 @@ async fn world() -> Result<World> {
     Ok(world)
 }
 
-/// One live pass, recorded by the request and in its Secret, and every other one of the user's taken back.
+/// Checks that the user has one live pass, recorded by the request and delivered in its Secret, and that all others
+/// were taken back.
 async fn delivered_once(scene: &Scene<'_>, name: &str, user: &str) -> Result<()> {
     let request = scene.wait_active(name).await?;
     let pass = scene.pass_of(&request)?;
-    let live: Vec<_> = scene
-        .ledger(user)
-        .into_iter()
-        .filter(tap_operator::simulator::LedgerEntry::is_live)
-        .collect();
+    let live: Vec<_> =
+        scene.ledger(user).into_iter().filter(graph_simulator::LedgerEntry::is_live).collect();
     ensure!(live.len() == 1 && live[0].id == pass.id, "{live:?}\n{request:?}");
     ensure!(scene.simulator.code(pass.id) == Some(scene.code(name).await?), "another code");
     let balance = scene.simulator.balance();
@@ -51,7 +49,7 @@ async fn delivered_once(scene: &Scene<'_>, name: &str, user: &str) -> Result<()>
     Ok(())
 }
 
-/// Gives the operator the right to write the status of requests, or takes it away. In force when this returns.
+/// Grants or removes the operator's right to write the status of requests. It is in force when this returns.
 async fn let_write_status(world: &World, may: bool) -> Result<()> {
     let admin = world.control_plane.admin();
     let roles: Api<ClusterRole> = Api::all(admin.client().await?);
@@ -81,7 +79,7 @@ fn killed_at_its_worst_moments_it_resolves_everything_by_itself() -> Result<()> 
         let scene = Scene::new(&world, "killed").await?;
         scene.policy(json!({})).await?;
 
-        // Between the POST and the Secret: once it took effect, once it did not, once only later.
+        // Between the POST and the Secret: the POST takes effect at once, never, or late.
         for (name, kind) in [
             ("answer-lost", FaultKind::Slow { seconds: 60 }),
             ("never-done", FaultKind::Hang { seconds: Some(60) }),
@@ -113,9 +111,9 @@ fn killed_at_its_worst_moments_it_resolves_everything_by_itself() -> Result<()> 
         let_write_status(&world, true).await?;
         world.operator.start().await?;
         delivered_once(&scene, "not-recorded", &user).await?;
-        ensure!(scene.code("not-recorded").await? != first, "nobody knew which pass that was");
+        ensure!(scene.code("not-recorded").await? != first, "the unrecorded pass was not replaced");
 
-        // While a pass is active, nothing happens at all.
+        // While a pass is active, nothing is written.
         let before = world.simulator.requests_for(Operation::PassCreate).len();
         world.operator.restart().await?;
         scene.decide(&scene.helpdesk, "not-recorded", DecisionKind::Revoke).await?;
@@ -130,7 +128,7 @@ fn killed_at_its_worst_moments_it_resolves_everything_by_itself() -> Result<()> 
 }
 
 #[test]
-fn told_to_end_it_releases_the_lease_and_another_leads_at_once() -> Result<()> {
+fn stopped_it_releases_the_lease_and_another_leads_at_once() -> Result<()> {
     run(async {
         let world = world().await?;
         let scene = Scene::new(&world, "leases").await?;
@@ -192,7 +190,7 @@ fn without_the_api_server_for_a_while_nothing_is_lost() -> Result<()> {
         scene.ask("before", &user, json!({})).await?;
         scene.wait_active("before").await?;
 
-        // In the middle of an issue: the answer of the POST comes when there is no API server.
+        // In the middle of an issue: the answer to the POST comes while there is no API server.
         let other = scene.user();
         world.simulator.inject(Fault::on(Operation::PassCreate, FaultKind::Slow { seconds: 4 }));
         scene.ask("middle", &other, json!({})).await?;
@@ -202,7 +200,7 @@ fn without_the_api_server_for_a_while_nothing_is_lost() -> Result<()> {
         })
         .await?;
         world.control_plane.api_server().kill();
-        // Longer than a lease can be kept: the process ends, and is started again as a kubelet does.
+        // Longer than the lease can be held: the process ends, and is started again as a kubelet would.
         let ended = world.operator.component().ended(Duration::from_secs(40)).await?;
         ensure!(!ended.success(), "{ended}");
         world.control_plane.start_api_server().await?;

@@ -1,32 +1,32 @@
-//! What is deleted goes quickly and takes its pass along; what stays is quiet.
+//! A deleted request is soon gone together with its pass. A request that stays causes no writes.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use graph_simulator::{Actor, End, Operation};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::DeleteParams;
 use serde_json::json;
 use tap_operator::api::{DecisionKind, Phase};
-use tap_operator::simulator::{Actor, End, Operation};
 use tokio::time::Instant;
 
-use crate::phases::{from_now, looked_at};
+use crate::phases::{from_now, wait_for_reads};
 use crate::scene::{QuietWrite, Scene};
 use crate::support::{run, wait};
 use crate::tenants;
 
-/// A deletion takes a second on an idle machine; a timer that somebody waits for is longer than this.
+/// A deletion takes a second on an idle machine. This is longer, and shorter than every timer that it could wait for.
 const QUICKLY: Duration = Duration::from_secs(20);
 
-/// Deletes the request and expects that it goes quickly, with its Secret.
+/// Deletes the request and expects that it is soon gone together with its Secret.
 async fn deleted(scene: &Scene<'_>, name: &str) -> Result<()> {
     let before = Instant::now();
     scene.delete(name).await?;
     scene.wait_gone(name).await?;
     let took = before.elapsed();
-    ensure!(took < QUICKLY, "{name} went only after {took:?}");
+    ensure!(took < QUICKLY, "{name} was gone only after {took:?}");
     wait::until(wait::PATIENCE, "the Secret is gone", || async {
         ensure!(scene.secret(name).await?.is_none(), "the Secret is still there");
         Ok(())
@@ -69,7 +69,7 @@ fn in_each_phase_before_the_issue() -> Result<()> {
         scene.wait_phase("scheduled", Phase::Scheduled, "Scheduled").await?;
         deleted(&scene, "scheduled").await?;
 
-        ensure!(scene.writes_about(&user)?.is_empty(), "something was asked of the tenant");
+        ensure!(scene.writes_about(&user)?.is_empty(), "the tenant was asked for a pass");
         Ok(())
     })
 }
@@ -146,7 +146,7 @@ fn of_the_policy_changes_nothing_for_what_is_active() -> Result<()> {
         let request = scene.wait_active("alive").await?;
         scene.policies().await?.delete(&scene.policy, &DeleteParams::default()).await?;
         scene.world.wait_gone(&scene.policies().await?, &scene.policy).await?;
-        looked_at(&scene, &request, 3).await?;
+        wait_for_reads(&scene, &request, 3).await?;
         let still = scene.wait_active("alive").await?;
         ensure!(scene.pass_of(&still)?.is_live());
 
@@ -179,7 +179,7 @@ fn of_the_secret_changes_nothing_for_the_pass() -> Result<()> {
         let request = scene.wait_active("read").await?;
         let code = scene.code("read").await?;
         scene.secrets().await?.delete("read", &DeleteParams::default()).await?;
-        looked_at(&scene, &request, 3).await?;
+        wait_for_reads(&scene, &request, 3).await?;
         scene.wait_active("read").await?;
         scene.simulator.sign_in(&user, &code)?;
         scene.wait_phase("read", Phase::Used, "PassUsed").await?;
@@ -194,25 +194,26 @@ fn by_ttl_waits_for_the_end_of_the_window() -> Result<()> {
         scene.policy(json!({})).await?;
         let (late, early) = (scene.user(), scene.user());
 
-        // Its window is over: it goes at once.
+        // Its window is over: it is deleted at once.
         let past = from_now(-SignedDuration::from_hours(3));
         let spec = json!({ "startTime": past, "lifetime": "2h", "ttlAfterFinished": "0m" });
         scene.ask("over", &late, spec).await?;
         scene.wait_gone("over").await?;
         ensure!(scene.ledger(&late).is_empty(), "a pass was asked for");
 
-        // It ended long before its window: until that is over, the request applied again must find it.
+        // It ended long before the end of its window. Until then the request must stay: if it were gone, applying its
+        // manifest again would create it anew.
         let soon = from_now(SignedDuration::from_mins(2));
         let spec = json!({ "startTime": soon, "lifetime": "1h", "ttlAfterFinished": "1h" });
         scene.ask("withdrawn", &early, spec).await?;
         scene.wait_active("withdrawn").await?;
         scene.decide(&scene.helpdesk, "withdrawn", DecisionKind::Revoke).await?;
         scene.wait_phase("withdrawn", Phase::Revoked, "Revoked").await?;
-        // An active pass lets the operator see what time it is in the tenant.
+        // While a pass is active, the operator learns the time from the tenant.
         scene.ask("clock", &scene.user(), json!({ "lifetime": "8h" })).await?;
         let clock = scene.wait_active("clock").await?;
         scene.simulator.step_clock(SignedDuration::from_mins(90));
-        looked_at(&scene, &clock, 6).await?;
+        wait_for_reads(&scene, &clock, 6).await?;
         scene.wait_phase("withdrawn", Phase::Revoked, "Revoked").await?;
         scene.simulator.step_clock(SignedDuration::from_mins(35));
         scene.wait_gone("withdrawn").await?;
@@ -236,7 +237,7 @@ fn a_tombstone_stays_and_applying_again_does_nothing() -> Result<()> {
 
         let again = scene.helpdesk.apply(&manifest).ok().await?;
         ensure!(again.contains("unchanged"), "{again}");
-        // Whatever the operator did about it, it did before it issued another pass.
+        // If the operator reacts to it at all, it does so before it issues this other pass.
         scene.ask("another", &scene.user(), json!({})).await?;
         scene.wait_active("another").await?;
         let kept = scene.requests().get("once").await?;
@@ -254,7 +255,7 @@ fn three_writes_for_a_pass_and_none_while_nothing_changes() -> Result<()> {
         let user = scene.user();
         scene.ask("quiet", &user, json!({})).await?;
         let request = scene.wait_active("quiet").await?;
-        looked_at(&scene, &request, 1).await?;
+        wait_for_reads(&scene, &request, 1).await?;
 
         let writes = scene.operator_writes(3).await?;
         let in_namespace = format!("/namespaces/{}/", scene.namespace);
@@ -269,13 +270,13 @@ fn three_writes_for_a_pass_and_none_while_nothing_changes() -> Result<()> {
         let graph = scene.writes_about(&user)?;
         ensure!(graph.len() == 1 && graph[0].operation == Operation::PassCreate, "{graph:?}");
 
-        // Waiting for people and waiting for time are as quiet.
+        // Requests that wait for people or for time cause no writes either.
         scene.change_policy(json!({ "issuance": { "approval": { "required": 1 } } })).await?;
         scene.ask("waits", &scene.user(), json!({})).await?;
         scene.wait_phase("waits", Phase::AwaitingApproval, "AwaitingApproval").await?;
         let before = scene.operator_writes(4).await?;
         let version = scene.requests().get("quiet").await?.metadata.resource_version;
-        looked_at(&scene, &request, 10).await?;
+        wait_for_reads(&scene, &request, 10).await?;
         let writes = scene.operator_writes(4).await?;
         ensure!(writes == before, "{writes:#?}");
         let after = scene.requests().get("quiet").await?.metadata.resource_version;
@@ -299,7 +300,7 @@ fn the_end_of_a_pass_is_two_writes_and_a_secret() -> Result<()> {
         ensure!(ago < SignedDuration::from_mins(2), "{ago}");
         let writes = scene.operator_writes(before + 4).await?.split_off(before);
         let verbs: Vec<&str> = writes.iter().map(|write| write.verb.as_str()).collect();
-        // The first DELETE is the dry run that tells whose Secret it is.
+        // The first DELETE is the dry run that finds out whose Secret it is.
         ensure!(verbs == ["delete", "delete", "patch", "patch"], "{writes:#?}");
         Ok(())
     })

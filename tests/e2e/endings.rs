@@ -1,22 +1,23 @@
-//! Ends that need something special: a tenant that refuses, a backup, a hand on the finalizer, another user.
+//! Ends that need special circumstances: a tenant that refuses, a backup, a finalizer taken off by hand, another user
+//! of the same name.
 
 use anyhow::{Context, Result, ensure};
+use graph_simulator::tenant::User;
+use graph_simulator::{End, Fault, FaultKind, Operation};
 use jiff::SignedDuration;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tap_operator::api::names::INTENT_ANNOTATION;
 use tap_operator::api::{DecisionKind, Phase, TapRequest};
-use tap_operator::simulator::tenant::User;
-use tap_operator::simulator::{End, Fault, FaultKind, Operation};
 use uuid::Uuid;
 
-use crate::phases::{from_now, looked_at};
+use crate::phases::{from_now, wait_for_reads};
 use crate::scene::{Scene, condition};
 use crate::support::run;
 use crate::tenants;
 
-/// The sentence of the condition Ready.
+/// The message of the condition Ready.
 fn message(request: &TapRequest) -> Result<&str> {
     Ok(condition(request, "Ready").context("no condition Ready")?.2)
 }
@@ -32,16 +33,16 @@ fn contains_all(text: &str, words: &[&str]) -> Result<()> {
 fn a_user_who_does_not_appear() -> Result<()> {
     run(async {
         let scene = tenants::scene("nobody").await?;
-        // In the tenant the ten minutes in which a new user may appear are over when the request is made; who has issued
-        // a pass there knows what time it is.
+        // In the tenant, the ten minutes in which a new user may still appear are already over when the request is
+        // created. Issuing another pass there has told the operator the tenant's time.
         scene.simulator.step_clock(SignedDuration::from_mins(11));
         scene.policy(json!({})).await?;
         scene.ask("known", &scene.user(), json!({ "lifetime": "8h" })).await?;
         let known = scene.wait_active("known").await?;
-        looked_at(&scene, &known, 6).await?;
+        wait_for_reads(&scene, &known, 6).await?;
         let user = format!("nobody-{}@contoso.com", scene.namespace);
         scene.ask("lost", &user, json!({})).await?;
-        // One look is no proof.
+        // One read is no proof.
         scene.wait_phase("lost", Phase::Pending, "UserNotFound").await?;
         let failed = scene.wait_phase("lost", Phase::Failed, "UserNotFound").await?;
         contains_all(message(&failed)?, &[&user, "check the name", "make another request"])?;
@@ -86,13 +87,13 @@ fn a_request_for_oneself() -> Result<()> {
         let user = scene.new_user(|user| user.user_principal_name.clone_from(&own));
         scene.ask("mine", &user, json!({})).await?;
         let failed = scene.wait_phase("mine", Phase::Failed, "SelfService").await?;
-        contains_all(message(&failed)?, &["the same person", "somebody else must ask"])?;
+        contains_all(message(&failed)?, &["for yourself", "somebody else must ask"])?;
         ensure!(scene.writes_about(&user)?.is_empty(), "a pass was asked for");
         Ok(())
     })
 }
 
-/// A backup brings back what stood on the object, under another uid.
+/// A backup restores what was on the object, under another uid.
 #[test]
 fn a_copy_restored_from_a_backup() -> Result<()> {
     run(async {
@@ -146,8 +147,8 @@ fn a_finalizer_taken_off_by_hand() -> Result<()> {
         control_plane.grant_policy(&hand, "release", &scene.policy, &scene.namespace).await?;
         take_off().await?;
         let released = scene.wait_phase("lost-phone", Phase::Failed, "Released").await?;
-        contains_all(message(&released)?, &["taken off by hand", "deleted in Entra"])?;
-        // The pass is left to whoever took the finalizer off, and no other one is made.
+        contains_all(message(&released)?, &["removed the finalizer", "deleted in Entra"])?;
+        // The pass is left to the person who took the finalizer off, and no other one is made.
         let ledger = scene.ledger(&user);
         ensure!(ledger.len() == 1 && ledger[0].is_live(), "{ledger:?}");
         scene.delete("lost-phone").await?;
@@ -165,7 +166,7 @@ fn a_pass_that_expires_before_it_can_be_revoked() -> Result<()> {
         scene.ask("short", &user, json!({ "lifetime": "10m" })).await?;
         let request = scene.wait_active("short").await?;
         scene.simulator.step_clock(SignedDuration::from_secs(600 - 15));
-        looked_at(&scene, &request, 6).await?;
+        wait_for_reads(&scene, &request, 6).await?;
         scene.simulator.set_unreachable(true);
         scene.decide(&scene.helpdesk, "short", DecisionKind::Revoke).await?;
         let expired = scene.wait_phase("short", Phase::Expired, "ExpiredWhileRevoking").await?;
@@ -179,7 +180,7 @@ fn a_pass_that_expires_before_it_can_be_revoked() -> Result<()> {
     })
 }
 
-/// A request that was approved for this user and waits for its start.
+/// Creates a request that is approved for this user and waits for its start.
 async fn approved(scene: &Scene<'_>, name: &str, user: &str) -> Result<()> {
     let start = from_now(SignedDuration::from_hours(2));
     scene.ask(name, user, json!({ "startTime": start })).await?;
@@ -198,11 +199,11 @@ fn a_user_who_is_deleted_between_approval_and_issue() -> Result<()> {
         approved(&scene, "leaver", &leaver).await?;
         approved(&scene, "namesake", &namesake).await?;
         scene.simulator.delete_user(&leaver)?;
-        // Another one comes, who has the name of one who left.
+        // Another user gets the name of one who left.
         scene.simulator.delete_user(&namesake)?;
         scene.simulator.add_user(User::member(Uuid::new_v4(), &namesake, "Another"));
 
-        // It is time to issue them.
+        // Their start is near: they are due.
         scene.change_policy(json!({ "issuance": { "leadTime": "3h" } })).await?;
         let changed = scene.wait_phase("namesake", Phase::Failed, "ResolvedChanged").await?;
         contains_all(message(&changed)?, &["userId was", "make another request"])?;

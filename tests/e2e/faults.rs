@@ -4,6 +4,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use graph_simulator::{Actor, End, LedgerEntry, Operation};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
@@ -11,7 +12,6 @@ use kube::api::DeleteParams;
 use serde_json::json;
 use tap_operator::api::names::FINALIZER;
 use tap_operator::api::{DecisionKind, Phase, TapRequest};
-use tap_operator::simulator::{Actor, End, LedgerEntry, Operation};
 
 use crate::scene::{Scene, quick, quick_world};
 use crate::support::operator::{NAMESPACE, SERVICE_ACCOUNT};
@@ -27,7 +27,7 @@ fn is_held(request: &TapRequest) -> bool {
     request.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
 }
 
-/// Passes of ten minutes.
+/// Lets the tenant make passes of ten minutes.
 fn allow_short_passes(world: &World) -> Result<()> {
     let short = json!({ "minimumLifetimeInMinutes": 10, "defaultLifetimeInMinutes": 10 });
     Ok(world.simulator.portal_patch_policy(&short)?)
@@ -37,7 +37,7 @@ fn expires(pass: &LedgerEntry) -> Timestamp {
     pass.start_date_time + SignedDuration::from_mins(i64::from(pass.lifetime_in_minutes))
 }
 
-/// Waits until the Secret of a request is gone; when that was in the tenant, at the latest.
+/// Waits until the Secret of a request is gone. Returns the tenant's time at which it was seen to be gone.
 async fn secret_gone(scene: &Scene<'_>, name: &str) -> Result<Timestamp> {
     wait::until(wait::PATIENCE, "the Secret is gone", || async {
         ensure!(scene.secret(name).await?.is_none(), "it is there");
@@ -48,10 +48,10 @@ async fn secret_gone(scene: &Scene<'_>, name: &str) -> Result<Timestamp> {
 }
 
 /// Waits until the operator has read passes so many more times.
-async fn looks(world: &World, times: usize) -> Result<()> {
+async fn wait_for_reads(world: &World, times: usize) -> Result<()> {
     let seen = || world.simulator.requests_for(Operation::PassGet).len();
     let enough = seen() + times;
-    wait::until(wait::PATIENCE, "the operator looks at passes", || async {
+    wait::until(wait::PATIENCE, "the operator reads passes", || async {
         ensure!(seen() >= enough, "{} of {enough}", seen());
         Ok(())
     })
@@ -102,9 +102,9 @@ fn a_namespace_ends_at_the_latest_when_its_pass_has_expired() -> Result<()> {
         let user = scene.user();
         scene.ask("lost-phone", &user, json!({})).await?;
         let request = scene.wait_active("lost-phone").await?;
-        // Fifteen seconds before its end Graph goes, and then the namespace, with all rights in it.
+        // Fifteen seconds before the pass ends Graph goes down, then the namespace is deleted with all rights in it.
         world.simulator.step_clock(SignedDuration::from_secs(600 - 15));
-        looks(&world, 6).await?;
+        wait_for_reads(&world, 6).await?;
         world.simulator.set_unreachable(true);
         let admin = world.control_plane.admin().client().await?;
         let namespaces: Api<Namespace> = Api::all(admin.clone());
@@ -151,12 +151,12 @@ fn what_changes_in_the_tenant_meanwhile_is_noticed() -> Result<()> {
         scene.ask("waiting", &waiting, json!({ "lifetime": "4h" })).await?;
         scene.wait_phase("waiting", Phase::AwaitingApproval, "AwaitingApproval").await?;
 
-        // The method's range shrinks below what waits and below what is active.
+        // The method's range shrinks so that it excludes the lifetimes of a waiting and of an active request.
         world.simulator.portal_patch_policy(&json!({ "maximumLifetimeInMinutes": 120 }))?;
-        // Where the operator has noticed it already, an approval is refused.
+        // Once the operator has noticed it, an approval is refused.
         drop(scene.decide(&scene.approver, "waiting", DecisionKind::Approve).await);
         scene.wait_phase("waiting", Phase::Failed, "LifetimeOutOfRange").await?;
-        looks(&world, 6).await?;
+        wait_for_reads(&world, 6).await?;
         scene.wait_active("active").await?;
 
         // A user is deleted.
@@ -169,15 +169,18 @@ fn what_changes_in_the_tenant_meanwhile_is_noticed() -> Result<()> {
         scene.policies().await?.delete(&scene.policy, &DeleteParams::default()).await?;
         scene.decide(&scene.helpdesk, "orphaned", DecisionKind::Revoke).await?;
         scene.wait_phase("orphaned", Phase::Revoked, "Revoked").await?;
-        ensure!(!scene.pass_of(&request)?.is_live(), "it is live");
+        ensure!(!scene.pass_of(&request)?.is_live(), "the pass is still live");
         scene.delete("active").await?;
         scene.wait_gone("active").await?;
 
-        // In all of that the operator has read no Secret.
+        // In all of this the operator never read a Secret.
         let operator = format!("system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}");
         let calls = world.control_plane.writes_by(&operator)?;
         let secrets: Vec<_> = calls.iter().filter(|call| call.uri.contains("/secrets")).collect();
-        ensure!(secrets.iter().any(|call| call.verb == "create"), "the audit log tells nothing");
+        ensure!(
+            secrets.iter().any(|call| call.verb == "create"),
+            "the audit log has no Secret at all"
+        );
         let reads: Vec<_> = secrets
             .iter()
             .filter(|call| !["create", "delete"].contains(&call.verb.as_str()))
@@ -215,7 +218,7 @@ fn by_graphs_clock_whatever_the_local_one_says() -> Result<()> {
             world.simulator.step_clock(left - SignedDuration::from_secs(10));
             let gone = secret_gone(&scene, name).await?;
             let late = gone.duration_since(expires(&pass)).as_secs_f64();
-            // Polled twenty times a second, by a machine that may have other work.
+            // Polled twenty times a second, on a machine that may be busy.
             ensure!((0.0..=5.0).contains(&late), "{name}: {late} s late");
             scene.wait_phase(name, Phase::Expired, "PassExpired").await?;
             world.operator.stop().await?;
@@ -224,9 +227,9 @@ fn by_graphs_clock_whatever_the_local_one_says() -> Result<()> {
     })
 }
 
-/// Runs `tap-operator` at a command line, as the cluster's administrator.
+/// Runs `tap-operator` on the command line, as the cluster's administrator.
 async fn command(world: &World, arguments: &[&str]) -> Result<Output> {
-    let child = tokio::process::Command::new(program::path("tap-operator")?)
+    let child = tokio::process::Command::new(program::tap_operator()?)
         .args(arguments)
         .env("KUBECONFIG", world.control_plane.admin().kubeconfig())
         .env("NO_PROXY", "127.0.0.1,localhost")
@@ -247,12 +250,12 @@ fn the_operator_is_removed_with_its_passes_or_without() -> Result<()> {
         scene.ask("first", &first, json!({})).await?;
         scene.wait_active("first").await?;
 
-        // While it runs, nobody frees what it holds by mistake.
+        // While it runs, the finalizer is not taken off by mistake.
         let refused = command(&world, &["release", "--all"]).await?;
         ensure!(!refused.status.success(), "{refused:?}");
-        ensure!(is_held(&scene.wait_active("first").await?), "it was freed");
+        ensure!(is_held(&scene.wait_active("first").await?), "it was released");
 
-        // Without it, the finalizer can be taken off, and what may live is told.
+        // Without the operator the finalizer can be taken off, and the passes that may be live are listed.
         world.operator.stop().await?;
         let name = format!("{}/first", scene.namespace);
         let released = command(&world, &["release", &name]).await?;
@@ -262,7 +265,7 @@ fn the_operator_is_removed_with_its_passes_or_without() -> Result<()> {
         scene.delete("first").await?;
         scene.wait_gone("first").await?;
 
-        // With it, everything is revoked and freed.
+        // With the operator running, everything is revoked and released.
         world.operator.start().await?;
         for (name, user) in [("second", &second), ("third", &third)] {
             scene.ask(name, user, json!({})).await?;

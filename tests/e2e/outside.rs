@@ -1,26 +1,26 @@
-//! What is done to the cluster behind the operator's back: restored, set back, upgraded, removed and installed again, and
-//! a second installation on the same tenant.
+//! Changes of the cluster behind the operator's back: it is restored, set back, upgraded, the operator is removed and
+//! installed again, and a second installation uses the same tenant.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use graph_simulator::LedgerEntry;
 use serde_json::{Value, json};
 use tap_operator::api::{DecisionKind, Phase, yaml};
-use tap_operator::simulator::LedgerEntry;
 
 use crate::scene::{QUICK, Scene, condition, quick, quick_world};
 use crate::support::operator::{NAMESPACE, Operator, SERVICE_ACCOUNT};
 use crate::support::world::{Options, World, install, policies_are_of_age};
 use crate::support::{control_plane, run, wait};
 
-/// Nobody collects garbage: these tests see what the operator itself takes away.
+/// Without garbage collection: these tests see what the operator itself deletes.
 fn without_controllers() -> Options {
     let control_plane = control_plane::Options { controller_manager: false, ..Default::default() };
     Options { control_plane, ..quick(&[]) }
 }
 
-/// A cluster of its own whose operator signs in to the tenant of another world, as the same app.
+/// A second cluster whose operator signs in to the tenant of another world, as the same app.
 async fn second_installation(first: &World) -> Result<World> {
     let mut second = World::own(Options { operator: false, ..without_controllers() }).await?;
     second.operator = new_operator(&second, first).await?;
@@ -28,7 +28,7 @@ async fn second_installation(first: &World) -> Result<World> {
     Ok(second)
 }
 
-/// An operator for the one cluster and the other one's tenant, by a new token of its service account.
+/// An operator for one cluster and the tenant of the other, with a new token of its service account.
 async fn new_operator(cluster: &World, tenant: &World) -> Result<Operator> {
     let control_plane = &cluster.control_plane;
     let identity = control_plane.service_account(NAMESPACE, SERVICE_ACCOUNT).await?;
@@ -55,7 +55,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Everything that keeps data stops, and starts again after its files were changed.
+/// Stops everything that keeps data, changes its files, and starts it again.
 async fn with_stopped_cluster(world: &World, change: impl FnOnce() -> Result<()>) -> Result<()> {
     world.operator.stop().await?;
     let control_plane = &world.control_plane;
@@ -98,25 +98,26 @@ fn a_cluster_restored_from_a_backup_without_status() -> Result<()> {
         again.wait_released("live", Phase::Failed).await?;
         again.wait_phase("live", Phase::Failed, "Restored").await?;
         ensure!(again.secret("live").await?.is_none(), "the code came back");
-        // Nobody has approved this one yet, as far as this cluster knows.
+        // In this cluster nobody has approved this request yet.
         let request =
             again.wait_phase("asked", Phase::AwaitingApproval, "AwaitingApproval").await?;
         ensure!(request.decisions().is_empty(), "{request:?}");
         again.decide(&again.approver, "asked", DecisionKind::Approve).await?;
         again.wait_active("asked").await?;
 
-        // What the lost cluster had issued is not this one's to delete: it may still be there.
+        // The pass that the lost cluster issued is foreign here and must not be deleted: that cluster may still be
+        // there.
         ensure!(lives(&scene.ledger(&held)) == [true], "{:?}", scene.ledger(&held));
         again.ask("refused", &held, json!({})).await?;
         again.wait_phase("refused", Phase::AwaitingApproval, "AwaitingApproval").await?;
         again.decide(&again.approver, "refused", DecisionKind::Approve).await?;
         again.wait_phase("refused", Phase::Failed, "ExistingPass").await?;
 
-        // And where it is, it goes on.
+        // If the old cluster is still there, it continues.
         lost.operator.start().await?;
         scene.decide(&scene.helpdesk, "live", DecisionKind::Revoke).await?;
         scene.wait_released("live", Phase::Revoked).await?;
-        ensure!(!scene.pass_of(&live)?.is_live(), "the pass is live");
+        ensure!(!scene.pass_of(&live)?.is_live(), "the pass is still live");
         Ok(())
     })
 }
@@ -148,7 +149,7 @@ fn a_cluster_set_back_to_an_earlier_state() -> Result<()> {
             copy(&saved, &data)
         })
         .await?;
-        // What is gone in the tenant comes to an end here, too, and no Secret of it stays.
+        // A pass that is gone in the tenant ends here, too, and its Secret does not stay.
         for name in ["revoked", "deleted"] {
             let request = scene.wait_released(name, Phase::Revoked).await?;
             let reason = condition(&request, "Ready").map(|c| c.1);
@@ -160,7 +161,8 @@ fn a_cluster_set_back_to_an_earlier_state() -> Result<()> {
         ensure!(
             scene.simulator.code(scene.pass_of(&request)?.id) == Some(scene.code("kept").await?)
         );
-        // What was issued since is foreign now: it stays, and nothing is issued over it unasked.
+        // A pass that was issued after the backup is foreign now: it stays, and nothing is issued over it unless
+        // requested.
         ensure!(lives(&scene.ledger(&later)) == [true], "{:?}", scene.ledger(&later));
         scene.ask("later", &later, json!({})).await?;
         scene.wait_phase("later", Phase::Failed, "ExistingPass").await?;
@@ -170,7 +172,7 @@ fn a_cluster_set_back_to_an_earlier_state() -> Result<()> {
     })
 }
 
-/// What a newer version may bring: fields, columns, other words.
+/// The definition as a newer version could have it: with other fields, columns and words.
 fn upgraded(definition: &mut Value) {
     let version = &mut definition["spec"]["versions"][0];
     let column = json!({
@@ -220,11 +222,11 @@ fn definitions_upgraded_under_live_requests() -> Result<()> {
         let after = scene.requests().get("live").await?;
         ensure!(after.metadata.resource_version == before.metadata.resource_version, "{after:?}");
 
-        // And back again: what the newer version wrote is dropped, and nothing else changes.
+        // Back again: what the newer version wrote is dropped, and nothing else changes.
         install(&world.control_plane, "crds").await?;
         scene.decide(&scene.helpdesk, "live", DecisionKind::Revoke).await?;
         scene.wait_released("live", Phase::Revoked).await?;
-        ensure!(!scene.pass_of(&before)?.is_live(), "the pass is live");
+        ensure!(!scene.pass_of(&before)?.is_live(), "the pass is still live");
         ensure!(lives(&scene.ledger(&waiting)) == [true], "{:?}", scene.ledger(&waiting));
         Ok(())
     })
@@ -251,7 +253,7 @@ fn removed_with_live_passes_and_installed_again() -> Result<()> {
         world.operator.stop().await?;
         let delete = ["delete", "--kustomize", "deploy", "--timeout=60s"];
         world.control_plane.admin().kubectl(delete).ok().await?;
-        // Meanwhile nobody looks. Finalizers hold what has a pass.
+        // Meanwhile no operator runs. Finalizers hold the requests that have a pass.
         world.simulator.sign_in(&users[1], &scene.code("used").await?)?;
         let delete = ["delete", "tap", "deleted", "--wait=false"];
         world.control_plane.admin().kubectl(delete).in_namespace(&scene.namespace).ok().await?;
@@ -267,7 +269,7 @@ fn removed_with_live_passes_and_installed_again() -> Result<()> {
         scene.decide(&scene.helpdesk, "revoked", DecisionKind::Revoke).await?;
         scene.wait_released("revoked", Phase::Revoked).await?;
         ensure!(lives(&scene.ledger(&users[2])) == [false], "{:?}", scene.ledger(&users[2]));
-        // Who asked while nobody saw to it is not known any more: that one is asked for again.
+        // Who created a request while there were no policies is not known, so it must be created again.
         scene.change_policy(json!({ "issuance": { "suspend": false } })).await?;
         scene.wait_phase("waiting", Phase::Failed, "CreatedUnguarded").await?;
         policies_are_of_age(&world.control_plane).await?;
@@ -293,7 +295,7 @@ fn two_installations_on_one_tenant() -> Result<()> {
             here.ask(name, user, json!({})).await?;
             here.wait_active(name).await?;
         }
-        // The one sees the other's passes as those of a stranger, and leaves them.
+        // Each installation sees the other's passes as foreign and leaves them.
         there.ask("refused", &users[0], json!({})).await?;
         there.wait_phase("refused", Phase::Failed, "ExistingPass").await?;
         there.ask("waited", &users[1], json!({ "onExistingPass": "Wait" })).await?;
@@ -301,12 +303,12 @@ fn two_installations_on_one_tenant() -> Result<()> {
         for user in &users {
             ensure!(lives(&here.ledger(user)) == [true], "{:?}", here.ledger(user));
         }
-        // Unless it is told to replace them; the other then sees what became of its own.
+        // Unless it is told to replace them; the other one then notices that its pass is gone.
         there.ask("replaced", &users[2], json!({ "onExistingPass": "Replace" })).await?;
         there.wait_active("replaced").await?;
         let removed = here.wait_released("replaced", Phase::Revoked).await?;
         ensure!(condition(&removed, "Ready").is_some_and(|c| c.1 == "PassRemoved"), "{removed:?}");
-        ensure!(here.secret("replaced").await?.is_none(), "its Secret is there");
+        ensure!(here.secret("replaced").await?.is_none(), "its Secret is still there");
         ensure!(lives(&here.ledger(&users[2])) == [false, true], "{:?}", here.ledger(&users[2]));
 
         here.decide(&here.helpdesk, "waited", DecisionKind::Revoke).await?;

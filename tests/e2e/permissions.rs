@@ -1,9 +1,9 @@
-//! What the operator's app may do, told in the status of each policy that needs it.
+//! The permissions of the operator's app, as they are reported in the status of each policy that needs them.
 
 use anyhow::{Context, Result, ensure};
+use graph_simulator::tenant::OPERATOR;
 use serde_json::json;
 use tap_operator::api::TapPolicy;
-use tap_operator::simulator::tenant::OPERATOR;
 
 use crate::scene::{Scene, policy_condition};
 use crate::support::run;
@@ -20,7 +20,7 @@ fn grant(scene: &Scene<'_>, roles: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a condition of the policy has this status and reason; its message.
+/// Waits until a condition of the policy has this status and reason. Returns its message.
 async fn says(scene: &Scene<'_>, type_: &str, status: &str, reason: &str) -> Result<String> {
     let is = |policy: &TapPolicy| {
         policy_condition(policy, type_).is_some_and(|c| (c.0, c.1) == (status, reason))
@@ -28,7 +28,7 @@ async fn says(scene: &Scene<'_>, type_: &str, status: &str, reason: &str) -> Res
     let what = format!("{type_} {status} {reason}");
     let policies = scene.policies().await?;
     let policy = scene.world.wait_for(&policies, &scene.policy, &what, is).await?;
-    // Neither says anything about whether the tenant is as the policy says.
+    // Neither affects whether the tenant is as the policy requires.
     let ready = policy_condition(&policy, "Ready").context("no condition Ready")?;
     ensure!((ready.0, ready.1) == ("True", "NothingManaged"), "{ready:?}");
     Ok(policy_condition(&policy, type_).context("no such condition")?.2.to_owned())
@@ -65,7 +65,7 @@ fn what_is_missing_and_what_is_too_much_is_named_with_its_remedy() -> Result<()>
 }
 
 #[test]
-fn what_cannot_be_checked_is_told_by_the_policy_and_by_each_request() -> Result<()> {
+fn what_cannot_be_checked_is_reported_by_the_policy_and_by_each_request() -> Result<()> {
     run(async {
         let scene = tenants::scene("unchecked").await?;
         grant(&scene, &FITTING)?;
@@ -80,7 +80,7 @@ fn what_cannot_be_checked_is_told_by_the_policy_and_by_each_request() -> Result<
         let roles = roles.and_then(|check| check.message.clone()).context("no such check")?;
         ensure!(roles.contains("not seen: grant the operator RoleEligibility"), "{roles}");
 
-        // The connection that all share does not say how user names map.
+        // The connection that all tests share does not say how user names map to users.
         let unmapped = Scene::shared("unmapped").await?;
         unmapped.policy(json!({})).await?;
         let message = says(&unmapped, "ChecksComplete", "False", "UserNamesNotMapped").await?;

@@ -1,19 +1,19 @@
 //! Each phase of a request, and each way into it.
 
 use anyhow::{Context, Result, ensure};
+use graph_simulator::switches::OneTimeEnforced;
+use graph_simulator::{Actor, End, Operation, SignInError};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::DeleteParams;
 use serde_json::json;
 use tap_operator::api::{DecisionKind, Phase, TapRequest};
-use tap_operator::simulator::switches::OneTimeEnforced;
-use tap_operator::simulator::{Actor, End, Operation, SignInError};
 
 use crate::scene::{Scene, condition};
 use crate::support::identity::Identity;
 use crate::support::{run, wait};
 use crate::tenants;
 
-/// RFC 3339 in whole seconds, so many from now.
+/// The time in so many seconds, as RFC 3339 in whole seconds.
 pub fn from_now(length: SignedDuration) -> String {
     format!("{:.0}", Timestamp::now() + length)
 }
@@ -23,22 +23,22 @@ fn ended_by_operator(end: &End) -> bool {
     matches!(end, End::Deleted { by: Actor::App { .. }, .. })
 }
 
-/// Waits until the operator has looked at a pass so many more times.
-pub async fn looked_at(scene: &Scene<'_>, request: &TapRequest, times: usize) -> Result<()> {
+/// Waits until the operator has read a pass so many more times.
+pub async fn wait_for_reads(scene: &Scene<'_>, request: &TapRequest, times: usize) -> Result<()> {
     let pass = scene.pass_of(request)?.id.to_string();
-    let looks = || {
+    let reads = || {
         let all = scene.simulator.requests_for(Operation::PassGet);
         all.iter().filter(|call| call.path.contains(&pass) && call.status.is_some()).count()
     };
-    let enough = looks() + times;
-    wait::until(wait::PATIENCE, "the operator looks at the pass", || async {
-        ensure!(looks() >= enough, "{} of {enough} looks", looks());
+    let enough = reads() + times;
+    wait::until(wait::PATIENCE, "the operator reads the pass", || async {
+        ensure!(reads() >= enough, "{} of {enough} reads", reads());
         Ok(())
     })
     .await
 }
 
-/// An issued pass, and that everything about it is as promised.
+/// Waits for an issued pass and checks that everything about it is as promised.
 async fn issued(scene: &Scene<'_>, name: &str, user: &str) -> Result<TapRequest> {
     let request = scene.wait_active(name).await?;
     let ledger = scene.ledger(user);
@@ -74,7 +74,7 @@ fn active_with_a_secret_for_the_helpdesk() -> Result<()> {
         ensure!((7200..=7201).contains(&length.as_secs()), "{length}");
 
         let secret = scene.secret("lost-phone").await?.context("no Secret")?;
-        ensure!(secret.immutable == Some(true), "it can be changed");
+        ensure!(secret.immutable == Some(true), "the Secret can be changed");
         ensure!(secret.type_.as_deref() == Some("tap-operator.io/temporary-access-pass"));
         let owners = secret.metadata.owner_references.unwrap_or_default();
         ensure!(owners.len() == 1 && Some(&owners[0].uid) == request.metadata.uid.as_ref());
@@ -122,9 +122,9 @@ fn pending_while_its_policy_is_suspended() -> Result<()> {
         scene.change_policy(json!({ "issuance": { "suspend": false } })).await?;
         let request = issued(&scene, "held", &user).await?;
 
-        // What is active stays.
+        // Active passes stay.
         scene.change_policy(json!({ "issuance": { "suspend": true } })).await?;
-        looked_at(&scene, &request, 2).await?;
+        wait_for_reads(&scene, &request, 2).await?;
         issued(&scene, "held", &user).await?;
         Ok(())
     })
@@ -177,7 +177,7 @@ fn pending_while_somebody_elses_pass_lives() -> Result<()> {
 
         scene.simulator.portal_delete_pass(&user, foreign)?;
         let request = scene.wait_active("second").await?;
-        ensure!(scene.pass_of(&request)?.replaced_pass.is_none(), "it replaced something");
+        ensure!(scene.pass_of(&request)?.replaced_pass.is_none(), "it replaced a pass");
         Ok(())
     })
 }
@@ -251,7 +251,7 @@ fn nobody_approves_their_own_request() -> Result<()> {
         let refused = scene.decide(&scene.helpdesk, "asked", DecisionKind::Approve).await;
         let refusal = format!("{:#}", refused.err().context("she approved her own request")?);
         ensure!(refusal.contains("Forbidden") || refusal.contains("forbidden"), "{refusal}");
-        ensure!(scene.ledger(&user).is_empty(), "issued all the same");
+        ensure!(scene.ledger(&user).is_empty(), "issued nevertheless");
         Ok(())
     })
 }
@@ -273,8 +273,8 @@ fn denied_once_and_for_all() -> Result<()> {
             ensure!(found.is_some_and(|c| c.0 == holds), "{type_}: {found:?}");
         }
 
-        // Nobody approves it any more, and what else is decided changes nothing: an event that the operator does see comes
-        // after it.
+        // Nobody can approve it any more, and later decisions change nothing. The operator has seen them when it has
+        // handled the request that follows.
         let late = scene.decide(&scene.approver, "asked", DecisionKind::Approve).await;
         let late = format!("{:#}", late.expect_err("a denied request was approved"));
         ensure!(late.contains("the request has ended (Denied)"), "{late}");
@@ -384,9 +384,9 @@ fn a_multi_use_pass_stays_after_its_use() -> Result<()> {
 
         let code = scene.code("devices").await?;
         scene.simulator.sign_in(&user, &code)?;
-        looked_at(&scene, &request, 2).await?;
+        wait_for_reads(&scene, &request, 2).await?;
         scene.simulator.sign_in(&user, &code)?;
-        looked_at(&scene, &request, 2).await?;
+        wait_for_reads(&scene, &request, 2).await?;
         issued(&scene, "devices", &user).await?;
 
         scene.decide(&scene.helpdesk, "devices", DecisionKind::Revoke).await?;
@@ -407,7 +407,7 @@ fn expired_by_the_tenants_clock_and_never_before() -> Result<()> {
         let request = issued(&scene, "short", &user).await?;
 
         scene.simulator.step_clock(SignedDuration::from_secs(9 * 60));
-        looked_at(&scene, &request, 5).await?;
+        wait_for_reads(&scene, &request, 5).await?;
         issued(&scene, "short", &user).await?;
 
         scene.simulator.step_clock(SignedDuration::from_secs(60));
@@ -546,7 +546,7 @@ fn a_pass_that_somebody_replaced() -> Result<()> {
         scene.wait_gone("gone").await?;
         let ledger = scene.ledger(&user);
         let theirs = ledger.iter().find(|pass| pass.id == foreign).context("no such pass")?;
-        ensure!(theirs.is_live(), "what is not ours stays: {ledger:?}");
+        ensure!(theirs.is_live(), "a foreign pass must stay: {ledger:?}");
         Ok(())
     })
 }
@@ -616,7 +616,7 @@ fn failed_and_taken_back_where_the_tenant_makes_another_kind_of_pass() -> Result
     run(async {
         let scene = tenants::scene("coerced").await?;
         scene.policy(json!({ "requireOneTimeUse": false })).await?;
-        // The tenant demands one-time use, and whoever reads its method does not see that yet.
+        // The tenant requires one-time use, and a read of its method does not show that yet.
         scene.simulator.switch(|switches| {
             switches.one_time_enforced = OneTimeEnforced::Coerce;
             switches.policy_read_lag_seconds = 3600;

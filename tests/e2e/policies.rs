@@ -1,20 +1,20 @@
 //! What a `TapPolicy` does about the tenant's method.
 
 use anyhow::{Context, Result, ensure};
+use graph_simulator::Operation;
+use graph_simulator::policy::MethodState as TenantState;
+use graph_simulator::tenant::OPERATOR;
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 use tap_operator::api::TapPolicy;
-use tap_operator::simulator::Operation;
-use tap_operator::simulator::policy::MethodState as TenantState;
-use tap_operator::simulator::tenant::OPERATOR;
 
 use crate::scene::{Scene, policy_condition};
 use crate::support::{run, wait};
 use crate::tenants;
 
-/// Waits until the policy's condition Ready has this reason, for the spec as it is now.
+/// Waits until the policy's condition Ready has this reason, for the present spec.
 async fn settled(scene: &Scene<'_>, name: &str, reason: &str) -> Result<TapPolicy> {
     let policies = scene.policies().await?;
     let what = format!("Ready for the reason {reason}");
@@ -32,8 +32,8 @@ fn drifted(policy: &TapPolicy) -> String {
     policy.status.as_ref().and_then(|s| s.drifted_fields.clone()).unwrap_or_default()
 }
 
-/// The bodies of the `PATCH`es of the method.
-fn patches(scene: &Scene<'_>, recorder: &tap_operator::simulator::Recorder) -> Result<Vec<Value>> {
+/// The bodies of the `PATCH` calls for the method.
+fn patches(scene: &Scene<'_>, recorder: &graph_simulator::Recorder) -> Result<Vec<Value>> {
     let patches =
         recorder.exchanges().into_iter().filter(|e| e.operation == Operation::PolicyPatch);
     let bodies: Vec<Value> =
@@ -64,7 +64,7 @@ fn observe_reports_drift_and_writes_nothing() -> Result<()> {
             "lifetime": { "minimum": "1h", "maximum": "4h" },
             "codeLength": 14,
         });
-        // requireOneTimeUse and the targets are left out: they are not managed.
+        // requireOneTimeUse and the targets are left out, so they are not managed.
         scene
             .policy_named(&scene.policy, json!({ "tenant": scene.connection, "method": method }))
             .await?;
@@ -158,7 +158,7 @@ fn enforce_corrects_in_one_patch_and_keeps_what_it_found() -> Result<()> {
         ensure!(adopted.code_length == Some(8), "{adopted:?}");
         event(&scene, &scene.policy, "Corrected").await?;
 
-        // Drift again: somebody clicked. What was adopted first stays.
+        // Drift again: somebody changed the method in the portal. The values that were adopted first stay.
         scene.simulator.portal_patch_policy(&json!({ "defaultLength": 20 }))?;
         scene.change_policy(json!({ "interval": "5m" })).await?;
         wait::until(wait::PATIENCE, "the drift is corrected", || async {
@@ -171,9 +171,9 @@ fn enforce_corrects_in_one_patch_and_keeps_what_it_found() -> Result<()> {
         let bodies = patches(&scene, &recorder)?;
         ensure!(bodies.len() == 2, "{bodies:?}");
 
-        // What was adopted can be applied as it is.
+        // The adopted values can be applied as they are.
         scene.change_policy(json!({ "method": adopted })).await?;
-        wait::until(wait::PATIENCE, "the tenant is as it was", || async {
+        wait::until(wait::PATIENCE, "the tenant has its first values again", || async {
             let values = scene.simulator.policy();
             ensure!(values.state == TenantState::Disabled, "not yet");
             ensure!(values.default_length == 8, "not yet");
@@ -292,10 +292,10 @@ fn without_the_permission_to_write_nothing_is_corrected() -> Result<()> {
 }
 
 #[test]
-fn values_that_the_tenant_refuses_are_told_once() -> Result<()> {
+fn values_that_the_tenant_refuses_are_reported_once() -> Result<()> {
     run(async {
         let scene = tenants::scene("not-taken").await?;
-        // The tenant's minimum of 1h stays: it is not managed.
+        // The tenant's minimum of 1h stays, because it is not managed.
         let spec = json!({
             "tenant": scene.connection, "enforcement": "Enforce",
             "method": { "lifetime": { "maximum": "30m" } },
@@ -323,10 +323,10 @@ fn a_policy_that_manages_nothing_reads_and_says_so() -> Result<()> {
         let policy = settled(&scene, &scene.policy, "NothingManaged").await?;
         ensure!(policy_condition(&policy, "Ready").is_some_and(|c| c.0 == "True"));
         let version = policy.metadata.resource_version;
-        // Looked at again, it is not written again.
+        // Another reconcile does not write it again.
         let reads = scene.simulator.requests_for(Operation::PolicyGet).len();
-        scene.ask("looks", &scene.user(), json!({})).await?;
-        scene.wait_active("looks").await?;
+        scene.ask("later", &scene.user(), json!({})).await?;
+        scene.wait_active("later").await?;
         ensure!(scene.simulator.requests_for(Operation::PolicyGet).len() > reads);
         let now = scene.policies().await?.get(&scene.policy).await?;
         ensure!(now.metadata.resource_version == version, "{now:?}");
@@ -337,7 +337,7 @@ fn a_policy_that_manages_nothing_reads_and_says_so() -> Result<()> {
 #[test]
 fn a_group_by_another_name_is_reported_and_not_written() -> Result<()> {
     run(async {
-        use tap_operator::simulator::tenant::{BREAK_GLASS_GROUP, PILOT_GROUP};
+        use graph_simulator::tenant::{BREAK_GLASS_GROUP, PILOT_GROUP};
 
         let scene = tenants::scene("names").await?;
         let spec = json!({

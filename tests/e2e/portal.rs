@@ -1,11 +1,11 @@
-//! Somebody deletes or replaces in the portal what the operator made, after its user has signed in with it.
+//! Somebody deletes or replaces the operator's pass in the portal, after its user has signed in with it.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tap_operator::api::Phase;
 use uuid::Uuid;
 
-use crate::phases::looked_at;
+use crate::phases::wait_for_reads;
 use crate::scene::{Scene, condition};
 use crate::support::run;
 use crate::tenants;
@@ -18,7 +18,7 @@ enum Click {
 }
 
 impl Click {
-    /// Does it to the one pass of this user; the id of theirs, if it is a new one.
+    /// Does it to the only pass of this user. Returns the id of the new pass, if there is one.
     fn at(self, scene: &Scene<'_>, user: &str) -> Result<Option<Uuid>> {
         match self {
             Self::Delete => {
@@ -31,7 +31,8 @@ impl Click {
     }
 }
 
-/// The operator has asked for one pass for this user and done nothing else there; a pass of somebody else's lives.
+/// Checks that the operator has asked for one pass for this user and done nothing else there, and that the foreign pass
+/// lives.
 fn left_alone(scene: &Scene<'_>, user: &str, theirs: Option<Uuid>) -> Result<()> {
     let writes = scene.writes_about(user)?;
     ensure!(writes.len() == 1, "more than one POST: {writes:?}");
@@ -41,7 +42,7 @@ fn left_alone(scene: &Scene<'_>, user: &str, theirs: Option<Uuid>) -> Result<()>
     Ok(())
 }
 
-/// Waits until the request has ended because its pass was removed, and nothing of it is left.
+/// Waits until the request has ended because its pass was removed, and holds nothing any more.
 async fn removed(scene: &Scene<'_>, name: &str) -> Result<()> {
     let ended = scene.wait_phase(name, Phase::Revoked, "PassRemoved").await?;
     let (_, _, message) = condition(&ended, "Ready").context("no condition Ready")?;
@@ -72,8 +73,8 @@ fn before_the_use_was_seen() -> Result<()> {
             scene.ask(name, &user, json!({ "oneTimeUse": one_time })).await?;
             let request = scene.wait_active(name).await?;
             scene.simulator.sign_in(&user, &scene.code(name).await?)?;
-            // Nobody sees yet that it was used.
-            looked_at(&scene, &request, 2).await?;
+            // The operator does not see yet that it was used.
+            wait_for_reads(&scene, &request, 2).await?;
             scene.wait_active(name).await?;
             let theirs = click.at(&scene, &user)?;
             removed(&scene, name).await?;
@@ -97,7 +98,7 @@ fn after_the_use_was_seen() -> Result<()> {
             let used = scene.wait_released(name, Phase::Used).await?;
             let theirs = click.at(&scene, &user)?;
 
-            // Whatever the operator did about it, it did before it issued another pass.
+            // If the operator does anything about it, it does so before it issues this other pass.
             let other = format!("after-{name}");
             scene.ask(&other, &scene.user(), json!({})).await?;
             scene.wait_active(&other).await?;
@@ -121,7 +122,7 @@ fn after_a_use_of_several() -> Result<()> {
             let request = scene.wait_active(name).await?;
             let code = scene.code(name).await?;
             scene.simulator.sign_in(&user, &code)?;
-            looked_at(&scene, &request, 2).await?;
+            wait_for_reads(&scene, &request, 2).await?;
             scene.simulator.sign_in(&user, &code)?;
             let theirs = click.at(&scene, &user)?;
             removed(&scene, name).await?;

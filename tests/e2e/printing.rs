@@ -14,7 +14,7 @@ fn cells(table: &str) -> Result<Vec<(String, String)>> {
     let mut lines = table.lines();
     let headers = lines.next().context("no headers")?;
     let line = lines.next().context("no line")?;
-    // Columns begin where their headers do.
+    // A column begins where its header does.
     let mut starts: Vec<usize> = Vec::new();
     for (at, _) in headers.char_indices().filter(|(_, c)| *c != ' ') {
         if at == 0 || headers.as_bytes().get(at - 1) == Some(&b' ') {

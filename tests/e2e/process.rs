@@ -1,4 +1,4 @@
-//! The program says what is wrong with its surroundings: at its start, and for as long as it lasts.
+//! The program reports problems of its environment, at its start and while it runs.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use axum::Json;
 use axum::routing::get;
+use graph_simulator::Tenant;
+use graph_simulator::tenant::OPERATOR;
 use jiff::SignedDuration;
 use serde_json::json;
 use tap_operator::api::{DecisionKind, Phase};
-use tap_operator::simulator::Tenant;
-use tap_operator::simulator::tenant::OPERATOR;
 use tokio::process::Command;
 
 use crate::scene::{Scene, condition};
@@ -24,10 +24,10 @@ use crate::tenants;
 
 const TENANT: &str = "7f2d6c1e-3b6a-4c64-9d0e-5a1c3e2b4f60";
 
-/// Runs `tap-operator run` with nothing but this environment, expects that it fails by itself, and returns what it
-/// wrote on standard error.
+/// Runs `tap-operator run` with nothing but this environment, expects it to fail by itself, and returns its standard
+/// error.
 async fn fails(environment: &[(&str, &str)], arguments: &[&str]) -> Result<String> {
-    let mut command = Command::new(program::path("tap-operator")?);
+    let mut command = Command::new(program::tap_operator()?);
     command
         .args(["run", "--listen=127.0.0.1:0"])
         .args(arguments)
@@ -147,13 +147,13 @@ fn not_ready_while_the_resources_are_not_defined() -> Result<()> {
             control_plane.admin().kubectl(["apply", "--kustomize", &directory]).ok()
         };
         install("deploy").await?;
-        // Without the controller manager nobody else makes the account.
+        // Without the controller manager nothing else creates the account.
         let scratch = control_plane.scratch();
         let simulator = Simulator::start(scratch, Tenant::contoso()).await?;
         let identity = control_plane.service_account(NAMESPACE, SERVICE_ACCOUNT).await?;
         let operator = Operator::new(scratch, "tap-operator", &identity, &simulator, &[])?;
         operator.component().start()?;
-        wait::until(wait::PATIENCE, "it says what is missing", || async {
+        wait::until(wait::PATIENCE, "it reports what is missing", || async {
             let not_ready = operator.get("readyz").await.err().context("it is ready")?;
             let message = format!("{not_ready:#}");
             contains_all(&message, &["503", "custom resource definitions", "kubectl apply -k crds"])
@@ -163,7 +163,7 @@ fn not_ready_while_the_resources_are_not_defined() -> Result<()> {
 
         install("crds").await?;
         let ready = || async {
-            // A watch that fails again and again is tried every 30 seconds.
+            // A watch that keeps failing is retried every 30 seconds.
             wait::until(wait::PATIENCE * 3, "it is ready", || async {
                 operator.get("readyz").await.map(drop)
             })
@@ -172,10 +172,10 @@ fn not_ready_while_the_resources_are_not_defined() -> Result<()> {
         };
         ready().await?;
 
-        // A watch that dies later is told once it has been dead for a while, and lives again by itself.
+        // A watch that dies later is reported once it has been dead for a while, and recovers by itself.
         let admin = control_plane.admin();
         admin.kubectl(["delete", "crd", "tappolicies.tap-operator.io"]).ok().await?;
-        wait::until(wait::PATIENCE * 2, "it says which watch is dead", || async {
+        wait::until(wait::PATIENCE * 2, "it reports which watch is dead", || async {
             let not_ready = operator.get("readyz").await.err().context("it is ready")?;
             let message = format!("{not_ready:#}");
             contains_all(&message, &["503", "the watch of TapPolicies has been failing"])
@@ -187,7 +187,8 @@ fn not_ready_while_the_resources_are_not_defined() -> Result<()> {
     })
 }
 
-/// Asks for a pass that waits for this reason, with these words; nothing is asked of the tenant meanwhile.
+/// Asks for a pass, and expects the request to wait for this reason, with these words, and without a pass in the
+/// tenant.
 async fn waits(scene: &Scene<'_>, reason: &str, words: &[&str]) -> Result<String> {
     scene.policy(json!({})).await?;
     let user = scene.user();
@@ -195,7 +196,7 @@ async fn waits(scene: &Scene<'_>, reason: &str, words: &[&str]) -> Result<String
     let waiting = scene.wait_phase("waits", Phase::Pending, reason).await?;
     let (ready, _, message) = condition(&waiting, "Ready").context("no condition Ready")?;
     ensure!(ready == "False", "{message}");
-    // Either somebody must act, or it ends by itself.
+    // Stalled is True exactly if a person must act.
     let (stalled, reconciling) =
         (condition(&waiting, "Stalled").is_some(), condition(&waiting, "Reconciling").is_some());
     ensure!(stalled == (reason != "TenantUnreachable") && stalled != reconciling, "{waiting:?}");
@@ -204,8 +205,8 @@ async fn waits(scene: &Scene<'_>, reason: &str, words: &[&str]) -> Result<String
     Ok(user)
 }
 
-/// What was wrong was mended: the request goes on by itself within about a minute. Who does not want to wait so long
-/// touches the policy.
+/// Expects the request to go on by itself within about a minute after the cause was removed. Touching the policy
+/// makes it go on at once.
 async fn goes_on(scene: &Scene<'_>, user: &str) -> Result<()> {
     scene.simulator.expire_tokens();
     for minutes in 1..=20 {
@@ -284,7 +285,7 @@ fn a_certificate_that_has_expired() -> Result<()> {
         };
         ends(&scene, Some(scene.simulator.now() - SignedDuration::from_hours(1)))?;
         scene.simulator.expire_tokens();
-        let words = ["AADSTS", "an expired certificate must be replaced"];
+        let words = ["AADSTS", "replace it if it has expired"];
         let user = waits(&scene, "SignInFailed", &words).await?;
         ends(&scene, None)?;
         goes_on(&scene, &user).await
@@ -302,7 +303,7 @@ fn a_tenant_that_is_out_of_reach() -> Result<()> {
         scene.wait_active("waits").await?;
         ensure!(scene.ledger(&user).len() == 1, "{:?}", scene.ledger(&user));
 
-        // What must go while it is out of reach goes afterwards; the Secret goes at once.
+        // A pass that is revoked meanwhile is deleted afterwards, but its Secret at once.
         scene.simulator.set_unreachable(true);
         scene.decide(&scene.helpdesk, "waits", DecisionKind::Revoke).await?;
         let revoking = scene.wait("waits", "being revoked", |seen| {

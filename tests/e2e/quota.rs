@@ -1,4 +1,4 @@
-//! A quota under many requests at once.
+//! A quota with many requests at once.
 
 use anyhow::{Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -10,7 +10,7 @@ use crate::scene::{Scene, condition};
 use crate::support::{run, wait};
 use crate::tenants;
 
-/// How many ask at once, and how many passes may be live.
+/// The number of requests, and how many passes may be live.
 const CROWD: usize = 200;
 const BOUND: usize = 20;
 
@@ -18,20 +18,26 @@ async fn all(scene: &Scene<'_>) -> Result<Vec<TapRequest>> {
     Ok(scene.requests().list(&ListParams::default()).await?.items)
 }
 
-/// Waits until so many passes were made, so many are live, and all others wait for the quota; never were there more.
+/// Waits until so many passes were made, [`BOUND`] are live and all other requests wait for the quota. There must never
+/// be more.
 async fn full(scene: &Scene<'_>, made: usize) -> Result<Vec<TapRequest>> {
-    wait::until(wait::PATIENCE * 2, "the quota is used up, and who waits says so", || async {
-        let ledger = scene.simulator.ledger();
-        let live = ledger.iter().filter(|pass| pass.is_live()).count();
-        ensure!(live <= BOUND, "{live} passes are live");
-        let requests = all(scene).await?;
-        let told = |r: &&TapRequest| condition(r, "Ready").is_some_and(|c| c.1 == "QuotaReached");
-        let waiting = requests.iter().filter(told).count();
-        let active = requests.iter().filter(|r| r.phase() == Phase::Active).count();
-        let found = (ledger.len(), active, waiting);
-        ensure!(found == (made, BOUND, CROWD - made), "made, active, waiting: {found:?}");
-        Ok(())
-    })
+    wait::until(
+        wait::PATIENCE * 2,
+        "the quota is used up, and all other requests wait for it",
+        || async {
+            let ledger = scene.simulator.ledger();
+            let live = ledger.iter().filter(|pass| pass.is_live()).count();
+            ensure!(live <= BOUND, "{live} passes are live");
+            let requests = all(scene).await?;
+            let told =
+                |r: &&TapRequest| condition(r, "Ready").is_some_and(|c| c.1 == "QuotaReached");
+            let waiting = requests.iter().filter(told).count();
+            let active = requests.iter().filter(|r| r.phase() == Phase::Active).count();
+            let found = (ledger.len(), active, waiting);
+            ensure!(found == (made, BOUND, CROWD - made), "made, active, waiting: {found:?}");
+            Ok(())
+        },
+    )
     .await?;
     all(scene).await
 }

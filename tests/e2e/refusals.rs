@@ -1,4 +1,4 @@
-//! What must not be: each bad request says clearly what is wrong, and nothing happens in the tenant.
+//! Requests that must be refused: each fails with a clear message, and nothing happens in the tenant.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use kube::api::{ObjectMeta, PostParams};
 use serde_json::{Value, json};
 use tap_operator::api::Phase;
 
-use tap_operator::simulator::tenant::{
+use graph_simulator::tenant::{
     BREAK_GLASS_GROUP, GLOBAL_ADMINISTRATOR_TEMPLATE, GLOBAL_ADMINISTRATORS, Group,
     HELPDESK_ADMINS_GROUP, Identity as SignInIdentity, RoleEligibility, UserType,
 };
@@ -22,8 +22,8 @@ use crate::support::age::Reader;
 use crate::support::run;
 use crate::tenants;
 
-/// Asks for a pass for this user and expects that the request fails for this reason, that its message holds these
-/// words, and that nothing was done in the tenant.
+/// Asks for a pass for this user, and expects the request to fail for this reason, with these words in its message, and
+/// without any write in the tenant.
 async fn fails(
     scene: &Scene<'_>,
     user: &str,
@@ -48,7 +48,7 @@ async fn fails(
     Ok(())
 }
 
-/// The same, with a policy of these terms and a usual user.
+/// The same for an ordinary user, with a policy of these terms.
 async fn refused(
     prefix: &str,
     issuance: Value,
@@ -156,7 +156,7 @@ fn a_disabled_account() -> Result<()> {
 }
 
 #[test]
-fn who_holds_a_directory_role() -> Result<()> {
+fn a_user_who_holds_a_directory_role() -> Result<()> {
     run(async {
         let scene = Scene::shared_with_policy("roles").await?;
         let user = scene.user();
@@ -166,7 +166,7 @@ fn who_holds_a_directory_role() -> Result<()> {
 }
 
 #[test]
-fn who_holds_a_directory_role_through_a_group() -> Result<()> {
+fn a_user_who_holds_a_directory_role_through_a_group() -> Result<()> {
     run(async {
         let scene = Scene::shared_with_policy("group-role").await?;
         let user = scene.user();
@@ -176,7 +176,7 @@ fn who_holds_a_directory_role_through_a_group() -> Result<()> {
 }
 
 #[test]
-fn who_could_activate_a_directory_role() -> Result<()> {
+fn a_user_who_could_activate_a_directory_role() -> Result<()> {
     run(async {
         let scene = Scene::shared_with_policy("eligible").await?;
         let user = scene.user();
@@ -190,7 +190,7 @@ fn who_could_activate_a_directory_role() -> Result<()> {
 }
 
 #[test]
-fn who_could_activate_a_directory_role_through_a_group() -> Result<()> {
+fn a_user_who_could_activate_a_directory_role_through_a_group() -> Result<()> {
     run(async {
         let scene = Scene::shared_with_policy("eligible-group").await?;
         let user = scene.user();
@@ -212,7 +212,7 @@ fn who_could_activate_a_directory_role_through_a_group() -> Result<()> {
 }
 
 #[test]
-fn who_holds_a_directory_role_where_the_policy_allows_it() -> Result<()> {
+fn a_user_who_holds_a_directory_role_if_the_policy_allows_it() -> Result<()> {
     run(async {
         let scene = Scene::shared("role-allowed").await?;
         scene.policy(json!({ "directoryRoleHolders": "Allow" })).await?;
@@ -342,7 +342,7 @@ fn a_name_that_somebody_elses_secret_has() -> Result<()> {
     })
 }
 
-/// What the schema refuses: the field of the spec, and the words of the message.
+/// What the schema refuses: the field of the spec, and words of the message.
 #[test]
 fn a_malformed_spec_is_refused_at_once_with_words_that_help() -> Result<()> {
     run(async {
@@ -389,7 +389,7 @@ fn a_request_without_recipients_where_the_policy_demands_them() -> Result<()> {
     run(refused("unsealed", policy, json!({}), "RecipientsRequired", &words))
 }
 
-/// What the schema cannot tell.
+/// What the schema cannot find.
 #[test]
 fn a_recipient_to_whom_nothing_can_be_encrypted() -> Result<()> {
     run(async {

@@ -1,13 +1,14 @@
-//! The operator is removed, or its hand is taken off, by a person with no other rights than the README asks for.
+//! The operator is removed, or a request is released, by a person with no other rights than those that the README
+//! lists.
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use graph_simulator::{Actor, End};
 use serde_json::{Value, json};
 use tap_operator::api::Phase;
 use tap_operator::api::names::FINALIZER;
-use tap_operator::simulator::{Actor, End};
 
 use crate::scene::{Scene, quick, quick_world};
 use crate::support::identity::Identity;
@@ -15,9 +16,9 @@ use crate::support::operator::NAMESPACE;
 use crate::support::world::{Options, World};
 use crate::support::{control_plane, program, run, wait};
 
-/// Runs `tap-operator` at a command line: whether it succeeded, and all that it said.
+/// Runs `tap-operator` on the command line. Returns whether it succeeded, and all its output.
 async fn command(who: &Identity, arguments: &[&str]) -> Result<(bool, String)> {
-    let child = tokio::process::Command::new(program::path("tap-operator")?)
+    let child = tokio::process::Command::new(program::tap_operator()?)
         .args(arguments)
         .env("KUBECONFIG", who.kubeconfig())
         .env("NO_PROXY", "127.0.0.1,localhost")
@@ -49,7 +50,7 @@ fn contains_all(said: &str, words: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Gives somebody exactly the rights that the README lists for `release` and `uninstall`, without the verb `release`.
+/// Grants exactly the rights that the README lists for `release` and `uninstall`, without the verb `release`.
 async fn may_remove(world: &World, who: &Identity) -> Result<()> {
     let version = "rbac.authorization.k8s.io/v1";
     let binding = |kind: &str, of: &str, name: &str| {
@@ -132,25 +133,25 @@ fn with_no_other_rights_than_are_asked_for() -> Result<()> {
         }
         let first = format!("{}/first", scene.namespace);
 
-        // Neither while it runs, nor without the verb.
+        // It is refused while an operator runs, and without the verb.
         let refused = fails(&remover, &["release", &first]).await?;
         contains_all(&refused, &["an operator is running", "--force"])?;
         let refused = fails(&remover, &["release", &first, "--force"]).await?;
         contains_all(&refused, &[&first, "release"])?;
-        ensure!(is_held(&scene, "first").await?, "it was freed without the right to");
+        ensure!(is_held(&scene, "first").await?, "it was released without the verb");
 
-        // By force, while it runs: the operator sees it, and issues nothing more.
+        // By force, while the operator runs: the operator notices it and issues no other pass.
         let policy = &scene.policy;
         world.control_plane.grant_policy(&remover, "release", policy, &scene.namespace).await?;
         let said = succeeds(&remover, &["release", &first, "--force"]).await?;
         contains_all(&said, &[&first, "may be usable until", "1 of 1 requests released"])?;
         scene.wait_phase("first", Phase::Failed, "Released").await?;
 
-        // Nobody can revoke while no operator runs; what it said to do then frees everything.
+        // Without a running operator nothing can be revoked. The refusal names the command that releases everything.
         world.operator.stop().await?;
         let said = fails(&remover, &["uninstall", "--timeout=60s"]).await?;
         contains_all(&said, &["issuing is stopped", "no operator is running", "release --all"])?;
-        ensure!(is_held(&scene, "second").await?, "it was freed");
+        ensure!(is_held(&scene, "second").await?, "it was released");
         let said = succeeds(&remover, &["release", "--all"]).await?;
         contains_all(&said, &["/second", "/third", "may be usable", "2 of 2 requests released"])?;
         for name in ["second", "third"] {
@@ -168,9 +169,9 @@ fn with_no_other_rights_than_are_asked_for() -> Result<()> {
         let said = succeeds(&remover, &["uninstall", "--release", "--timeout=1s"]).await?;
         contains_all(&said, &["/fourth", "may be usable until", "kubectl delete -k deploy"])?;
         ensure!(!said.contains("no request holds a live pass"), "its pass is live:\n{said}");
-        ensure!(!is_held(&scene, "fourth").await?, "it is held");
+        ensure!(!is_held(&scene, "fourth").await?, "it is still held");
         let ledger = scene.ledger(&fourth);
-        ensure!(ledger.len() == 1 && ledger[0].is_live(), "who deleted it? {ledger:?}");
+        ensure!(ledger.len() == 1 && ledger[0].is_live(), "the pass was deleted: {ledger:?}");
 
         // With the operator running, everything is revoked.
         go_on(&world).await?;

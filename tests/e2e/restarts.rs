@@ -1,10 +1,10 @@
-//! What comes between a request and its issue, and does not stop it: another process, an outage when it is due.
+//! What happens between a request and its issue without stopping it: a new process, or an outage when the pass is due.
 
 use anyhow::{Result, ensure};
+use graph_simulator::Operation;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tap_operator::api::{DecisionKind, Phase};
-use tap_operator::simulator::Operation;
 
 use crate::phases::from_now;
 use crate::scene::{Scene, quick, quick_world};
@@ -38,7 +38,7 @@ fn a_new_process_goes_on_in_each_phase_before_the_issue() -> Result<()> {
             before.push((user, request.metadata.resource_version));
         }
         world.operator.restart().await?;
-        // What it has to say about them, it says before it issues what is asked for later.
+        // Whatever it reports about these requests, it reports before it issues a pass for a later request.
         scheduled.ask("later", &scheduled.user(), json!({})).await?;
         scheduled.wait_active("later").await?;
         for ((scene, _, phase, reason), (_, version)) in cases.iter().zip(&before) {

@@ -1,14 +1,14 @@
-//! A helpdesk in a namespace of its own: people with the shipped roles, a policy, users of the tenant, and what
-//! becomes of the requests.
+//! A helpdesk in a namespace of its own: people with the shipped roles, a policy, users of the tenant, and the fate of
+//! the requests.
 
 use anyhow::{Context, Result, bail, ensure};
+use graph_simulator::tenant::User;
+use graph_simulator::{LedgerEntry, Operation, RequestRecord};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tap_operator::api::{DecisionKind, Phase, TapPolicy, TapRequest};
-use tap_operator::simulator::tenant::User;
-use tap_operator::simulator::{LedgerEntry, Operation, RequestRecord};
 use uuid::Uuid;
 
 use crate::support::identity::Identity;
@@ -18,8 +18,8 @@ use crate::support::wait;
 use crate::support::world::{Options, World};
 use crate::tenants;
 
-/// Flags with which a test need not wait: uses are seen within a second, calls are not paced, and a final verdict
-/// from a read comes soon.
+/// Flags for a test without long waits: uses are seen within a second, calls are not paced, and reads that must be
+/// repeated before a final verdict are soon repeated.
 pub const QUICK: [&str; 3] =
     ["--use-check-interval=1s", "--calls-per-10-seconds=1000", "--settle-time=5s"];
 
@@ -29,8 +29,8 @@ pub fn quick(more: &[&str]) -> Options {
     Options { operator_flags, ..Options::default() }
 }
 
-/// A world of a test's own, with [`quick`] options, in which the tenant takes as many calls as come: how the operator keeps
-/// to Graph's limit is not the question here.
+/// A world for a single test, with [`quick`] options, in which the tenant does not limit the number of calls. Pacing to
+/// Graph's limit is tested elsewhere.
 pub async fn quick_world(options: Options) -> Result<World> {
     let world = World::own(options).await?;
     world.simulator.switch(|switches| switches.authentication_method_limit = None);
@@ -41,7 +41,7 @@ pub async fn quick_world(options: Options) -> Result<World> {
 pub struct Scene<'a> {
     pub world: &'a World,
     pub simulator: &'a Simulator,
-    /// The tenant connection that the policies of this scene name.
+    /// The tenant connection that the policies of this scene use.
     pub connection: String,
     pub namespace: String,
     /// The name of the policy. It does not exist before [`Scene::policy`].
@@ -61,7 +61,7 @@ impl Scene<'static> {
         Scene::new(tenants::world().await?, prefix).await
     }
 
-    /// The same, with a policy that asks for no approval.
+    /// The same, with a policy that requires no approval.
     pub async fn shared_with_policy(prefix: &str) -> Result<Self> {
         let scene = Self::shared(prefix).await?;
         scene.policy(json!({})).await?;
@@ -88,7 +88,7 @@ impl<'a> Scene<'a> {
         let helpdesk = control_plane.person(&format!("helpdesk-{namespace}@contoso.com"))?;
         let approver = control_plane.person(&format!("approver-{namespace}@contoso.com"))?;
         let administrator = control_plane.person(&format!("admin-{namespace}@contoso.com"))?;
-        // Before the other rights: when those are in force, so is this.
+        // Before the other rights, so that it is in force when those are.
         let readers = readers(helpdesk.user()).to_string();
         control_plane.admin().apply(&readers).in_namespace(&namespace).ok().await?;
         tokio::try_join!(
@@ -112,23 +112,23 @@ impl<'a> Scene<'a> {
         })
     }
 
-    /// Requests of the namespace, as the helpdesk sees them.
+    /// Requests of the namespace, through the helpdesk's rights.
     pub fn requests(&self) -> &Api<TapRequest> {
         &self.requests
     }
 
-    /// Policies, as their administrator sees them.
+    /// Policies, through their administrator's rights.
     pub async fn policies(&self) -> Result<Api<TapPolicy>> {
         Ok(Api::all(self.administrator.client().await?))
     }
 
-    /// Secrets of the namespace, as the helpdesk sees them.
+    /// Secrets of the namespace, through the helpdesk's rights.
     pub async fn secrets(&self) -> Result<Api<Secret>> {
         Ok(Api::namespaced(self.helpdesk.client().await?, &self.namespace))
     }
 
-    /// Creates the scene's policy: users of contoso.com from this namespace, no approval, a lifetime of 1h, 8h at most,
-    /// changed by the fields of `issuance` as a merge patch does.
+    /// Creates the scene's policy: users of contoso.com from this namespace, no approval, a lifetime of 1h, 8h at most.
+    /// These fields of `issuance` are merged into it, as by a merge patch.
     pub async fn policy(&self, issuance: Value) -> Result<TapPolicy> {
         let mut spec = json!({
             "namespaces": { "names": [self.namespace] },
@@ -159,12 +159,12 @@ impl<'a> Scene<'a> {
         Ok(self.policies().await?.patch(&self.policy, &PatchParams::default(), &patch).await?)
     }
 
-    /// A new member of the tenant whom only this test knows: the user principal name.
+    /// Creates a member of the tenant that only this test knows. Returns the user principal name.
     pub fn user(&self) -> String {
         self.new_user(|_| {})
     }
 
-    /// A new user who differs from a usual member.
+    /// Creates a user who differs from an ordinary member.
     pub fn new_user(&self, change: impl FnOnce(&mut User)) -> String {
         let id = Uuid::new_v4();
         let name = format!("u{}@contoso.com", id.simple());
@@ -182,7 +182,7 @@ impl<'a> Scene<'a> {
         Ok(user.context("there is no such user")?.id)
     }
 
-    /// The manifest of a request through the scene's policy, with these more fields in its spec.
+    /// The manifest of a request through the scene's policy, with these fields in its spec.
     pub fn manifest(&self, name: &str, user: &str, spec: Value) -> Value {
         let mut whole = json!({ "policyRef": { "name": self.policy }, "user": user });
         merge(&mut whole, spec);
@@ -201,7 +201,7 @@ impl<'a> Scene<'a> {
         created.with_context(|| format!("the request {name}"))
     }
 
-    /// Somebody decides about a request, as people do: a JSON patch of the status subresource.
+    /// Appends a person's decision, as people do: by a JSON patch of the status subresource.
     pub async fn decide(
         &self,
         who: &Identity,
@@ -217,7 +217,7 @@ impl<'a> Scene<'a> {
         Ok(requests.patch_status(name, &PatchParams::default(), &patch).await?)
     }
 
-    /// Waits until the request is in a phase for a reason (that of its condition Ready).
+    /// Waits until the request is in a phase, for this reason of its condition Ready.
     pub async fn wait_phase(&self, name: &str, phase: Phase, reason: &str) -> Result<TapRequest> {
         let what = format!("{phase}, {reason}");
         self.wait(name, &what, |seen| {
@@ -226,14 +226,14 @@ impl<'a> Scene<'a> {
         .await
     }
 
-    /// Waits until the request is as it should be.
+    /// Waits until the request meets a condition.
     pub async fn wait(
         &self,
         name: &str,
         what: &str,
         is: impl Fn(&TapRequest) -> bool,
     ) -> Result<TapRequest> {
-        // A request in a final phase stays in it: there is nothing to wait for.
+        // A request never leaves a final phase, so waiting longer is useless.
         let seen = self
             .world
             .wait_for(&self.requests, name, what, |seen| is(seen) || seen.phase().is_final());
@@ -244,7 +244,7 @@ impl<'a> Scene<'a> {
         Ok(seen)
     }
 
-    /// Waits until the request is in a phase and holds nothing any more: its finalizer is gone.
+    /// Waits until the request is in a phase and its finalizer is gone.
     pub async fn wait_released(&self, name: &str, phase: Phase) -> Result<TapRequest> {
         let what = format!("{phase} without a finalizer");
         let released = |seen: &TapRequest| {
@@ -269,12 +269,12 @@ impl<'a> Scene<'a> {
         self.world.wait_gone(&self.requests, name).await
     }
 
-    /// The Secret of a request, as the helpdesk reads it.
+    /// The Secret of a request, read by the helpdesk.
     pub async fn secret(&self, name: &str) -> Result<Option<Secret>> {
         Ok(self.secrets().await?.get_opt(name).await?)
     }
 
-    /// One key of a Secret that must be there.
+    /// The value of a key of a Secret that must exist.
     pub async fn read(&self, name: &str, key: &str) -> Result<String> {
         let secret = self.secret(name).await?.with_context(|| format!("no Secret {name}"))?;
         let data = secret.data.unwrap_or_default();
@@ -282,7 +282,7 @@ impl<'a> Scene<'a> {
         Ok(String::from_utf8(value.0.clone())?)
     }
 
-    /// The code, as the helpdesk reads it to the user.
+    /// The code, read by the helpdesk.
     pub async fn code(&self, name: &str) -> Result<String> {
         self.read(name, "temporaryAccessPass").await
     }
@@ -293,7 +293,7 @@ impl<'a> Scene<'a> {
         ledger.filter(|pass| pass.user_principal_name == user).collect()
     }
 
-    /// The one pass in the ledger that was made for a request.
+    /// The pass in the ledger that was made for a request.
     pub fn pass_of(&self, request: &TapRequest) -> Result<LedgerEntry> {
         let pass = request.status.as_ref().and_then(|status| status.pass.as_ref());
         let id = &pass.with_context(|| format!("{} has no pass", request.name_any()))?.id;
@@ -301,8 +301,8 @@ impl<'a> Scene<'a> {
         entry.with_context(|| format!("the ledger has no pass {id}"))
     }
 
-    /// What the operator wrote in the scene's namespace, events and dry runs apart. Waits until there are so many: the API
-    /// server's audit log tells of a write later than its watch does.
+    /// What the operator wrote in the scene's namespace, without events and dry runs. Waits until there are so many
+    /// writes, because a write is in the API server's audit log later than in its watches.
     pub async fn operator_writes(&self, at_least: usize) -> Result<Vec<QuietWrite>> {
         wait::until(wait::PATIENCE, "the operator's writes", || async {
             let writes = self.operator_writes_now()?;
@@ -326,7 +326,7 @@ impl<'a> Scene<'a> {
         Ok(writes.map(|write| QuietWrite { path: path(&write.uri), verb: write.verb }).collect())
     }
 
-    /// The calls that changed, or would have changed, something of this user's in the tenant.
+    /// The calls that changed, or would have changed, anything about this user in the tenant.
     pub fn writes_about(&self, user: &str) -> Result<Vec<RequestRecord>> {
         let id = self.user_id(user)?.to_string();
         let writes = |call: &RequestRecord| {
@@ -361,7 +361,7 @@ pub fn policy_condition<'a>(
     Some((&condition.status, &condition.reason, &condition.message))
 }
 
-/// The right of one person to read the Secrets of a namespace and to delete what was read.
+/// A role and its binding by which one person may read and delete the Secrets of a namespace.
 pub fn readers(user: &str) -> Value {
     let group = "rbac.authorization.k8s.io";
     let version = "rbac.authorization.k8s.io/v1";
@@ -381,7 +381,7 @@ pub fn readers(user: &str) -> Value {
     ]})
 }
 
-/// As a JSON merge patch.
+/// Applies a JSON merge patch.
 fn merge(to: &mut Value, patch: Value) {
     match (to, patch) {
         (Value::Object(to), Value::Object(patch)) => {

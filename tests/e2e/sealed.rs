@@ -1,4 +1,4 @@
-//! Sealed delivery: who can read a code, and where it is found.
+//! Sealed delivery: who can read a code, and where the code is stored.
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
@@ -55,7 +55,7 @@ fn a_sealed_code_opens_with_each_recipients_key_alone_and_is_nowhere_in_the_clea
             ensure!(!search.is_in(&value.0), "{key}: {}", String::from_utf8_lossy(&value.0));
         }
 
-        // As people read it: through kubectl and base64.
+        // As people read it: by kubectl and base64.
         let path = r"--output=jsonpath={.data.temporaryAccessPass\.age}";
         let read = scene.helpdesk.kubectl(["get", "secret", "sealed", path]);
         let read = read.in_namespace(&scene.namespace).ok().await?;
@@ -79,7 +79,7 @@ fn a_sealed_code_opens_with_each_recipients_key_alone_and_is_nowhere_in_the_clea
         let files = scene.world.control_plane.etcd_files_with(&search)?;
         ensure!(files.is_empty(), "the code is in etcd's files: {files:?}");
         let log = scene.world.operator.component().log_text();
-        ensure!(log.contains("sealed"), "the log says nothing of the request");
+        ensure!(log.contains("sealed"), "the log does not mention the request");
         ensure!(!search.is_in(&log), "the code is in the log");
 
         scene.simulator.sign_in(&user, &code)?;
@@ -88,7 +88,7 @@ fn a_sealed_code_opens_with_each_recipients_key_alone_and_is_nowhere_in_the_clea
     })
 }
 
-/// Also shows that the search for sealed codes would find one.
+/// The counterpart of the test for sealed codes: the same search finds a code in the clear.
 #[test]
 fn a_code_in_the_clear_is_in_one_key_of_etcd_and_not_in_the_log() -> Result<()> {
     run(async {
@@ -101,7 +101,7 @@ fn a_code_in_the_clear_is_in_one_key_of_etcd_and_not_in_the_log() -> Result<()> 
         ensure!(stored == [format!("/registry/secrets/{}/clear", scene.namespace)], "{stored:?}");
         ensure!(!scene.world.control_plane.etcd_files_with(&search)?.is_empty(), "in no file");
         let log = scene.world.operator.component().log_text();
-        ensure!(log.contains("clear"), "the log says nothing of the request");
+        ensure!(log.contains("clear"), "the log does not mention the request");
         ensure!(!search.is_in(&log), "the code is in the log");
         Ok(())
     })

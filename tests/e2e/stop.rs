@@ -1,11 +1,11 @@
-//! The emergency brake: the `ConfigMap` `tap-operator-stop`.
+//! The emergency stop: the `ConfigMap` `tap-operator-stop`.
 
 use anyhow::{Result, ensure};
+use graph_simulator::Operation;
 use serde_json::json;
 use tap_operator::api::{Enforcement, Phase};
-use tap_operator::simulator::Operation;
 
-use crate::phases::looked_at;
+use crate::phases::wait_for_reads;
 use crate::scene::{Scene, policy_condition, quick, quick_world};
 use crate::support::operator::NAMESPACE;
 use crate::support::run;
@@ -20,14 +20,14 @@ fn stops_all_issuing_and_revokes_what_is_active_when_told_to() -> Result<()> {
         scene.ask("before", &before, json!({})).await?;
         let active = scene.wait_active("before").await?;
 
-        let guard = world.control_plane.person("on-call@contoso.com")?;
-        world.control_plane.grant(&guard, "edit", NAMESPACE).await?;
+        let on_call = world.control_plane.person("on-call@contoso.com")?;
+        world.control_plane.grant(&on_call, "edit", NAMESPACE).await?;
         let stop = |arguments: &[&str]| {
             let arguments = arguments.iter().map(ToString::to_string);
-            guard.kubectl(arguments).in_namespace(NAMESPACE).ok()
+            on_call.kubectl(arguments).in_namespace(NAMESPACE).ok()
         };
         stop(&["create", "configmap", "tap-operator-stop"]).await?;
-        // The brake is seen by a watch of its own: a policy that is corrected only without it shows when.
+        // The stop is seen by a watch of its own. A policy that is corrected only without it shows when it was seen.
         let method = json!({ "codeLength": 12 });
         let enforce = json!({ "method": method, "enforcement": Enforcement::Enforce });
         scene.change_policy(enforce).await?;
@@ -42,10 +42,10 @@ fn stops_all_issuing_and_revokes_what_is_active_when_told_to() -> Result<()> {
 
         scene.ask("during", &during, json!({})).await?;
         scene.wait_phase("during", Phase::Pending, "Stopped").await?;
-        // What is active stays.
-        looked_at(&scene, &active, 2).await?;
+        // Active passes stay.
+        wait_for_reads(&scene, &active, 2).await?;
         scene.wait_active("before").await?;
-        ensure!(scene.ledger(&during).is_empty(), "issued though it was stopped");
+        ensure!(scene.ledger(&during).is_empty(), "issued although it was stopped");
 
         stop(&["delete", "configmap", "tap-operator-stop"]).await?;
         scene.wait_active("during").await?;
@@ -59,7 +59,7 @@ fn stops_all_issuing_and_revokes_what_is_active_when_told_to() -> Result<()> {
             ensure!(scene.secret(name).await?.is_none(), "the Secret of {name} is still there");
             ensure!(scene.ledger(user).len() == 1);
         }
-        // What has no pass waits on.
+        // A request without a pass keeps waiting.
         let after = scene.user();
         scene.ask("after", &after, json!({})).await?;
         scene.wait_phase("after", Phase::Pending, "Stopped").await?;

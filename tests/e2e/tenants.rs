@@ -1,14 +1,14 @@
-//! The world of all tests that leave the operator and the cluster alone, and a tenant in it for each test that changes
-//! a tenant: its clock, its method, its apps.
+//! The world of all tests that do not disturb the operator or the cluster, and a tenant in it for each test that
+//! changes a tenant: its clock, its method, its apps.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, anyhow};
+use graph_simulator::Tenant;
+use graph_simulator::tenant::{CONTOSO, Certificate, OPERATOR, OPERATOR_SECRET};
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
-use tap_operator::simulator::Tenant;
-use tap_operator::simulator::tenant::{CONTOSO, Certificate, OPERATOR, OPERATOR_SECRET};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use crate::support::scratch::Scratch;
 use crate::support::simulator::Simulator;
 use crate::support::world::World;
 
-/// As many tests may have a tenant of their own.
+/// How many tests can have a tenant of their own.
 const TENANTS: usize = 32;
 /// The connection by which the operator signs in with a certificate instead of a secret.
 pub const WITH_CERTIFICATE: &str = "certificate";
@@ -27,7 +27,7 @@ struct Shared {
     tenants: Vec<Simulator>,
     with_certificate: Simulator,
     taken: AtomicUsize,
-    // Ends after what is in it.
+    // Must be removed after the world that uses it.
     _scratch: Scratch,
 }
 
@@ -36,7 +36,7 @@ pub async fn world() -> Result<&'static World> {
     Ok(&shared().await?.world)
 }
 
-/// A scene with a tenant that no other test knows.
+/// A scene with a tenant that no other test uses.
 pub async fn scene(prefix: &str) -> Result<Scene<'static>> {
     let shared = shared().await?;
     let number = shared.taken.fetch_add(1, Ordering::Relaxed);
@@ -44,7 +44,7 @@ pub async fn scene(prefix: &str) -> Result<Scene<'static>> {
     Scene::for_tenant(&shared.world, tenant, &name(number), prefix).await
 }
 
-/// A scene with the tenant to which the operator signs in by a certificate; for one test.
+/// A scene with the tenant to which the operator signs in with a certificate. Only one test can use it.
 pub async fn scene_with_certificate(prefix: &str) -> Result<Scene<'static>> {
     let shared = shared().await?;
     Scene::for_tenant(&shared.world, &shared.with_certificate, WITH_CERTIFICATE, prefix).await
@@ -98,11 +98,11 @@ impl Shared {
         let with_certificate = start(&scratch, WITH_CERTIFICATE, tenant).await?;
         connections.push(connection(WITH_CERTIFICATE, id, &with_certificate, &by_certificate));
 
-        // Each tenant has an authority of its own; the operator trusts those in the first one's file.
+        // Each tenant has an authority of its own. The operator trusts all of them by the file of the first one.
         let all: Vec<&Simulator> =
             [&world.simulator, &with_certificate].into_iter().chain(&tenants).collect();
         for simulator in &all {
-            // Many tests at once would have to wait for each other.
+            // With Graph's limit, many tests at once would have to wait for each other.
             simulator.switch(|switches| {
                 switches.authentication_method_limit = None;
                 switches.directory_limit = None;
@@ -122,7 +122,7 @@ async fn start(scratch: &Scratch, name: &str, tenant: Tenant) -> Result<Simulato
     Simulator::start_in(&scratch.file(name), tenant).await
 }
 
-/// Only of `default` it cannot be told who is who.
+/// A connection. Only `default` does not say how user names map to users.
 fn connection(name: &str, tenant: Uuid, simulator: &Simulator, credential: &Value) -> Value {
     let mut connection = json!({
         "name": name,

@@ -1,4 +1,4 @@
-//! The thinnest path through everything: one field of the tenant corrected, one pass issued, revoked and gone.
+//! The shortest path through everything: one field of the tenant is corrected, one pass is issued and revoked.
 
 use anyhow::{Context, Result, ensure};
 use kube::Api;
@@ -79,7 +79,7 @@ fn a_tenant_is_corrected_and_a_pass_is_issued_revoked_and_gone() -> Result<()> {
             .await?;
         let revoked =
             |r: &TapRequest| r.phase() == Phase::Revoked && r.metadata.finalizers.is_none();
-        world.wait_for(&requests, "alice", "it is revoked and let go", revoked).await?;
+        world.wait_for(&requests, "alice", "it is revoked and released", revoked).await?;
         let secret =
             helen.kubectl(["get", "secret", "alice"]).in_namespace(&namespace).refused().await?;
         ensure!(secret.contains("NotFound"), "{secret}");

@@ -11,7 +11,7 @@ use crate::support::component::Component;
 use crate::support::scratch::{KEEP, Scratch};
 use crate::support::{run, wait};
 
-/// Tells [`victim`] that it was started by the test below.
+/// Tells [`victim`] that the test below started it.
 const VICTIM: &str = "TAP_OPERATOR_WATCHDOG_VICTIM";
 
 fn sleeper(scratch: &Scratch) -> Component {
@@ -19,7 +19,7 @@ fn sleeper(scratch: &Scratch) -> Component {
     Component::new("sleep", PathBuf::from("sleep"), vec!["1000".to_owned()], Vec::new(), log)
 }
 
-/// Whether a process does; one that ended and that nobody waited for (a zombie) does not.
+/// Whether a process runs. A zombie, which ended and was not waited for, does not.
 fn runs(pid: &str) -> Result<bool> {
     let state = if Path::new("/proc/self/stat").exists() {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -45,7 +45,7 @@ fn programs_and_directories_end_with_a_process_that_is_killed() -> Result<()> {
             let started = line.split_once("started ")?.1.to_owned();
             started.split_once(' ').map(|(pid, directory)| (pid.to_owned(), directory.to_owned()))
         });
-        let (pid, directory) = started.context("the victim told nothing")?;
+        let (pid, directory) = started.context("the victim printed nothing")?;
         ensure!(runs(&pid)? && Path::new(&directory).exists(), "{pid} does not run in {directory}");
 
         victim.kill()?;
@@ -59,7 +59,7 @@ fn programs_and_directories_end_with_a_process_that_is_killed() -> Result<()> {
     })
 }
 
-/// What the test above kills. By itself it does nothing.
+/// The process that the test above kills. Without that test it does nothing.
 #[test]
 #[expect(clippy::print_stdout, reason = "the test above reads it")]
 fn victim() -> Result<()> {

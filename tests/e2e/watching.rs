@@ -1,4 +1,4 @@
-//! What tells those who watch the operator: metrics, and the audit lines of the log.
+//! How people observe the operator: metrics, and the audit lines of the log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,7 +108,7 @@ fn the_metrics_are_those_of_the_readme_and_name_nobody() -> Result<()> {
     })
 }
 
-/// The audit lines about a request, as the log has them now.
+/// The audit lines about a request that are in the log so far.
 fn audit(scene: &Scene<'_>, request: &str) -> Vec<Value> {
     let log = scene.world.operator.component().log_text();
     log.lines()
@@ -139,7 +139,7 @@ fn each_step_of_a_request_is_one_line_of_the_audit_log() -> Result<()> {
         scene.simulator.sign_in(&user, &code)?;
         let used = scene.wait_released("lost-phone", Phase::Used).await?;
 
-        // A line is written after what it tells of.
+        // A line is written after the event that it reports.
         wait::until(wait::PATIENCE, "the last line is written", || async {
             let lines = audit(&scene, "lost-phone");
             ensure!(lines.iter().any(|line| line["phase"] == "Used"), "{lines:#?}");

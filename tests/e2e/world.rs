@@ -1,4 +1,4 @@
-//! The world that the operator's own end-to-end tests stand on is complete.
+//! The world of the operator's end-to-end tests is complete.
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::support::operator::{NAMESPACE, SERVICE_ACCOUNT};
 use crate::support::world::{Options, World};
 use crate::support::{control_plane, run};
 
-/// One without a running operator, for the tests that leave it as it was.
+/// A world without a running operator, for the tests that leave it as it was.
 async fn installed() -> Result<&'static World> {
     static INSTALLED: OnceCell<Result<World, String>> = OnceCell::const_new();
     let options = || Options { operator: false, ..Options::default() };
@@ -59,7 +59,7 @@ fn an_older_server_takes_the_overlay_without_mutating_policies() -> Result<()> {
             ..quick(&[])
         };
         let world = World::own(options).await?;
-        // Nor does the operator miss what the server does not serve.
+        // The operator does not report resources as missing that the server does not serve.
         let scene = Scene::new(&world, "older").await?;
         scene.policy(json!({})).await?;
         let requester = scene.helpdesk.user();

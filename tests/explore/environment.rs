@@ -5,13 +5,16 @@ use std::fmt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tap_operator::api::{Decision, DecisionKind};
 
-use super::clock::{LATE, SETTLE, Tick, time};
+use super::clock::{LATE, SETTLE, time};
 use super::events::{Event, Next};
+use super::machine::Core;
 use super::objects::{Object, ObjectId};
-use super::replica::{Cause, Core, Memory, Own, Process, Progress, Sent, Work, Written};
+use super::process::{Process, Work};
+use super::shell::{Input, Learned, Move};
 use super::state::{Secret, State, Who};
-use super::steps::{Step, set_back};
-use super::tenant::{Call, Maker, Pass, PassNo, ProcessNo, RequestNo};
+use super::steps::Step;
+use super::tenant::{Call, Maker, Pass, PassNo, ProcessNo, RequestNo, Seen};
+use super::world::Failure;
 
 /// What is around the processes, in one state.
 pub struct Environment<'a> {
@@ -48,9 +51,10 @@ impl Environment<'_> {
             abandon(&mut next.state, zombie.number);
             self.out.push(next);
         }
+        self.watches();
         for request in self.s.numbers() {
             if let Some(id) = self.s.request(request).object {
-                let object = self.core.mind.objects.object(id);
+                let object = self.core.objects.object(id);
                 self.revocation(request, id, &object);
                 self.deletion(request, id, &object);
             }
@@ -106,16 +110,14 @@ impl Environment<'_> {
             ));
             next.state.left.late -= 1;
             next.state.tenant.calls[at].sender = None;
-            next.state.pass_mut(who, request).state = Progress::Going;
+            self.answer(&mut next, who, request, Err(Failure::NoAnswer));
             self.out.push(next);
         }
         if self.s.left.lost > 0 {
             let mut next = self.wrong(format_args!("Graph refuses the POST of request {request}"));
             next.state.left.lost -= 1;
             next.state.tenant.calls.remove(at);
-            let work = next.state.work_mut(who, request);
-            set_back(work, self.s.now, Cause::Refused);
-            answer(work, Sent::Void);
+            self.answer(&mut next, who, request, Err(Failure::Refused));
             self.out.push(next);
         }
     }
@@ -123,21 +125,48 @@ impl Environment<'_> {
     fn is_answered(&mut self, at: usize, request: RequestNo, who: Who, made: PassNo) {
         let mut next = self.goes(format_args!("request {request} is told of pass {made}"));
         next.state.tenant.calls.remove(at);
-        let created = self.s.tenant.pass(made).created;
-        let held = Sent::Held { pass: made, created, secret: Written::NotYet };
-        answer(next.state.work_mut(who, request), held);
-        let process = next.state.process_mut(who);
-        // Graph keeps one for the user.
-        process.own.iter_mut().for_each(|(_, own)| *own = Own::Gone);
-        process.remember(made, Own::Made(request));
+        // As Graph answered when it made it.
+        let seen = self.s.tenant.seen(made, self.s.tenant.pass(made).created);
+        self.answer(&mut next, who, request, Ok(Seen { used: false, ..seen }));
         self.out.push(next);
         if self.s.left.lost > 0 {
             let mut next =
                 self.wrong(format_args!("the answer to the POST of request {request} is lost"));
             next.state.left.lost -= 1;
             next.state.tenant.calls.remove(at);
-            next.state.pass_mut(who, request).state = Progress::Going;
+            self.answer(&mut next, who, request, Err(Failure::NoAnswer));
             self.out.push(next);
+        }
+    }
+
+    /// A process learns how its POST came out.
+    fn answer(
+        &mut self,
+        next: &mut Next,
+        who: Who,
+        request: RequestNo,
+        posted: Result<Seen, Failure>,
+    ) {
+        let process = next.state.process_mut(who);
+        let learned = Input::Learn(request, Learned::Posted(posted));
+        process.machine = self.core.run(&process.machine, self.s.now, learned).0;
+        *process.work_mut(request) = Work::Going;
+    }
+
+    /// Watches that lag show at last what is there.
+    fn watches(&mut self) {
+        for who in self.s.processes() {
+            for request in self.s.numbers() {
+                let process = self.s.process(who);
+                if process.lags.contains(request) {
+                    let number = process.number;
+                    let mut next = self.goes(format_args!(
+                        "the watch of process {number} shows request {request}"
+                    ));
+                    self.core.show_one(&mut next.state, who, request);
+                    self.out.push(next);
+                }
+            }
         }
     }
 
@@ -159,7 +188,7 @@ impl Environment<'_> {
         if self.s.left.revocations == 0 || object.revoked || object.phase.is_final() {
             return;
         }
-        let revoked = self.core.mind.objects.changed(id, |request| {
+        let revoked = self.core.objects.changed(id, |request| {
             request.status.get_or_insert_default().decisions.push(Decision {
                 by: "somebody".into(),
                 decision: DecisionKind::Revoke,
@@ -168,7 +197,7 @@ impl Environment<'_> {
         });
         let mut next = self.people(format_args!("request {request} is revoked"));
         next.state.left.revocations -= 1;
-        self.changes(&mut next, request, id, revoked);
+        next.state.replace(&self.core.objects, request, id, revoked);
         self.out.push(next);
     }
 
@@ -176,20 +205,14 @@ impl Environment<'_> {
         if self.s.left.deletions == 0 || object.being_deleted {
             return;
         }
-        let marked = self.core.mind.objects.changed(id, |request| {
+        let marked = self.core.objects.changed(id, |request| {
             request.metadata.deletion_timestamp = Some(Time(time(0)));
         });
         let mut next = self.people(format_args!("request {request} is deleted"));
         next.state.left.deletions -= 1;
         next.state.request_mut(request).deleted = true;
-        self.changes(&mut next, request, id, marked);
+        next.state.replace(&self.core.objects, request, id, marked);
         self.out.push(next);
-    }
-
-    fn changes(&self, next: &mut Next, request: RequestNo, old: ObjectId, new: ObjectId) {
-        let objects = &self.core.mind.objects;
-        next.state.replace(objects, request, old, new);
-        next.state.show_to_leader(objects, request);
     }
 
     /// Whoever has the code of a pass of ours signs in with it.
@@ -215,33 +238,51 @@ impl Environment<'_> {
     }
 
     fn crashes(&mut self) {
-        // Who has nothing to lose is like a new one.
-        let leader = &self.s.leader;
-        let is_trivial = |work: &Work| work.pass.is_none() && work.memory == Memory::default();
-        if self.s.left.deaths > 0 && !leader.works.iter().all(is_trivial) {
-            let mut next = self.wrong(format_args!("process {} dies", leader.number));
-            next.state.left.deaths -= 1;
-            self.another_leads(&mut next.state);
-            abandon(&mut next.state, leader.number);
-            self.out.push(next);
-        }
         // There are two at most: the one that lost it before must have ended.
-        if self.s.left.leases > 0 && self.s.zombie.is_none() && !leader.is_idle() {
-            self.the_lease_goes();
+        let loses = self.s.left.leases > 0 && self.s.zombie.is_none() && !self.s.leader.is_idle();
+        if self.s.left.deaths == 0 && !loses {
+            return;
+        }
+        for (lags, new) in self.core.may_lead(self.s) {
+            if self.s.left.deaths > 0 {
+                self.the_leader_dies(lags, &new);
+            }
+            if loses {
+                self.the_lease_goes(lags, &new);
+            }
         }
     }
 
-    fn the_lease_goes(&mut self) {
+    fn the_leader_dies(&mut self, lags: Option<RequestNo>, new: &Process) {
+        let leader = &self.s.leader;
+        // Who has nothing to lose is like a new one.
+        if leader.is_idle() && leader.machine == new.machine {
+            return;
+        }
+        let mut next = self.wrong(format_args!("process {} dies", leader.number));
+        next.state.left.deaths -= 1;
+        another_leads(&mut next, lags, new);
+        abandon(&mut next.state, leader.number);
+        self.out.push(next);
+    }
+
+    fn the_lease_goes(&mut self, lags: Option<RequestNo>, new: &Process) {
         let leader = &self.s.leader;
         let mut next = self.wrong(format_args!("process {} loses the lease", leader.number));
         next.state.left.leases -= 1;
-        self.another_leads(&mut next.state);
-        next.state.zombie = Some(leader.without_the_lease(self.s.now, None));
+        another_leads(&mut next, lags, new);
+        let now = self.s.now;
+        let zombie = Process { lost_the_lease: Some(now), ..leader.clone() };
+        next.state.zombie = Some(zombie.clone());
         self.out.push(next);
         // One of its calls may be on its way at that moment.
         for request in self.s.numbers() {
+            if *leader.work(request) != Work::Going {
+                continue;
+            }
             let mut step = Step { core: self.core, s: self.s, who: Who::Leader, request };
-            if !step.next_move().is_some_and(|(_, decided)| decided.may_be_late()) {
+            let (machine, wanted) = step.wanted(&leader.machine);
+            if !wanted.may_be_late() {
                 continue;
             }
             let mut next = self.wrong(format_args!(
@@ -249,19 +290,14 @@ impl Environment<'_> {
                 leader.number
             ));
             next.state.left.leases -= 1;
-            self.another_leads(&mut next.state);
-            next.state.zombie = Some(leader.without_the_lease(self.s.now, Some(request)));
+            another_leads(&mut next, lags, new);
+            if let Move::Record { attempt, .. } = wanted {
+                next.state.next_attempt = attempt + 1;
+            }
+            let mut zombie = Process { machine, ..zombie.clone() };
+            *zombie.work_mut(request) = Work::OnItsWay(wanted, now);
+            next.state.zombie = Some(zombie);
             self.out.push(next);
-        }
-    }
-
-    fn another_leads(&self, state: &mut State) {
-        state.leader = Process::new(state.processes, state.requests.len());
-        state.processes += 1;
-        for request in self.s.numbers() {
-            // It begins with what the API server has then.
-            state.request_mut(request).before = None;
-            state.show_to_leader(&self.core.mind.objects, request);
         }
     }
 
@@ -303,50 +339,20 @@ impl Environment<'_> {
             let mut next = self.goes(format_args!("it is {moment}"));
             next.state.now = moment;
             if !s.left.is_strained(&self.core.at_first) {
-                next.check_in_time(&self.core.mind.objects, s);
+                next.check_in_time(&self.core.objects, s);
             }
             self.out.push(next);
         }
     }
 }
 
-impl Process {
-    /// The same process, which has lost the lease, perhaps while its call for a request was on its way.
-    fn without_the_lease(&self, now: Tick, on_its_way: Option<RequestNo>) -> Self {
-        let mut process = self.clone();
-        process.lost_the_lease = Some(now);
-        for (request, work) in (0..).zip(&mut process.works) {
-            match &mut work.pass {
-                // It begins nothing any more.
-                None => *work = Work::default(),
-                Some(pass) if on_its_way == Some(request) => pass.state = Progress::Decided(now),
-                Some(_) => {}
-            }
-        }
-        process
-    }
-
-    /// When the calls that were on their way as it lost the lease take effect at the latest. That it is stopped just then, and
-    /// its call leaves when it goes on, is left out: the liveness probe ends it within 75 seconds.
-    fn calls_are_due(&self) -> impl Iterator<Item = Tick> + Clone {
-        self.works.iter().filter_map(|work| match work.pass.as_ref()?.state {
-            Progress::Decided(at) => Some(at + LATE),
-            Progress::Going | Progress::Outdated | Progress::Asking | Progress::Asleep(_) => None,
-        })
-    }
-
-    /// When it has something to do by itself.
-    fn wakes(&self) -> impl Iterator<Item = Tick> {
-        self.works.iter().filter_map(|work| match &work.pass {
-            None => work.wake,
-            Some(pass) => match pass.state {
-                Progress::Asleep(until) => Some(until),
-                Progress::Going | Progress::Decided(_) | Progress::Outdated | Progress::Asking => {
-                    None
-                }
-            },
-        })
-    }
+/// Another process leads. It begins with what the API server has then, or lags for one request.
+fn another_leads(next: &mut Next, lags: Option<RequestNo>, new: &Process) {
+    next.state.spend_stale(lags.is_some());
+    next.lags = lags.map(|request| (new.number, request));
+    next.state.leader = new.clone();
+    next.state.started += 1;
+    next.state.requests.iter_mut().for_each(|request| request.before = None);
 }
 
 /// Nobody waits for the answers of a process any more.
@@ -355,12 +361,4 @@ fn abandon(state: &mut State, process: ProcessNo) {
         call.sender.take_if(|sender| *sender == process);
     }
     state.tenant.calls.retain(|call| call.sender.is_some() || call.made.is_none());
-}
-
-/// A process learns how its POST came out.
-fn answer(work: &mut Work, progress: Sent) {
-    if let Some(attempt) = &mut work.memory.attempt {
-        attempt.progress = progress;
-    }
-    work.pass.as_mut().expect("it waits for the answer").state = Progress::Going;
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::environment::Environment;
-use super::replica::Core;
+use super::looks::look_at_a_pass;
+use super::machine::Core;
 use super::state::{Answer, State, Who};
 use super::steps::Step;
 use super::tenant::{ProcessNo, RequestNo};
@@ -31,12 +32,12 @@ impl Event {
         }
     }
 
-    /// A call of a process met another version than it had read.
-    pub fn conflicts(&mut self) {
+    /// There is more to tell of what a process does.
+    pub fn adds(&mut self, more: &str) {
         if let Self::Step { what, .. } = self
             && !what.is_empty()
         {
-            what.push_str(": conflict");
+            what.push_str(more);
         }
     }
 }
@@ -60,8 +61,11 @@ impl fmt::Display for Event {
 }
 
 /// Something that may happen, and what comes of it.
+#[derive(Clone)]
 pub struct Next {
     pub event: Event,
+    /// The process whose watch does not show it yet, and of which request.
+    pub lags: Option<(ProcessNo, RequestNo)>,
     pub state: State,
     /// The promise that it breaks.
     pub broken: Option<String>,
@@ -74,7 +78,7 @@ pub struct Next {
 
 impl Next {
     pub fn new(event: Event, state: State) -> Self {
-        Self { event, state, broken: None, within_limits: false, is_beyond: false }
+        Self { event, lags: None, state, broken: None, within_limits: false, is_beyond: false }
     }
 
     pub fn breaks(&mut self, promise: impl Into<String>) {
@@ -87,20 +91,38 @@ impl Next {
     }
 }
 
+impl fmt::Display for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.event)?;
+        match self.lags {
+            None => Ok(()),
+            Some((process, request)) => {
+                write!(f, " [FAULT: the watch of process {process} lags for request {request}]")
+            }
+        }
+    }
+}
+
 /// Everything that may happen next, in an order that is always the same.
 pub fn successors(core: &mut Core, s: &State) -> Vec<Next> {
-    let mut out = Vec::new();
-    let processes = [Some(Who::Leader), s.zombie.as_ref().map(|_| Who::Zombie)];
+    let mut happens = Vec::new();
     let mut leader_is_busy = false;
-    for who in processes.into_iter().flatten() {
+    for who in s.processes() {
         for request in s.numbers() {
-            Step { core, s, who, request }.successors(&mut out);
+            Step { core, s, who, request }.successors(&mut happens);
         }
-        leader_is_busy |= who == Who::Leader && !out.is_empty();
+        if who == Who::Leader {
+            look_at_a_pass(core, s, &mut happens);
+            leader_is_busy = !happens.is_empty();
+        }
     }
-    Environment { core, s, out: &mut out }.successors(leader_is_busy);
+    Environment { core, s, out: &mut happens }.successors(leader_is_busy);
+    let mut out = Vec::with_capacity(happens.len());
+    for next in happens {
+        core.show(next, &mut out);
+    }
     for next in &mut out {
-        next.check(&core.mind.objects, s);
+        next.check(&core.objects, s);
     }
     out
 }

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, Hash};
 use std::time::{Duration, Instant};
 
 use super::events::successors;
+use super::machine::{Core, hash};
 use super::properties;
-use super::replica::Core;
 use super::scenario::Scenario;
 use super::state::State;
 
@@ -34,14 +33,13 @@ pub struct Violation {
 struct Explorer {
     core: Core,
     start: State,
-    /// Numbers of the states, by two hashes that do not depend on each other.
-    known: HashMap<(u64, u64), Number>,
+    /// Numbers of the states, by their hashes.
+    known: HashMap<u128, Number>,
     /// From which state each was found first, and as which of its successors.
     found: Vec<(Number, u16)>,
     /// Where the states lead, one after the other, and where what belongs to each of them ends: to find circles.
     leads_to: Vec<Number>,
     ends_of: Vec<usize>,
-    hashers: (std::hash::RandomState, std::hash::RandomState),
 }
 
 /// Explores a scenario to its end, or to the first promise that is broken.
@@ -49,7 +47,7 @@ pub fn explore(scenario: &Scenario) -> Outcome {
     let mut core = Core::default();
     core.at_first = scenario.left;
     core.on_existing_pass = scenario.requests;
-    let start = scenario.start(&mut core.mind);
+    let start = scenario.start(&mut core);
     let mut explorer = Explorer {
         core,
         start: start.clone(),
@@ -57,7 +55,6 @@ pub fn explore(scenario: &Scenario) -> Outcome {
         found: Vec::new(),
         leads_to: Vec::new(),
         ends_of: Vec::new(),
-        hashers: Default::default(),
     };
     explorer.run(start)
 }
@@ -101,9 +98,7 @@ impl Explorer {
                 self.ends_of.push(self.leads_to.len());
                 if !goes_on {
                     outcome.ends += 1;
-                    if let Some(promise) =
-                        properties::end(&self.core.mind.objects, &state, &self.start.left)
-                    {
+                    if let Some(promise) = properties::end(&self.core, &state) {
                         outcome.violation = Some(self.history(promise, number, None));
                         break 'all;
                     }
@@ -121,12 +116,7 @@ impl Explorer {
 
     /// The number of a state, and whether it was not known before.
     fn number(&mut self, state: &State, from: (Number, u16)) -> (Number, bool) {
-        let hash = |hasher: &std::hash::RandomState| {
-            let mut hasher = hasher.build_hasher();
-            state.hash(&mut hasher);
-            std::hash::Hasher::finish(&hasher)
-        };
-        let key = (hash(&self.hashers.0), hash(&self.hashers.1));
+        let key = hash(state);
         let next = Number::try_from(self.found.len()).expect("not that many states");
         let number = *self.known.entry(key).or_insert(next);
         if number == next {
@@ -176,7 +166,7 @@ impl Explorer {
         for choice in choices.into_iter().rev() {
             let next = successors(&mut self.core, &state).into_iter().nth(usize::from(choice));
             let next = next.expect("as it was before");
-            history.push(format!("t={:<2} {}", state.now, next.event));
+            history.push(format!("t={:<2} {next}", state.now));
             state = next.state;
         }
         Violation { promise, history }

@@ -1,16 +1,21 @@
 //! Every state that the life of a request can come to, with processes that die or lose their lease in the middle of their
 //! work, lost and late answers, stale reads, and people who interfere: all interleavings, each state once.
 //!
-//! The pure core decides; what the shell does with a decision, and what the API server and Graph make of it, is modelled.
-//! Time stands in whole ticks, and what may go wrong is counted: within that, nothing is left out. In each state the
-//! promises are checked; no state comes back, and where nothing happens any more by itself, every request has the end that
-//! it should have. So whatever went wrong before, everything ends well once nothing goes wrong any more.
+//! Each process has the product's own state machine of all requests: what is remembered, and what follows from it, is
+//! written there and nowhere here. Modelled is what surrounds it: the cluster, the tenant, people, faults, and the little that
+//! the shell does with what the state machine wants. Time stands in whole ticks, and what may go wrong is counted: within
+//! that, nothing is left out. In each state the promises are checked; no state comes back, and where nothing happens any more
+//! by itself, every request has the end that it should have. So whatever went wrong before, everything ends well once nothing
+//! goes wrong any more.
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `clock`, `tenant`, `objects`, `state` | what a state is made of |
-//! | `replica`, `mind` | a process, and how its view becomes the situation that the core decides on |
-//! | `events`, `steps`, `environment` | what may happen next |
+//! | `clock`, `tenant`, `objects`, `process`, `state` | what a state is made of |
+//! | `world` | what no scenario changes, and how the facts of the model read in the product's words |
+//! | `machine`, `shell` | the state machine, and what the shell does with it |
+//! | `events` | what may happen next |
+//! | `steps`, `looks`, `writes` | what processes do: at all, with what they read, with what they change |
+//! | `watches`, `environment` | what processes see of the requests, and everything else that happens around them |
 //! | `properties` | the promises |
 //! | `scenario`, `explorer` | what is explored, and how |
 
@@ -21,14 +26,19 @@ mod clock;
 mod environment;
 mod events;
 mod explorer;
-mod mind;
+mod looks;
+mod machine;
 mod objects;
+mod process;
 mod properties;
-mod replica;
 mod scenario;
+mod shell;
 mod state;
 mod steps;
 mod tenant;
+mod watches;
+mod world;
+mod writes;
 
 use std::num::NonZero;
 use std::sync::Mutex;

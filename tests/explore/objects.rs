@@ -1,19 +1,21 @@
 //! Requests and intents as the API server and the processes have them: each is kept once, and named by a number.
 //!
 //! The model holds the real objects, so that nothing is lost between them and the decisions. Two requests that differ
-//! only in when a condition last changed, or in when they ended, are one: nothing is decided by that.
+//! only in when a condition last changed, or in when they ended, are one: nothing is decided by that. The resource version
+//! names an object, and says nothing of which of two is later: in which order a process sees them is the model's to say.
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use tap_operator::api::names::{FINALIZER, INTENT_ANNOTATION};
 use tap_operator::api::{DecisionKind, Phase, TapRequest};
 use tap_operator::decision::intent::{self, Intent, Stage};
-use tap_operator::decision::life::situation::Grounds;
+use tap_operator::decision::requests::Observed;
 
 use super::clock::{Tick, tick, time};
-use super::tenant::{PassNo, RequestNo};
+use super::tenant::PassNo;
+use super::world::number;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId(u32);
@@ -23,7 +25,7 @@ pub struct IntentId(u16);
 /// A request, and what the model asks of it.
 #[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Object {
-    pub request: TapRequest,
+    pub request: Arc<TapRequest>,
     pub phase: Phase,
     pub reason: String,
     pub issued: bool,
@@ -34,6 +36,8 @@ pub struct Object {
     pub attempt: Option<AttemptFacts>,
     /// The pass in its status.
     pub pass: Option<PassNo>,
+    /// What the watch shows of it.
+    pub observed: Observed,
 }
 
 /// What the model asks of an intent.
@@ -46,7 +50,6 @@ pub struct AttemptFacts {
     pub recorded: bool,
     pub listed: Vec<PassNo>,
     pub listed_at: Tick,
-    pub replaces: Option<PassNo>,
 }
 
 impl Object {
@@ -66,8 +69,8 @@ impl Object {
 pub struct Objects {
     kept: Vec<Rc<Object>>,
     ids: HashMap<String, ObjectId>,
-    intents: Vec<Rc<(Intent, Grounds)>>,
-    intent_ids: HashMap<String, IntentId>,
+    intents: Vec<Rc<Intent>>,
+    intent_ids: HashMap<Intent, IntentId>,
 }
 
 impl Objects {
@@ -75,67 +78,55 @@ impl Objects {
         Rc::clone(&self.kept[id.0 as usize])
     }
 
-    pub fn intent(&self, id: IntentId) -> Rc<(Intent, Grounds)> {
+    pub fn intent(&self, id: IntentId) -> Rc<Intent> {
         Rc::clone(&self.intents[usize::from(id.0)])
     }
 
-    pub fn keep(&mut self, request: TapRequest) -> ObjectId {
+    pub fn keep(&mut self, mut request: TapRequest) -> ObjectId {
         let key = key(&request);
         if let Some(id) = self.ids.get(&key) {
             return *id;
         }
         let id = ObjectId(u32::try_from(self.kept.len()).expect("few objects"));
+        request.metadata.resource_version = Some(format!("v{}", id.0));
         self.kept.push(Rc::new(facts(request)));
         self.ids.insert(key, id);
         id
     }
 
-    pub fn keep_intent(&mut self, intent: &Intent, grounds: &Grounds) -> IntentId {
-        let key = format!("{}{grounds:?}", intent.to_annotation());
-        if let Some(id) = self.intent_ids.get(&key) {
+    pub fn keep_intent(&mut self, intent: Intent) -> IntentId {
+        if let Some(id) = self.intent_ids.get(&intent) {
             return *id;
         }
         let id = IntentId(u16::try_from(self.intents.len()).expect("few intents"));
-        self.intents.push(Rc::new((intent.clone(), grounds.clone())));
-        self.intent_ids.insert(key, id);
+        self.intents.push(Rc::new(intent.clone()));
+        self.intent_ids.insert(intent, id);
         id
     }
 
     /// The same object, changed.
     pub fn changed(&mut self, id: ObjectId, change: impl FnOnce(&mut TapRequest)) -> ObjectId {
-        let mut request = self.object(id).request.clone();
+        let mut request = TapRequest::clone(&self.object(id).request);
         change(&mut request);
         self.keep(request)
     }
 }
 
-/// Writes an intent, or only takes the finalizer off or puts it on.
-pub fn annotate(request: &mut TapRequest, intent: Option<&Intent>, finalizer: bool) {
-    if let Some(intent) = intent {
-        let annotations = request.metadata.annotations.get_or_insert_default();
-        annotations.insert(INTENT_ANNOTATION.into(), intent.to_annotation());
+impl ObjectId {
+    /// Which object has this version.
+    pub fn of_version(version: &str) -> Self {
+        Self(version.strip_prefix('v').and_then(|id| id.parse().ok()).expect("it names an object"))
     }
-    request.metadata.finalizers = finalizer.then(|| vec![FINALIZER.into()]);
-}
 
-/// Names of what is numbered, for the objects.
-pub fn pass_name(number: PassNo) -> String {
-    format!("pass-{number}")
-}
-pub fn attempt_name(number: u8) -> String {
-    format!("attempt-{number}")
-}
-pub fn request_name(number: RequestNo) -> String {
-    format!("request-{number}")
-}
-
-/// The number in such a name.
-pub fn number(name: &str) -> Option<u8> {
-    name.rsplit_once('-')?.1.parse().ok()
+    /// Which object this is, as it was read.
+    pub fn of(request: &TapRequest) -> Self {
+        Self::of_version(request.metadata.resource_version.as_deref().expect("it was read"))
+    }
 }
 
 fn key(request: &TapRequest) -> String {
     let mut request = request.clone();
+    request.metadata.resource_version = None;
     if let Some(status) = &mut request.status {
         status.finished_at = None;
         for condition in &mut status.conditions {
@@ -161,7 +152,6 @@ fn facts(request: TapRequest) -> Object {
         recorded: pass.is_some_and(|p| p.client_request_id == intent.attempt),
         listed: intent.listed.iter().filter_map(|id| number(id)).collect(),
         listed_at: tick(intent.listed_at),
-        replaces: intent.replaces.as_ref().and_then(|replaced| number(&replaced.pass_id)),
     });
     Object {
         phase: status.phase,
@@ -173,6 +163,7 @@ fn facts(request: TapRequest) -> Object {
         revoked: request.decisions().iter().any(|d| d.decision == DecisionKind::Revoke),
         attempt,
         pass: pass.and_then(|p| number(&p.id)),
-        request,
+        observed: Observed::of(&request),
+        request: Arc::new(request),
     }
 }

@@ -3,13 +3,17 @@
 use std::rc::Rc;
 
 use tap_operator::api::Phase;
+use tap_operator::decision::intent::Intent;
+use tap_operator::decision::situation::SecretFound;
 
 use super::clock::{SETTLE, tick};
 use super::events::Next;
-use super::objects::{IntentId, Object, ObjectId, Objects, number};
-use super::replica::{Core, Secret, Sent, View};
-use super::state::{Left, State};
+use super::machine::{Core, Machine};
+use super::objects::{IntentId, Object, ObjectId, Objects};
+use super::process::Process;
+use super::state::State;
 use super::tenant::{Call, End, Maker, PassNo, RequestNo};
+use super::world::number;
 
 impl Next {
     /// A final phase is final; a pass is said to be issued by nobody who saw that it is to go; and none is usable beyond
@@ -47,17 +51,15 @@ impl Next {
 
     /// One POST for each attempt, recorded before it is sent; by who has the lease, soon after the list; and no other one
     /// is open for the user.
-    pub fn check_post(&mut self, objects: &Objects, view: &View) {
-        let Some(attempt) = &view.memory.attempt else { return };
-        let bit = 1 << attempt.number;
-        let intent = &objects.intent(attempt.intent).0;
+    pub fn check_post(&mut self, by: &Process, attempt: &Intent) {
+        let bit = 1 << number(&attempt.attempt).expect("attempts are numbered");
         let broken = if self.state.recorded & bit == 0 {
             "a POST is sent whose attempt is not recorded"
         } else if self.state.posted & bit != 0 {
             "two POSTs are sent for one attempt"
-        } else if !view.lease_is_fresh {
+        } else if !by.has_the_lease() {
             "a POST is sent without the lease"
-        } else if view.now > tick(intent.listed_at) {
+        } else if self.state.now > tick(attempt.listed_at) {
             "a POST is sent long after its list"
         } else if self.state.tenant.calls.iter().any(|call| call.made.is_none()) {
             "two POSTs are open for one user"
@@ -77,7 +79,7 @@ impl Next {
         replaced: PassNo,
         s: &State,
     ) {
-        let intent = &core.mind.objects.intent(intent).0;
+        let intent = core.objects.intent(intent);
         let pass = s.tenant.pass(replaced);
         let says_so = core.on_existing_pass[usize::from(request)] == "Replace";
         let names_it = intent.replaces.as_ref().and_then(|r| number(&r.pass_id)) == Some(replaced);
@@ -109,15 +111,18 @@ impl Next {
     /// once the POST has come out, everything holds.
     pub fn check_delete(
         &mut self,
-        objects: &Objects,
+        core: &Core,
         request: RequestNo,
-        view: &View,
+        machine: &Machine,
+        lease_is_fresh: bool,
         number: PassNo,
     ) {
+        let (uid, machine) = (core.world.uid(request), machine.requests());
         let pass = self.state.tenant.pass(number).clone();
         match pass.maker {
             Maker::Portal => {
-                let object = objects.object(view.request);
+                let read = machine.request(uid).expect("it was read");
+                let object = core.objects.object(ObjectId::of(&read));
                 let in_window = object.attempt.as_ref().is_some_and(|attempt| {
                     let window = attempt.listed_at..=attempt.listed_at + SETTLE;
                     window.contains(&pass.created) && !attempt.listed.contains(&number)
@@ -139,8 +144,9 @@ impl Next {
         }
         let secret = self.state.request(request).secret;
         // Who lost the lease leaves a Secret that it does not know to the next; and may create one after the other's look.
-        let tried = !view.lease_is_fresh
-            || view.reads.secret.is_some_and(|found| !matches!(found, Secret::Ours(_)));
+        let found = machine.reads(uid).and_then(|reads| reads.secret.as_ref());
+        let tried =
+            !lease_is_fresh || found.is_some_and(|found| !matches!(found, SecretFound::Ours(_)));
         if secret.is_some_and(|secret| secret.pass == number) && !tried {
             self.breaks(format!("pass {number} is deleted before its Secret"));
         }
@@ -194,13 +200,11 @@ impl Next {
 /// Whether a process holds the answer with this pass, or is about to get it.
 fn is_held(s: &State, number: PassNo) -> bool {
     let told = s.tenant.calls.iter().any(|call| call.made == Some(number));
-    let works = s.leader.works.iter().chain(s.zombie.iter().flat_map(|zombie| &zombie.works));
-    let held = |work: &super::replica::Work| {
-        work.memory.attempt.as_ref().is_some_and(
-            |attempt| matches!(attempt.progress, Sent::Held { pass, .. } if pass == number),
-        )
+    let held = |who| {
+        let machine = &s.process(who).machine;
+        s.numbers().any(|request| machine.holds(request) == Some(number))
     };
-    told || works.clone().any(held)
+    told || s.processes().any(held)
 }
 
 /// A usable pass that the operator made is recorded by one request, or somebody will find it.
@@ -257,7 +261,7 @@ fn secrets(objects: &Objects, s: &State) -> Option<String> {
 }
 
 /// What must be so where nothing more happens by itself.
-pub fn end(objects: &Objects, s: &State, at_first: &Left) -> Option<String> {
+pub fn end(core: &Core, s: &State) -> Option<String> {
     let coming = s.requests.iter().any(|request| request.coming.is_some());
     if !s.tenant.calls.is_empty() || s.zombie.is_some() || coming {
         return Some("something hangs".into());
@@ -271,13 +275,16 @@ pub fn end(objects: &Objects, s: &State, at_first: &Left) -> Option<String> {
     }
     (0..).zip(&s.requests).find_map(|(number, request)| {
         let Some(id) = request.object else {
+            if s.leader.machine.requests().observed(core.world.uid(number)).is_some() {
+                return Some(format!("request {number} is gone, and something is kept of it"));
+            }
             return (!request.deleted)
                 .then(|| format!("request {number} is gone, and nobody deleted it"));
         };
         if request.deleted {
             return Some(format!("request {number} was deleted, and stays"));
         }
-        let object = objects.object(id);
+        let object = core.objects.object(id);
         let wrong = if !object.phase.is_final() {
             "has no end"
         } else if object.finalizer {
@@ -286,7 +293,7 @@ pub fn end(objects: &Objects, s: &State, at_first: &Left) -> Option<String> {
             "stays reconciling"
         } else if request.secret.is_some() {
             "keeps its Secret"
-        } else if !ends_as_it_should(s, number, &object, s.left.is_strained(at_first)) {
+        } else if !ends_as_it_should(s, number, &object, s.left.is_strained(&core.at_first)) {
             "ends otherwise than it should"
         } else {
             return None;

@@ -1,6 +1,6 @@
 //! What is explored: which requests there are, and what may happen to them.
 
-use super::mind::Mind;
+use super::machine::Core;
 use super::state::{Left, State};
 
 /// Requests of one user, and what may happen to them.
@@ -12,12 +12,15 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// The state in which it begins.
-    pub fn start(&self, mind: &mut Mind) -> State {
+    /// The state in which it begins: the requests were just created, and a process begins to lead.
+    pub fn start(&self, core: &mut Core) -> State {
         let existing = (0..).zip(self.requests);
-        let requests: Vec<_> =
-            existing.map(|(number, existing)| mind.request(number, existing)).collect();
-        State::new(&requests, self.left)
+        let requests: Vec<_> = existing
+            .map(|(number, existing)| core.objects.keep(core.world.request(number, existing)))
+            .collect();
+        let there: Vec<_> = requests.iter().copied().map(Some).collect();
+        let leader = core.leads(0, &there, &there, 0);
+        State::new(&requests, leader, self.left)
     }
 }
 
@@ -86,6 +89,8 @@ pub const SLICE: &[Scenario] = &[
 /// - for two requests, a lost lease or two deaths together with anything else, but for two deaths with a late call; a death
 ///   together with what people do, or with two of lost, late and stale; a slow process; two of the same fault; people
 ///   together with a fault, but for a stale read where the second waits;
+/// - an answer to a read that is on its way while something else happens, more than one watch that lags, and an event for a
+///   process's own write that comes before the answer, but for the one that tells that the request is gone;
 /// - a process that is stopped between its decision and the call (a call that is on its way takes effect within a tick), and a
 ///   request that has the name of one that is gone;
 /// - more than two requests for one user, and what no scenario changes: policy, quota, stop, approvals, groups and roles

@@ -4,8 +4,8 @@
 //! promise, depends on it.
 
 use super::clock::Tick;
-use super::objects::{Object, ObjectId, Objects};
-use super::replica::{Own, Pass, Process, Progress, Reads, Sent, Work, Written};
+use super::objects::{ObjectId, Objects};
+use super::process::Process;
 use super::tenant::{PassNo, ProcessNo, RequestNo, Tenant};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -17,7 +17,8 @@ pub struct State {
     pub leader: Process,
     /// One that had it, and has not ended yet.
     pub zombie: Option<Process>,
-    pub processes: ProcessNo,
+    /// How many processes there have been.
+    pub started: ProcessNo,
     /// The number of the next attempt or recovery.
     pub next_attempt: u8,
     /// The attempts that were recorded, and those whose POST was sent: a bit for each.
@@ -31,7 +32,7 @@ pub struct State {
 pub struct Request {
     /// Absent once it is gone.
     pub object: Option<ObjectId>,
-    /// What a cache that lags shows of it; only as long as a stale read may still happen.
+    /// What was there before: a first list that lags shows it; kept only as long as there may be such a list.
     pub before: Option<ObjectId>,
     pub secret: Option<Secret>,
     /// A create of its Secret that was given up, or whose process ended, and when it was sent: it may still take effect.
@@ -42,9 +43,7 @@ pub struct Request {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Secret {
-    /// The number of the attempt that created it: each creates one at most.
-    pub uid: u8,
-    /// The pass whose code it holds.
+    /// The pass whose code it holds: for each, one at most is created.
     pub pass: PassNo,
 }
 
@@ -59,7 +58,7 @@ pub struct Left {
     pub lost: u8,
     /// A POST, or the create of a Secret, takes effect after it was given up.
     pub late: u8,
-    /// A read shows what was before.
+    /// A look at Graph shows what was before, or a watch lags.
     pub stale: u8,
     /// A process stands still for a tick in the middle of its work.
     pub slow: u8,
@@ -106,7 +105,7 @@ pub enum Answer {
 
 impl State {
     /// Nothing has happened yet.
-    pub fn new(requests: &[ObjectId], left: Left) -> Self {
+    pub fn new(requests: &[ObjectId], leader: Process, left: Left) -> Self {
         let requests: Vec<Request> = requests
             .iter()
             .map(|id| Request {
@@ -120,10 +119,10 @@ impl State {
         Self {
             now: 0,
             tenant: Tenant::default(),
-            leader: Process::new(0, requests.len()),
+            leader,
             requests,
             zombie: None,
-            processes: 1,
+            started: 1,
             next_attempt: 0,
             recorded: 0,
             posted: 0,
@@ -145,13 +144,27 @@ impl State {
         }
     }
 
-    pub fn work_mut(&mut self, who: Who, request: RequestNo) -> &mut Work {
-        &mut self.process_mut(who).works[usize::from(request)]
+    /// Whether that process is there.
+    pub fn has(&self, who: Who) -> bool {
+        matches!(who, Who::Leader) || self.zombie.is_some()
     }
 
-    /// The pass over a request that is under way.
-    pub fn pass_mut(&mut self, who: Who, request: RequestNo) -> &mut Pass {
-        self.work_mut(who, request).pass.as_mut().expect("it is under way")
+    /// The processes that there are.
+    pub fn processes(&self) -> impl Iterator<Item = Who> + use<> {
+        let zombie = self.zombie.as_ref().map(|_| Who::Zombie);
+        std::iter::once(Who::Leader).chain(zombie)
+    }
+
+    /// Whether a process sees of a request what is there.
+    pub fn sees_what_is_there(&self, who: Who, request: RequestNo) -> bool {
+        self.process(who).machine.sees(request) == self.request(request).object
+    }
+
+    /// Whether a process is to be shown a request at once.
+    pub fn is_to_be_shown(&self, who: Who, request: RequestNo) -> bool {
+        let process = self.process(who);
+        let later = process.lags.contains(request) || process.shown_gone.contains(request);
+        !later && !self.sees_what_is_there(who, request)
     }
 
     pub fn request(&self, request: RequestNo) -> &Request {
@@ -167,23 +180,6 @@ impl State {
         0..RequestNo::try_from(self.requests.len()).expect("few")
     }
 
-    /// The numbers of the other requests.
-    pub fn others(&self, request: RequestNo) -> impl Iterator<Item = RequestNo> + use<> {
-        self.numbers().filter(move |other| *other != request)
-    }
-
-    /// A request as a process's cache has it.
-    pub fn cached(
-        &self,
-        objects: &Objects,
-        request: RequestNo,
-        stale: bool,
-    ) -> Option<std::rc::Rc<Object>> {
-        let request = self.request(request);
-        let id = if stale { request.before.or(request.object) } else { request.object };
-        id.map(|id| objects.object(id))
-    }
-
     /// Puts another version of a request in the place of what was read; answers whether that was still there.
     pub fn replace(
         &mut self,
@@ -196,7 +192,7 @@ impl State {
             return false;
         }
         let changed = objects.object(new);
-        let keeps_old = self.left.stale > 0;
+        let keeps_old = self.left.stale > 0 && self.left.deaths + self.left.leases > 0;
         let entry = self.request_mut(request);
         entry.before = keeps_old.then_some(old);
         // The last finalizer is gone, and the request and its Secret with it.
@@ -215,22 +211,6 @@ impl State {
         true
     }
 
-    /// The leader's watch shows a change of a request that is not its own. A pass that is under way meets it as a conflict, or
-    /// looks again when it ends.
-    pub fn show_to_leader(&mut self, objects: &Objects, request: RequestNo) {
-        let work_is_due = match self.request(request).object {
-            Some(id) => !objects.object(id).is_over(),
-            None => false,
-        };
-        let work = self.work_mut(Who::Leader, request);
-        if work.pass.is_none() {
-            work.dirty = work_is_due;
-            if !work_is_due {
-                *work = Work::default();
-            }
-        }
-    }
-
     /// A stale read was made, if it was one.
     pub fn spend_stale(&mut self, stale: bool) {
         if stale {
@@ -239,64 +219,5 @@ impl State {
                 self.requests.iter_mut().for_each(|request| request.before = None);
             }
         }
-    }
-}
-
-impl Process {
-    pub fn new(number: ProcessNo, requests: usize) -> Self {
-        let work = Work { dirty: true, ..Work::default() };
-        Self {
-            number,
-            lost_the_lease: None,
-            works: vec![work; requests],
-            turn: None,
-            own: Vec::new(),
-        }
-    }
-
-    /// Notes what it did with a pass.
-    pub fn remember(&mut self, pass: PassNo, own: Own) {
-        self.own.retain(|(other, _)| *other != pass);
-        self.own.push((pass, own));
-        self.own.sort_unstable_by_key(|(pass, _)| *pass);
-    }
-
-    /// Whether nothing is under way.
-    pub fn is_idle(&self) -> bool {
-        self.works.iter().all(|work| work.pass.is_none())
-    }
-}
-
-impl Pass {
-    /// Nothing more is decided before the request was read again.
-    pub fn outdate(&mut self) {
-        self.reads = Reads::default();
-        self.state = Progress::Outdated;
-    }
-}
-
-impl Work {
-    /// Begins a pass with what was read.
-    pub fn begin(&mut self, request: ObjectId) {
-        self.pass = Some(Pass { request, reads: Reads::default(), state: Progress::Going });
-        self.wake = None;
-        self.dirty = false;
-    }
-
-    pub fn holds_an_answer(&self) -> bool {
-        matches!(self.memory.attempt.as_ref().map(|a| &a.progress), Some(Sent::Held { .. }))
-    }
-
-    pub fn holds_an_answer_with(&self, written: Written) -> bool {
-        matches!(self.memory.attempt.as_ref().map(|a| &a.progress), Some(Sent::Held { secret, .. }) if *secret == written)
-    }
-
-    /// Forgets an attempt that the request, as it was just read, does not carry, but not an answer.
-    pub fn drop_unrecorded(&mut self, object: &Object) {
-        let carried = object.attempt.as_ref().filter(|a| a.open && object.finalizer);
-        let holds = self.holds_an_answer();
-        self.memory.attempt.take_if(|attempt| {
-            !holds && carried.is_none_or(|carried| carried.number != attempt.number)
-        });
     }
 }

@@ -52,6 +52,15 @@ pub struct Call {
     pub made: Option<PassNo>,
 }
 
+/// A pass as Graph tells of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Seen {
+    pub pass: PassNo,
+    pub created: Tick,
+    pub used: bool,
+    pub expired: bool,
+}
+
 impl Pass {
     pub fn expires(&self) -> Tick {
         self.created + LIFETIME
@@ -82,6 +91,13 @@ impl Tenant {
             .rev()
             .find(|(_, pass)| pass.created < now && pass.end.is_none_or(|(_, ended)| ended == now));
         before.map(|(number, _)| number)
+    }
+
+    /// What Graph tells of a pass.
+    pub fn seen(&self, number: PassNo, now: Tick) -> Seen {
+        let pass = self.pass(number);
+        let expired = now >= pass.expires();
+        Seen { pass: number, created: pass.created, used: pass.used, expired }
     }
 
     pub fn pass(&self, number: PassNo) -> &Pass {

@@ -1,4 +1,4 @@
-//! The operator issues only behind its admission policies, as they are shipped and in force.
+//! The operator issues only if its admission policies are in the cluster as they are shipped, and are in force.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use tap_operator::api::Phase;
 use tokio::time::sleep;
 
-use crate::kubernetes::{Fault, Match, Verb, statuses};
 use crate::world::{SETTLE, SOON, World, admission};
+use kubernetes_api::{Fault, Match, Verb, statuses};
 
-/// Until a dry run that comes out otherwise than before is seen.
+/// Within this time the operator notices that a probe (a dry run) has another result than before.
 const NOTICED: Duration = Duration::from_secs(65);
 
 fn plural(object: &Value) -> String {
@@ -23,7 +23,7 @@ fn title(object: &Value) -> String {
     format!("{} {}", object["kind"], object["metadata"]["name"]).replace('"', "")
 }
 
-/// Writes an object over the one of its name, which stays as old as it is.
+/// Replaces the object of this name and keeps its creation time.
 fn apply(world: &World, object: &Value) {
     world.kubernetes.put(object.clone());
 }
@@ -34,7 +34,7 @@ fn message(world: &World, name: &str) -> String {
     ready.map(|c| c.message).unwrap_or_default()
 }
 
-/// The request waits because of the admission policies, and its message has these words.
+/// Expects the request to wait because of the admission policies, with these words in its message.
 async fn waits(world: &World, name: &str, words: &str) {
     let what = format!("{name} waits: {words}");
     world
@@ -47,13 +47,13 @@ async fn waits(world: &World, name: &str, words: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_issued_without_the_policies() {
-    let world = World::unguarded();
+    let world = World::without_admission_policies();
     let _operator = world.operator();
     world.request("lost-phone", &json!({}));
     waits(&world, "lost-phone", "ValidatingAdmissionPolicy tap-operator-requests is missing").await;
     sleep(Duration::from_mins(2)).await;
     assert_eq!((world.phase("lost-phone"), world.posts()), (Phase::Pending, 0));
-    world.guard();
+    world.install_admission_policies();
     world.until_phase("lost-phone", Phase::Active, SOON).await;
     world.check_delivered("lost-phone");
 }
@@ -83,7 +83,7 @@ async fn each_missing_or_changed_object_holds_back_what_is_new_until_it_is_appli
             sleep(Duration::from_mins(2)).await;
             assert_eq!((world.posts(), world.phase("live")), (1, Phase::Active));
             match change {
-                None => world.guard_since(
+                None => world.put_created_at(
                     object.clone(),
                     world.kubernetes.now() - SignedDuration::from_hours(1),
                 ),
@@ -96,7 +96,7 @@ async fn each_missing_or_changed_object_holds_back_what_is_new_until_it_is_appli
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_changes_nothing_holds_nothing_back() {
+async fn changes_without_effect_hold_nothing_back() {
     let world = World::new();
     let _operator = world.operator();
     world.request("waiting", &json!({"user": "bob@contoso.com", "policyRef": {"name": "none"}}));
@@ -119,7 +119,7 @@ async fn policies_as_shipped_that_are_not_in_force_are_not_enough() {
     world.enforcing.store(false, Ordering::Relaxed);
     let _operator = world.operator();
     world.request("lost-phone", &json!({}));
-    waits(&world, "lost-phone", "lets the operator create Secrets that are no passes").await;
+    waits(&world, "lost-phone", "lets the operator create Secrets that hold no passes").await;
     waits(&world, "lost-phone", "lets the operator change the labels of TapRequests").await;
     waits(&world, "lost-phone", "lets the operator write status.decisions").await;
     world.enforcing.store(true, Ordering::Relaxed);
@@ -128,14 +128,14 @@ async fn policies_as_shipped_that_are_not_in_force_are_not_enough() {
     world.enforcing.store(false, Ordering::Relaxed);
     sleep(NOTICED).await;
     world.request("another", &json!({"user": "bob@contoso.com"}));
-    waits(&world, "another", "does not hold to them").await;
+    waits(&world, "another", "does not enforce them").await;
     assert_eq!((world.posts(), world.phase("lost-phone")), (1, Phase::Active));
     world.enforcing.store(true, Ordering::Relaxed);
     world.until_phase("another", Phase::Active, SOON).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dry_run_that_fails_says_nothing() {
+async fn a_failed_dry_run_proves_nothing() {
     let world = World::new();
     let _operator = world.operator();
     world.request("lost-phone", &json!({}));
@@ -150,7 +150,7 @@ async fn a_dry_run_that_fails_says_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_older_than_the_policies_is_to_be_made_again() {
+async fn a_request_that_is_older_than_the_policies_must_be_created_again() {
     for object in admission() {
         let secrets = object["metadata"]["name"] == "tap-operator-secrets";
         let world = World::new();
@@ -162,9 +162,9 @@ async fn a_request_that_is_older_than_the_policies_is_to_be_made_again() {
         sleep(SOON).await;
         world.request("before", &json!({}));
         waits(&world, "before", &title(&object)).await;
-        world.guard_since(object.clone(), world.kubernetes.now());
+        world.put_created_at(object.clone(), world.kubernetes.now());
         if secrets {
-            // It does not say who may ask.
+            // The policy on Secrets does not say who may ask for a pass.
             world.until_phase("before", Phase::Active, SOON).await;
             continue;
         }
@@ -183,12 +183,12 @@ async fn a_request_that_is_older_than_the_policies_is_to_be_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_says_so_goes_without_the_policies() {
-    let world = World::unguarded();
+async fn the_flag_allow_unguarded_issues_without_the_policies() {
+    let world = World::without_admission_policies();
     let _operator = world.unguarded_operator();
     world.request("lost-phone", &json!({}));
     world.until_phase("lost-phone", Phase::Active, SOON).await;
-    world.guard_since(admission().remove(0), world.kubernetes.now());
+    world.put_created_at(admission().remove(0), world.kubernetes.now());
     world.request("another", &json!({"user": "bob@contoso.com"}));
     world.until_phase("another", Phase::Active, SOON).await;
     assert_eq!(world.posts(), 2);
@@ -206,7 +206,7 @@ async fn a_secret_is_not_left_behind_because_nobody_knows_yet_whose_it_is() {
     let outage = world.kubernetes.fail(probes, Fault::ConnectionLost);
     let _operator = world.operator();
     sleep(SETTLE / 2).await;
-    assert!(world.delivered("lost-phone").is_some(), "it may be somebody else's");
+    assert!(world.delivered("lost-phone").is_some(), "it may belong to somebody else");
     assert_eq!(world.phase("lost-phone"), Phase::Active);
     drop(outage);
     world.until_ended("lost-phone", Phase::Expired, NOTICED).await;

@@ -1,18 +1,19 @@
-//! On time by Graph's clock, whatever the local one says.
+//! The operator keeps time by Graph's clock, however wrong the local clock is.
 
 use std::time::Duration;
 
+use graph_simulator::{Fault, FaultKind, Operation};
 use jiff::SignedDuration;
 use serde_json::json;
 use tap_operator::api::Phase;
-use tap_operator::simulator::{Fault, FaultKind, Operation};
 use tokio::time::sleep;
 
 use crate::world::{SOON, USE_CHECK, World};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// Waits for the end of the one pass, and answers how long after its expiry at Graph the Secret went, in seconds.
+/// Waits for the end of the newest pass. Returns how many seconds after its expiry by Graph's clock the Secret was
+/// deleted.
 async fn overdue(world: &World, name: &str) -> f64 {
     let pass = world.tenant.ledger().into_iter().next_back().expect("a pass");
     let lifetime = SignedDuration::from_mins(i64::from(pass.lifetime_in_minutes));
@@ -23,7 +24,11 @@ async fn overdue(world: &World, name: &str) -> f64 {
             return before.duration_since(expires).as_secs_f64();
         }
         let left = expires.duration_since(before);
-        assert!(left > SignedDuration::from_secs(-60), "a minute too late\n{}", world.report());
+        assert!(
+            left > SignedDuration::from_secs(-60),
+            "the Secret is a minute late\n{}",
+            world.report()
+        );
         sleep(Duration::try_from(left / 10).unwrap_or_default().max(Duration::from_millis(10)))
             .await;
     }
@@ -37,14 +42,14 @@ async fn a_secret_goes_within_two_seconds_of_the_expiry_and_never_before() {
         world.request("lost-phone", &json!({"lifetime": "10m"}));
         world.until_phase("lost-phone", Phase::Active, SOON).await;
         let overdue = overdue(&world, "lost-phone").await;
-        // The pass's end is cut up to whole seconds, and so is Graph's `Date`.
+        // The end of the pass and Graph's `Date` are both cut to whole seconds.
         assert!((0.0..=2.1).contains(&overdue), "{ahead:?}: {overdue} s\n{}", world.report());
         world.until_ended("lost-phone", Phase::Expired, SOON).await;
         world.check_at_rest();
     }
 }
 
-/// Calls that fail are tried again with growing pauses, and none of these outlasts a pass.
+/// Failed calls are retried at growing intervals, and no interval outlasts the pass.
 #[tokio::test(start_paused = true)]
 async fn a_secret_goes_on_time_while_graph_is_down() {
     for down in [1, 5, 9] {
@@ -60,7 +65,7 @@ async fn a_secret_goes_on_time_while_graph_is_down() {
     }
 }
 
-/// A look at the pass may take as long as it likes.
+/// A read of the pass may take any time.
 #[tokio::test(start_paused = true)]
 async fn a_secret_goes_on_time_while_graph_hangs() {
     let world = World::new();
@@ -82,7 +87,7 @@ async fn a_revocation_does_not_wait_for_a_look_at_the_pass() {
     world.until_phase("lost-phone", Phase::Active, SOON).await;
     let hang = FaultKind::Hang { seconds: None };
     world.tenant.inject(Fault::on(Operation::PassGet, hang).times(1000));
-    // Until a look is under way.
+    // By then a read is under way.
     sleep(USE_CHECK + Duration::from_secs(10)).await;
     world.decide("lost-phone", "rita@contoso.com", "Revoke").await;
     world.until_ended("lost-phone", Phase::Revoked, Duration::from_secs(5)).await;
@@ -139,7 +144,7 @@ async fn a_clock_that_jumps_is_followed() {
     world.until_ended("lost-phone", Phase::Expired, USE_CHECK * 2).await;
     world.check_at_rest();
 
-    // Back: the pass lasts that much longer.
+    // Back: the pass lives longer by the same amount.
     let world = World::new();
     let _operator = world.operator();
     world.request("lost-phone", &json!({"lifetime": "10m"}));

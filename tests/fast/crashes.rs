@@ -1,45 +1,44 @@
-//! The operator dies at each of its effects, and the next one finds everything in order or puts it in order.
+//! The operator dies at each of its effects. The next process finds everything in order or puts it in order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use graph_simulator::{Fault, FaultKind, Operation};
 use serde_json::json;
 use tap_operator::api::Phase;
 use tap_operator::decision::intent::has_finalizer;
-use tap_operator::simulator::{Fault, FaultKind, Operation};
 use tokio::time::sleep;
 
-use crate::kubernetes::{Intercept, Match, Point};
 use crate::world::{IN_ORDER, Operator, SOON, World, active_write, operators_writes, secret_write};
+use kubernetes_api::{Intercept, Match, Point};
 
-/// A new process has the lease and has seen everything after this time.
+/// After this time a new process has the lease and complete caches.
 const TAKEOVER: Duration = Duration::from_secs(20);
 
-/// What becomes of a write whose sender died.
+/// What happens to a write whose sender died.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
     /// It never arrives.
     Lost,
     /// It arrives just after its sender died.
     Late,
-    /// It arrives when the next process works already.
+    /// It arrives when the next process is already working.
     VeryLate,
-    /// It had arrived; the answer is lost.
+    /// It had arrived before; only the answer is lost.
     Arrived,
 }
 
 const FATES: [Fate; 4] = [Fate::Lost, Fate::Late, Fate::VeryLate, Fate::Arrived];
 
-/// The write of this number, counted from now.
+/// Intercepts the write of this number, counted from now.
 fn nth_write(world: &World, number: usize, point: Point) -> Intercept {
     let seen = Arc::new(AtomicUsize::new(0));
-    let nth =
-        move |_: &crate::kubernetes::ApiRequest| seen.fetch_add(1, Ordering::Relaxed) == number;
+    let nth = move |_: &kubernetes_api::ApiRequest| seen.fetch_add(1, Ordering::Relaxed) == number;
     world.kubernetes.intercept(operators_writes().when(nth), point)
 }
 
-/// Lets the operator die when a write is at a point, and starts another. `None`: there was no such write.
+/// Kills the operator when a write is at a point, and starts another. `None`: there was no such write.
 async fn die_at(
     world: &World,
     operator: Operator,
@@ -138,7 +137,7 @@ async fn at_any_write_of_a_revocation() {
                 let done = || world.find("lost-phone").is_none_or(|r| !has_finalizer(&r));
                 let Some(_next) = die_at(&world, operator, held, fate, done).await else { break };
                 points += 1;
-                world.until("it is let go", IN_ORDER + TAKEOVER, done).await;
+                world.until("it is released", IN_ORDER + TAKEOVER, done).await;
                 assert_eq!(world.live(), [], "{}", world.report());
                 world.check_at_rest();
             }
@@ -166,18 +165,18 @@ async fn at_any_write_of_an_expiry() {
     }
 }
 
-/// What became of the POST of a process that died while it was on its way.
+/// What happens to the POST of a process that died while the POST was on its way.
 #[tokio::test(start_paused = true)]
 async fn while_the_post_is_on_its_way() {
     let fates = [
-        // It took effect, and the answer is on its way.
+        // It took effect, and only the answer is still on its way.
         FaultKind::Slow { seconds: 20 },
         FaultKind::AnswerHangs,
-        // It takes effect when its sender is long dead; the last ones when the next process has looked once already.
+        // It takes effect long after its sender died; the last two when the next process has already listed once.
         FaultKind::LateCommit { after_seconds: 3 },
         FaultKind::LateCommit { after_seconds: 40 },
         FaultKind::LateCommit { after_seconds: 100 },
-        // It never does.
+        // It never takes effect.
         FaultKind::Hang { seconds: None },
     ];
     for fate in fates {
@@ -218,7 +217,7 @@ async fn while_the_list_lags_behind_the_post() {
     }
 }
 
-/// The one that nobody was told of is deleted, also when the request was deleted, revoked or ran out of time meanwhile.
+/// A pass that was never delivered is deleted, even if the request was deleted, revoked or past its deadline meanwhile.
 #[tokio::test(start_paused = true)]
 async fn while_the_post_is_on_its_way_and_nobody_wants_the_pass_any_more() {
     for how in ["Revoke", "Deny", "deletion"] {
@@ -245,7 +244,7 @@ async fn while_the_post_is_on_its_way_and_nobody_wants_the_pass_any_more() {
     }
 }
 
-/// A pass that was delivered is not touched by the death of who delivered it.
+/// The death of the process that delivered a pass does not touch the pass.
 #[tokio::test(start_paused = true)]
 async fn after_everything_is_done() {
     let world = World::new();

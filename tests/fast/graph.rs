@@ -1,22 +1,22 @@
-//! What can happen to calls to Graph: outages, throttling, hangs, lags, answers that lie.
+//! What can happen to calls to Graph: outages, throttling, hangs, lags, wrong answers.
 
 use std::time::Duration;
 
+use graph_simulator::switches::{OneTimeEnforced, PostOverLivePass};
+use graph_simulator::{Fault, FaultKind, Operation};
 use jiff::SignedDuration;
 use serde_json::json;
 use tap_operator::api::Phase;
 use tap_operator::decision::intent::has_finalizer;
-use tap_operator::simulator::switches::{OneTimeEnforced, PostOverLivePass};
-use tap_operator::simulator::{Fault, FaultKind, Operation};
 use tokio::time::sleep;
 
-use crate::kubernetes::Point;
 use crate::world::{
     IN_ORDER, SETTLE, SOON, USE_CHECK, World, active_write, intent_write, recovery_write,
     secret_write,
 };
+use kubernetes_api::Point;
 
-/// The calls of an issue, in their order.
+/// The calls of an issue, in order.
 const CALLS: [Operation; 7] = [
     Operation::Token,
     Operation::PolicyGet,
@@ -27,7 +27,7 @@ const CALLS: [Operation; 7] = [
     Operation::PassCreate,
 ];
 
-/// Everything that a call can meet and that passes.
+/// Every temporary fault of a call.
 fn faults() -> Vec<FaultKind> {
     let status = |status, effect| FaultKind::Status {
         status,
@@ -145,7 +145,7 @@ async fn a_delete_that_graph_does_not_know_yet_is_repeated() {
     world.check_at_rest();
 }
 
-/// A list that still shows the deleted pass of the attempt before must not look like somebody else's pass.
+/// A list that still shows the deleted pass of the last attempt must not be taken for somebody else's pass.
 #[tokio::test(start_paused = true)]
 async fn a_list_that_lags_behind_a_delete_is_no_foreign_pass() {
     for lag in [20, 100] {
@@ -154,7 +154,7 @@ async fn a_list_that_lags_behind_a_delete_is_no_foreign_pass() {
             switches.list_lag_after_delete_seconds = lag;
             switches.get_lag_after_delete_seconds = lag;
         });
-        world.kubernetes.fail_next(secret_write(), crate::kubernetes::Fault::server_error(500));
+        world.kubernetes.fail_next(secret_write(), kubernetes_api::Fault::server_error(500));
         let _operator = world.operator();
         world.request("lost-phone", &json!({}));
         world.until_phase("lost-phone", Phase::Active, IN_ORDER).await;
@@ -168,7 +168,7 @@ async fn a_list_that_lags_behind_a_delete_is_no_foreign_pass() {
     }
 }
 
-/// Nobody told that the pass is gone: that its request has ended does.
+/// The answer to the DELETE is lost. The end of the request counts as the end of its pass.
 #[tokio::test(start_paused = true)]
 async fn a_list_that_lags_behind_a_delete_without_an_answer_is_no_foreign_pass() {
     let world = World::new();
@@ -187,7 +187,7 @@ async fn a_list_that_lags_behind_a_delete_without_an_answer_is_no_foreign_pass()
 
 #[tokio::test(start_paused = true)]
 async fn while_graph_is_down_everything_waits() {
-    // Before anything.
+    // Before the first call.
     let world = World::new();
     world.tenant.set_unreachable(true);
     let _operator = world.operator();
@@ -221,7 +221,7 @@ async fn while_graph_is_down_everything_waits() {
 
 #[tokio::test(start_paused = true)]
 async fn while_graph_is_down_when_a_scheduled_pass_is_due() {
-    // The start is in 20 minutes, its lead time begins in 15, and with the lifetime of 10m it is too late in 30.
+    // The start is in 20 minutes, the lead time begins in 15, and with a lifetime of 10m it is too late in 30.
     let until_down = Duration::from_mins(14);
     for (back_after, phase) in [(16, Phase::Active), (25, Phase::Active), (31, Phase::Expired)] {
         let world = World::new();
@@ -244,7 +244,8 @@ async fn while_graph_is_down_when_a_scheduled_pass_is_due() {
         assert_eq!(world.phase("monday"), phase, "{}", world.report());
         if phase == Phase::Active {
             world.check_delivered("monday");
-            // Before its start it is asked for with it; after it, it starts when it is made, and lasts as long.
+            // A pass that is issued before its start is sent that start. One that is issued later starts at once, with
+            // its whole lifetime.
             let pass = world.live().remove(0);
             let now = pass.created_date_time;
             assert_eq!(pass.start_date_time, if now < start { start } else { now });
@@ -289,7 +290,7 @@ async fn while_graph_is_down_a_revocation_takes_the_secret_and_waits() {
                 .until("the Secret is gone", SOON, || world.delivered("lost-phone").is_none())
                 .await;
             sleep(Duration::from_mins(5)).await;
-            assert!(has_finalizer(&world.get("lost-phone")), "its pass is live");
+            assert!(has_finalizer(&world.get("lost-phone")), "its pass is still live");
             assert_eq!(world.live().len(), 1);
             let done = || world.find("lost-phone").is_none_or(|r| !has_finalizer(&r));
             if back {
@@ -330,7 +331,7 @@ async fn a_pass_of_another_kind_than_asked_for_is_taken_back() {
     let _operator = world.operator();
     world.request("lost-phone", &json!({"oneTimeUse": false}));
     held.reached().await;
-    // Between the check and the POST somebody demands one-time use.
+    // Somebody requires one-time use between the check and the POST.
     world.tenant.portal_patch_policy(&json!({"isUsableOnce": true})).expect("changed");
     held.release();
     world.until_ended("lost-phone", Phase::Failed, SOON).await;
@@ -338,7 +339,7 @@ async fn a_pass_of_another_kind_than_asked_for_is_taken_back() {
     assert_eq!(world.live(), []);
     world.check_at_rest();
 
-    // The same, and the answer is lost: found by what it became.
+    // The same with a lost answer: the pass is recognized though it became one-time.
     let world = World::new();
     world.policy(&json!({"requireOneTimeUse": false}));
     world.tenant.switch(|switches| switches.one_time_enforced = OneTimeEnforced::Coerce);
@@ -378,7 +379,7 @@ async fn a_post_that_is_refused_is_tried_for_two_minutes() {
     world.check_at_rest();
 }
 
-/// Some tenants are said to refuse a POST while a live pass exists, others replace it.
+/// Some tenants are reported to refuse a POST while a live pass exists; others replace that pass.
 #[tokio::test(start_paused = true)]
 async fn nothing_depends_on_whether_a_post_replaces() {
     for answer in [PostOverLivePass::Replace, PostOverLivePass::Refuse] {
@@ -412,8 +413,8 @@ async fn at_graphs_documented_limit_everybody_is_served() {
     assert_eq!(world.live().len(), 4);
 }
 
-/// Graph is down for longer than the settle time, and the pass is removed in the portal: the first look after that is
-/// the first of two.
+/// Graph is down for longer than the settle time, and the pass is removed in the portal. The first read that succeeds
+/// after that counts as the first of two.
 #[tokio::test(start_paused = true)]
 async fn a_look_that_failed_is_not_the_first_of_two() {
     let world = World::new();
@@ -426,7 +427,7 @@ async fn a_look_that_failed_is_not_the_first_of_two() {
     world.tenant.portal_delete_pass("alice@contoso.com", pass).expect("deleted");
     world.tenant.set_unreachable(false);
     sleep(SETTLE).await;
-    assert_eq!(world.phase("lost-phone"), Phase::Active, "one look is no proof");
+    assert_eq!(world.phase("lost-phone"), Phase::Active, "one read is no proof");
     world.until_ended("lost-phone", Phase::Revoked, USE_CHECK * 4).await;
     assert_eq!(world.reason("lost-phone"), "PassRemoved");
 }

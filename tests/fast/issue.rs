@@ -1,14 +1,14 @@
-//! The way to a pass and to its end, with nothing in the way.
+//! From a request to a pass and to its end, without any fault.
 
 use std::time::Duration;
 
+use graph_simulator::Operation;
 use serde_json::json;
 use tap_operator::api::Phase;
-use tap_operator::simulator::Operation;
 use tokio::time::sleep;
 
-use crate::kubernetes::{Match, Verb};
 use crate::world::{IN_ORDER, NAMESPACE, SERVICE_ACCOUNT, SETTLE, SOON, USE_CHECK, World};
+use kubernetes_api::{Match, Verb};
 
 #[tokio::test(start_paused = true)]
 async fn a_pass_takes_three_writes_and_one_post() {
@@ -50,9 +50,9 @@ async fn nothing_is_written_while_nothing_changes() {
     let (revision, writes) = (world.kubernetes.revision(), world.writes().len());
     sleep(Duration::from_mins(20)).await;
     assert_eq!(world.writes().len(), writes, "{}", world.report());
-    let others = |r: &crate::kubernetes::ApiRequest| r.resource != "leases";
+    let others = |r: &kubernetes_api::ApiRequest| r.resource != "leases";
     let other_writes = Match::writes().user(SERVICE_ACCOUNT).dry_run(false).when(others);
-    let since = |w: &&crate::kubernetes::LoggedRequest| {
+    let since = |w: &&kubernetes_api::LoggedRequest| {
         w.effects.iter().any(|effect| effect.resource_version > revision)
     };
     assert_eq!(world.kubernetes.requests_for(&other_writes).iter().filter(since).count(), 0);
@@ -144,7 +144,7 @@ async fn a_pass_removed_in_the_portal_is_missed_only_after_two_looks() {
         let pass = world.live()[0].id;
         world.tenant.portal_delete_pass("alice@contoso.com", pass).expect("deleted");
         sleep(SETTLE).await;
-        assert_eq!(world.phase("lost-phone"), Phase::Active, "one look is no proof");
+        assert_eq!(world.phase("lost-phone"), Phase::Active, "one read is no proof");
         world.until_ended("lost-phone", Phase::Revoked, USE_CHECK * 3).await;
         assert_eq!(world.reason("lost-phone"), "PassRemoved");
         world.check_at_rest();
@@ -194,4 +194,21 @@ async fn the_stop_holds_back_what_is_new_and_revokes_where_it_says_so() {
         .expect("there");
     world.until_phase("another", Phase::Active, SOON).await;
     world.check_delivered("another");
+}
+
+/// Nothing but the list of the next process shows it.
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_is_there_at_the_start_revokes_what_is_active() {
+    let world = World::new();
+    let operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    operator.stop().await;
+    world.kubernetes.put(json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "data": {"revokeActive": "true"},
+        "metadata": {"name": "tap-operator-stop", "namespace": crate::world::SYSTEM},
+    }));
+    let _next = world.operator();
+    world.until_ended("lost-phone", Phase::Revoked, IN_ORDER).await;
+    assert_eq!(world.live().len(), 0);
 }

@@ -1,21 +1,21 @@
-//! Two replicas, and what happens to whoever loses the lease.
+//! Two replicas, and what happens to the one that loses the lease.
 
 use std::time::Duration;
 
+use graph_simulator::{Fault, FaultKind, Operation};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tap_operator::api::Phase;
 use tap_operator::controller::RunError;
-use tap_operator::simulator::{Fault, FaultKind, Operation};
 use tokio::time::sleep;
 
-use crate::kubernetes::{Fault as ApiFault, Match, Outage, Point};
 use crate::world::{IN_ORDER, Operator, SETTLE, SOON, SYSTEM, World, intent_write};
+use kubernetes_api::{Fault as ApiFault, Match, Outage, Point};
 
-/// From the death of a leader to the first act of the next.
+/// The time from the death of a leader to the first act of the next one.
 const TAKEOVER: Duration = Duration::from_secs(20);
 
-/// Holds the renewals of whoever leads now; others may take the lease.
+/// Hangs all renewals of the present leader; another replica may take the lease.
 fn cut_off(world: &World) -> Outage {
     let lease = world.kubernetes.list("leases");
     let leader = lease[0]["spec"]["holderIdentity"].as_str().expect("a leader").to_owned();
@@ -45,7 +45,7 @@ async fn only_one_of_two_replicas_works() {
     }
     sleep(IN_ORDER).await;
     assert_eq!(world.posts(), 3);
-    assert_eq!(world.tenant.requests_for(Operation::Token).len(), 1, "the other has nothing to do");
+    assert_eq!(world.tenant.requests_for(Operation::Token).len(), 1, "the other does no work");
     world.check_at_rest();
 }
 
@@ -87,14 +87,14 @@ async fn a_leader_that_dies_is_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_cannot_renew_before_the_post_does_not_send_it() {
+async fn a_leader_that_cannot_renew_before_the_post_does_not_send_it() {
     let world = World::new();
     let mut held = world.kubernetes.intercept(intent_write(), Point::AfterEffect);
     let (mut leader, _other) = two(&world).await;
     world.request("lost-phone", &json!({}));
     held.reached().await;
     let outage = cut_off(&world);
-    // Not fresh any more, and not lost yet: it is given up after ten seconds.
+    // No longer fresh and not yet lost: the leader gives up after ten seconds.
     sleep(Duration::from_secs(8)).await;
     held.release();
     assert!(matches!(leader.ended(TAKEOVER).await, RunError::LeaseLost(_)));
@@ -106,7 +106,7 @@ async fn who_cannot_renew_before_the_post_does_not_send_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_cannot_renew_after_the_post_delivers_nothing() {
+async fn a_leader_that_cannot_renew_after_the_post_delivers_nothing() {
     for seconds in [8, 9, 20] {
         let world = World::new();
         world.tenant.inject(Fault::on(Operation::PassCreate, FaultKind::Slow { seconds }));
@@ -125,12 +125,12 @@ async fn who_cannot_renew_after_the_post_delivers_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_follows_with_a_cache_that_lags_issues_nothing_before_it_shows_the_last_attempt() {
+async fn a_new_leader_with_a_cache_that_lags_issues_nothing_before_it_sees_the_last_attempt() {
     let world = World::new();
     world.tenant.inject(Fault::on(Operation::PassCreate, FaultKind::ConnectionCut));
     let mut held = world.kubernetes.intercept(intent_write(), Point::BeforeEffect);
     let (leader, _other) = two(&world).await;
-    // Due after the other has taken over, and before its cache shows the attempt of the first.
+    // Due after the other replica has taken over, and before its cache shows the first attempt.
     let start = world.kubernetes.now() + SignedDuration::from_secs(330);
     let later = json!({"startTime": start, "onExistingPass": "Wait"});
     world.request("later", &later);
@@ -143,14 +143,15 @@ async fn who_follows_with_a_cache_that_lags_issues_nothing_before_it_shows_the_l
     world.until("the POST is sent", SOON, || world.posts() == 1).await;
     leader.crash().await;
     sleep(SETTLE).await;
-    assert_eq!(world.posts(), 1, "what became of it is not known yet\n{}", world.report());
+    assert_eq!(world.posts(), 1, "the first POST is not resolved yet\n{}", world.report());
     world.until_phase("first", Phase::Active, IN_ORDER + lag).await;
     world.check();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_replica_that_follows_finds_what_is_due() {
-    // The leader dies; meanwhile one pass expires, another is revoked, a third is used, a fourth request comes.
+    // The leader dies. Meanwhile one pass expires, another is revoked, a third is used, and a fourth request is
+    // created.
     let world = World::new();
     let (leader, _other) = two(&world).await;
     world.request("expires", &json!({"lifetime": "10m"}));
@@ -172,7 +173,7 @@ async fn a_replica_that_follows_finds_what_is_due() {
     world.check_at_rest();
 }
 
-/// A POST waits for its turn, for Graph has asked to wait, and meanwhile the lease cannot be renewed.
+/// A POST waits for its turn because Graph asked to wait, and the lease cannot be renewed meanwhile.
 #[tokio::test(start_paused = true)]
 async fn a_post_whose_turn_comes_after_the_lease_is_not_sent() {
     let world = World::new();
@@ -180,7 +181,7 @@ async fn a_post_whose_turn_comes_after_the_lease_is_not_sent() {
     let (mut leader, _other) = two(&world).await;
     world.request("lost-phone", &json!({}));
     held.reached().await;
-    // The turn comes when the lease is not fresh any more, and before it is given up.
+    // The turn comes when the lease is no longer fresh and not yet given up.
     let wait = FaultKind::Throttled { retry_after_seconds: Some(8.0), form: None };
     world.tenant.inject(Fault::on(Operation::PassList, wait));
     world.request("another", &json!({"user": "bob@contoso.com"}));
@@ -193,7 +194,7 @@ async fn a_post_whose_turn_comes_after_the_lease_is_not_sent() {
     world.check();
 }
 
-/// Whoever holds the lease may have a clock that is wrong by an hour.
+/// The holder of the lease may have a clock that is wrong by an hour.
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_judged_by_watching_it_and_not_by_what_it_says() {
     for wrong in [SignedDuration::from_hours(-1), SignedDuration::from_hours(1)] {

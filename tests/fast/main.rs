@@ -1,8 +1,5 @@
-//! The real controllers against an API server and a tenant in the same process, under paused time: days pass in
-//! milliseconds, and every call can be made to fail at its worst moment.
-
-#[path = "../support/kubernetes/mod.rs"]
-mod kubernetes;
+//! The real controllers with an API server and a tenant in the same process, under paused time: days pass in
+//! milliseconds, and every call can fail at its worst moment.
 
 mod admission;
 mod clock;
@@ -17,6 +14,8 @@ mod process;
 mod quota;
 mod sealed;
 mod switches;
+#[path = "../support/transport.rs"]
+mod transport;
 mod unreadable;
 #[path = "../support/in_process.rs"]
 mod world;

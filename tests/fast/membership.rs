@@ -1,9 +1,9 @@
-//! Who is in which group, and who holds a role, is decided as the tenant has it at the issue.
+//! Membership in groups and directory roles count as they are in the tenant at the issue.
 
+use graph_simulator::Operation;
+use graph_simulator::tenant::{ALICE, GLOBAL_ADMINISTRATORS, Group};
 use serde_json::{Value, json};
 use tap_operator::api::Phase;
-use tap_operator::simulator::Operation;
-use tap_operator::simulator::tenant::{ALICE, GLOBAL_ADMINISTRATORS, Group};
 use uuid::Uuid;
 
 use crate::world::{SOON, World};
@@ -20,7 +20,7 @@ fn group(world: &World, number: u128, members: &[Uuid]) -> Uuid {
     id
 }
 
-/// Admits the members of these groups.
+/// Lets the policy admit the members of these groups.
 fn admit(world: &World, groups: &[Uuid], approvals: u32) {
     let groups: Vec<Value> = groups.iter().map(|id| json!({"group": id})).collect();
     world.policy(&json!({"users": {"groups": groups}, "approval": {"required": approvals}}));
@@ -31,7 +31,7 @@ async fn one_of_twenty_five_groups_is_enough_through_groups_of_groups() {
     let world = World::new();
     let inner = group(&world, 100, &[ALICE]);
     let middle = group(&world, 101, &[inner]);
-    // Ids are asked for in their order, twenty at a time: the one that counts is in the second call.
+    // Ids are sent in order, twenty at a time, so the group that counts is in the second call.
     let mut groups: Vec<Uuid> = (0..24).map(|number| group(&world, number, &[])).collect();
     groups.push(group(&world, 102, &[middle]));
     admit(&world, &groups, 0);
@@ -46,7 +46,7 @@ async fn one_of_twenty_five_groups_is_enough_through_groups_of_groups() {
     assert_eq!(world.reason("outside"), "UserNotAllowed");
 }
 
-/// What changes in the tenant between the approval that is waited for and the issue.
+/// A change in the tenant between the approval and the issue.
 #[tokio::test(start_paused = true)]
 async fn what_changes_before_the_issue_decides_it() {
     type Change = fn(&World, Uuid);
@@ -93,7 +93,7 @@ async fn what_changes_before_the_issue_decides_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_excluded_gets_none_whatever_else_admits_them() {
+async fn an_excluded_user_gets_no_pass_whatever_else_admits_them() {
     let world = World::new();
     let pilots = group(&world, 1, &[ALICE]);
     let excluded = group(&world, 2, &[ALICE]);

@@ -1,15 +1,15 @@
-//! Several requests, and people with the same user: one at a time, and what is not ours stays.
+//! Several requests, and several for one user: one is issued at a time, and foreign objects stay.
 
 use std::time::Duration;
 
+use graph_simulator::{End, Fault, FaultKind, Operation};
 use serde_json::json;
 use tap_operator::api::Phase;
 use tap_operator::decision::intent::has_finalizer;
-use tap_operator::simulator::{End, Fault, FaultKind, Operation};
 use tokio::time::sleep;
 
-use crate::kubernetes::{Fault as ApiFault, Match, Point, Verb};
 use crate::world::{IN_ORDER, SETTLE, SOON, World, intent_write, recovery_write};
+use kubernetes_api::{Fault as ApiFault, Match, Point, Verb};
 
 #[tokio::test(start_paused = true)]
 async fn two_requests_for_one_user_are_issued_one_at_a_time() {
@@ -30,7 +30,11 @@ async fn two_requests_for_one_user_are_issued_one_at_a_time() {
             world.until("the other was judged", IN_ORDER, || world.phase(loser) == second).await;
             sleep(Duration::from_mins(3)).await;
             assert_eq!((world.phase(winner), world.phase(loser)), (Phase::Active, second));
-            assert!(world.writes().len() < 16, "they disturb each other\n{}", world.report());
+            assert!(
+                world.writes().len() < 16,
+                "they rewrite each other's status\n{}",
+                world.report()
+            );
             world.check_delivered(winner);
 
             if wish == "Wait" {
@@ -42,7 +46,7 @@ async fn two_requests_for_one_user_are_issued_one_at_a_time() {
     }
 }
 
-/// A list may lag behind a POST: the pass of the one is not replaced by the other because it is not listed yet.
+/// A list may lag behind a POST. The second request must not replace a pass only because it is not listed yet.
 #[tokio::test(start_paused = true)]
 async fn a_pass_that_was_just_made_counts_though_it_is_not_listed() {
     for restarted in [false, true] {
@@ -116,13 +120,13 @@ async fn the_pass_of_a_person_stays_and_is_judged_after_two_looks() {
     world.request("refuses", &json!({}));
     world.request("waits", &json!({"onExistingPass": "Wait"}));
     sleep(SETTLE.saturating_sub(SOON)).await;
-    assert_eq!(world.phase("refuses"), Phase::Pending, "one look is no proof");
+    assert_eq!(world.phase("refuses"), Phase::Pending, "one read is no proof");
     world.until_phase("refuses", Phase::Failed, Duration::from_mins(1)).await;
     assert_eq!(world.reason("refuses"), "ExistingPass");
     assert_eq!((world.phase("waits"), world.posts()), (Phase::Pending, 0));
     assert!(
         world.writes().len() < 10,
-        "requests for one user disturb each other\n{}",
+        "requests for one user rewrite each other's status\n{}",
         world.report()
     );
     world.tenant.portal_delete_pass("alice@contoso.com", theirs).expect("deleted");
@@ -130,7 +134,7 @@ async fn the_pass_of_a_person_stays_and_is_judged_after_two_looks() {
     world.check_delivered("waits");
 }
 
-/// Somebody makes a pass for the user while ours is unresolved: it is never taken for ours.
+/// Somebody makes a pass for the user while a POST of ours is unresolved. It is never taken for ours.
 #[tokio::test(start_paused = true)]
 async fn the_pass_of_a_person_is_not_taken_for_a_lost_one() {
     let world = World::new();
@@ -171,7 +175,7 @@ async fn a_user_who_is_deleted_takes_the_pass_along() {
     world.until_ended("lost-phone", Phase::Revoked, IN_ORDER + Duration::from_mins(1)).await;
     assert_eq!(world.reason("lost-phone"), "PassRemoved");
 
-    // And while it is not known whether there is a pass.
+    // The same while it is not known whether there is a pass.
     let world = World::new();
     world.tenant.inject(Fault::on(Operation::PassCreate, FaultKind::AnswerLost));
     let mut held = world.kubernetes.intercept(recovery_write(), Point::AfterEffect);
@@ -181,7 +185,7 @@ async fn a_user_who_is_deleted_takes_the_pass_along() {
     world.tenant.delete_user("alice@contoso.com").expect("there");
     held.release();
     let let_go = || !has_finalizer(&world.get("lost-phone"));
-    world.until("it is let go", IN_ORDER, let_go).await;
+    world.until("it is released", IN_ORDER, let_go).await;
     world.until_phase("lost-phone", Phase::Failed, Duration::from_mins(15)).await;
     assert_eq!(world.reason("lost-phone"), "UserNotFound");
 }
@@ -241,7 +245,7 @@ async fn a_stop_that_cannot_be_read_counts_as_set() {
     world.check_delivered("lost-phone");
 }
 
-/// The next process issues nothing for a user before it knows what became of a POST of the one that died.
+/// The next process issues nothing for a user before it has resolved the POST of the process that died.
 #[tokio::test(start_paused = true)]
 async fn a_lost_post_of_a_process_that_died_keeps_its_user_from_another_pass() {
     let world = World::new();

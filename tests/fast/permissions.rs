@@ -1,19 +1,19 @@
-//! What the operator's apps may do: each no more than its part, and the status says what is amiss.
+//! The permissions of the operator's apps: each app needs only its own part, and the status says what is wrong.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use graph_simulator::tenant::{App, OPERATOR, OPERATOR_SECRET, Secret};
+use graph_simulator::{End, Fault, FaultKind, Operation};
 use serde_json::{Value, json};
 use tap_operator::api::Phase;
-use tap_operator::simulator::tenant::{App, OPERATOR, OPERATOR_SECRET, Secret};
-use tap_operator::simulator::{End, Fault, FaultKind, Operation};
 use tokio::time::sleep;
 use uuid::{Uuid, uuid};
 
 use crate::world::{IN_ORDER, NAMESPACE, SOON, World};
 
-/// An app beside the one of the seed.
+/// An app besides the one that every tenant has.
 const SECOND: Uuid = uuid!("0d9a4f3c-62b1-4a57-8c5e-2f7be1d06a22");
 const ISSUING: [&str; 4] = [
     "UserAuthMethod-TAP.ReadWrite.All",
@@ -23,7 +23,7 @@ const ISSUING: [&str; 4] = [
 ];
 const WRITING: [&str; 1] = ["Policy.ReadWrite.AuthenticationMethod"];
 
-/// A world whose tenant knows two apps with these permissions.
+/// A world whose tenant has two apps with these permissions.
 fn world(first: &[&str], second: &[&str]) -> World {
     let world = World::new();
     grant(&world, first);
@@ -40,13 +40,13 @@ fn world(first: &[&str], second: &[&str]) -> World {
     world
 }
 
-/// Gives the first app these permissions, and no others. They are in its next token.
+/// Gives the first app exactly these permissions. Its next token has them.
 fn grant(world: &World, roles: &[&str]) {
     let roles = roles.iter().map(ToString::to_string).collect();
     world.tenant.edit_app(OPERATOR, |app| app.roles = roles).expect("it is known");
 }
 
-/// A policy that issues through a connection without asking anybody.
+/// A policy that issues through a connection, without approval.
 fn issuing(connection: &str) -> Value {
     json!({"tenant": connection, "issuance": {
         "namespaces": {"names": [NAMESPACE]}, "users": {"domains": ["contoso.com"]},
@@ -65,7 +65,7 @@ async fn one_app_issues_and_another_writes_the_method() {
     world.request("lost-phone", &json!({}));
     world.until_phase("lost-phone", Phase::Active, SOON).await;
     let synced = || world.policy_says("method", "Synced") == "True InSync";
-    world.until("the method is as it should be", SOON, synced).await;
+    world.until("the method is in sync", SOON, synced).await;
     assert_eq!(world.tenant.policy().default_length, 14);
     for policy in ["contoso", "method"] {
         assert_eq!(world.policy_says(policy, "Permissions"), "True PermissionsGranted", "{policy}");
@@ -129,7 +129,7 @@ async fn what_one_policy_needs_of_an_app_is_not_too_much_for_the_others() {
     world.policy_named("method", &enforced);
     world.until("somebody enforces", SOON, says("True PermissionsGranted")).await;
     world.policy_named("method", &json!({"tenant": "default", "method": method}));
-    world.until("nobody enforces any more", SOON, says("True PermissionExcessive")).await;
+    world.until("no policy enforces any more", SOON, says("True PermissionExcessive")).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,40 +138,40 @@ async fn the_log_tells_of_each_connection_at_the_start_and_when_something_change
     let writer = log.clone();
     let logger = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
     let _logging = tracing::subscriber::set_default(logger.finish());
-    // Beside a single subscriber, what is logged is decided for all threads by the one that gets there first, which may be
-    // another test's, without a subscriber. Beside two it is not.
+    // With a single subscriber, the first thread that reaches a log line decides for all threads whether it is logged,
+    // and that may be a thread of another test without a subscriber. With two subscribers it does not.
     let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
 
     let world = world(&ISSUING[1..], &[&WRITING[..], &["Mail.Send"]].concat());
     world.policy_named("contoso", &issuing("first"));
     let _operator = world.operator_with_apps(&[("first", OPERATOR), ("second", SECOND)]);
     let says = || world.policy_says("contoso", "Permissions") == "False PermissionMissing";
-    world.until("the status says it", SOON, says).await;
+    world.until("the status reports it", SOON, says).await;
     sleep(Duration::from_mins(25)).await;
-    let told = log.about("the app");
-    assert_eq!(told.len(), 2, "{told:#?}");
+    let lines = log.about("the app");
+    assert_eq!(lines.len(), 2, "{lines:#?}");
     for words in [
         &["WARN", "connection=\"first\"", "lacks UserAuthMethod-TAP.ReadWrite.All"],
-        &["WARN", "connection=\"second\"", "Mail.Send (nothing here needs it)"],
+        &["WARN", "connection=\"second\"", "Mail.Send (the operator does not need it)"],
     ] {
-        let found = told.iter().any(|line| words.iter().all(|word| line.contains(word)));
-        assert!(found, "{words:?} in {told:#?}");
+        let found = lines.iter().any(|line| words.iter().all(|word| line.contains(word)));
+        assert!(found, "{words:?} in {lines:#?}");
     }
 
     grant(&world, &ISSUING);
     let says = || world.policy_says("contoso", "Permissions") == "True PermissionsGranted";
-    world.until("the status says it", Duration::from_mins(12), says).await;
-    let told = log.about("the app");
-    assert_eq!(told.len(), 3, "{told:#?}");
-    assert!(told[2].contains("INFO") && told[2].contains("and no more"), "{told:#?}");
+    world.until("the status reports it", Duration::from_mins(12), says).await;
+    let lines = log.about("the app");
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines[2].contains("INFO") && lines[2].contains("and no more"), "{lines:#?}");
 }
 
-/// What was logged.
+/// The log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// The lines that say this.
+    /// The lines that contain these words.
     fn about(&self, words: &str) -> Vec<String> {
         let log = self.0.lock().expect("no panic");
         let lines = String::from_utf8_lossy(&log);
@@ -191,7 +191,7 @@ impl Write for Log {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_granted_or_taken_away_is_told_by_itself_and_else_nothing_is_written() {
+async fn a_change_of_permissions_is_reported_and_nothing_else_is_written() {
     let world = World::new();
     grant(&world, &ISSUING[1..]);
     let _operator = world.operator();
@@ -200,8 +200,8 @@ async fn what_is_granted_or_taken_away_is_told_by_itself_and_else_nothing_is_wri
         let world = &world;
         move || world.policy_says("contoso", "Permissions") == what
     };
-    world.until("it is missed", SOON, says("False PermissionMissing")).await;
-    // A policy is looked at every 10 minutes, more or less.
+    world.until("it is reported as missing", SOON, says("False PermissionMissing")).await;
+    // A policy is reconciled every 10 minutes, with jitter.
     let look = Duration::from_mins(12);
     let quiet = async || {
         let before = world.writes().len();
@@ -210,16 +210,16 @@ async fn what_is_granted_or_taken_away_is_told_by_itself_and_else_nothing_is_wri
     };
     quiet().await;
 
-    // While something is amiss, the token is not used to its end.
+    // While a permission is wrong, a new token is fetched before the old one expires.
     grant(&world, &[&ISSUING[..], &["Directory.ReadWrite.All"]].concat());
-    world.until("it is too much", look, says("True PermissionExcessive")).await;
+    world.until("it is reported as excessive", look, says("True PermissionExcessive")).await;
     quiet().await;
     grant(&world, &ISSUING);
     world.tenant.switch(|switches| switches.token_lifetime_seconds = 20 * 60);
     world.until("it fits", look, says("True PermissionsGranted")).await;
     quiet().await;
     grant(&world, &ISSUING[1..]);
-    world.until("it is missed again", 3 * look, says("False PermissionMissing")).await;
+    world.until("it is reported as missing again", 3 * look, says("False PermissionMissing")).await;
 }
 
 #[tokio::test(start_paused = true)]

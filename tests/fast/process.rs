@@ -1,18 +1,19 @@
-//! A process in which something broke ends, and does not go on without doing anything.
+//! A process in which something broke ends. It never stays alive without working.
 
+use graph_simulator::{Fault, FaultKind, Operation};
 use jiff::SignedDuration;
 use serde_json::json;
 use tap_operator::api::Phase;
 use tokio::time::sleep;
 
-use crate::kubernetes::{Fault, Match, WatchEnd};
 use crate::world::{IN_ORDER, SERVICE_ACCOUNT, SOON, World};
+use kubernetes_api::{Fault as ApiFault, Match, WatchEnd};
 
 #[tokio::test(start_paused = true)]
 async fn a_reconcile_that_panics_ends_it_and_the_next_one_takes_everything_back() {
     let world = World::new();
     let mut operator = world.operator_with(SignedDuration::ZERO, |options| {
-        // The connection on which the code goes into the Secret: after the POST, the worst moment.
+        // The call that writes the code into the Secret: it comes after the POST, at the worst moment.
         options.own_connection = Box::new(|| panic!("no connection"));
     });
     world.request("lost-phone", &json!({}));
@@ -38,7 +39,7 @@ async fn a_watch_that_ends_is_begun_again() {
         assert_eq!(world.kubernetes.end_watches(&watches(), end), 10, "{end:?}");
         let outage = world.kubernetes.fail(
             watches().when(|r| !r.verb.writes() && r.name.is_none()),
-            Fault::server_error(503),
+            ApiFault::server_error(503),
         );
         sleep(IN_ORDER).await;
         world.request("second", &json!({"user": "bob@contoso.com"}));
@@ -48,4 +49,18 @@ async fn a_watch_that_ends_is_begun_again() {
         world.until_phase("second", Phase::Active, IN_ORDER).await;
         world.check_delivered("second");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn told_to_end_it_finishes_what_it_has_begun_and_begins_nothing() {
+    let world = World::new();
+    world.tenant.inject(Fault::on(Operation::PassCreate, FaultKind::Slow { seconds: 10 }));
+    let operator = world.operator();
+    world.request("first", &json!({}));
+    world.until("the POST is sent", SOON, || world.posts() == 1).await;
+    world.request("second", &json!({"user": "bob@contoso.com"}));
+    operator.stop().await;
+    world.check_delivered("first");
+    assert_eq!((world.phase("first"), world.phase("second")), (Phase::Active, Phase::Pending));
+    assert_eq!(world.posts(), 1);
 }

@@ -1,22 +1,22 @@
-//! Many requests at once, and a policy that allows few live passes: the ledger knows how many there were at any moment.
+//! Many requests at once and a policy that allows few live passes. The ledger knows how many were live at any moment.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
+use graph_simulator::tenant::User;
+use graph_simulator::{Actor, End, Fault, FaultKind, LedgerEntry, Operation};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tap_operator::api::{Phase, TapRequest};
-use tap_operator::simulator::tenant::User;
-use tap_operator::simulator::{Actor, End, Fault, FaultKind, LedgerEntry, Operation};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::kubernetes::Match;
 use crate::world::{
     IN_ORDER, NAMESPACE, SERVICE_ACCOUNT, SETTLE, SOON, USE_CHECK, World, intent_write,
 };
+use kubernetes_api::Match;
 
-/// How long a pass lives.
+/// The lifetime of a pass.
 const LIFETIME: Duration = Duration::from_mins(10);
 /// A second namespace.
 const ELSEWHERE: &str = "onboarding";
@@ -33,7 +33,7 @@ fn quota(per_namespace: impl Into<Value>, per_requester: impl Into<Value>) -> Va
     json!({"quota": quota, "namespaces": {"names": [NAMESPACE, ELSEWHERE]}})
 }
 
-/// A world with a second namespace, whose policy has this quota.
+/// A world with a second namespace, and a policy with this quota.
 fn world(per_namespace: impl Into<Value>, per_requester: impl Into<Value>) -> World {
     let world = World::new();
     world
@@ -43,7 +43,7 @@ fn world(per_namespace: impl Into<Value>, per_requester: impl Into<Value>) -> Wo
     world
 }
 
-/// A user of this number, for whom somebody asks in a namespace. The request has the number as its name.
+/// Creates a request in a namespace for the user of this number. The request is named after the number.
 fn ask(world: &World, number: usize, namespace: &str, requester: &str) {
     ask_with(world, number, namespace, requester, &json!({}));
 }
@@ -80,7 +80,7 @@ fn count(world: &World, phase: Phase) -> usize {
     requests(world).iter().filter(|r| r.phase() == phase).count()
 }
 
-/// The condition Ready of those that wait: reason and message.
+/// The reasons and messages of the condition Ready of pending requests.
 fn waiting(world: &World) -> Vec<(String, String)> {
     let ready = |request: &TapRequest| {
         let conditions = request.status.clone()?.conditions;
@@ -90,18 +90,18 @@ fn waiting(world: &World) -> Vec<(String, String)> {
     requests(world).iter().filter(|r| r.phase() == Phase::Pending).filter_map(ready).collect()
 }
 
-/// From when and until when a pass could sign in.
+/// From when until when a pass could be used to sign in.
 fn alive(pass: &LedgerEntry) -> (Timestamp, Timestamp) {
     let ended = match pass.end {
         End::Live => Timestamp::MAX,
         End::Expired { at } | End::Deleted { at, .. } | End::Replaced { at, .. } => at,
     };
-    // A used pass is none.
+    // A used one-time pass is no longer live.
     let used = pass.uses.first().map(|used| used.at);
     (pass.created_date_time, used.map_or(ended, |used| used.min(ended)))
 }
 
-/// The most passes that were ever live at once, for each of what a request is counted by.
+/// The most passes that were ever live at once, for each value of `by`.
 fn most_live(world: &World, by: fn(&TapRequest) -> String) -> HashMap<String, usize> {
     let of_user: HashMap<String, String> =
         requests(world).iter().map(|r| (r.spec.user.clone(), by(r))).collect();
@@ -115,7 +115,7 @@ fn most_live(world: &World, by: fn(&TapRequest) -> String) -> HashMap<String, us
     lives
         .into_iter()
         .map(|(counted, mut changes)| {
-            // Of what happens in the same moment, the end comes first.
+            // Of changes at the same moment, the end of a pass comes first.
             changes.sort_unstable();
             let mut live = 0;
             let counts = changes.iter().map(|(_, change)| {
@@ -127,7 +127,7 @@ fn most_live(world: &World, by: fn(&TapRequest) -> String) -> HashMap<String, us
         .collect()
 }
 
-/// That no more passes were live at any moment, in a namespace and of a requester.
+/// Checks that no namespace and no requester ever had more live passes than this.
 fn check_bounds(world: &World, per_namespace: usize, per_requester: usize) {
     let namespace = |r: &TapRequest| r.metadata.namespace.clone().unwrap_or_default();
     let requester = |r: &TapRequest| r.spec.requested_by.clone().unwrap_or_default();
@@ -147,20 +147,23 @@ async fn of_two_hundred_at_once_no_more_are_ever_live_and_all_are_issued_in_the_
     }
     world.until("20 are issued", IN_ORDER, || count(&world, Phase::Active) == 20).await;
     sleep(SOON).await;
-    let told = waiting(&world);
-    assert_eq!(told.len(), 180);
-    for (reason, message) in &told {
+    let conditions = waiting(&world);
+    assert_eq!(conditions.len(), 180);
+    for (reason, message) in &conditions {
         assert_eq!(reason, "QuotaReached", "{message}");
         assert!(message.contains("issuance.quota.activePer"), "{message}");
         assert!(message.contains("when one of them ends"), "{message}");
     }
-    // While nothing changes, nothing is written, and who waits asks the tenant nothing.
+    // While nothing changes, nothing is written, and waiting requests cause no calls to the tenant.
     let (writes, calls) = (world.writes().len(), world.tenant.requests().len());
     sleep(Duration::from_mins(3)).await;
     assert_eq!((world.writes().len(), count(&world, Phase::Active)), (writes, 20));
-    assert!(world.tenant.requests().len() <= calls + 20 * 4, "who waits asks the tenant");
+    assert!(
+        world.tenant.requests().len() <= calls + 20 * 4,
+        "waiting requests cause calls to the tenant"
+    );
 
-    // As passes end, others are issued, and each place is taken at once.
+    // As passes end, others are issued, and each free slot is taken at once.
     sleep(LIFETIME.saturating_sub(Duration::from_mins(3)) + SOON).await;
     assert_eq!((count(&world, Phase::Expired), count(&world, Phase::Active)), (20, 20));
     for round in 1..=8 {
@@ -181,7 +184,7 @@ async fn of_two_hundred_at_once_no_more_are_ever_live_and_all_are_issued_in_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cache_that_lags_issues_no_more_and_loses_no_place() {
+async fn with_a_cache_that_lags_no_more_are_issued_and_no_slot_is_lost() {
     for lag in [Duration::from_secs(5), Duration::from_secs(90)] {
         let world = world(4, 3);
         let of_requests = || Match::any().resource("taprequests").user(SERVICE_ACCOUNT);
@@ -208,7 +211,7 @@ async fn the_next_process_counts_what_the_one_before_issued() {
         for number in 0..12 {
             ask(&world, number, NAMESPACE, &format!("rita-{}@contoso.com", number % 3));
         }
-        // It dies while some are issued, on their way, and waiting.
+        // It dies while some passes are issued, some are on their way, and other requests wait.
         let recorded = || world.kubernetes.requests_for(&intent_write()).len();
         world.until("some are on their way", LIFETIME * 4, || recorded() >= after).await;
         operator.crash().await;
@@ -221,7 +224,7 @@ async fn the_next_process_counts_what_the_one_before_issued() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_became_of_a_post_is_not_known_and_its_place_is_taken_all_the_same() {
+async fn an_unresolved_post_keeps_its_slot() {
     for fault in [
         FaultKind::AnswerLost,
         FaultKind::LateCommit { after_seconds: 40 },
@@ -259,14 +262,17 @@ async fn each_namespace_has_its_own_count_and_a_requester_one_over_all() {
     }
     world.until("six are issued", IN_ORDER, || count(&world, Phase::Active) == 6).await;
     sleep(SOON).await;
-    let told = waiting(&world);
-    assert_eq!(told.len(), 12);
+    let conditions = waiting(&world);
+    assert_eq!(conditions.len(), 12);
     for bound in ["requester rita@contoso.com has 4", "namespace onboarding has 3"] {
-        assert!(told.iter().any(|(_, m)| m.starts_with(bound)), "no {bound:?} in {told:#?}");
+        assert!(
+            conditions.iter().any(|(_, m)| m.starts_with(bound)),
+            "no {bound:?} in {conditions:#?}"
+        );
     }
     check_bounds(&world, 3, 4);
 
-    // Another policy has a count of its own.
+    // Another policy has a quota of its own.
     let another = json!({
         "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapPolicy", "metadata": {"name": "another"},
         "spec": {"tenant": "default", "issuance": {
@@ -280,7 +286,7 @@ async fn each_namespace_has_its_own_count_and_a_requester_one_over_all() {
     world.until_phase("r18", Phase::Active, SOON).await;
 }
 
-/// However a request ends, the one that waits longest goes on.
+/// However a request ends, the oldest waiting request goes on.
 #[tokio::test(start_paused = true)]
 async fn when_one_ends_the_oldest_goes_on_at_once() {
     for how in ["Revoke", "Deny", "deletion", "use", "expiry", "released by hand"] {
@@ -306,7 +312,7 @@ async fn when_one_ends_the_oldest_goes_on_at_once() {
             }
             "expiry" => LIFETIME + SOON,
             "released by hand" => {
-                // Nobody looks at it again: its pass is somebody's who took the finalizer off.
+                // The operator no longer watches this pass: the person who took the finalizer off is responsible for it.
                 let mut released = world.kubernetes.get("taprequests", NAMESPACE, "r0").unwrap();
                 released["metadata"]["finalizers"] = json!([]);
                 released["metadata"]["deletionTimestamp"] = Value::Null;
@@ -331,9 +337,9 @@ async fn when_one_ends_the_oldest_goes_on_at_once() {
     }
 }
 
-/// A request that fails, or finds another pass in its way, keeps no place from others.
+/// A request that fails, or that finds a foreign pass, does not keep others from the quota.
 #[tokio::test(start_paused = true)]
-async fn who_has_no_pass_holds_no_place() {
+async fn a_request_without_a_pass_holds_no_slot() {
     let world = world(1, Value::Null);
     let theirs = json!({"lifetimeInMinutes": 480});
     for number in [0, 1] {
@@ -349,13 +355,13 @@ async fn who_has_no_pass_holds_no_place() {
         let wait = json!({"onExistingPass": "Wait"});
         ask_with(&world, number, NAMESPACE, "rita@contoso.com", &wait);
     }
-    // Both ask for the one place again and again, and do not tell each other.
+    // Both ask for the only slot again and again, and do not wake each other.
     sleep(Duration::from_mins(2)).await;
     let writes = world.writes().len();
     sleep(Duration::from_mins(30)).await;
     assert_eq!(world.writes().len(), writes, "{}", world.report());
 
-    // Graph refuses one for good: the next has its place meanwhile.
+    // Graph refuses one of them again and again; the next one gets its slot meanwhile.
     let refuse =
         FaultKind::Status { status: 400, effect: false, code: None, retry_after_seconds: None };
     world.tenant.inject(Fault::on(Operation::PassCreate, refuse));
@@ -370,7 +376,7 @@ async fn who_has_no_pass_holds_no_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_quota_is_for_who_waits_and_never_for_who_has_a_pass() {
+async fn a_changed_quota_holds_for_waiting_requests_and_never_for_live_passes() {
     let world = world(4, Value::Null);
     let _operator = world.operator();
     for number in 0..10 {
@@ -379,27 +385,27 @@ async fn another_quota_is_for_who_waits_and_never_for_who_has_a_pass() {
     world.until("four are issued", IN_ORDER, || count(&world, Phase::Active) == 4).await;
     world.policy(&quota(2, Value::Null));
     sleep(Duration::from_mins(1)).await;
-    assert_eq!(count(&world, Phase::Active), 4, "what is active stays");
-    assert!(waiting(&world).iter().all(|(_, m)| m.contains("has 4") && m.contains("2 may be")));
+    assert_eq!(count(&world, Phase::Active), 4, "active passes stay");
+    assert!(waiting(&world).iter().all(|(_, m)| m.contains("has 4") && m.contains("allows 2")));
     let active = requests(&world).into_iter().filter(|r| r.phase() == Phase::Active);
     let active: Vec<String> = active.filter_map(|r| r.metadata.name).collect();
     for name in &active[..2] {
         world.decide(name, "ada@contoso.com", "Revoke").await;
     }
     sleep(Duration::from_mins(1)).await;
-    assert_eq!(count(&world, Phase::Active), 2, "two are as many as may be");
+    assert_eq!(count(&world, Phase::Active), 2, "the quota is two");
 
     world.policy(&quota(5, Value::Null));
     world.until("five are issued", SOON, || count(&world, Phase::Active) == 5).await;
-    // And without one all go on.
+    // Without a quota all go on.
     world.policy(&json!({}));
     world.until("all are issued", SOON, || waiting(&world).is_empty()).await;
     world.check_at_rest();
 }
 
-/// Who waits for approval, or for a start, holds no place; and finds none taken by who does.
+/// A request that waits for approval or for its start holds no slot, and takes none from another.
 #[tokio::test(start_paused = true)]
-async fn a_place_is_taken_only_for_the_issue() {
+async fn a_slot_is_taken_only_for_the_issue() {
     let world = world(1, Value::Null);
     let mut fields = quota(1, Value::Null);
     fields["approval"] = json!({"required": 1});

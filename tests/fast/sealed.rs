@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 use tap_operator::api::Phase;
 
-use crate::kubernetes::{Match, Point, Verb};
 use crate::world::{IN_ORDER, SOON, World, secret_write};
+use kubernetes_api::{Match, Point, Verb};
 
 /// The keys of each Secret that was sent to the API server, dry runs first.
 fn keys_of_secrets(world: &World) -> Vec<(bool, Vec<String>)> {
     let creates = Match::verb(Verb::Create).resource("secrets").when(|r| {
-        // Not those with which the operator probes the admission policies.
+        // Not those of the dry runs that probe the admission policies.
         r.body["metadata"]["name"] == "lost-phone"
     });
     let mut secrets: Vec<_> = world

@@ -1,23 +1,23 @@
-//! What nobody has documented about Graph, each with its other answer: a whole life goes the same way, and each pass has
-//! one end.
+//! Undocumented behaviour of Graph, each with an answer other than the default. A whole life goes the same way, and
+//! each pass ends once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use graph_simulator::switches::Switches;
+use graph_simulator::tenant::{STAFF_GROUP, User};
+use graph_simulator::{Actor, End, Fault, FaultKind, Operation, SignInError};
 use serde_json::{Value, json};
 use tap_operator::api::Phase;
-use tap_operator::simulator::switches::Switches;
-use tap_operator::simulator::tenant::{STAFF_GROUP, User};
-use tap_operator::simulator::{Actor, End, Fault, FaultKind, Operation, SignInError};
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::world::{IN_ORDER, SOON, USE_CHECK, World};
 
-/// A switch, and an answer other than its default, as JSON, with what has to be set beside it for that to matter.
+/// A switch and a value other than its default, as JSON, with the settings that are needed for it to matter.
 type Answer = (&'static str, Value);
 
-/// The tenant's policy.
+/// Switches of the tenant's policy.
 fn of_the_policy() -> Vec<Answer> {
     vec![
         ("policyKeyAnyCase", json!({"policyKeyAnyCase": false})),
@@ -35,7 +35,7 @@ fn of_the_policy() -> Vec<Answer> {
     ]
 }
 
-/// Passes.
+/// Switches of passes.
 fn of_passes() -> Vec<Answer> {
     vec![
         ("postOverLivePass", json!({"postOverLivePass": "refuse"})),
@@ -81,7 +81,7 @@ fn of_passes() -> Vec<Answer> {
     ]
 }
 
-/// Throttling, answers, directory, login.
+/// Switches of throttling, answers, directory and login.
 fn of_everything_else() -> Vec<Answer> {
     let throttled = |name: &'static str, answer: &str| {
         (name, json!({ name: answer, "authenticationMethodLimit": 2 }))
@@ -104,7 +104,7 @@ fn of_everything_else() -> Vec<Answer> {
     ]
 }
 
-/// Switches that are left as they are, and why.
+/// Switches that are not tested here, and why.
 const LEFT_OUT: [(&str, &str); 6] = [
     ("batchThrottled", "the operator sends no batches"),
     ("auditLagSeconds", "the operator reads no audit log"),
@@ -128,13 +128,13 @@ fn no_switch_is_forgotten() {
     assert_eq!(named, all);
 }
 
-/// How a life ends.
+/// How the life of a request ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Life {
     Used,
     Revoked,
     Expired,
-    /// The answer to its POST is lost; the pass of the next attempt is revoked.
+    /// The answer to its POST is lost, and the pass of the next attempt is revoked.
     Recovered,
 }
 
@@ -149,17 +149,17 @@ impl Life {
         format!("{}@contoso.com", self.name())
     }
 
-    /// The phase that it ends in.
+    /// The final phase.
     fn end(self, answer: &Value) -> Phase {
         match self {
-            // Where nothing tells that it was used, it ends as one that nobody used.
+            // If nothing shows that the pass was used, it ends like an unused one.
             Self::Used if answer["usabilityFields"] != "neither" => Phase::Used,
             Self::Used | Self::Expired => Phase::Expired,
             Self::Revoked | Self::Recovered => Phase::Revoked,
         }
     }
 
-    /// Each of its passes has one end, and the right one.
+    /// Checks that each pass ended once, and in the right way.
     fn check(self, world: &World, what: &str) {
         let ledger = world.tenant.ledger().into_iter();
         let ends: Vec<End> =
@@ -176,11 +176,11 @@ impl Life {
     }
 }
 
-/// Longer than any pause that a refusal or a lag of these switches can cause.
+/// Longer than any delay that a refusal or a lag of these switches can cause.
 const PATIENCE: Duration = Duration::from_mins(7);
 const LIFETIME: Duration = Duration::from_mins(10);
 
-/// A tenant that answers so, with new users, whose method has drifted.
+/// A tenant with this behaviour, with new users, whose method has drifted.
 fn world(answer: &Value) -> World {
     let world = World::new();
     world.tenant.switch(|switches| {
@@ -224,7 +224,7 @@ async fn live_with(answer: &Value) {
             Life::Used => {
                 let code = world.delivered(&name).expect("a code");
                 let signed_in = || signed_in(&world, &life.user(), &code);
-                world.until(&format!("{what}: it can be used"), PATIENCE, signed_in).await;
+                world.until(&format!("{what}: the pass can be used"), PATIENCE, signed_in).await;
             }
             Life::Revoked | Life::Recovered => {
                 world.decide(&name, "ada@contoso.com", "Revoke").await;
@@ -236,7 +236,7 @@ async fn live_with(answer: &Value) {
     for life in LIVES {
         world.until_ended(&life.name(), life.end(answer), LIFETIME + USE_CHECK).await;
     }
-    // What was used has expired, too: it was made before the one that nobody used.
+    // The used pass has expired, too: it is older than the unused one.
     sleep(SOON).await;
     world.check_at_rest();
     for life in LIVES {

@@ -1,4 +1,4 @@
-//! What a newer or a broken client wrote stops nobody else, and its deletion ends.
+//! Objects that a newer or a broken client wrote do not stop other requests, and their deletion ends.
 
 use std::time::Duration;
 
@@ -75,8 +75,8 @@ async fn an_intent_of_a_newer_version_keeps_its_user_from_another_pass_until_it_
     request["metadata"]["annotations"][INTENT_ANNOTATION] = json!(intent.to_string());
     world.kubernetes.put(request);
     let _operator = world.operator();
-    let told = || world.reason("lost-phone") == "IntentUnreadable";
-    world.until("it is told", Duration::from_mins(1), told).await;
+    let reported = || world.reason("lost-phone") == "IntentUnreadable";
+    world.until("it is reported", Duration::from_mins(1), reported).await;
     world.request("another", &json!({"onExistingPass": "Wait"}));
     tokio::time::sleep(Duration::from_mins(5)).await;
     assert_eq!((world.phase("another"), world.posts()), (Phase::Pending, 1));

@@ -1,4 +1,4 @@
-//! What can happen to a single write to the API server: lost before or after its effect, refused, overtaken.
+//! What can happen to a single write to the API server: it is lost before or after its effect, refused, or overtaken.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,17 +10,17 @@ use tap_operator::api::names::SECRET_TYPE;
 use tap_operator::decision::intent::has_finalizer;
 use tokio::time::sleep;
 
-use crate::kubernetes::{Fault, Match, Operation, Point, statuses};
 use crate::world::{IN_ORDER, NAMESPACE, SOON, World, active_write, intent_write, secret_write};
+use kubernetes_api::{Fault, Match, Operation, Point, statuses};
 
-/// A write by its name, and how to recognize it.
+/// The name of a write, and how to recognize it.
 type Write = (&'static str, fn() -> Match);
 
 /// The three writes of an issue.
 const WRITES: [Write; 3] =
     [("intent", intent_write), ("Secret", secret_write), ("status", active_write)];
 
-/// Everything that can happen to a write but a refusal for good.
+/// Every fault of a write except a permanent refusal.
 fn faults() -> [Fault; 8] {
     [
         Fault::ConnectionLost,
@@ -62,7 +62,7 @@ async fn a_write_that_fails_for_a_while_is_made_when_it_can_be() {
             sleep(Duration::from_mins(5)).await;
             world.check();
             let posts = match (which, &fault) {
-                // Whoever finds the Secret knows that it does not come any more; else that is waited for.
+                // If the Secret is found, it cannot arrive any more; if not, the operator waits for it.
                 ("Secret", Fault::AnswerLost) => 4..8,
                 ("Secret", _) => 2..4,
                 _ => 0..2,
@@ -100,7 +100,7 @@ async fn a_secret_that_is_refused_takes_the_pass_back() {
     }
 }
 
-/// The creation of a Secret arrives after its sender has given it up, cleaned up and tried again.
+/// The creation of a Secret arrives after its sender has given up, cleaned up and tried again.
 #[tokio::test(start_paused = true)]
 async fn a_secret_that_arrives_late_is_found_and_replaced() {
     for late in [10, 29, 35, 41, 55] {
@@ -117,7 +117,7 @@ async fn a_secret_that_arrives_late_is_found_and_replaced() {
     }
 }
 
-/// It arrives when the pass was taken back long ago and the request was revoked: nobody would look for it any more.
+/// It arrives long after the pass was taken back and the request was revoked, when nobody would look for it any more.
 #[tokio::test(start_paused = true)]
 async fn a_secret_that_arrives_late_does_not_outlive_its_request() {
     for (late, dies) in [(35, false), (90, false), (35, true), (90, true)] {
@@ -161,12 +161,12 @@ async fn a_revocation_between_intent_and_status_is_never_delivered_as_issued() {
             world.until("it has ended", SOON, ended).await;
             assert_eq!((world.live().len(), world.delivered("lost-phone")), (0, None));
             let issued = world.writes().iter().any(|w| {
-                w.answer == crate::kubernetes::Answer::Code(200)
+                w.answer == kubernetes_api::Answer::Code(200)
                     && w.body["status"]["phase"] == "Active"
             });
             assert!(!issued, "{which}\n{}", world.report());
             world.check_at_rest();
-            // Nothing is held on to: the user may get another pass at once.
+            // The user is free: another pass may be issued at once.
             world.request("next", &json!({}));
             world.until_phase("next", Phase::Active, SOON).await;
         }
@@ -190,7 +190,7 @@ async fn a_deletion_between_intent_and_status_takes_everything_along() {
     }
 }
 
-/// Somebody who may takes the finalizer off a request, and it is gone.
+/// Somebody with the right to do so takes the finalizer off a request, and the request is gone.
 fn vanish(world: &World, name: &str) {
     let mut request = serde_json::to_value(world.get(name)).expect("JSON");
     request["metadata"]["finalizers"] = json!([]);
@@ -198,7 +198,7 @@ fn vanish(world: &World, name: &str) {
     world.delete(name);
 }
 
-/// While its pass is being made.
+/// A request disappears while its pass is being made.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_vanishes_in_the_middle_leaves_nothing() {
     for (which, write) in &WRITES[1..] {
@@ -217,7 +217,7 @@ async fn a_request_that_vanishes_in_the_middle_leaves_nothing() {
     }
 }
 
-/// A request of the same name came after it, and another process delivered that one's pass.
+/// A request of the same name was created after it, and another process delivered the pass of that one.
 #[tokio::test(start_paused = true)]
 async fn what_a_vanished_request_leaves_is_not_looked_for_under_its_successors_name() {
     let world = World::new();
@@ -226,7 +226,7 @@ async fn what_a_vanished_request_leaves_is_not_looked_for_under_its_successors_n
     world.request("lost-phone", &json!({}));
     held.reached().await;
     vanish(&world, "lost-phone");
-    // Nothing is done for this one here: its policy is not there.
+    // Nothing is done for this request, because its policy does not exist.
     world.request("lost-phone", &json!({"policyRef": {"name": "another"}}));
     world.kubernetes.put(json!({
         "apiVersion": "v1", "kind": "Secret", "type": SECRET_TYPE,
@@ -257,7 +257,7 @@ async fn a_harmless_change_in_between_is_only_a_conflict() {
 
 #[tokio::test(start_paused = true)]
 async fn watches_that_break_or_lag_hide_nothing() {
-    use crate::kubernetes::WatchEnd::{Closed, ConnectionLost, Expired, Silent};
+    use kubernetes_api::WatchEnd::{Closed, ConnectionLost, Expired, Silent};
     for end in [Closed, ConnectionLost, Expired, Silent] {
         let world = World::new();
         let _operator = world.operator();
@@ -278,7 +278,7 @@ async fn watches_that_break_or_lag_hide_nothing() {
     assert_eq!(world.posts(), 1, "an old state from the cache is acted on\n{}", world.report());
 }
 
-/// The cache shows nothing yet of what the operator itself wrote when the next attempt is due.
+/// The cache does not show the operator's own writes yet when the next attempt is due.
 #[tokio::test(start_paused = true)]
 async fn the_next_attempt_does_not_wait_for_a_watch_that_lags() {
     let world = World::new();
@@ -306,7 +306,7 @@ async fn a_secret_of_somebody_else_stays() {
     assert_eq!((world.reason("lost-phone").as_str(), world.posts()), ("SecretNameTaken", 0));
     assert!(world.kubernetes.get("secrets", NAMESPACE, "lost-phone").is_some());
 
-    // It takes the place after the dry run, and is still there after everything was taken back.
+    // It is created after the dry run, and is still there after everything was taken back.
     let world = World::new();
     let mut held = world.kubernetes.intercept(secret_write(), Point::BeforeEffect);
     let _operator = world.operator();
@@ -335,7 +335,7 @@ async fn a_terminating_namespace_lets_everything_go() {
     world.check_at_rest();
 }
 
-/// What people decide is theirs: also where nothing of it changes, no write of the operator has it.
+/// Decisions belong to people: no write of the operator contains them, even if it would not change them.
 #[tokio::test(start_paused = true)]
 async fn no_write_speaks_of_decisions() {
     let world = World::new();
@@ -354,7 +354,7 @@ async fn no_write_speaks_of_decisions() {
     }
 }
 
-/// A request vanishes in the middle, and at once another one has its name.
+/// A request disappears while its pass is being made, and another one gets its name at once.
 #[tokio::test(start_paused = true)]
 async fn a_request_of_the_same_name_is_another_one() {
     for (which, write) in &WRITES[1..] {
@@ -379,7 +379,8 @@ async fn a_request_of_the_same_name_is_another_one() {
     }
 }
 
-/// Another admission policy, or a webhook, refuses the deletion of Secrets for a while: that says nothing of whose it is.
+/// Another admission policy, or a webhook, refuses the deletion of Secrets for a while. That says nothing about the
+/// owner of a Secret.
 #[tokio::test(start_paused = true)]
 async fn a_secret_that_others_keep_is_not_somebody_elses() {
     let world = World::new();

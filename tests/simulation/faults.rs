@@ -1,27 +1,27 @@
-//! What goes wrong, and how it is brought about.
+//! Faults, and how they are brought about.
 
 use std::time::Duration;
 
+use graph_simulator::{Fault, FaultKind, Operation};
 use jiff::SignedDuration;
-use tap_operator::simulator::{Fault, FaultKind, Operation};
 use tokio::time::Instant;
 
 use crate::gate::Gate;
-use crate::kubernetes::{Match, Verb, WatchEnd};
 use crate::world::World;
+use kubernetes_api::{Match, Verb, WatchEnd};
 
-/// What goes wrong.
+/// A fault.
 #[derive(Clone, Debug)]
 pub enum Trouble {
-    /// With calls to Graph.
+    /// Calls to Graph fail.
     Graph { on: Operation, skip: u32, times: u32, kind: FaultKind },
-    /// With calls to the API server.
+    /// Calls to the API server fail.
     Api { class: Class, skip: u32, times: u32, fault: ApiFault },
-    /// With the watches that are open.
+    /// Open watches end.
     Watches { end: WatchEnd, compact: bool },
-    /// Watches, and reads from the cache, show everything so many seconds late.
+    /// Watches, and reads from the cache, are so many seconds late.
     LateWatches { kind: WatchKind, by: u64, lasts: u64 },
-    /// Graph is out of reach.
+    /// Graph is unreachable.
     GraphGone { lasts: u64 },
     /// All tokens expire.
     ExpireTokens,
@@ -29,15 +29,15 @@ pub enum Trouble {
     ClockStep(i64),
     /// A process dies.
     Die { replica: usize, away: u64 },
-    /// A process is told to end.
+    /// A process is summary to stop.
     Stop { replica: usize },
-    /// Nothing gets from or to a process; what it sent before and meanwhile arrives afterwards.
+    /// Nothing gets to or from a process. What it sends arrives afterwards.
     CutOff { replica: usize, lasts: u64 },
-    /// The same with its lease only.
+    /// The same for its lease only.
     NoRenewals { replica: usize, lasts: u64 },
 }
 
-/// Which watches.
+/// Which watches are late.
 #[derive(Clone, Copy, Debug)]
 pub enum WatchKind {
     Requests,
@@ -62,7 +62,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// The ones that faults are for, those that matter more than once.
+    /// The classes that faults are drawn for. Those that matter more are there several times.
     pub const ALL: &[Self] = &[
         Self::Metadata,
         Self::Metadata,
@@ -83,7 +83,7 @@ impl Class {
         Self::Event,
     ];
 
-    /// What a call is.
+    /// The class of a call.
     pub fn of(verb: &http::Method, resource: &str, part: Option<&str>, dry_run: bool) -> Self {
         let (get, post) = (*verb == http::Method::GET, *verb == http::Method::POST);
         match resource {
@@ -103,7 +103,7 @@ impl Class {
         }
     }
 
-    /// Whether it may change something that matters.
+    /// Whether it may change something that the promises are about.
     pub fn is_effect(self) -> bool {
         matches!(
             self,
@@ -116,20 +116,20 @@ impl Class {
     }
 }
 
-/// What goes wrong with a call to the API server.
+/// What happens to a call to the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApiFault {
-    /// It never arrives; the connection breaks.
+    /// It never arrives, and the connection breaks.
     Lost,
-    /// It takes effect; the connection breaks.
+    /// It takes effect, and the connection breaks.
     AnswerLost,
-    /// It never arrives, and no answer comes.
+    /// It never arrives, and there is no answer.
     Hang,
-    /// It takes effect, and no answer comes.
+    /// It takes effect, and there is no answer.
     HangAfterEffect,
     /// It arrives so many seconds later.
     Late(u64),
-    /// It arrives twice; the second answer is the one that is seen.
+    /// It arrives twice, and the second answer is received.
     Twice,
     /// It takes effect at once and is answered so many seconds later.
     SlowAnswer(u64),
@@ -158,13 +158,13 @@ impl ApiFault {
     }
 }
 
-/// Troubles that end by themselves: when, and how.
+/// How a fault that lasts for some time is ended.
 pub enum Relief {
     Watches(WatchKind),
     Graph,
 }
 
-/// Brings trouble about; what relieves it, and when.
+/// Brings a fault about. Returns after how many seconds and how it is to be ended, if it lasts.
 pub fn strike(world: &World, gate: &Gate, trouble: &Trouble) -> Option<(u64, Relief)> {
     match trouble {
         Trouble::Graph { on, skip, times, kind } => {
@@ -203,7 +203,7 @@ pub fn strike(world: &World, gate: &Gate, trouble: &Trouble) -> Option<(u64, Rel
     None
 }
 
-/// Ends what lasts.
+/// Ends a fault.
 pub fn relieve(world: &World, relief: &Relief) {
     match relief {
         Relief::Watches(kind) => world.kubernetes.delay_watches(watches(*kind), Duration::ZERO),
@@ -211,13 +211,13 @@ pub fn relieve(world: &World, relief: &Relief) {
     }
 }
 
-/// Ends everything that goes wrong.
+/// Ends all faults.
 pub fn relieve_all(world: &World, gate: &Gate) {
     gate.calm();
     world.tenant.clear_faults();
     relieve(world, &Relief::Graph);
     relieve(world, &Relief::Watches(WatchKind::All));
-    // Those that went silent are silent for minutes yet.
+    // Watches that went silent would stay silent for minutes.
     world.kubernetes.end_watches(&watches(WatchKind::All), WatchEnd::ConnectionLost);
 }
 

@@ -1,8 +1,8 @@
-//! Every call of every process passes here: it takes its time, arrives in an order that the seed alone decides, meets its
-//! fault, and may be the last thing that its process does.
+//! Every call of every process passes this gate. The gate delays the call, lets calls arrive in an order that depends
+//! on the seed alone, applies faults, and may let the process die at the call.
 //!
-//! Calls that arrive in the same moment arrive in the order of what they are, so that it does not matter in which order a
-//! process came to send them.
+//! Calls that arrive at the same moment arrive in the order of their descriptions, so that it does not matter in which
+//! order a process happened to send them.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -12,10 +12,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use graph_simulator::Simulator;
 use http::{Method, Request, Response, StatusCode};
 use kube::client::Body;
 use serde_json::{Value, json};
-use tap_operator::graph::{self, InProcess, SendOptions, Transport, TransportError};
+use tap_operator::graph::{self, SendOptions, Transport, TransportError};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -23,11 +24,12 @@ use tower::{BoxError, Service as _, service_fn};
 
 use crate::faults::{ApiFault, Class};
 use crate::history::{self, History};
-use crate::kubernetes::KubernetesApi;
 use crate::plan::{Crash, Moment};
+use crate::transport::InProcess;
 use crate::world::SERVICE_ACCOUNT;
+use kubernetes_api::KubernetesApi;
 
-/// The gate.
+/// A gate between all processes and their servers.
 #[derive(Debug)]
 pub struct Gate {
     seed: u64,
@@ -36,7 +38,7 @@ pub struct Gate {
     deaths: UnboundedSender<Death>,
 }
 
-/// A process that dies of its own effect, and for how long it is away.
+/// A process that dies at one of its effects, and for how many seconds it is away.
 #[derive(Debug)]
 pub struct Death {
     pub process: usize,
@@ -45,15 +47,15 @@ pub struct Death {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Who arrives next, by time and by what it is.
+    /// The calls that are to arrive, by time and description.
     arriving: BTreeMap<(Instant, String, u64), Arc<Notify>>,
     arrivals: u64,
     effects: u64,
     crashes: Vec<Crash>,
     armed: Vec<Armed>,
-    /// Processes by number: which replica they are, and whether they are dead.
+    /// For each process its replica, and whether it is dead.
     processes: Vec<(usize, bool)>,
-    /// Until when nothing of a replica gets through; whether that is so of its lease only.
+    /// Which replicas are held up, until when, and whether only the calls about the lease are.
     held: Vec<(usize, Instant, bool)>,
     counts: BTreeMap<String, u64>,
     history: History,
@@ -71,54 +73,54 @@ struct Armed {
 #[derive(Clone, Debug)]
 struct Call {
     process: usize,
-    /// What it is, as the history tells it.
+    /// A description of the call, as it is in the history.
     what: String,
     class: Option<Class>,
     effect: bool,
 }
 
-/// A way to a server.
-trait Way: Send + Sync + 'static {
+/// A route to a server.
+trait Route: Send + Sync + 'static {
     type Answer: Send + 'static;
     type Error: Send + 'static;
     /// Sends the call. The server has it as soon as this is polled.
     fn send(&self) -> BoxFuture<'static, Result<Self::Answer, Self::Error>>;
     fn lost() -> Self::Error;
     fn refused(status: u16) -> Result<Self::Answer, Self::Error>;
-    fn told(answer: &Result<Self::Answer, Self::Error>) -> String;
+    fn summary(answer: &Result<Self::Answer, Self::Error>) -> String;
 }
 
 impl Gate {
-    /// A gate at which these crashes happen. Who dies is told.
+    /// A gate at which these crashes happen. Deaths are sent to the channel.
     pub fn new(seed: u64, crashes: &[Crash], deaths: UnboundedSender<Death>) -> Arc<Self> {
         let inner = Inner { crashes: crashes.to_vec(), ..Inner::default() };
         Arc::new(Self { seed, began: Instant::now(), inner: Mutex::new(inner), deaths })
     }
 
-    /// A new process of a replica; its number.
+    /// Adds a new process of a replica. Returns its number.
     pub fn process(&self, replica: usize) -> usize {
         let mut inner = self.inner();
         inner.processes.push((replica, false));
         inner.processes.len() - 1
     }
 
-    /// Nothing more comes from a process.
+    /// Marks a process as dead: nothing comes from it any more.
     pub fn dead(&self, process: usize) {
         self.inner().processes[process].1 = true;
     }
 
-    /// A fault for the next calls of a class.
+    /// Applies a fault to the next calls of a class.
     pub fn arm(&self, class: Class, skip: u32, times: u32, fault: ApiFault) {
         self.inner().armed.push(Armed { class, skip, times, fault });
     }
 
-    /// Holds up a replica, or its lease only.
+    /// Holds up all calls of a replica, or only those about its lease.
     pub fn hold(&self, replica: usize, until: Instant, lease_only: bool) {
         self.inner().held.push((replica, until, lease_only));
         self.count(if lease_only { "process: cannot renew" } else { "process: cut off" }, 1);
     }
 
-    /// Nothing goes wrong any more.
+    /// Ends all faults.
     pub fn calm(&self) {
         let mut inner = self.inner();
         inner.armed.clear();
@@ -126,12 +128,12 @@ impl Gate {
         inner.held.clear();
     }
 
-    /// Counts something that happened.
+    /// Adds to a count.
     pub fn count(&self, what: &str, times: u64) {
         *self.inner().counts.entry(what.to_owned()).or_default() += times;
     }
 
-    /// What happened how often.
+    /// All counts.
     pub fn counts(&self) -> BTreeMap<String, u64> {
         self.inner().counts.clone()
     }
@@ -142,7 +144,7 @@ impl Gate {
         self.inner().history.note(at, line.into());
     }
 
-    /// What happened so far.
+    /// The history so far.
     pub fn history(&self) -> History {
         self.inner().history.clone()
     }
@@ -162,17 +164,17 @@ impl Gate {
         kube::Client::new(service, "default")
     }
 
-    /// A way to the tenant for a process.
-    pub fn graph(self: &Arc<Self>, process: usize, tenant: axum::Router) -> Arc<dyn Transport> {
-        Arc::new(GraphWay { gate: Arc::clone(self), process, tenant: InProcess(tenant) })
+    /// A transport to the tenant for a process.
+    pub fn graph(self: &Arc<Self>, process: usize, tenant: Simulator) -> Arc<dyn Transport> {
+        Arc::new(GraphTransport { gate: Arc::clone(self), process, tenant: InProcess(tenant) })
     }
 
-    async fn pass<W: Way>(self: &Arc<Self>, call: Call, way: W) -> Result<W::Answer, W::Error> {
+    async fn pass<W: Route>(self: &Arc<Self>, call: Call, way: W) -> Result<W::Answer, W::Error> {
         if self.is_dead(call.process) {
             std::future::pending::<()>().await;
         }
         let (answer, answered) = oneshot::channel();
-        // On its own: what was sent arrives, though its sender dies.
+        // In a task of its own, because what was sent arrives even if its sender dies.
         tokio::spawn(Arc::clone(self).carry(call, way, answer));
         match answered.await {
             Ok(answer) => answer,
@@ -180,7 +182,7 @@ impl Gate {
         }
     }
 
-    async fn carry<W: Way>(
+    async fn carry<W: Route>(
         self: Arc<Self>,
         call: Call,
         way: W,
@@ -239,14 +241,14 @@ impl Gate {
         }
         self.held_up(&call).await;
         sleep(self.length(&call, "answer")).await;
-        self.note(format!("p{} {} -> {}", call.process, call.what, W::told(&came)));
+        self.note(format!("p{} {} -> {}", call.process, call.what, W::summary(&came)));
         let _ = answer.send(came);
         if let Some(Crash { moment: Moment::Answered, away, .. }) = crash {
             self.die(&call, away);
         }
     }
 
-    /// What happens to a call that has just arrived.
+    /// The fault and the crash of a call that is about to arrive.
     fn fate(&self, call: &Call) -> (Option<ApiFault>, Option<Crash>) {
         let mut inner = self.inner();
         let mut fault = None;
@@ -282,7 +284,7 @@ impl Gate {
         let _ = self.deaths.send(Death { process: call.process, away });
     }
 
-    /// Waits until the call's replica is held up no more.
+    /// Waits until the call's replica is no longer held up.
     async fn held_up(&self, call: &Call) {
         let until = {
             let inner = self.inner();
@@ -314,7 +316,7 @@ impl Gate {
         Turn { gate: Arc::clone(self), key }
     }
 
-    /// How long a call or its answer is under way: a few milliseconds, sometimes much longer.
+    /// How long a call or its answer takes: a few milliseconds, sometimes much longer.
     fn length(&self, call: &Call, way: &str) -> Duration {
         let mut hasher = DefaultHasher::new();
         (self.seed, way, call.process, &call.what, self.began.elapsed()).hash(&mut hasher);
@@ -372,13 +374,13 @@ impl Call {
             _ => Class::of(&parts.method, resource, part, dry_run),
         };
         let tail = match resource {
-            // Their names tell the time.
+            // Their names contain the time.
             "events" => "events".to_owned(),
             _ => segments.get(kind.unwrap_or(0)..).unwrap_or_default().join("/"),
         };
         let detail = history::detail(&body);
         let watch = if query.contains("watch=") { " watch" } else { "" };
-        // Several watches differ in it alone.
+        // The only difference between several watches.
         let selected =
             query.split('&').find(|part| part.starts_with("fieldSelector=")).unwrap_or("");
         let dry = if dry_run { " dry run" } else { "" };
@@ -413,7 +415,7 @@ struct ToKubernetes {
     body: Bytes,
 }
 
-impl Way for ToKubernetes {
+impl Route for ToKubernetes {
     type Answer = axum::response::Response;
     type Error = BoxError;
 
@@ -444,13 +446,13 @@ impl Way for ToKubernetes {
         Ok(response)
     }
 
-    fn told(answer: &Result<Self::Answer, BoxError>) -> String {
+    fn summary(answer: &Result<Self::Answer, BoxError>) -> String {
         answer.as_ref().map_or_else(ToString::to_string, |a| a.status().as_u16().to_string())
     }
 }
 
 #[derive(Debug)]
-struct GraphWay {
+struct GraphTransport {
     gate: Arc<Gate>,
     process: usize,
     tenant: InProcess,
@@ -463,24 +465,24 @@ struct ToGraph {
 }
 
 #[async_trait]
-impl Transport for GraphWay {
+impl Transport for GraphTransport {
     async fn send(
         &self,
         request: Request<Bytes>,
         options: SendOptions,
     ) -> Result<Response<graph::Body>, TransportError> {
         let call = Call::graph(self.process, &request);
-        let tenant = InProcess(self.tenant.0.clone());
+        let tenant = self.tenant.clone();
         self.gate.pass(call, ToGraph { tenant, request, options }).await
     }
 }
 
-impl Way for ToGraph {
+impl Route for ToGraph {
     type Answer = Response<graph::Body>;
     type Error = TransportError;
 
     fn send(&self) -> BoxFuture<'static, Result<Self::Answer, TransportError>> {
-        let tenant = InProcess(self.tenant.0.clone());
+        let tenant = self.tenant.clone();
         let (request, options) = (self.request.clone(), self.options);
         Box::pin(async move { tenant.send(request, options).await })
     }
@@ -493,7 +495,7 @@ impl Way for ToGraph {
         Err(Self::lost())
     }
 
-    fn told(answer: &Result<Self::Answer, TransportError>) -> String {
+    fn summary(answer: &Result<Self::Answer, TransportError>) -> String {
         answer.as_ref().map_or_else(|e| e.message.clone(), |a| a.status().as_u16().to_string())
     }
 }

@@ -1,4 +1,4 @@
-//! What happened, in lines that people can read, and that are the same whenever the plan is the same.
+//! What happened, in lines for people. The same plan always gives the same lines.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -6,22 +6,22 @@ use std::time::Duration;
 use serde_json::Value;
 use tap_operator::api::names::INTENT_ANNOTATION;
 
-/// What happened, in its order.
+/// What happened, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History(Vec<(Duration, String)>);
 
 impl History {
-    /// Notes what happens now.
+    /// Adds a line.
     pub fn note(&mut self, at: Duration, line: String) {
         self.0.push((at, line));
     }
 
-    /// How many lines.
+    /// The number of lines.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The first line in which two differ.
+    /// The first line in which two histories differ.
     pub fn difference(&self, other: &Self) -> Option<String> {
         let longest = self.0.len().max(other.0.len());
         let at = (0..longest).find(|at| self.0.get(*at) != other.0.get(*at))?;
@@ -41,47 +41,47 @@ impl fmt::Display for History {
     }
 }
 
-/// What a body says that matters.
+/// The parts of a body that matter.
 pub fn detail(body: &Value) -> String {
-    let mut told = String::new();
+    let mut summary = String::new();
     let metadata = &body["metadata"];
     if let Some(intent) = metadata["annotations"][INTENT_ANNOTATION].as_str() {
         let intent: Value = serde_json::from_str(intent).unwrap_or_default();
         let stage = intent["stage"]["name"].as_str().unwrap_or_default();
         let attempt = short(intent["attempt"].as_str().unwrap_or_default());
-        let _ = write!(told, " {stage} {attempt}");
+        let _ = write!(summary, " {stage} {attempt}");
     }
     if let Some(finalizers) = metadata["finalizers"].as_array() {
-        told.push_str(if finalizers.is_empty() { " let go" } else { " held" });
+        summary.push_str(if finalizers.is_empty() { " let go" } else { " held" });
     }
     let status = &body["status"];
     if let Some(phase) = status["phase"].as_str() {
-        let _ = write!(told, " {phase}");
+        let _ = write!(summary, " {phase}");
     }
     let conditions = status["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
     if let Some(ready) = conditions.iter().find(|c| c["type"] == "Ready") {
-        let _ = write!(told, " {}", ready["reason"].as_str().unwrap_or_default());
+        let _ = write!(summary, " {}", ready["reason"].as_str().unwrap_or_default());
     }
     if let Some(pass) = status["pass"]["id"].as_str() {
-        let _ = write!(told, " pass {}", short(pass));
+        let _ = write!(summary, " pass {}", short(pass));
     }
     if let Some(name) = metadata["name"].as_str().filter(|_| body["data"].is_object()) {
-        let _ = write!(told, " {name}");
+        let _ = write!(summary, " {name}");
     }
     if let (Some(about), Some(reason)) =
         (body["regarding"]["name"].as_str(), body["reason"].as_str())
     {
-        let _ = write!(told, " {about} {reason}");
+        let _ = write!(summary, " {about} {reason}");
     }
-    told
+    summary
 }
 
-/// The beginning of an id.
+/// The first characters of an id.
 pub fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
 }
 
-/// A path whose ids are cut short.
+/// A path with shortened ids.
 pub fn shortened(path: &str) -> String {
     let part = |part: &str| match part {
         "authentication" | "temporaryAccessPassMethods" => part[..4].to_owned(),

@@ -1,10 +1,10 @@
-//! The real controllers in a world that a seed decides: what people do, what goes wrong, who dies where, and in which order
-//! everything arrives. A seed that fails fails again, in the same way.
+//! The real controllers in a simulated world. A seed determines what people do, which faults there are, which processes
+//! die, and in which order everything arrives. A seed that fails always fails in the same way.
 //!
 //! `make soak PLANS=100000` looks for seeds that fail; `SEED=7 make replay` shows what happens.
 
-#[path = "../support/kubernetes/mod.rs"]
-mod kubernetes;
+#[path = "../support/transport.rs"]
+mod transport;
 #[path = "../support/in_process.rs"]
 mod world;
 
@@ -19,7 +19,7 @@ mod verdict;
 
 use run::run;
 
-/// So many plans are run each time.
+/// How many plans are run by `cargo test`.
 const SLICE: u64 = 40;
 
 #[test]
@@ -38,7 +38,7 @@ fn the_promises_hold_in_a_slice_of_plans() {
     soak::check_all(0, SLICE);
 }
 
-/// Seeds that once found a fault of the product, and which.
+/// Seeds that once found a fault of the product, and the fault.
 const SEEDS_THAT_FAILED: [(u64, &str); 6] = [
     (17, "a POST replaced the pass of another request that was not listed yet"),
     (43, "the same with both replicas alive"),

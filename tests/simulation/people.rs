@@ -1,4 +1,4 @@
-//! What people do meanwhile.
+//! What people do during a run.
 
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, Patch, PatchParams};
@@ -8,7 +8,7 @@ use tap_operator::api::TapRequest;
 use crate::plan::{Plan, Rules};
 use crate::world::{NAMESPACE, SYSTEM, World};
 
-/// What somebody does. Requests are meant by their number.
+/// What a person does. Requests are given by their number.
 #[derive(Clone, Debug)]
 pub enum Act {
     Create(usize),
@@ -19,9 +19,9 @@ pub enum Act {
         revoke: bool,
     },
     LiftStop,
-    /// By hand, after reading it.
+    /// Deletes the Secret by hand, after reading it.
     DeleteSecret(usize),
-    /// Makes a pass in the portal; a twin has the lifetime and the flag of a request's.
+    /// Makes a pass in the portal. A twin has the same lifetime and flag as a request's.
     Portal {
         user: &'static str,
         twin_of: Option<usize>,
@@ -33,7 +33,7 @@ pub enum Act {
     Approvals(u32),
 }
 
-/// The policy as it is now.
+/// The present policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub rules: Rules,
@@ -41,7 +41,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Writes it.
+    /// Writes it to the cluster.
     pub fn write(&self, world: &World) {
         let mut issuance = json!({
             "approval": {"required": self.rules.approvals},
@@ -56,12 +56,12 @@ impl Policy {
     }
 }
 
-/// A request's name.
+/// The name of a request.
 pub fn name(number: usize) -> String {
     format!("r{number}")
 }
 
-/// Does it. What is not possible any more is left.
+/// Does it. An action that is no longer possible is skipped.
 pub async fn act(world: &World, plan: &Plan, policy: &mut Policy, act: &Act) {
     match act {
         Act::Create(number) => create(world, plan, *number),

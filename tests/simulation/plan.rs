@@ -1,34 +1,34 @@
-//! What is to happen, drawn from a seed.
+//! What is to happen in a run, drawn from a seed.
 
+use graph_simulator::{FaultKind, Operation};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use tap_operator::simulator::{FaultKind, Operation};
 
 use crate::faults::{ApiFault, Class, Trouble, WatchKind};
-use crate::kubernetes::WatchEnd;
 use crate::people::Act;
+use kubernetes_api::WatchEnd;
 
 /// The users that requests are for.
 pub const USERS: [&str; 3] = ["alice@contoso.com", "bob@contoso.com", "carol@contoso.com"];
-/// Who decides.
+/// The people who approve, deny and revoke.
 pub const APPROVERS: [&str; 3] = ["ada@contoso.com", "bea@contoso.com", "cyd@contoso.com"];
 
-/// What is to happen.
+/// What is to happen in a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// From this seed.
+    /// The seed of the plan.
     pub seed: u64,
     /// By how much the clock of each replica is ahead, in seconds.
     pub replicas: Vec<i64>,
     /// The policy.
     pub rules: Rules,
-    /// How the tenant is.
+    /// The tenant's behaviour.
     pub nature: Nature,
     /// The requests, by number.
     pub wishes: Vec<Wish>,
     /// What people do, and when, in seconds.
     pub acts: Vec<(u64, Act)>,
-    /// What goes wrong, and when, in seconds.
+    /// The faults, and when they happen, in seconds.
     pub troubles: Vec<(u64, Trouble)>,
     /// Which effects kill their process.
     pub crashes: Vec<Crash>,
@@ -38,7 +38,7 @@ pub struct Plan {
     pub to_the_end: bool,
 }
 
-/// What the policy says.
+/// The settings of the policy.
 #[derive(Clone, Debug)]
 pub struct Rules {
     pub approvals: u32,
@@ -46,7 +46,7 @@ pub struct Rules {
     pub replace: bool,
 }
 
-/// How far the tenant's readers are behind, in seconds, and what else is uncertain.
+/// The lags of the tenant, in seconds, and other behaviour that is not documented.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Nature {
     pub list_after_post: u64,
@@ -64,18 +64,18 @@ pub struct Nature {
 /// A request.
 #[derive(Clone, Debug)]
 pub struct Wish {
-    /// When it is made, in seconds.
+    /// When it is created, in seconds.
     pub at: u64,
     pub user: &'static str,
     pub minutes: u32,
     pub on_existing: &'static str,
-    /// Its start, so many seconds after it is made.
+    /// How many seconds after its creation it starts.
     pub start: Option<u64>,
     pub sealed: bool,
     pub one_time: bool,
 }
 
-/// A death at an effect: the how many-th of all.
+/// A crash of a process at an effect, which is given by its number among all effects.
 #[derive(Clone, Debug)]
 pub struct Crash {
     pub effect: u64,
@@ -84,12 +84,12 @@ pub struct Crash {
     pub away: u64,
 }
 
-/// Where it dies.
+/// When a process dies, relative to an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// The request does not arrive, or so many seconds later.
+    /// The request never arrives, or arrives so many seconds later.
     Before(Option<u64>),
-    /// It took effect, the answer is lost.
+    /// It took effect, and the answer is lost.
     After,
     /// The answer was read.
     Answered,
@@ -148,12 +148,13 @@ impl Plan {
         plan
     }
 
-    /// When all is quiet, in seconds.
+    /// When people and faults have stopped, in seconds.
     pub fn quiet_second(&self) -> u64 {
         self.acts.last().map_or(self.quiet_from, |(at, _)| self.quiet_from.max(*at + 1))
     }
 
-    /// Whether people end passes in the portal: who sees one gone looks twice, a settle time apart.
+    /// Whether people end passes in the portal. The operator reads a missing pass twice, a settle time apart, before it
+    /// believes that the pass is gone.
     pub fn passes_vanish(&self) -> bool {
         let ends = |act: &Act| matches!(act, Act::Portal { .. } | Act::PortalRemove(_));
         self.acts.iter().any(|(_, act)| ends(act))

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use graph_simulator::switches::{PostOverLivePass, UsabilityFields};
+use graph_simulator::{End, Operation};
 use jiff::SignedDuration;
 use tap_operator::controller::Chance;
-use tap_operator::simulator::switches::{PostOverLivePass, UsabilityFields};
-use tap_operator::simulator::{End, Operation};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep_until};
 
@@ -24,37 +24,37 @@ use crate::plan::{Nature, Plan};
 use crate::verdict;
 use crate::world::{IN_ORDER, Operator, World};
 
-/// After faults have stopped and all is in order, so much longer until nothing is under way any more: the longest pause
-/// after failures, and a look at each pass.
+/// How long it takes, once faults have stopped and everything is in order, until nothing is under way any more: the
+/// longest interval of retries, and a read of each pass.
 const REST: Duration = Duration::from_secs(140);
-/// The same where passes vanish: two looks, a settle time apart.
+/// The same if passes vanish: two reads, a settle time apart.
 const LONG_REST: Duration = Duration::from_secs(330);
-/// A process that has ended by itself is started again after so long.
+/// How long after it ended by itself a process is started again.
 const RESTART: Duration = Duration::from_secs(1);
-/// Nothing is waited for longer than so long after faults have stopped.
+/// The longest wait after faults have stopped.
 const LONGEST: Duration = Duration::from_mins(25);
 
-/// What came of a plan.
+/// The result of a plan.
 pub struct Outcome {
     pub plan: Plan,
     pub violation: Option<String>,
     pub history: History,
     pub tally: Tally,
-    /// The state of everything at the end, where something is wrong.
+    /// The state of everything at the end, if a promise was broken.
     pub report: String,
 }
 
-/// Numbers of one run, by what they count.
+/// Counts of one or several runs, by what they count.
 #[derive(Clone, Debug, Default)]
 pub struct Tally(pub BTreeMap<String, u64>);
 
 impl Tally {
-    /// Counts something.
+    /// Adds to a count.
     pub fn add(&mut self, what: impl Into<String>, count: u64) {
         *self.0.entry(what.into()).or_default() += count;
     }
 
-    /// Adds another run's.
+    /// Adds the counts of another run.
     pub fn merge(&mut self, other: &Self) {
         for (what, count) in &other.0 {
             self.add(what.clone(), *count);
@@ -183,7 +183,7 @@ impl<'a> Director<'a> {
         let slot = |at: usize| Slot {
             process: 0,
             operator: None,
-            // The second one comes when the first one leads.
+            // The second replica starts when the first one leads.
             back_at: began + Duration::from_secs(at as u64),
         };
         let slots = (0..plan.replicas.len()).map(slot).collect();
@@ -221,7 +221,7 @@ impl<'a> Director<'a> {
         }
     }
 
-    /// Lets everything happen until then.
+    /// Lets everything happen that happens before `end`.
     async fn until(&mut self, end: Instant) -> Result<(), String> {
         loop {
             let backs = self.slots.iter().filter(|s| s.operator.is_none()).map(|s| s.back_at);
@@ -261,7 +261,7 @@ impl<'a> Director<'a> {
                     slot.back_at = Instant::now() + RESTART;
                 }
                 Happened::Due => {
-                    self.start_who_is_due();
+                    self.start_due_replicas();
                     while let Some(event) = self.due() {
                         self.perform(event).await;
                     }
@@ -292,7 +292,7 @@ impl<'a> Director<'a> {
                 } else if let Trouble::Stop { replica } = trouble {
                     let slot = &self.slots[replica % self.slots.len()];
                     slot.operator.iter().for_each(Operator::tell_to_end);
-                    self.gate.count("process: told to end", 1);
+                    self.gate.count("process: summary to end", 1);
                 } else if let Some((lasts, relief)) =
                     faults::strike(self.world, self.gate, &trouble)
                 {
@@ -312,7 +312,7 @@ impl<'a> Director<'a> {
         slot.back_at = Instant::now() + Duration::from_secs(away);
     }
 
-    fn start_who_is_due(&mut self) {
+    fn start_due_replicas(&mut self) {
         for replica in 0..self.slots.len() {
             let slot = &self.slots[replica];
             if slot.operator.is_none() && slot.back_at <= Instant::now() {
@@ -330,10 +330,10 @@ impl<'a> Director<'a> {
         let (gate, world) = (Arc::clone(self.gate), self.world.kubernetes.clone());
         let mut hasher = DefaultHasher::new();
         (self.plan.seed, process).hash(&mut hasher);
-        let transport = self.gate.graph(process, self.world.tenant.router());
+        let transport = self.gate.graph(process, self.world.tenant.clone());
         self.world.operator_through(transport, skew, |options| {
             options.chance = Chance::from_seed(hasher.finish());
-            // The backoff of watches has no other source.
+            // The backoff of watches uses this global generator.
             fastrand::seed(hasher.finish());
             options.client = gate.kubernetes(process, &world);
             options.own_connection = Box::new(move || Ok(gate.kubernetes(process, &world)));
@@ -379,7 +379,7 @@ fn count(world: &World, gate: &Gate, foreign: verdict::Foreign) -> Tally {
         tally.add(format!("request {}", request.phase()), 1);
     }
     for pass in world.tenant.ledger() {
-        let whose = if matches!(pass.made_by, tap_operator::simulator::Actor::App { .. }) {
+        let whose = if matches!(pass.made_by, graph_simulator::Actor::App { .. }) {
             "pass"
         } else {
             "foreign pass"

@@ -1,4 +1,4 @@
-//! Many plans, on all cores, and what came of them.
+//! Many plans, on all cores, and their results.
 
 use std::io::Write as _;
 use std::sync::Mutex;
@@ -7,27 +7,27 @@ use std::time::Instant;
 
 use crate::run::{Outcome, Tally, run};
 
-/// So many violations are enough to stop.
+/// The soak stops after so many violations.
 const ENOUGH: usize = 40;
 
-/// What came of many plans.
+/// The results of many plans.
 #[derive(Default)]
 struct Found {
     tally: Tally,
     violations: Vec<(u64, String)>,
 }
 
-/// Fails where a promise was broken, with everything that there is to know.
+/// Fails with the whole history and state if a promise was broken.
 pub fn check(outcome: &Outcome) {
-    assert!(outcome.violation.is_none(), "{}", told(outcome));
+    assert!(outcome.violation.is_none(), "{}", summary(outcome));
 }
 
-/// The same for a seed that failed once because of this fault.
+/// The same for a seed that once failed because of this fault.
 pub fn check_known(outcome: &Outcome, fault: &str) {
-    assert!(outcome.violation.is_none(), "{}\nonce it was: {fault}", told(outcome));
+    assert!(outcome.violation.is_none(), "{}\nonce it was: {fault}", summary(outcome));
 }
 
-/// Fails if one of these plans does, with everything that there is to know of the first one.
+/// Fails if one of these plans does, with the history and state of the first that failed.
 pub fn check_all(first: u64, plans: u64) {
     let found = sweep(first, plans);
     if let Some((seed, violation)) = found.violations.first() {
@@ -36,10 +36,10 @@ pub fn check_all(first: u64, plans: u64) {
     }
 }
 
-/// Runs the plans from `SEED` on, as many as `PLANS` says.
+/// Runs `PLANS` plans, from `SEED` on.
 pub fn soak() {
     let (first, plans) = (number("SEED", 0), number("PLANS", 1000));
-    // Each is told in a line.
+    // Each panic is reported in one line.
     std::panic::set_hook(Box::new(|_| {}));
     let began = Instant::now();
     let Found { mut tally, violations } = sweep(first, plans);
@@ -58,13 +58,13 @@ pub fn soak() {
     }
 }
 
-/// Runs the plan of `SEED` and tells what happens.
+/// Runs the plan of `SEED` and prints what happens.
 pub fn replay() {
     if std::env::var("LOG").is_ok() {
         tracing_subscriber::fmt().with_env_filter("tap_operator=debug").without_time().init();
     }
     let outcome = run(number("SEED", 0));
-    say(&told(&outcome));
+    say(&summary(&outcome));
     check(&outcome);
 }
 
@@ -99,7 +99,7 @@ fn sweep(first: u64, plans: u64) -> Found {
     found.into_inner().expect("unpoisoned")
 }
 
-fn told(outcome: &Outcome) -> String {
+fn summary(outcome: &Outcome) -> String {
     let seed = outcome.plan.seed;
     let verdict = outcome.violation.as_deref().unwrap_or("all promises are kept");
     format!(

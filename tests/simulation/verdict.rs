@@ -2,31 +2,32 @@
 
 use std::collections::BTreeMap;
 
+use graph_simulator::{Actor, End, LedgerEntry, Operation};
 use jiff::{SignedDuration, Timestamp};
 use tap_operator::api::names::{INTENT_ANNOTATION, SECRET_TYPE};
 use tap_operator::api::{DecisionKind, Phase, TapRequest};
 use tap_operator::decision::intent::{Intent, has_finalizer};
-use tap_operator::simulator::{Actor, End, LedgerEntry, Operation};
 
 use crate::faults::{Class, Trouble};
-use crate::kubernetes::{ChangeKind, LoggedRequest, Match, Verb};
 use crate::people::{Act, Policy, name};
 use crate::plan::{Moment, Plan};
 use crate::world::{NAMESPACE, SERVICE_ACCOUNT, SYSTEM, World};
+use kubernetes_api::{ChangeKind, LoggedRequest, Match, Verb};
 
-/// A promise that was broken, in words.
+/// An error is the description of a broken promise.
 pub type Verdict = Result<(), String>;
 
-/// How much later than the expiry a Secret may go: a second, the second that `Date` does not tell, and the way there.
+/// How much later than the expiry a Secret may be deleted: a second, the fraction that `Date` does not have, and the
+/// call.
 const ON_TIME: SignedDuration = SignedDuration::from_millis(3_500);
-/// Who waits for the end of a pass looks again after so long at the latest.
+/// A request that waits for the end of a pass reads it again within this time.
 const LATELY: SignedDuration = SignedDuration::from_secs(45);
-/// A POST may be on its way for so long after the stop was last looked for, if its process lives.
+/// How long after the last read of the stop a POST may arrive, if its process lives.
 const IN_FLIGHT: SignedDuration = SignedDuration::from_secs(30);
-/// A pass may be on its way into the status for so long while nothing goes wrong.
+/// How long it may take without faults until a new pass is in the status.
 const UNDER_WAY: SignedDuration = SignedDuration::from_secs(8);
 
-/// What happened to passes of others, within the stated limits.
+/// What happened to foreign passes, within the stated limits.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Foreign {
     pub replaced_as_asked: u64,
@@ -34,7 +35,7 @@ pub struct Foreign {
     pub twins_deleted: u64,
 }
 
-/// Each usable pass that the operator made is recorded by exactly one live request, or was used.
+/// Each usable pass that the operator made is recorded by exactly one active request, or was used.
 pub fn no_orphan(world: &World) -> Verdict {
     let now = world.tenant.now();
     let requests = world.requests();
@@ -53,18 +54,18 @@ pub fn no_orphan(world: &World) -> Verdict {
     Ok(())
 }
 
-/// A pass that was used and works only once: it is left to expire, and is in nobody's way.
+/// A one-time pass that was used: it is left to expire, and does not count any more.
 fn used_up(pass: &LedgerEntry) -> bool {
     pass.is_usable_once && !pass.uses.is_empty()
 }
 
-/// Whether a stop revoked everything. A process may die in the middle of that, and the stop be lifted before the next one
-/// goes on: then a Secret is gone, and its pass is left to expire.
+/// Whether a stop revoked everything. A process may die in the middle of that, and the stop may be lifted before the
+/// next process continues: then the Secret is gone, but its pass is left to expire.
 fn everything_was_revoked(plan: &Plan) -> bool {
     plan.acts.iter().any(|(_, act)| matches!(act, Act::Stop { revoke: true }))
 }
 
-/// Nothing is stuck, and nothing is left of what has ended.
+/// No request is stuck, and nothing is left of requests that have ended.
 pub fn at_rest(world: &World, plan: &Plan, policy: &Policy) -> Verdict {
     no_orphan(world)?;
     let now = world.tenant.now();
@@ -85,14 +86,14 @@ pub fn at_rest(world: &World, plan: &Plan, policy: &Policy) -> Verdict {
             let id = pass_of(request).cloned().unwrap_or_default();
             let recorded = request.status.as_ref().and_then(|status| status.pass.as_ref());
             if recorded.is_some_and(|pass| now >= pass.expiration_time.0 - ON_TIME) {
-                // It may go in this moment.
+                // Its Secret may be deleted at any moment.
                 continue;
             }
             let pass = live.iter().find(|pass| pass.id.to_string() == id);
             let Some(pass) = pass else {
                 return Err(format!("{name} is Active with the pass {id}, which is not live"));
             };
-            // Where Graph does not tell whether a pass can be used, it does not tell of a use either.
+            // If Graph does not tell whether a pass is usable, it does not tell that it was used either.
             if used_up(pass) && !plan.nature.no_usability {
                 return Err(format!("{name} is Active, though its pass was used"));
             }
@@ -105,7 +106,7 @@ pub fn at_rest(world: &World, plan: &Plan, policy: &Policy) -> Verdict {
                 return Err(format!("{name} is Active, and its Secret holds another code or none"));
             }
         } else {
-            waits_rightly(request, &name, &requests, world, plan, policy)?;
+            waits_for_a_true_reason(request, &name, &requests, world, plan, policy)?;
         }
     }
     no_secret_without_pass(world)
@@ -125,16 +126,16 @@ fn no_secret_without_pass(world: &World) -> Verdict {
     Ok(())
 }
 
-/// What a request that has ended says is what happened.
+/// The final status of a request says what really happened.
 fn ended(request: &TapRequest, name: &str, world: &World) -> Verdict {
     let Some(id) = pass_of(request) else { return Ok(()) };
     let ledger = world.tenant.ledger();
     let Some(pass) = ledger.iter().find(|pass| pass.id.to_string() == *id) else {
-        return Err(format!("{name} records the pass {id}, which there never was"));
+        return Err(format!("{name} records the pass {id}, which does not exist"));
     };
     let right = match request.phase() {
         Phase::Used => !pass.uses.is_empty(),
-        // Somebody may have removed it shortly before.
+        // Somebody may have removed it shortly before it expired.
         Phase::Expired => {
             matches!(pass.end, End::Expired { .. } | End::Deleted { by: Actor::Portal, .. })
         }
@@ -147,8 +148,8 @@ fn ended(request: &TapRequest, name: &str, world: &World) -> Verdict {
     }
 }
 
-/// What a request says that it waits for is so.
-fn waits_rightly(
+/// The reason for which a request waits is true.
+fn waits_for_a_true_reason(
     request: &TapRequest,
     name: &str,
     all: &[TapRequest],
@@ -182,7 +183,7 @@ fn waits_rightly(
             others_active >= quota as usize || world.tenant.ledger().iter().any(lately)
         }),
         "ExistingPass" => has_a_pass(),
-        // Not at the first refusal does it give up.
+        // The operator does not give up at the first refusal.
         "RefusedByTenant" => plan.nature.refuses_over_live && has_a_pass(),
         _ => false,
     };
@@ -190,7 +191,7 @@ fn waits_rightly(
         return Ok(());
     }
     let phase = request.phase();
-    Err(format!("nothing is stuck: {name} is {phase} for {reason:?}, and that is not so"))
+    Err(format!("nothing is stuck: {name} is {phase} for {reason:?}, which is not true"))
 }
 
 /// What must be true of the whole run.
@@ -222,7 +223,7 @@ fn nothing_lost(ledger: &[LedgerEntry], log: &[LoggedRequest]) -> Verdict {
     Ok(())
 }
 
-/// Who has ended stays ended.
+/// A request in a final phase stays in it.
 fn final_is_final(plan: &Plan, log: &[LoggedRequest]) -> Verdict {
     for number in 0..plan.wishes.len() {
         let recreated =
@@ -250,7 +251,7 @@ fn final_is_final(plan: &Plan, log: &[LoggedRequest]) -> Verdict {
     Ok(())
 }
 
-/// Secrets go when the pass expires: never before, and once all is quiet never later.
+/// A Secret is deleted when the pass expires: never before, and never late once people and faults have stopped.
 fn on_time(
     world: &World,
     plan: &Plan,
@@ -271,22 +272,28 @@ fn on_time(
             write.resource == "secrets"
                 && write.verb == Verb::Delete
                 && write.name.as_deref() == Some(&name)
-                // What an earlier attempt left went before.
+                // Not the Secret of an earlier attempt, which was deleted before.
                 && write.at >= pass.created_date_time
                 && write.effects.iter().any(|effect| effect.kind == ChangeKind::Deleted)
         });
         let Some(gone) = gone else { continue };
         if gone.at < at && !everything_was_revoked(plan) {
-            return Err(format!("on time: the Secret {name} went at {}, before {at}", gone.at));
+            return Err(format!(
+                "on time: the Secret {name} was deleted at {}, before {at}",
+                gone.at
+            ));
         }
         if at > quiet && gone.at.duration_since(at) > ON_TIME {
-            return Err(format!("on time: the Secret {name} went at {}, long after {at}", gone.at));
+            return Err(format!(
+                "on time: the Secret {name} was deleted at {}, long after {at}",
+                gone.at
+            ));
         }
     }
     Ok(())
 }
 
-/// At no time are more passes live than the quota allows; one that was used counts no more.
+/// At no time more passes are live than the quota allows. A used pass does not count.
 fn within_the_quota(plan: &Plan, ledger: &[LedgerEntry]) -> Verdict {
     let Some(quota) = plan.rules.quota.filter(|_| plan.clock_is_right()) else { return Ok(()) };
     let lives: Vec<(Timestamp, Timestamp)> = ledger
@@ -310,7 +317,7 @@ fn within_the_quota(plan: &Plan, ledger: &[LedgerEntry]) -> Verdict {
     Ok(())
 }
 
-/// Nothing is asked for while the stop is set: a call may be on its way when it is.
+/// No pass is asked for while the stop is set, except by a call that was already on its way.
 fn stopped(world: &World, plan: &Plan, quiet: Timestamp) -> Verdict {
     let held_up =
         |trouble: &Trouble| matches!(trouble, Trouble::CutOff { .. } | Trouble::ClockStep(_));
@@ -336,7 +343,7 @@ fn stopped(world: &World, plan: &Plan, quiet: Timestamp) -> Verdict {
     set_at.map_or(Ok(()), |since| no_post_between(world, since + in_flight(plan), Timestamp::MAX))
 }
 
-/// For how long a POST may be on its way after a stop was last looked for.
+/// How long after the last read of the stop a POST may arrive.
 fn in_flight(plan: &Plan) -> SignedDuration {
     let late = plan.crashes.iter().filter_map(|crash| match crash.moment {
         Moment::Before(late) => late,
@@ -357,14 +364,14 @@ fn no_post_between(world: &World, since: Timestamp, until: Timestamp) -> Verdict
     }
 }
 
-/// What is not ours stays, but for the stated limits.
+/// Foreign passes stay, except within the stated limits.
 fn foreign(
     plan: &Plan,
     ledger: &[LedgerEntry],
     intents: &BTreeMap<String, Intent>,
 ) -> Result<Foreign, String> {
     let mut seen = Foreign::default();
-    // A list may lag, and `Date` tells no fractions of a second.
+    // A list may lag, and `Date` has no fractions of a second.
     let unseen = SignedDuration::from_secs(
         2 + i64::try_from(plan.nature.list_after_post).unwrap_or_default(),
     );
@@ -379,7 +386,7 @@ fn foreign(
                 };
                 let id = pass.id.to_string();
                 let asked = intent.replaces.as_ref().is_some_and(|r| r.pass_id == id);
-                // Made by somebody else after the list that the POST rests on.
+                // Somebody else made it after the list on which the POST is based.
                 let late = pass.created_date_time >= intent.listed_at - unseen;
                 match (ours, asked, late) {
                     (false, true, _) => seen.replaced_as_asked += 1,
@@ -391,13 +398,13 @@ fn foreign(
                     _ if !plan.clock_is_right() => {}
                     _ => {
                         return Err(format!(
-                            "what is not asked for stays: {id} (ours: {ours}) was replaced by {with}"
+                            "foreign passes stay: {id} (ours: {ours}) was replaced by {with}"
                         ));
                     }
                 }
             }
             End::Deleted { by, .. } if by_the_operator(by) && !ours => {
-                // Somebody's pass with the lifetime that was asked for in the same window cannot be told from ours.
+                // A foreign pass of the same lifetime, made in the same window, cannot be summary from ours.
                 let twin = intents.values().any(|intent| {
                     intent.user_id == pass.user_id.to_string()
                         && intent.lifetime_minutes == pass.lifetime_in_minutes
@@ -407,7 +414,7 @@ fn foreign(
                             <= intent.listed_at + SignedDuration::from_secs(152)
                 });
                 if !twin {
-                    return Err(format!("what is not ours stays: {} was deleted", pass.id));
+                    return Err(format!("foreign passes stay: {} was deleted", pass.id));
                 }
                 seen.twins_deleted += 1;
             }
@@ -434,9 +441,9 @@ fn pass_of(request: &TapRequest) -> Option<&String> {
     request.status.as_ref()?.pass.as_ref().map(|pass| &pass.id)
 }
 
-/// How many effects of each kind there were in the cluster.
+/// The number of effects in the cluster.
 pub fn writes(world: &World) -> usize {
-    let effects = |r: &crate::kubernetes::ApiRequest| {
+    let effects = |r: &kubernetes_api::ApiRequest| {
         Class::of(&r.method, &r.resource, r.subresource.as_deref(), r.is_dry_run()).is_effect()
     };
     world.kubernetes.requests_for(&Match::writes().namespace(NAMESPACE).when(effects)).len()

@@ -25,7 +25,7 @@ impl ControlPlane {
         created.metadata.name.context("a namespace without a name")
     }
 
-    /// Gives a cluster role to somebody in one namespace. The right is in force when this returns.
+    /// Binds a user to a cluster role in one namespace. The right is in force when this returns.
     pub async fn grant(&self, who: &Identity, cluster_role: &str, namespace: &str) -> Result<()> {
         let client = self.admin().client().await?;
         let binding: RoleBinding =
@@ -39,7 +39,7 @@ impl ControlPlane {
         in_force(&client, who, role.rules.unwrap_or_default(), Some(namespace)).await
     }
 
-    /// Gives a cluster role to somebody in the whole cluster. The right is in force when this returns.
+    /// Binds a user to a cluster role in the whole cluster. The right is in force when this returns.
     pub async fn grant_everywhere(&self, who: &Identity, cluster_role: &str) -> Result<()> {
         let client = self.admin().client().await?;
         let binding: ClusterRoleBinding =
@@ -53,7 +53,7 @@ impl ControlPlane {
         in_force(&client, who, role.rules.unwrap_or_default(), None).await
     }
 
-    /// Gives somebody a verb (`use`, `approve`, `release`) on one `TapPolicy`, for the requests of one
+    /// Grants a user a verb (`use`, `approve`, `release`) on one `TapPolicy`, for the requests of one
     /// namespace. The right is in force when this returns.
     pub async fn grant_policy(
         &self,
@@ -88,7 +88,7 @@ fn binding(who: &Identity, kind: &str, role: &str) -> serde_json::Value {
     })
 }
 
-/// The authorizer learns of a binding a moment after it was written.
+/// Waits until the authorizer knows of a binding, which happens a moment after it was written.
 async fn in_force(
     client: &Client,
     who: &Identity,
@@ -121,7 +121,11 @@ async fn in_force(
     let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
     wait::until(wait::PATIENCE, "the role is in force", || async {
         let answer = reviews.create(&PostParams::default(), &review).await?;
-        ensure!(answer.status.is_some_and(|status| status.allowed), "{} may not yet", who.user());
+        ensure!(
+            answer.status.is_some_and(|status| status.allowed),
+            "{} is not allowed yet",
+            who.user()
+        );
         Ok(())
     })
     .await

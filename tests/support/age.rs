@@ -1,4 +1,4 @@
-//! People who read sealed passes: their keys, and the stock tool age, with which they open what is sealed.
+//! People who read sealed passes: their keys, and the age program, with which they decrypt.
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -18,15 +18,15 @@ use super::scratch::Scratch;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Somebody with a key pair.
+/// A person with a key pair.
 pub struct Reader {
-    /// As it stands in `spec.recipients`.
+    /// The public key, as it is written in `spec.recipients`.
     pub public: String,
     private: String,
 }
 
 impl Reader {
-    /// With a key of age.
+    /// A reader with an age key.
     pub fn age() -> Self {
         let identity = x25519::Identity::generate();
         Self {
@@ -35,35 +35,38 @@ impl Reader {
         }
     }
 
-    /// With an Ed25519 key of SSH, and this comment.
+    /// A reader with an Ed25519 SSH key that has this comment.
     pub fn ssh_ed25519(comment: &str) -> Result<Self> {
         let pair = KeyPair::generate_for(&PKCS_ED25519)?;
         let public = ssh_line("ssh-ed25519", &[pair.der_bytes()], comment)?;
         Ok(Self { public, private: pair.serialize_pem() })
     }
 
-    /// With an RSA key of SSH, and this comment.
+    /// A reader with an RSA SSH key that has this comment.
     pub fn ssh_rsa(size: RsaKeySize, comment: &str) -> Result<Self> {
         let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size)?;
-        // A sequence of two integers, modulus and exponent, whose content SSH writes the same way.
+        // A sequence of two integers, modulus and exponent. SSH encodes their content in the same way.
         let mut rest = contents(&mut pair.der_bytes(), 0x30)?;
         let (modulus, exponent) = (contents(&mut rest, 0x02)?, contents(&mut rest, 0x02)?);
         let public = ssh_line("ssh-rsa", &[exponent, modulus], comment)?;
         Ok(Self { public, private: pair.serialize_pem() })
     }
 
-    /// Opens what is sealed, as `age --decrypt --identity KEY` does.
+    /// Decrypts as `age --decrypt --identity KEY` does.
     pub async fn open(&self, scratch: &Scratch, sealed: &[u8]) -> Result<String> {
         let output = self.decrypt(scratch, sealed).await?;
         let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "age does not open it: {complaint}");
+        ensure!(output.status.success(), "age cannot decrypt it: {complaint}");
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// Fails to open what is sealed, for want of the right key.
+    /// Expects decryption to fail because the key is not among the recipients.
     pub async fn cannot_open(&self, scratch: &Scratch, sealed: &[u8]) -> Result<()> {
         let output = self.decrypt(scratch, sealed).await?;
-        ensure!(!output.status.success() && output.stdout.is_empty(), "it is open: {output:?}");
+        ensure!(
+            !output.status.success() && output.stdout.is_empty(),
+            "age decrypted it: {output:?}"
+        );
         let complaint = String::from_utf8_lossy(&output.stderr);
         ensure!(complaint.contains("no identity matched any of the recipients"), "{complaint}");
         Ok(())
@@ -84,7 +87,7 @@ impl Reader {
             .context("age")?;
         let mut stdin = age.stdin.take().context("age's standard input")?;
         let feed = async {
-            // Who has no key for it need not read it.
+            // age may end before it has read everything, if it has no matching key.
             let _ = stdin.write_all(sealed).await;
             drop(stdin);
         };
@@ -93,7 +96,7 @@ impl Reader {
     }
 }
 
-/// A line of a `.pub` file: the kind, then kind and fields in base64, each led by its length, then a comment.
+/// A line of a `.pub` file: the kind, then kind and fields in base64, each after its length, then a comment.
 fn ssh_line(kind: &str, fields: &[&[u8]], comment: &str) -> Result<String> {
     let mut blob = Vec::new();
     for field in [kind.as_bytes()].iter().chain(fields) {
@@ -103,7 +106,7 @@ fn ssh_line(kind: &str, fields: &[&[u8]], comment: &str) -> Result<String> {
     Ok(format!("{kind} {} {comment}", STANDARD.encode(blob)).trim_end().to_owned())
 }
 
-/// Takes the first value off some DER, which must have this tag: its content.
+/// Takes the first value off some DER and returns its content. The value must have this tag.
 fn contents<'a>(der: &mut &'a [u8], tag: u8) -> Result<&'a [u8]> {
     let [found, first, rest @ ..] = *der else { bail!("the DER ends too early") };
     ensure!(*found == tag, "tag {found:#x} where {tag:#x} was expected");

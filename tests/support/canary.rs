@@ -1,4 +1,4 @@
-//! Codes that must be nowhere but where they belong, and the search for them in whatever form they may have been written.
+//! Codes that may be only where they belong, and a search for them in every form in which they may have been written.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -7,38 +7,38 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-/// A code of this length and more is also found in pieces: of what is left of a copy that was partly overwritten, or that
-/// went through registers onto a stack.
+/// A code of at least this length is also found in pieces: in what is left of a copy that was partly overwritten, or
+/// that went through registers onto a stack.
 pub const LONG: usize = 32;
 
-/// Length of a piece. In an alphabet of 64 characters nobody writes one by chance.
+/// Length of a piece. With an alphabet of 64 characters a match by chance is practically impossible.
 const PIECE: usize = 12;
-/// From one piece to the next: whatever is 15 characters long has a piece in it.
+/// From one piece to the next: every run of 15 characters contains a whole piece.
 const STEP: usize = 4;
 
-/// A text that was searched for and is there.
+/// A match.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Found {
     /// Where it begins.
     pub at: usize,
-    /// Which code, from 0, in the order that they were told.
+    /// The number of the code, from 0, in the order in which the codes were given.
     pub code: usize,
-    /// In which form.
+    /// The form in which it was written.
     pub form: &'static str,
 }
 
-/// The search for some codes in every form at once: plain; base64, standard and URL-safe, whatever stands before the code in
-/// what is encoded; as hexadecimal digits; and as a list of numbers, as Rust prints bytes.
+/// A search for codes in every form at once: plain; base64, standard and URL-safe, at any offset in the encoded text;
+/// hexadecimal; and a list of numbers, as Rust prints bytes.
 pub struct Search {
     needles: Vec<(Vec<u8>, usize, &'static str)>,
-    /// By their first four bytes.
+    /// Indexes of needles, by their first four bytes.
     begin: HashMap<[u8; 4], Vec<usize>>,
-    /// A place for every value of a hash of four bytes: whether any needle begins so. Most bytes are ruled out by it.
+    /// For each value of a hash of four bytes, whether any needle begins with it. It rules out most bytes.
     filter: Vec<bool>,
 }
 
 impl Search {
-    /// A search for these codes, whole, and for pieces of those that are [`LONG`].
+    /// Searches for whole codes, and for pieces of those that are [`LONG`].
     pub fn new<C: AsRef<str>>(codes: impl IntoIterator<Item = C>) -> Self {
         let mut needles = BTreeSet::new();
         for (number, code) in codes.into_iter().enumerate() {
@@ -63,7 +63,7 @@ impl Search {
         Self { needles, begin, filter }
     }
 
-    /// Everything of it that is in there.
+    /// All matches in some content.
     pub fn find(&self, content: &[u8]) -> Vec<Found> {
         let mut found = Vec::new();
         for stretch in written(content) {
@@ -84,13 +84,13 @@ impl Search {
         found
     }
 
-    /// Whether any of it is in there.
+    /// Whether there is any match.
     pub fn is_in(&self, content: impl AsRef<[u8]>) -> bool {
         !self.find(content.as_ref()).is_empty()
     }
 }
 
-/// A code as programs write it.
+/// A code in every form in which programs write it.
 fn forms(code: &str) -> Vec<(&'static str, String)> {
     let bytes = code.as_bytes();
     let mut hexadecimal = String::new();
@@ -115,14 +115,14 @@ fn forms(code: &str) -> Vec<(&'static str, String)> {
     forms
 }
 
-/// The part of the base64 of a longer text that only the code decides about, where so many bytes (modulo 3) stand before it.
+/// The part of the base64 of a longer text that depends on the code alone, if that many bytes (modulo 3) precede it.
 fn aligned(engine: &impl base64::Engine, code: &[u8], before: usize) -> String {
     let bytes = [&vec![0; before], code].concat();
     let (from, to) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
     engine.encode(&bytes)[from..to].to_owned()
 }
 
-/// The stretches of pages in which anything is written at all.
+/// The ranges of whole pages that have a byte other than zero.
 pub fn written(content: &[u8]) -> Vec<Range<usize>> {
     const EMPTY: [u8; 4096] = [0; 4096];
     let mut stretches: Vec<Range<usize>> = Vec::new();
@@ -143,7 +143,7 @@ fn hash(bytes: [u8; 4]) -> usize {
     (u32::from_le_bytes(bytes).wrapping_mul(0x9e37_79b1) >> 16) as usize
 }
 
-/// The search finds what it is for, and nothing else.
+/// Checks that the search finds every form of a code, and nothing else.
 pub fn check() -> anyhow::Result<()> {
     use anyhow::ensure;
     let codes = ["+drkz/AD", "Zu9!kWq0Lr5#xVb2Nc8@mTd4Pf6$hYj1Ga3%sEo7"];

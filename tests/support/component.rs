@@ -1,4 +1,4 @@
-//! A program of a test's world that can be killed, frozen and started again.
+//! A program of a test that can be killed, frozen and started again.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
@@ -43,7 +43,7 @@ impl Component {
         &self.log
     }
 
-    /// Starts the program. Says nothing about whether it is ready.
+    /// Starts the program. It may not be ready yet when this returns.
     pub fn start(&self) -> Result<()> {
         let mut child = self.child();
         if let Some(running) = child.as_mut() {
@@ -60,7 +60,7 @@ impl Component {
         let mut command = watchdog::command(&self.program)?;
         command
             .args(&self.arguments)
-            // Everything is on this machine, whatever proxy the machine uses for the rest.
+            // Everything is on this machine: never use the machine's proxy.
             .env("NO_PROXY", "127.0.0.1,localhost")
             .env("no_proxy", "127.0.0.1,localhost")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -79,10 +79,10 @@ impl Component {
         }
     }
 
-    /// SIGKILL, as a crash of the machine would: no chance to say good-bye. Returns when it is dead.
+    /// SIGKILL, as a crash of the machine would be: no chance to clean up. Returns when it is dead.
     pub fn kill(&self) {
         let Some(mut child) = self.child().take() else { return };
-        // Fails only where it has already ended.
+        // Fails only if it has already ended.
         let _ = child.kill();
         let _ = child.wait();
         watchdog::ended(child.id());
@@ -93,13 +93,13 @@ impl Component {
         self.signal("TERM")
     }
 
-    /// SIGTERM, and how it ended. Kills it and fails where it has not ended within `patience`.
+    /// SIGTERM. Returns how it ended; if it has not ended within `patience`, kills it and fails.
     pub async fn terminate(&self, patience: Duration) -> Result<ExitStatus> {
         self.signal("TERM")?;
         self.ended(patience).await
     }
 
-    /// How the program ended, all by itself. Kills it and fails where it has not ended within `patience`.
+    /// Waits for it to end by itself. If it has not ended within `patience`, kills it and fails.
     pub async fn ended(&self, patience: Duration) -> Result<ExitStatus> {
         let deadline = Instant::now() + patience;
         loop {

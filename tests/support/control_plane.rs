@@ -25,13 +25,12 @@ const START: Duration = Duration::from_mins(2);
 /// Longer than any test.
 const TOKEN_SECONDS: i64 = 24 * 60 * 60;
 
-/// The controllers that somebody who only stores objects needs: what is owned goes with its owner,
-/// namespaces end, aggregated roles have rules, service accounts exist, and admission policies are
-/// type-checked.
+/// The controllers that are needed if no pod ever runs: dependents are deleted with their owner, namespaces end,
+/// aggregated roles have rules, service accounts exist, and admission policies are type-checked.
 const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
     clusterrole-aggregation-controller,validatingadmissionpolicy-status-controller";
 
-/// Everything that changes something, without the content: who, what, how it was answered.
+/// All calls that may change something, without their content: who, what, and how it was answered.
 const AUDIT_POLICY: &str = r#"{
   "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
   "rules": [{"level": "None", "verbs": ["get", "list", "watch"]}, {"level": "Metadata"}]
@@ -42,8 +41,8 @@ const AUDIT_POLICY: &str = r#"{
 pub struct Options {
     /// More flags for kube-apiserver.
     pub api_server_flags: Vec<String>,
-    /// Whether kube-controller-manager is started. It finds resources that are defined later within 30 s;
-    /// who defines some first and calls [`ControlPlane::start_controller_manager`] then need not wait.
+    /// Whether kube-controller-manager is started. It finds resources that are defined later within 30 s. Define them
+    /// first and call [`ControlPlane::start_controller_manager`] to avoid that wait.
     pub controller_manager: bool,
 }
 
@@ -54,22 +53,22 @@ impl Default for Options {
 }
 
 impl Options {
-    /// As on servers before 1.36, where `MutatingAdmissionPolicy` was not yet on by default.
+    /// A server as before 1.36, when `MutatingAdmissionPolicy` was not yet on by default.
     pub fn without_mutating_admission_policies() -> Self {
         let api_server_flags = vec![
             "--runtime-config=admissionregistration.k8s.io/v1/mutatingadmissionpolicies=false,\
              admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings=false"
                 .to_owned(),
-            // It would wait for the policies for ever.
+            // Otherwise the plugin waits for the policies for ever.
             "--disable-admission-plugins=MutatingAdmissionPolicy".to_owned(),
         ];
         Self { api_server_flags, ..Self::default() }
     }
 }
 
-/// A running control plane. It ends with this value, and with the process at the latest.
+/// A running control plane. It ends when this value is dropped, at the latest with the process.
 pub struct ControlPlane {
-    // In the order in which they are to end.
+    // In the order in which they must end.
     controller_manager: Component,
     api_server: Component,
     etcd: Component,
@@ -83,8 +82,8 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts one and waits until it serves. The first ever start on a machine builds the binaries, which
-    /// takes minutes and says so on standard error.
+    /// Starts a control plane and waits until it serves. The first start on a machine builds the binaries, which takes
+    /// minutes; standard error shows the progress.
     pub async fn start(options: Options) -> Result<Self> {
         let binaries = binaries().await?;
         let scratch = Scratch::new("control-plane")?;
@@ -129,8 +128,7 @@ impl ControlPlane {
 
     /// Starts the API server (again), with the data that etcd has, and waits until it serves.
     pub async fn start_api_server(&self) -> Result<()> {
-        // One at a time: a server that gets too little of the machine to fill an empty store within
-        // 30 s gives up.
+        // One at a time: a server that gets too little CPU to fill an empty store within 30 s gives up.
         static STARTING: Mutex<()> = Mutex::const_new(());
         let _starting = STARTING.lock().await;
         let client = self.admin.client().await?;
@@ -138,7 +136,7 @@ impl ControlPlane {
         wait::until(START, "the API server is ready", || async {
             let answer = client.request_text(http::Request::get("/readyz").body(Vec::new())?).await;
             if answer.is_err() && self.api_server.check_running().is_err() {
-                // Other work on the machine may have made it too slow: what it stored so far helps.
+                // Other load may have made it too slow. Another start continues with what it has already stored.
                 self.etcd.check_running()?;
                 self.api_server.start()?;
             }
@@ -153,17 +151,17 @@ impl ControlPlane {
         self.controller_manager.start()
     }
 
-    /// To kill, freeze and thaw; started again by [`ControlPlane::start_api_server`].
+    /// The API server, to kill, freeze and thaw. [`ControlPlane::start_api_server`] starts it again.
     pub fn api_server(&self) -> &Component {
         &self.api_server
     }
 
-    /// To kill, freeze, thaw and start again. Without it the API server answers with errors.
+    /// etcd, to kill, freeze, thaw and start again. Without it the API server answers with errors.
     pub fn etcd(&self) -> &Component {
         &self.etcd
     }
 
-    /// To kill, freeze and thaw; started again by [`ControlPlane::start_controller_manager`].
+    /// The controller manager, to kill, freeze and thaw. [`ControlPlane::start_controller_manager`] starts it again.
     pub fn controller_manager(&self) -> &Component {
         &self.controller_manager
     }
@@ -173,32 +171,32 @@ impl ControlPlane {
         &self.url
     }
 
-    /// The certificate of the authority that signed the API server's, PEM.
+    /// The certificate of the authority that signed the API server's certificate, PEM.
     pub fn authority(&self) -> String {
         self.authority.certificate()
     }
 
-    /// A directory for more files of the same world; it ends with the control plane.
+    /// A directory for more files of the same test. It is removed with the control plane.
     pub fn scratch(&self) -> &Scratch {
         &self.scratch
     }
 
-    /// `system:masters`: may do everything, admission policies still apply.
+    /// A member of `system:masters`: RBAC allows everything, admission policies still apply.
     pub fn admin(&self) -> &Identity {
         &self.admin
     }
 
-    /// A person with a client certificate, who may do nothing that nobody granted.
+    /// A person with a client certificate and without any right.
     pub fn person(&self, user: &str) -> Result<Identity> {
         self.identity(user, &Credential::Certificate(self.authority.client(user, None)?))
     }
 
-    /// A person who is in a group.
+    /// A person who is a member of a group.
     pub fn member(&self, user: &str, group: &str) -> Result<Identity> {
         self.identity(user, &Credential::Certificate(self.authority.client(user, Some(group))?))
     }
 
-    /// A service account that exists, by a token as its pods would get one.
+    /// A service account that exists, with a token like those that its pods get.
     pub async fn service_account(&self, namespace: &str, name: &str) -> Result<Identity> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.admin.client().await?, namespace);
         let request = TokenRequest {
@@ -219,17 +217,17 @@ impl ControlPlane {
         )
     }
 
-    /// What this user has written so far, refused writes included, oldest first.
+    /// All writes of this user so far, refused ones included, oldest first.
     pub fn writes_by(&self, user: &str) -> Result<Vec<Write>> {
         let log = std::fs::read_to_string(self.scratch.file(AUDIT_LOG)).context(AUDIT_LOG)?;
-        // What follows the last newline is being written.
+        // What follows the last newline is still being written.
         let whole = log.rsplit_once('\n').map_or("", |(lines, _)| lines);
         let events: Vec<Write> =
             whole.lines().map(serde_json::from_str).collect::<Result<_, _>>().context(AUDIT_LOG)?;
         Ok(events.into_iter().filter(|write| write.user.username == user).collect())
     }
 
-    /// Where etcd serves its clients, without credentials.
+    /// The URL at which etcd serves clients, without credentials.
     pub fn etcd_url(&self) -> &str {
         &self.etcd_url
     }
@@ -239,7 +237,7 @@ impl ControlPlane {
         self.scratch.file(ETCD_DATA)
     }
 
-    /// The ends of all logs.
+    /// The last lines of all logs.
     pub fn logs(&self) -> String {
         [&self.etcd, &self.api_server, &self.controller_manager]
             .map(|component| component.log_tail(30))
@@ -252,7 +250,7 @@ impl ControlPlane {
     }
 }
 
-/// A call that was meant to change something, as the API server's audit log has it.
+/// A call that may change something, as it is in the API server's audit log.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Write {
@@ -264,7 +262,7 @@ pub struct Write {
 }
 
 impl Write {
-    /// The HTTP status that it was answered with.
+    /// The HTTP status of the answer.
     pub fn code(&self) -> Option<u16> {
         self.response_status.as_ref().map(|status| status.code)
     }
@@ -315,7 +313,7 @@ fn api_server(
         "--bind-address=127.0.0.1".to_owned(),
         format!("--secure-port={port}"),
         "--advertise-address=127.0.0.1".to_owned(),
-        // A loopback address is no endpoint of a Service.
+        // A loopback address cannot be an endpoint of a Service.
         "--endpoint-reconciler-type=none".to_owned(),
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
         format!("--tls-cert-file={}", file("api-server.crt", &serving.certificate)?),
@@ -348,10 +346,10 @@ fn controller_manager(binaries: &Path, scratch: &Scratch, identity: &Identity) -
     let arguments = vec![
         format!("--kubeconfig={kubeconfig}"),
         format!("--controllers={CONTROLLERS}"),
-        // Each controller has a role of its own; the manager's is too small for them.
+        // Each controller has a role of its own; the manager's own role is too small for them.
         "--use-service-account-credentials=true".to_owned(),
         "--leader-elect=false".to_owned(),
-        // It serves nothing.
+        // It serves no requests.
         "--secure-port=0".to_owned(),
         "--kube-api-qps=200".to_owned(),
         "--kube-api-burst=400".to_owned(),
@@ -361,7 +359,7 @@ fn controller_manager(binaries: &Path, scratch: &Scratch, identity: &Identity) -
     Component::new("kube-controller-manager", program, arguments, Vec::new(), log)
 }
 
-/// The directory with the binaries; built where there are none yet.
+/// The directory with the binaries, which are built if there are none yet.
 async fn binaries() -> Result<&'static Path> {
     static BINARIES: OnceCell<Result<PathBuf, String>> = OnceCell::const_new();
     let found = BINARIES

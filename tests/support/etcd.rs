@@ -1,4 +1,4 @@
-//! What the control plane has stored, past the API server: every key of etcd, and its files, byte by byte.
+//! What the control plane has stored, read without the API server: every key of etcd, and the bytes of its files.
 
 use std::path::Path;
 
@@ -36,14 +36,14 @@ impl ControlPlane {
         Ok(range.kvs)
     }
 
-    /// The keys of etcd whose value holds any of it.
+    /// The keys of etcd whose value has a match.
     pub async fn keys_with(&self, search: &Search) -> Result<Vec<String>> {
         let mut stored = self.stored().await?;
         stored.retain(|stored| search.is_in(&stored.value));
         Ok(stored.into_iter().map(|stored| stored.key).collect())
     }
 
-    /// The files of etcd that hold any of it, now or in a revision that is not compacted yet.
+    /// The files of etcd that have a match, now or in a revision that is not compacted yet.
     pub fn etcd_files_with(&self, search: &Search) -> Result<Vec<String>> {
         let mut found = Vec::new();
         search_files(&self.etcd_data(), search, &mut found)?;

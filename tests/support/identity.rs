@@ -1,4 +1,4 @@
-//! Somebody who talks to the API server: a person, a service account, the administrator.
+//! A user of the API server: a person, a service account, the administrator.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,13 +13,13 @@ use super::kubectl::Kubectl;
 use super::pki::Certificate;
 use super::scratch::Scratch;
 
-/// What proves who one is.
+/// How a user authenticates.
 pub enum Credential {
     Certificate(Certificate),
     Token(String),
 }
 
-/// A user name with a kubeconfig of its own.
+/// A user with a kubeconfig.
 #[derive(Clone, Debug)]
 pub struct Identity {
     user: String,
@@ -28,7 +28,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Writes the kubeconfig into `scratch`.
+    /// Creates a user and writes the kubeconfig into `scratch`.
     pub fn new(
         scratch: &Scratch,
         user: &str,
@@ -50,7 +50,7 @@ impl Identity {
         Ok(Self { user: user.to_owned(), kubeconfig, kubectl })
     }
 
-    /// The same somebody, who reaches the API server by another URL, where this authority (PEM) signed the certificate.
+    /// The same user with another URL of the API server, whose certificate this authority (PEM) signed.
     pub fn through(&self, scratch: &Scratch, server: &str, authority: &str) -> Result<Self> {
         let mut config: Value = serde_json::from_slice(&std::fs::read(&self.kubeconfig)?)?;
         config["clusters"][0]["cluster"] =
@@ -69,12 +69,12 @@ impl Identity {
         &self.kubeconfig
     }
 
-    /// The kubectl that goes with the API server.
+    /// The kubectl of the API server's version.
     pub fn kubectl_program(&self) -> &Path {
         &self.kubectl
     }
 
-    /// A client of the API server that fails at once instead of trying again, and never hangs.
+    /// A client that neither retries nor hangs.
     pub async fn client(&self) -> Result<kube::Client> {
         let mut config = Config::from_custom_kubeconfig(
             Kubeconfig::read_from(&self.kubeconfig)?,
@@ -112,7 +112,7 @@ fn kubeconfig(user: &str, credential: &Value, server: &str, authority: &str) -> 
     })
 }
 
-/// User names have colons, at signs and slashes.
+/// A file name for a user name, which may have colons, at signs and slashes.
 fn file_name(user: &str) -> String {
     user.chars()
         .map(|c| if c.is_ascii_alphanumeric() || ".-".contains(c) { c } else { '_' })

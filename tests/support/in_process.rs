@@ -1,4 +1,4 @@
-//! A cluster, a tenant and operators, and the promises that are checked on what they did.
+//! A cluster, a tenant and operators in one process, and checks of the operator's promises.
 
 #![allow(dead_code, reason = "each test binary uses its own part of this module")]
 
@@ -13,6 +13,8 @@ use std::time::Duration;
 use age::x25519::Identity;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use graph_simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
+use graph_simulator::{Actor, LedgerEntry, Operation, Simulator, Tenant};
 use jiff::{SignedDuration, Timestamp};
 use kube::CustomResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
@@ -21,45 +23,44 @@ use tap_operator::api::names::{INTENT_ANNOTATION, SECRET_TYPE};
 use tap_operator::api::{Phase, TapPolicy, TapRequest, yaml};
 use tap_operator::controller::{self, Chance, Clocks, LocalClock, Metrics, Options, RunError};
 use tap_operator::decision::intent::{Intent, has_finalizer};
-use tap_operator::decision::life::situation::Settings;
-use tap_operator::graph::{self, Client, ConnectionConfig, InProcess, Pace, Transport};
-use tap_operator::simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
-use tap_operator::simulator::{Actor, LedgerEntry, Operation, Simulator, Tenant};
+use tap_operator::decision::situation::Settings;
+use tap_operator::graph::{self, Client, ConnectionConfig, Pace, Transport};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::kubernetes::{
+use crate::transport::InProcess;
+use kubernetes_api::{
     KubernetesApi, LoggedRequest, Match, Operation as Write, Refusal, Resource, Review, Verb,
     statuses,
 };
 
-/// Where requests live.
+/// The namespace of requests.
 pub const NAMESPACE: &str = "helpdesk";
-/// Where the operator lives.
+/// The namespace of the operator.
 pub const SYSTEM: &str = "tap-operator-system";
 /// The operator's user name.
 pub const SERVICE_ACCOUNT: &str = "system:serviceaccount:tap-operator-system:tap-operator";
 /// The settle time of these operators.
 pub const SETTLE: Duration = Duration::from_secs(150);
-/// Within this time after the last fault everything is in order again.
+/// Within this time after the last fault everything must be in order again.
 pub const IN_ORDER: Duration = Duration::from_secs(150 + 60);
-/// How often an active pass is looked at.
+/// The interval at which an active pass is read.
 pub const USE_CHECK: Duration = Duration::from_mins(1);
-/// For what has nothing to wait for but the network.
+/// Long enough for everything that waits for nothing but the network.
 pub const SOON: Duration = Duration::from_secs(5);
-/// How often a condition is looked at: often at first, then less.
-const GLANCES: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
+/// The intervals at which a condition is polled: short at first, then longer.
+const POLL_INTERVALS: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
 
-/// The client secret, as a file, as it is mounted.
+/// The client secret in a file, as it is mounted into a pod.
 static SECRET_FILE: LazyLock<tempfile::NamedTempFile> = LazyLock::new(|| {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), OPERATOR_SECRET).expect("written");
     file
 });
 
-/// Requests and policies, as they are served.
+/// The definitions of requests and policies.
 static DEFINITIONS: LazyLock<(Resource, Resource)> = LazyLock::new(|| {
     (Resource::from_crd(&TapRequest::crd()), Resource::from_crd(&TapPolicy::crd()))
 });
@@ -72,9 +73,9 @@ fn secret_file() -> String {
 pub struct World {
     pub kubernetes: KubernetesApi,
     pub tenant: Simulator,
-    /// Opens what is sealed to [`World::reader`].
+    /// Decrypts what is sealed to [`World::reader`].
     identity: Identity,
-    /// Whether the API server holds to the admission policies, be they as they may.
+    /// Whether the API server enforces the admission policies, whether or not they exist.
     pub enforcing: Arc<AtomicBool>,
     start: Timestamp,
     began: Instant,
@@ -88,7 +89,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Ends it at once, wherever it is. What it has sent may still arrive.
+    /// Ends it at once, in whatever state it is. What it has sent may still arrive.
     pub async fn crash(self) {
         self.task.abort();
         self.gone().await;
@@ -102,19 +103,22 @@ impl Operator {
         ended.expect("it was told to end");
     }
 
-    /// Waits until it has ended by itself, and how.
+    /// Waits until it has ended by itself. Returns the error.
     pub async fn ended(&mut self, patience: Duration) -> RunError {
         let ended = tokio::time::timeout(patience, &mut self.task).await;
         let ended = ended.unwrap_or_else(|_| panic!("it has not ended within {patience:?}"));
         ended.expect("no panic").expect_err("nobody told it to end")
     }
 
-    /// Waits until it has ended by a panic, and what that said.
+    /// Waits until it has ended by a panic. Returns the message.
     pub async fn panicked(&mut self, patience: Duration) -> String {
         let ended = tokio::time::timeout(patience, &mut self.task).await;
         let ended = ended.unwrap_or_else(|_| panic!("it has not ended within {patience:?}"));
         let panic = ended.expect_err("it ended without a panic").into_panic();
-        *panic.downcast::<String>().expect("a text")
+        match panic.downcast::<&str>() {
+            Ok(text) => (*text).to_owned(),
+            Err(panic) => *panic.downcast::<String>().expect("a text"),
+        }
     }
 
     /// Tells it to end, as SIGTERM does.
@@ -122,7 +126,7 @@ impl Operator {
         self.shutdown.cancel();
     }
 
-    /// Whether it has ended; a panic is told. It must not be asked again then.
+    /// Whether it has ended; a panic is an error with its message. Must not be called again after that.
     pub fn poll_exit(&mut self, context: &mut Context<'_>) -> Poll<Result<(), String>> {
         Pin::new(&mut self.task).poll(context).map(|ended| match ended {
             Err(error) if error.is_panic() => {
@@ -138,7 +142,7 @@ impl Operator {
 
     async fn gone(mut self) {
         let _ = (&mut self.task).await;
-        // Its reconciles are tasks of their own, which end with it a moment later.
+        // Its reconciles are tasks of their own, which end a moment later.
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
@@ -152,15 +156,15 @@ impl Drop for Operator {
 }
 
 impl World {
-    /// Contoso, a cluster with what the operator needs, and the policy `contoso`, which asks for nobody's approval.
+    /// Contoso, a cluster with what the operator needs, and the policy `contoso`, which requires no approval.
     pub fn new() -> Self {
-        let world = Self::unguarded();
-        world.guard();
+        let world = Self::without_admission_policies();
+        world.install_admission_policies();
         world
     }
 
     /// The same without the admission policies.
-    pub fn unguarded() -> Self {
+    pub fn without_admission_policies() -> Self {
         let start = "2026-11-23T08:00:00Z".parse().expect("a time");
         let kubernetes = KubernetesApi::new(start);
         let pending = json!({"phase": "Pending", "decisions": []});
@@ -173,7 +177,7 @@ impl World {
             kubernetes.put(namespace);
         }
         let tenant = Simulator::starting_at(Tenant::contoso(), start);
-        // How the operator keeps to Graph's limit is not the question here.
+        // Pacing to Graph's limit is tested elsewhere.
         tenant.switch(|switches| switches.authentication_method_limit = None);
         let short = json!({"minimumLifetimeInMinutes": 10, "defaultLifetimeInMinutes": 10});
         tenant.portal_patch_policy(&short).expect("passes of ten minutes");
@@ -186,7 +190,8 @@ impl World {
             began: Instant::now(),
             replicas: AtomicU32::new(0),
         };
-        for (resource, rule) in [("secrets", fence as Rule), ("taprequests", request_rules)] {
+        for (resource, rule) in [("secrets", secret_rules as Rule), ("taprequests", request_rules)]
+        {
             let enforcing = Arc::clone(&world.enforcing);
             world.kubernetes.admit(resource, move |review| {
                 if enforcing.load(Ordering::Relaxed) { rule(review) } else { Ok(()) }
@@ -196,21 +201,21 @@ impl World {
         world
     }
 
-    /// Puts the admission policies in force, as they have been for an hour.
-    pub fn guard(&self) {
+    /// Installs the admission policies and enforces them, as if they had been there for an hour.
+    pub fn install_admission_policies(&self) {
         for object in admission() {
-            self.guard_since(object, self.kubernetes.now() - SignedDuration::from_hours(1));
+            self.put_created_at(object, self.kubernetes.now() - SignedDuration::from_hours(1));
         }
         self.enforcing.store(true, Ordering::Relaxed);
     }
 
-    /// Writes one of the admission policies or bindings, as if it had been created then.
-    pub fn guard_since(&self, mut object: Value, created: Timestamp) {
+    /// Writes one of the admission policies or bindings with this creation time.
+    pub fn put_created_at(&self, mut object: Value, created: Timestamp) {
         object["metadata"]["creationTimestamp"] = json!(format!("{created:.0}"));
         self.kubernetes.put(object);
     }
 
-    /// Writes the policy `contoso`, with these fields of `issuance` beside or instead of the usual ones.
+    /// Writes the policy `contoso`. These fields of `issuance` are added to the usual ones or replace them.
     pub fn policy(&self, fields: &Value) {
         let mut issuance = json!({
             "namespaces": {"names": [NAMESPACE]},
@@ -242,7 +247,7 @@ impl World {
         format!("{} {}", text("status"), text("reason"))
     }
 
-    /// Creates a request for Alice, with these fields of the spec beside or instead of the usual ones.
+    /// Creates a request for Alice. These fields of the spec are added to the usual ones or replace them.
     pub fn request(&self, name: &str, fields: &Value) {
         let mut spec = json!({
             "policyRef": {"name": "contoso"}, "user": "alice@contoso.com", "lifetime": "1h",
@@ -255,7 +260,7 @@ impl World {
         }));
     }
 
-    /// The public key, as a recipient, with which [`World::delivered`] opens what is sealed.
+    /// The public key, as a recipient. [`World::delivered`] decrypts what is sealed to it.
     pub fn reader(&self) -> String {
         self.identity.to_public().to_string()
     }
@@ -265,21 +270,21 @@ impl World {
         self.operator_with_clock(SignedDuration::ZERO)
     }
 
-    /// Starts an operator whose clock is ahead of everybody else's.
+    /// Starts an operator whose clock is ahead.
     pub fn operator_with_clock(&self, ahead: SignedDuration) -> Operator {
         self.operator_with(ahead, |_| {})
     }
 
-    /// Starts an operator whose clock is ahead, with other options.
+    /// Starts an operator whose clock is ahead, with changed options.
     pub fn operator_with(
         &self,
         ahead: SignedDuration,
         change: impl FnOnce(&mut Options),
     ) -> Operator {
-        self.operator_through(Arc::new(InProcess(self.tenant.router())), ahead, change)
+        self.operator_through(Arc::new(InProcess(self.tenant.clone())), ahead, change)
     }
 
-    /// Starts an operator that reaches the tenant on another way.
+    /// Starts an operator that reaches the tenant through another transport.
     pub fn operator_through(
         &self,
         transport: Arc<dyn Transport>,
@@ -302,14 +307,14 @@ impl World {
         self.operator_with(SignedDuration::ZERO, |options| options.allow_unguarded = true)
     }
 
-    /// Starts an operator that signs in to the one tenant as several apps, which have the operator's secret: by name of the
-    /// connection and client id.
+    /// Starts an operator that signs in to the one tenant as several apps. Each app is given by the name of its
+    /// connection and its client id; all have the operator's secret.
     pub fn operator_with_apps(&self, apps: &[(&str, Uuid)]) -> Operator {
         let credential = json!({"clientSecret": {"file": secret_file()}});
         let connection = |(name, app): &(&str, Uuid)| json!({"name": name, "tenantId": CONTOSO, "clientId": app, "credential": credential});
         let file = json!({"tenants": apps.iter().map(connection).collect::<Vec<_>>()});
         let connections = graph::connections_from_text(&file.to_string(), "the test");
-        let transport = Arc::new(InProcess(self.tenant.router()));
+        let transport = Arc::new(InProcess(self.tenant.clone()));
         self.start(SignedDuration::ZERO, connections.expect("connections"), transport, |_| {})
     }
 
@@ -361,7 +366,7 @@ fn graph_clients(
     Client::connect(connections, &options)
 }
 
-/// What happens.
+/// What happens, and what can be seen.
 impl World {
     /// A request as it is now; `None` when it is gone.
     pub fn find(&self, name: &str) -> Option<TapRequest> {
@@ -386,7 +391,7 @@ impl World {
         ready.map(|c| c.reason).unwrap_or_default()
     }
 
-    /// The code in a request's Secret, in the clear or sealed to [`World::reader`], if there is a Secret.
+    /// The code in a request's Secret, decrypted if it is sealed to [`World::reader`]; `None` if there is no Secret.
     pub fn delivered(&self, name: &str) -> Option<String> {
         let secret = self.kubernetes.get("secrets", NAMESPACE, name)?;
         let read = |key: &str| {
@@ -411,12 +416,12 @@ impl World {
         self.tenant.requests_for(Operation::PassCreate).len()
     }
 
-    /// What the operator wrote, its lease, its events and dry runs apart.
+    /// What the operator wrote, without its lease, its events and dry runs.
     pub fn writes(&self) -> Vec<LoggedRequest> {
         self.kubernetes.requests_for(&operators_writes())
     }
 
-    /// Waits until something is so.
+    /// Waits until a condition holds.
     pub async fn until(&self, what: &str, patience: Duration, mut so: impl FnMut() -> bool) {
         let began = Instant::now();
         while !so() {
@@ -425,7 +430,7 @@ impl World {
                 "{what}: not within {patience:?}\n{}",
                 self.report()
             );
-            sleep((began.elapsed() / 50).clamp(GLANCES[0], GLANCES[1])).await;
+            sleep((began.elapsed() / 50).clamp(POLL_INTERVALS[0], POLL_INTERVALS[1])).await;
         }
     }
 
@@ -435,10 +440,10 @@ impl World {
         self.until(&what, patience, || self.find(name).is_some_and(|r| r.phase() == phase)).await;
     }
 
-    /// Waits until a request has ended in a phase, and the operator's hand is off it.
+    /// Waits until a request has ended in a phase and the operator has released it.
     pub async fn until_ended(&self, name: &str, phase: Phase, patience: Duration) {
         self.until_phase(name, phase, patience).await;
-        let what = format!("{name} is let go");
+        let what = format!("{name} is released");
         self.until(&what, patience, || !has_finalizer(&self.get(name))).await;
         assert_eq!(
             self.delivered(name),
@@ -448,7 +453,7 @@ impl World {
         );
     }
 
-    /// Somebody appends a decision.
+    /// Appends a decision as this person.
     pub async fn decide(&self, name: &str, by: &str, decision: &str) {
         let requests: Api<TapRequest> = Api::namespaced(self.kubernetes.client_as(by), NAMESPACE);
         let append = json!([{"op": "add", "path": "/status/decisions/-", "value": {"by": by, "decision": decision}}]);
@@ -457,12 +462,12 @@ impl World {
         decided.expect("the decision is taken");
     }
 
-    /// Somebody deletes a request.
+    /// Deletes a request.
     pub fn delete(&self, name: &str) {
         self.kubernetes.delete("taprequests", NAMESPACE, name).expect("it is there");
     }
 
-    /// Everything that there is to know when something went wrong.
+    /// Everything that helps to find out what went wrong.
     pub fn report(&self) -> String {
         let mut report = String::new();
         let mut line = |line: String| {
@@ -509,7 +514,7 @@ impl World {
 
 /// The promises.
 impl World {
-    /// What must be true at every moment, however the operator got there.
+    /// What must be true at every moment, whatever happened.
     pub fn check(&self) {
         self.each_post_was_recorded_before();
         self.the_code_is_in_the_secret_alone();
@@ -518,8 +523,8 @@ impl World {
         assert_eq!(balance.deleted_foreign, 0, "a foreign pass was deleted\n{}", self.report());
     }
 
-    /// What must be true once everything has come to rest: no pass is live that no request records, and what is recorded
-    /// is live and delivered.
+    /// What must be true once nothing happens any more: every live pass is recorded by a request, and every recorded
+    /// pass is live and delivered.
     pub fn check_at_rest(&self) {
         self.check();
         let recorded: Vec<(String, String)> = self
@@ -531,7 +536,7 @@ impl World {
             })
             .collect();
         for pass in self.live() {
-            // What was used is left to expire: the user is registering a new key.
+            // A used pass is left to expire, because the user is registering a new key.
             let by: Vec<_> = recorded.iter().filter(|(id, _)| *id == pass.id.to_string()).collect();
             let used = !pass.uses.is_empty();
             assert!(
@@ -557,7 +562,7 @@ impl World {
         assert_eq!(
             balance.untold_live,
             0,
-            "a pass that nobody was told is live\n{}",
+            "a pass whose code was never delivered is live\n{}",
             self.report()
         );
         assert_eq!(balance.untold_expired, 0, "a lost pass was left to expire\n{}", self.report());
@@ -573,7 +578,7 @@ impl World {
         }
     }
 
-    /// As [`World::check_at_rest`], and the one thing that is live is the pass of this request.
+    /// Like [`World::check_at_rest`]; and the pass of this request is the only live one.
     pub fn check_delivered(&self, name: &str) {
         self.check_at_rest();
         let live = self.live();
@@ -641,13 +646,13 @@ impl World {
     }
 
     pub fn no_secret_was_read(&self) {
-        let read = |r: &crate::kubernetes::ApiRequest| !r.verb.writes();
+        let read = |r: &kubernetes_api::ApiRequest| !r.verb.writes();
         let reads = Match::any().resource("secrets").user(SERVICE_ACCOUNT).when(read);
         assert_eq!(self.kubernetes.requests_for(&reads).len(), 0, "the operator read Secrets");
     }
 }
 
-/// The operator's writes that may change something, its lease and events apart, and its question who it is.
+/// The operator's writes that may change something, without its lease, its events and its `SelfSubjectReview`.
 pub fn operators_writes() -> Match {
     Match::writes()
         .user(SERVICE_ACCOUNT)
@@ -702,7 +707,7 @@ static ADMISSION: LazyLock<Vec<Value>> = LazyLock::new(|| {
 
 type Rule = fn(&Review<'_>) -> Result<(), Refusal>;
 
-/// What the admission policies on requests and decisions do with the operator's own writes.
+/// What the admission policies on requests and decisions do about the operator's own writes.
 fn request_rules(review: &Review<'_>) -> Result<(), Refusal> {
     let (Some(old), Some(new)) = (review.old, review.new) else { return Ok(()) };
     let (policy, changed) = match review.subresource {
@@ -716,8 +721,8 @@ fn request_rules(review: &Review<'_>) -> Result<(), Refusal> {
     Err(statuses::denied_by_policy(review.resource, review.name, &policy, "tap-operator does not"))
 }
 
-/// What the admission policy on Secrets does with the operator's own writes.
-fn fence(review: &Review<'_>) -> Result<(), Refusal> {
+/// What the admission policy on Secrets does about the operator's own writes.
+fn secret_rules(review: &Review<'_>) -> Result<(), Refusal> {
     if review.user != Some(SERVICE_ACCOUNT) {
         return Ok(());
     }
@@ -731,7 +736,7 @@ fn fence(review: &Review<'_>) -> Result<(), Refusal> {
     };
     let object = review.new.or(review.old).unwrap_or(&Value::Null);
     if object["type"] != SECRET_TYPE {
-        let rule = "tap-operator creates and deletes no Secrets but those of type";
+        let rule = "tap-operator creates and deletes only Secrets of type";
         return refuse(&format!("{rule} {SECRET_TYPE}"));
     }
     let uid = &review.options["preconditions"]["uid"];

@@ -1,4 +1,4 @@
-//! The real kubectl, run as somebody, with failures that need no second run to be understood.
+//! The real kubectl, run as one user. A failure shows enough to be understood without a second run.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ impl Kubectl {
         Self { program, identity, arguments, input: String::new() }
     }
 
-    /// What kubectl reads from its standard input, as in `apply -f -`.
+    /// The standard input of kubectl, as for `apply -f -`.
     pub fn input(mut self, input: impl Into<String>) -> Self {
         self.input = input.into();
         self
@@ -40,9 +40,9 @@ impl Kubectl {
         self
     }
 
-    /// Runs it, to whatever end it comes by itself.
+    /// Runs it and returns how it ended, success or not.
     pub async fn run(self) -> Result<Outcome> {
-        // Discovery is cached in the home directory: one of its own for each user.
+        // Discovery is cached in the home directory, so each user has a home directory of its own.
         let home = self.identity.kubeconfig().with_extension("home");
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
@@ -66,7 +66,7 @@ impl Kubectl {
         let command = format!("{program} {arguments}  (as {user})");
         let output = tokio::time::timeout(PATIENCE, async {
             let feed = async {
-                // A kubectl that fails early does not read its input: its own message says more.
+                // A kubectl that fails early does not read its input. Its own message says more than a broken pipe.
                 let _ = stdin.write_all(input.as_bytes()).await;
                 drop(stdin);
             };
@@ -84,14 +84,14 @@ impl Kubectl {
         })
     }
 
-    /// Runs it; what it printed on standard output. Fails if kubectl fails.
+    /// Runs it and returns its standard output. Fails if kubectl fails.
     pub async fn ok(self) -> Result<String> {
         let outcome = self.run().await?;
         ensure!(outcome.status.success(), "kubectl failed\n{outcome}");
         Ok(outcome.stdout)
     }
 
-    /// Runs it; what it printed on standard error. Fails if kubectl succeeds.
+    /// Runs it and returns its standard error. Fails if kubectl succeeds.
     pub async fn refused(self) -> Result<String> {
         let outcome = self.run().await?;
         ensure!(!outcome.status.success(), "kubectl was expected to fail and did not\n{outcome}");

@@ -1,4 +1,4 @@
-//! What a running program has in its memory, byte by byte, and what it was started with.
+//! The memory of a running program, byte by byte, and its command line and environment.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -10,29 +10,29 @@ use anyhow::{Context, Result, bail};
 use super::canary::{Found, Search, written};
 use super::component::Component;
 
-/// So much of what surrounds a find is told.
+/// How many bytes around a match are shown.
 const AROUND: usize = 96;
 
 /// A part of a program's memory.
 struct Region {
     start: u64,
     length: usize,
-    /// Its rights and its name, as in `/proc/PID/maps`.
+    /// Its permissions and its name, as in `/proc/PID/maps`.
     name: String,
 }
 
-/// What was found in a program's memory.
+/// The matches in a program's memory.
 #[derive(Debug, Default)]
 pub struct Remains {
-    /// Each find: where, in which form, and what is around it.
+    /// Each match: where it is, in which form, and what is around it.
     pub found: Vec<String>,
-    /// How many bytes that are not zero were looked at, in whole pages.
+    /// How many bytes were searched: those of whole pages that are not all zero.
     pub searched: usize,
 }
 
-/// Searches all memory that the program can have written to. It stands still meanwhile.
+/// Searches all memory that the program can have written to. The program is stopped meanwhile.
 ///
-/// Whoever may not read another process's memory here, as a system may rule, gets `None`.
+/// Returns `None` if the system does not let this process read the memory of another.
 pub fn search(component: &Component, search: &Search) -> Result<Option<Remains>> {
     let pid = component.pid().context("it is not running")?;
     component.freeze()?;
@@ -53,14 +53,14 @@ fn search_frozen(pid: u32, search: &Search) -> Result<Option<Remains>> {
         match memory.read_exact_at(&mut content, region.start) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(None),
-            // The kernel's own pages cannot be read so.
+            // The kernel's own pages cannot be read in this way.
             Err(_) if region.name.contains("[v") => continue,
             Err(error) => return Err(error).context(region.name),
         }
         remains.searched += written(&content).iter().map(ExactSizeIterator::len).sum::<usize>();
         let mut last = None;
         for Found { at, code, form } in search.find(&content) {
-            // The pieces of one copy are one find.
+            // The pieces of one copy count as one match.
             if last.replace(at).is_some_and(|last| at < last + AROUND) {
                 continue;
             }
@@ -76,7 +76,7 @@ fn search_frozen(pid: u32, search: &Search) -> Result<Option<Remains>> {
     Ok(Some(remains))
 }
 
-/// The writable regions, and those that belong to no file.
+/// The writable regions, and those that have no file.
 fn regions(pid: u32) -> Result<Vec<Region>> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
     let mut regions = Vec::new();
@@ -108,7 +108,7 @@ fn printable(bytes: &[u8]) -> String {
     text
 }
 
-/// The program's command line and its environment, as everybody on the machine, or its owner, can read them.
+/// The program's command line and its environment, as other processes on the machine can read them.
 pub fn started_with(component: &Component) -> Result<Vec<u8>> {
     let pid = component.pid().context("it is not running")?;
     let mut all = std::fs::read(format!("/proc/{pid}/cmdline"))?;

@@ -1,19 +1,19 @@
-//! What the end-to-end tests, the benches and the demo stand on: a real control plane, a tenant, and
-//! the operator as it is shipped.
+//! The foundation of the end-to-end tests, the benches and the demo: a real control plane, a tenant, and the operator
+//! as it is shipped.
 //!
-//! - [`world`]: everything together, shared by the tests that disturb nobody, or one's own;
+//! - [`world`]: everything together, shared by the tests that disturb no other, or one for a single test;
 //! - [`control_plane`]: etcd, kube-apiserver and kube-controller-manager on loopback ports;
 //!   [`administration`]: namespaces and rights in it; [`etcd`]: what it has stored;
 //! - [`identity`] and [`kubectl`]: people, service accounts and the administrator, as clients and at a
 //!   command line;
 //! - [`simulator`]: the tenant; [`operator`]: the program under test;
-//! - [`component`], [`watchdog`], [`ports`] and [`scratch`]: programs, ports and directories that never
-//!   outlive the process that started them;
-//! - [`canary`]: codes, and whether they are anywhere; [`memory`]: what a program has in its memory;
-//! - [`age`]: the keys of people who read sealed passes, and the tool that opens them;
-//! - [`wait`]: bounded waiting for what an object becomes.
+//! - [`component`], [`watchdog`], [`ports`] and [`scratch`]: programs, ports and directories that never outlive the
+//!   process that started them;
+//! - [`canary`]: a search for codes in any content; [`memory`]: the memory of a running program;
+//! - [`age`]: people who read sealed passes, and the age program;
+//! - [`wait`]: bounded waiting until an object is in a state.
 
-// Each crate that includes this module uses a part of it.
+// Each crate that includes this module uses only a part of it.
 #![allow(dead_code)]
 
 pub mod administration;
@@ -41,12 +41,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
-/// One runtime for all tests of a process: what they share (clients, servers, watches) must outlive the
-/// test that happened to start it.
+/// One runtime for all tests of a process: clients, servers and watches that they share must outlive the test that
+/// started them.
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Runtime::new().expect("a tokio runtime can be started"));
 
-/// No single test takes longer than this; one that does is stuck.
+/// The timeout of a single test.
 const LONGEST_TEST: Duration = Duration::from_mins(10);
 
 /// Runs an asynchronous test on the runtime that all tests of this process share.
@@ -54,7 +54,7 @@ pub fn run(test: impl Future<Output = Result<()>>) -> Result<()> {
     run_within(LONGEST_TEST, test)
 }
 
-/// The same, for one that takes longer than others.
+/// Like [`run`], with a longer timeout.
 pub fn run_within(longest: Duration, test: impl Future<Output = Result<()>>) -> Result<()> {
     RUNTIME.block_on(async {
         tokio::time::timeout(longest, test)

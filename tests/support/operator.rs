@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tap_operator::simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
+use graph_simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
 
 use super::component::Component;
 use super::identity::Identity;
@@ -14,13 +14,13 @@ use super::scratch::Scratch;
 use super::simulator::Simulator;
 use super::{program, wait};
 
-/// Where the operator lives in the cluster, and as whom.
+/// The operator's namespace.
 pub const NAMESPACE: &str = "tap-operator-system";
-/// The name of its service account.
+/// The operator's service account.
 pub const SERVICE_ACCOUNT: &str = "tap-operator";
 
 const START: Duration = Duration::from_mins(1);
-/// What the shipped Deployment grants, as its termination grace period.
+/// The termination grace period of the shipped Deployment.
 const STOP: Duration = Duration::from_secs(30);
 
 /// One replica of the operator.
@@ -42,7 +42,7 @@ impl Operator {
         Self::at(scratch, name, identity, &simulator.url(), simulator.authority(), flags)
     }
 
-    /// The same, where the tenant is reached by this URL, and this authority signed its certificate.
+    /// The same with another URL of the tenant, whose certificate this authority signed.
     pub fn at(
         scratch: &Scratch,
         name: &'static str,
@@ -70,7 +70,7 @@ impl Operator {
         arguments.extend_from_slice(flags);
         let component = Component::new(
             name,
-            program::path("tap-operator")?,
+            program::tap_operator()?,
             arguments,
             environment.map(|(name, value)| (name.to_owned(), value)).to_vec(),
             scratch.file(&format!("{name}.log")),
@@ -78,7 +78,7 @@ impl Operator {
         Ok(Self { component, port })
     }
 
-    /// Starts it (again) and waits until it says that it is ready.
+    /// Starts it (again) and waits until its readiness probe succeeds.
     pub async fn start(&self) -> Result<()> {
         self.component.start()?;
         let ready = wait::until(START, "the operator is ready", || async {
@@ -103,7 +103,7 @@ impl Operator {
         self.component.terminate(STOP).await
     }
 
-    /// A crash, and the next start.
+    /// A crash and a new start.
     pub async fn restart(&self) -> Result<()> {
         self.kill();
         self.start().await
@@ -114,12 +114,12 @@ impl Operator {
         self.get("metrics").await
     }
 
-    /// To freeze and thaw, and for its log.
+    /// The process, to freeze and thaw it and to read its log.
     pub fn component(&self) -> &Component {
         &self.component
     }
 
-    /// One of the pages that it serves; an error has the status and the text.
+    /// One of the pages that it serves. An error has the status and the text.
     pub async fn get(&self, path: &str) -> Result<String> {
         let url = format!("http://127.0.0.1:{}/{path}", self.port.number);
         let client =

@@ -1,4 +1,4 @@
-//! The certificate authority of a control plane, and what it signs.
+//! The certificate authority of a control plane, and the certificates that it signs.
 
 use anyhow::Result;
 use rcgen::{
@@ -12,7 +12,7 @@ pub struct Certificate {
     pub key: String,
 }
 
-/// Signs the API server's certificate and those of the people who talk to it.
+/// Signs the certificates of the API server and of its clients.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -41,7 +41,7 @@ impl Authority {
         )
     }
 
-    /// A client certificate: to Kubernetes the common name is the user, the organization a group.
+    /// A client certificate. To Kubernetes the common name is the user, and the organization is a group.
     pub fn client(&self, user: &str, group: Option<&str>) -> Result<Certificate> {
         self.sign(CertificateParams::default(), ExtendedKeyUsagePurpose::ClientAuth, user, group)
     }

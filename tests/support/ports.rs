@@ -1,4 +1,4 @@
-//! Loopback ports that stay ours, also while the server that uses them is stopped.
+//! Loopback ports that stay reserved, even while the server that uses them is stopped.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
@@ -21,7 +21,7 @@ impl Port {
         std::fs::create_dir_all(&locks).with_context(|| locks.display().to_string())?;
         for _ in 0..1_000 {
             let number = rand::random_range(RANGE);
-            // A file that cannot be opened is another user's.
+            // A lock file that cannot be opened belongs to another user.
             let Ok(lock) = File::create(locks.join(number.to_string())) else { continue };
             // The lock ends with the process that holds it.
             if lock.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {

@@ -1,40 +1,35 @@
-//! The programs of this package, and those of others that its tests need.
+//! The programs of this package, and other programs that its tests need.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// The path of `tap-operator` or `graph-simulator`, as Cargo built it for this run. Tests and benches are
-/// told by Cargo; an example finds it in the directory above its own, if it was built before.
-pub fn path(name: &str) -> Result<PathBuf> {
-    let told = match name {
-        "tap-operator" => option_env!("CARGO_BIN_EXE_tap-operator"),
-        "graph-simulator" => option_env!("CARGO_BIN_EXE_graph-simulator"),
-        _ => None,
-    };
-    if let Some(told) = told {
+/// The path of the program `tap-operator`, as Cargo built it for this run. Cargo tells it to tests and benches. An
+/// example finds it in the directory above its own, if it was built before.
+pub fn tap_operator() -> Result<PathBuf> {
+    if let Some(told) = option_env!("CARGO_BIN_EXE_tap-operator") {
         return Ok(PathBuf::from(told));
     }
     let own = std::env::current_exe()?;
     let directory =
         own.parent().and_then(|examples| examples.parent()).context("no directory of programs")?;
-    let path = directory.join(name);
+    let path = directory.join("tap-operator");
     ensure!(
         path.exists(),
-        "{} is missing: run `cargo build --all-features --bins` first",
+        "{} is missing: run `cargo build --bin tap-operator` first",
         path.display()
     );
     Ok(path)
 }
 
-/// The directory of programs that a script of this repository prints. It builds them where there are none
-/// yet, which may take minutes.
+/// The directory of programs that a script of this repository prints. The script builds them if there are none yet,
+/// which may take minutes.
 pub fn built_by(script: &str) -> Result<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
     let output = Command::new(&script)
         .stdin(Stdio::null())
-        // Its progress is for whoever waits at the terminal.
+        // The script's progress goes to the terminal.
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| script.display().to_string())?;

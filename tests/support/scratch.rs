@@ -7,15 +7,15 @@ use tempfile::TempDir;
 
 use super::watchdog;
 
-/// Keeps the directories of a run, to look at the logs afterwards.
+/// If this variable is set, the directories of a run are kept, so that the logs can be read afterwards.
 pub const KEEP: &str = "TAP_OPERATOR_KEEP_DIRECTORIES";
 
-/// A temporary directory, removed with this value, or by the watchdog where this process ends without
-/// running destructors; kept when [`KEEP`] is set.
+/// A temporary directory. It is removed when this value is dropped, or by the watchdog if this process ends without
+/// running destructors. It is kept if [`KEEP`] is set.
 pub struct Scratch(TempDir);
 
 impl Scratch {
-    #[expect(clippy::print_stderr, reason = "who asked to keep it wants to know where it is")]
+    #[expect(clippy::print_stderr, reason = "a directory that is kept must be found")]
     pub fn new(purpose: &str) -> Result<Self> {
         let mut directory = tempfile::Builder::new()
             .prefix(&format!("tap-operator-{purpose}-"))

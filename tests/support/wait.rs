@@ -12,10 +12,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long a test waits for what takes a second or two on an idle machine.
+/// How long a test waits for something that takes a second or two on an idle machine.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Asks until the answer is yes; fails with the last answer's reason after `patience`.
+/// Polls until the answer is `Ok`. After `patience` it fails with the last error.
 pub async fn until<F>(patience: Duration, what: &str, mut ask: impl FnMut() -> F) -> Result<()>
 where
     F: Future<Output = Result<()>>,
@@ -63,8 +63,8 @@ where
     }
 }
 
-/// The object once `enough` says so, or (as the error) a text of what was seen last. Errors do not end
-/// the watch: the API server may be down for a while.
+/// The object once `enough` accepts it, or (as the error) a description of what was seen last. Errors do not end the
+/// watch, because the API server may be down for a while.
 async fn watch<K>(
     api: &Api<K>,
     name: &str,

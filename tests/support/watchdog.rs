@@ -1,8 +1,8 @@
-//! A process that cleans up after this one, however this one ends: also by a panic, by Ctrl-C or by
-//! SIGKILL, where no destructor runs.
+//! A process that cleans up after this one, however this one ends: even by a panic, by Ctrl-C or by SIGKILL, when no
+//! destructor runs.
 //!
-//! It is a shell that reads from a pipe which programs are running and which directories are theirs. The
-//! pipe is closed when this process ends; then it kills the programs and removes the directories.
+//! It is a shell that reads from a pipe which programs run and which directories are theirs. The pipe is closed when
+//! this process ends; then the shell kills the programs and removes the directories.
 
 use std::fs::File;
 use std::io::Write;
@@ -35,7 +35,7 @@ fi
 [ $# -eq 0 ] || rm -rf -- "$@"
 "#;
 
-/// Starts a program so that the watchdog knows of it before it runs.
+/// Starts a program after the watchdog has been told about it.
 const START: &str = r#"echo "started $$" >&0 && exec "$@" </dev/null"#;
 
 struct Watchdog {
@@ -52,7 +52,7 @@ fn start() -> Result<Watchdog> {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // Ctrl-C goes to the process group of the terminal.
+        // Ctrl-C goes to the whole process group of the terminal, so the watchdog needs a group of its own.
         .process_group(0)
         .spawn()
         .context("/bin/sh")?;
@@ -60,8 +60,8 @@ fn start() -> Result<Watchdog> {
     Ok(Watchdog { _shell: shell, pipe })
 }
 
-/// A command that runs `program` under the watchdog's eyes, without a standard input and in a process
-/// group of its own. [`ended`] must be told when it was waited for.
+/// A command that runs `program` under the watchdog, without standard input and in a process group of its own. Call
+/// [`ended`] after waiting for it.
 pub fn command(program: &Path) -> Result<Command> {
     let pipe = lock().pipe.try_clone().context("copying the watchdog's pipe")?;
     let mut command = Command::new("/bin/sh");
@@ -69,18 +69,18 @@ pub fn command(program: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// The program with this process id is gone: the id may become somebody else's.
+/// Tells the watchdog that the program has ended, because its process id may be reused.
 pub fn ended(pid: u32) {
     tell(&format!("ended {pid}\n"));
 }
 
-/// Have this directory removed when this process ends.
+/// Tells the watchdog to remove this directory when this process ends.
 pub fn remove_at_end(directory: &Path) {
     tell(&format!("directory {}\n", directory.display()));
 }
 
 fn tell(line: &str) {
-    // Fails only where somebody killed the watchdog, and then destructors still clean up.
+    // Fails only if the watchdog was killed; then destructors still clean up.
     let _ = lock().pipe.try_clone().map(|pipe| File::from(pipe).write_all(line.as_bytes()));
 }
 

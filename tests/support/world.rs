@@ -1,10 +1,10 @@
-//! Everything together: a control plane with the custom resources and the deployment as they are shipped,
-//! a tenant, and the operator.
+//! A control plane with the custom resources and the deployment as they are shipped, a tenant, and the operator.
 
 use std::fmt::Debug;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use graph_simulator::Tenant;
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
@@ -15,7 +15,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tap_operator::api::TapRequest;
 use tap_operator::decision::admission::IN_FORCE_WITHIN;
-use tap_operator::simulator::Tenant;
 use tokio::sync::OnceCell;
 
 use super::control_plane::{self, ControlPlane};
@@ -23,7 +22,7 @@ use super::operator::{NAMESPACE, Operator, SERVICE_ACCOUNT};
 use super::simulator::Simulator;
 use super::wait;
 
-/// The whole deployment as it is shipped for current servers, the policy that stamps who asks included.
+/// The whole deployment as it is shipped for current servers, including the policy that stamps the requester.
 const DEPLOY: &str = "deploy";
 
 /// How a world differs from the usual one.
@@ -31,13 +30,13 @@ const DEPLOY: &str = "deploy";
 pub struct Options {
     /// The control plane.
     pub control_plane: control_plane::Options,
-    /// The kustomization that installs the operator, a directory of this repository.
+    /// The kustomization that installs the operator: a directory of this repository.
     pub deploy: &'static str,
-    /// What the tenant starts with: Contoso, or something made of it.
+    /// The tenant at the start.
     pub tenant: Tenant,
     /// More flags for the operator.
     pub operator_flags: Vec<String>,
-    /// Whether the operator is started; else a call of [`Operator::start`] does.
+    /// Whether the operator is started. If not, [`Operator::start`] must be called.
     pub operator: bool,
 }
 
@@ -53,16 +52,16 @@ impl Default for Options {
     }
 }
 
-/// A world for the operator to run in.
+/// Everything that the operator needs to run.
 pub struct World {
-    // The operator ends before what it talks to.
+    // The operator must end before the servers that it uses.
     pub operator: Operator,
     pub simulator: Simulator,
     pub control_plane: ControlPlane,
 }
 
 impl World {
-    /// The one of all tests that disturb nobody: each has its own namespaces, people and users.
+    /// The world that tests share if they disturb no other: each has its own namespaces, people and users.
     pub async fn shared() -> Result<&'static Self> {
         static SHARED: OnceCell<Result<World, String>> = OnceCell::const_new();
         let world = SHARED
@@ -73,13 +72,13 @@ impl World {
         world.as_ref().map_err(|error| anyhow!("the shared world could not be started: {error}"))
     }
 
-    /// A new one, for a test that kills, freezes or changes what others use.
+    /// A new world, for a test that kills, freezes or changes what others use.
     pub async fn own(options: Options) -> Result<Self> {
-        // The controller manager finds out at its start, at once, which resources there are.
+        // The controller manager discovers the resources once at its start, so they must exist before.
         let with_manager = options.control_plane.controller_manager;
         let without = control_plane::Options { controller_manager: false, ..options.control_plane };
         let control_plane = ControlPlane::start(without).await?;
-        // First: the policies must be some seconds old when a request is created.
+        // First, because the policies must be some seconds old when a request is created.
         install(&control_plane, options.deploy).await?;
         install(&control_plane, "crds").await?;
         let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
@@ -102,8 +101,8 @@ impl World {
         Ok(Self { operator, simulator, control_plane })
     }
 
-    /// Waits until an object is as it should be, a minute at most. A failure tells all that there is to know:
-    /// the object, its events, the ends of the logs and the ledger.
+    /// Waits until an object meets a condition, a minute at most. A failure shows the object, its events, the ends of
+    /// the logs and the ledger.
     pub async fn wait_for<K>(
         &self,
         api: &Api<K>,
@@ -120,7 +119,7 @@ impl World {
         }
     }
 
-    /// Waits until an object is gone, a minute at most, and fails like [`World::wait_for`].
+    /// Waits until an object is gone, a minute at most. It fails like [`World::wait_for`].
     pub async fn wait_gone<K>(&self, api: &Api<K>, name: &str) -> Result<()>
     where
         K: Resource + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
@@ -133,7 +132,7 @@ impl World {
 
     async fn report(&self, namespace: Option<&str>, name: &str) -> String {
         let selector = format!("--field-selector=involvedObject.name={name}");
-        // Events of what has no namespace are in this one.
+        // Events of cluster-scoped objects are in the namespace `default`.
         let namespace = namespace.unwrap_or("default");
         let events = self
             .control_plane
@@ -148,8 +147,8 @@ impl World {
     }
 }
 
-/// Mutating admission policies come into force a moment after they are written, and learn of a new kind a moment after it
-/// is served: until then they refuse it.
+/// Waits until requests can be created and are stamped. Mutating admission policies come into force a moment after they
+/// are written, and know a new kind a moment after it is served. Until then they refuse it.
 async fn requests_are_known(control_plane: &ControlPlane, stamped: bool) -> Result<()> {
     let requests: Api<TapRequest> =
         Api::namespaced(control_plane.admin().client().await?, "default");
@@ -162,14 +161,15 @@ async fn requests_are_known(control_plane: &ControlPlane, stamped: bool) -> Resu
         match requests.create(&dry_run, &request).await {
             Ok(created) if created.spec.requested_by.is_some() || !stamped => Ok(()),
             Err(kube::Error::Api(status)) if status.code != 503 && !stamped => Ok(()),
-            Ok(_) => bail!("who asks is not stamped"),
+            Ok(_) => bail!("the requester is not stamped"),
             Err(error) => Err(error.into()),
         }
     })
     .await
 }
 
-/// A request that is not much younger than the admission policies fails: it may have been made without them.
+/// Waits until requests can be created without failing: one that is not much younger than the admission policies fails,
+/// because it may have been created without them.
 pub async fn policies_are_of_age(control_plane: &ControlPlane) -> Result<()> {
     let client = control_plane.admin().client().await?;
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());

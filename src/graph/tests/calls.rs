@@ -1,12 +1,12 @@
-//! Every call as it goes when nothing goes wrong.
+//! Every call when nothing fails.
 
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::*;
-use crate::simulator::Actor;
-use crate::simulator::switches::{PolicyWriteAnswer, UsabilityFields};
-use crate::simulator::tenant::{
+use graph_simulator::Actor;
+use graph_simulator::switches::{PolicyWriteAnswer, UsabilityFields};
+use graph_simulator::tenant::{
     ALICE, BOB, CAROL, DAVE, ERIN, FRANK, GLOBAL_ADMINISTRATOR_TEMPLATE, GRACE, HEIDI,
     HELPDESK_ADMINISTRATOR_TEMPLATE, HELPDESK_ADMINS_GROUP, PILOT_GROUP, RoleEligibility,
     STAFF_GROUP,
@@ -18,7 +18,7 @@ async fn the_life_of_a_pass() {
     let alice = ALICE.to_string();
     assert_eq!(client.passes(&alice, Priority::Issue).await.unwrap().passes, []);
 
-    let created = client.create_pass(&alice, &new_pass(), REQUEST_ID).await.unwrap();
+    let created = create(client, &alice, &new_pass()).await.unwrap();
     assert_eq!(created.method.lifetime_minutes, Some(60));
     assert_eq!(created.method.one_time, Some(true));
     assert_eq!(created.method.reason, Some(UsabilityReason::EnabledByPolicy));
@@ -44,7 +44,7 @@ async fn the_life_of_a_pass() {
     assert!(gone.is_not_found(), "{gone}");
     assert_eq!(client.passes(&alice, Priority::Read).await.unwrap().passes, []);
     let dates = dates.lock().unwrap();
-    assert_eq!(dates.len(), 8, "one for each of Graph's answers");
+    assert_eq!(dates.len(), 8, "one for each answer of Graph");
     assert!(
         dates.iter().all(|sample| sample.sent == sample.date && sample.received == sample.date)
     );
@@ -55,7 +55,7 @@ async fn a_pass_with_a_start_is_not_yet_valid() {
     let Bench { simulator, client, .. } = &Bench::unpaced();
     let start = "2026-11-30T08:00:00Z".parse().unwrap();
     let new = NewPass { start: Some(start), lifetime_minutes: 90, one_time: false };
-    let created = client.create_pass(&BOB.to_string(), &new, REQUEST_ID).await.unwrap();
+    let created = create(client, &BOB.to_string(), &new).await.unwrap();
     assert_eq!(created.method.start, Some(start));
     assert_eq!(created.method.reason, Some(UsabilityReason::NotYetValid));
     assert_eq!(simulator.ledger()[0].lifetime_in_minutes, 90);
@@ -66,7 +66,7 @@ async fn a_pass_with_a_start_is_not_yet_valid() {
 async fn passes_without_usability_are_read() {
     let Bench { simulator, client, .. } = &Bench::unpaced();
     simulator.switch(|switches| switches.usability_fields = UsabilityFields::Neither);
-    let created = client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await.unwrap();
+    let created = create(client, &ALICE.to_string(), &new_pass()).await.unwrap();
     assert_eq!((created.method.usable, created.method.reason), (None, None));
 }
 
@@ -132,7 +132,7 @@ async fn unknown_users_are_not_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn groups_are_checked_by_twenty_and_told_as_asked() {
+async fn groups_are_checked_twenty_at_a_time_and_returned_as_spelled() {
     let bench = Bench::new();
     let mut groups: Vec<String> = (0..45).map(|_| uuid::Uuid::new_v4().to_string()).collect();
     let (pilot, staff) = (PILOT_GROUP.to_string().to_uppercase(), STAFF_GROUP.to_string());
@@ -160,7 +160,7 @@ async fn roles_count_directly_and_through_groups_over_all_pages() {
     assert_eq!(roles(ALICE).await, [""; 0]);
     assert_eq!(roles(GRACE).await, std::slice::from_ref(&global));
     assert_eq!(roles(HEIDI).await, std::slice::from_ref(&helpdesk));
-    simulator.add_member(crate::simulator::tenant::GLOBAL_ADMINISTRATORS, HEIDI).unwrap();
+    simulator.add_member(graph_simulator::tenant::GLOBAL_ADMINISTRATORS, HEIDI).unwrap();
     simulator.switch(|switches| switches.page_size = 1);
     simulator.clear_requests();
     let mut both = roles(HEIDI).await;
@@ -172,7 +172,7 @@ async fn roles_count_directly_and_through_groups_over_all_pages() {
 #[tokio::test(start_paused = true)]
 async fn the_token_goes_to_no_other_host() {
     let Bench { simulator, client, .. } = &Bench::new();
-    simulator.add_member(crate::simulator::tenant::GLOBAL_ADMINISTRATORS, HEIDI).unwrap();
+    simulator.add_member(graph_simulator::tenant::GLOBAL_ADMINISTRATORS, HEIDI).unwrap();
     simulator.switch(|switches| {
         switches.page_size = 1;
         switches.foreign_next_link = true;
@@ -192,13 +192,13 @@ async fn group_names() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_tokens_permissions_are_told() {
+async fn the_permissions_in_the_token_are_returned() {
     let roles = Bench::new().client.token_roles().await.unwrap();
     assert!(roles.contains(&"UserAuthMethod-TAP.ReadWrite.All".to_owned()), "{roles:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_granted_since_is_in_a_new_token_and_without_one_the_old_one_goes_on() {
+async fn a_recent_grant_needs_a_new_token_and_the_old_one_stays_if_there_is_none() {
     let bench = Bench::new();
     let granted = "RoleEligibilitySchedule.Read.Directory".to_owned();
     let holds = async || bench.client.new_token_roles().await.unwrap().contains(&granted);
@@ -213,7 +213,7 @@ async fn what_was_granted_since_is_in_a_new_token_and_without_one_the_old_one_go
     bench.fault(Operation::Token, down);
     assert!(!holds().await);
     assert_eq!(bench.count(Operation::Token), 2);
-    bench.client.method(Priority::Read).await.expect("the old token goes on");
+    bench.client.method(Priority::Read).await.expect("the old token stays in use");
     assert_eq!(bench.count(Operation::Token), 2);
 
     assert!(holds().await);
@@ -228,7 +228,7 @@ async fn requests_name_the_operator_and_have_ids_of_their_own() {
     bench.client.method(Priority::Read).await.unwrap();
     bench.client.method(Priority::Read).await.unwrap();
     let of_graph =
-        |exchange: &crate::simulator::Exchange| exchange.operation == Operation::PolicyGet;
+        |exchange: &graph_simulator::Exchange| exchange.operation == Operation::PolicyGet;
     let exchanges: Vec<_> = recorder.exchanges().into_iter().filter(of_graph).collect();
     let header = |index: usize, name: &str| {
         exchanges[index].request_headers[name].to_str().unwrap().to_owned()
@@ -263,13 +263,13 @@ async fn a_role_that_could_be_activated_is_found_through_groups_too() {
     let group = Some(HELPDESK_ADMINS_GROUP.to_string());
     assert_eq!(eligible(HEIDI).await.unwrap(), Some((helpdesk.clone(), group.clone())));
 
-    // Only groups that may hold roles are asked about: for Heidi that is one of three.
+    // Only groups that may hold roles are looked up. For Heidi that is one of three.
     simulator.clear_requests();
     eligible(HEIDI).await.unwrap();
     assert_eq!(simulator.requests_for(Operation::RoleEligibilities).len(), 2);
     assert_eq!(simulator.requests_for(Operation::TransitiveMemberOf).len(), 1);
 
-    // A group of which nothing can be read may be such a one.
+    // A group whose properties cannot be read may hold roles.
     let edited = simulator.edit_app(OPERATOR, |app| {
         app.roles.retain(|role| role != "GroupMember.Read.All");
     });
@@ -278,7 +278,7 @@ async fn a_role_that_could_be_activated_is_found_through_groups_too() {
     assert_eq!(eligible(HEIDI).await.unwrap(), Some((helpdesk, group)));
 
     simulator.switch(|switches| switches.privileged_identity_management = false);
-    assert_eq!(eligible(HEIDI).await.unwrap(), None, "nothing can be activated without it");
+    assert_eq!(eligible(HEIDI).await.unwrap(), None, "without it, nothing can be activated");
     simulator.inject(Fault::on(
         Operation::RoleEligibilities,
         FaultKind::Status { status: 503, effect: false, code: None, retry_after_seconds: None },

@@ -1,15 +1,13 @@
-//! The one POST: what each way to fail means, and that it is never repeated.
-
-use tokio::time::Instant;
+//! The POST of a pass: what each failure means, and that the POST is never repeated.
 
 use super::*;
-use crate::simulator::switches::{OneTimeEnforced, PostOverLivePass};
-use crate::simulator::tenant::{ALICE, ERIN};
+use graph_simulator::switches::{OneTimeEnforced, PostOverLivePass};
+use graph_simulator::tenant::{ALICE, ERIN};
 
-/// What a failed POST is, by its name and the kind of its error.
+/// The outcome of a failed POST, and the kind of its error.
 fn outcome(result: &Result<Created, CreateError>) -> (&'static str, ErrorKind) {
     match result {
-        Ok(_) => panic!("a pass was made"),
+        Ok(_) => panic!("a pass was created"),
         Err(CreateError::NotSent(error)) => ("not sent", error.kind),
         Err(CreateError::Refused(error)) => ("refused", error.kind),
         Err(CreateError::Unknown(error)) => ("unknown", error.kind),
@@ -17,7 +15,7 @@ fn outcome(result: &Result<Created, CreateError>) -> (&'static str, ErrorKind) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_fault_is_what_it_is_and_sends_one_request() {
+async fn each_fault_has_its_outcome_and_sends_one_request() {
     use FaultKind as Fault;
     let status =
         |status, effect| Fault::Status { status, effect, code: None, retry_after_seconds: None };
@@ -52,14 +50,14 @@ async fn each_fault_is_what_it_is_and_sends_one_request() {
         let bench = Bench::unpaced();
         let case = format!("{fault:?}");
         bench.fault(Operation::PassCreate, fault);
-        let result = bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await;
+        let result = create(&bench.client, &ALICE.to_string(), &new_pass()).await;
         assert_eq!(outcome(&result), expected, "{case}");
         let error = result.unwrap_err();
         assert_eq!(error.graph().client_request_id.as_deref(), Some(REQUEST_ID), "{case}");
         tokio::time::sleep(Duration::from_mins(5)).await;
         assert_eq!(bench.count(Operation::PassCreate), 1, "{case}");
         assert_eq!(!bench.simulator.ledger().is_empty(), made, "{case}");
-        // Nothing of it tells the code.
+        // The error does not contain the code.
         if let Some(entry) = bench.simulator.ledger().first() {
             let code = bench.simulator.code(entry.id).unwrap();
             assert!(!format!("{error} {error:?}").contains(&code), "{case}");
@@ -73,11 +71,11 @@ async fn after_a_401_the_next_attempt_has_a_new_token() {
     let bench = Bench::unpaced();
     bench.client.method(Priority::Read).await.unwrap();
     bench.simulator.expire_tokens();
-    let refused = bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await;
+    let refused = create(&bench.client, &ALICE.to_string(), &new_pass()).await;
     let error = refused.unwrap_err();
     assert_eq!(error.graph().advice(), Advice::Retry { after: None });
     assert!(bench.simulator.ledger().is_empty());
-    bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await.unwrap();
+    create(&bench.client, &ALICE.to_string(), &new_pass()).await.unwrap();
     assert_eq!(bench.count(Operation::Token), 2);
 }
 
@@ -86,7 +84,7 @@ async fn a_late_commit_is_unknown_within_the_deadline() {
     let bench = Bench::unpaced();
     bench.fault(Operation::PassCreate, FaultKind::LateCommit { after_seconds: 50 });
     let began = Instant::now();
-    let result = bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await;
+    let result = create(&bench.client, &ALICE.to_string(), &new_pass()).await;
     assert_eq!(outcome(&result), ("unknown", ErrorKind::Unavailable));
     assert_eq!(began.elapsed(), Duration::from_secs(30));
     assert!(bench.simulator.ledger().is_empty());
@@ -104,7 +102,7 @@ async fn without_a_token_nothing_is_sent() {
         let bench = Bench::unpaced();
         bench.fault(Operation::Token, fault);
         let began = Instant::now();
-        let result = bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await;
+        let result = create(&bench.client, &ALICE.to_string(), &new_pass()).await;
         assert_eq!(outcome(&result), ("not sent", ErrorKind::SignIn(kind)));
         assert_eq!(began.elapsed().as_secs(), seconds);
         assert_eq!(bench.count(Operation::PassCreate), 0);
@@ -112,46 +110,46 @@ async fn without_a_token_nothing_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_no_turn_in_time_is_not_sent() {
+async fn a_call_that_is_not_admitted_in_time_is_not_sent() {
     let bench = Bench::new();
     let alice = ALICE.to_string();
-    bench.client.create_pass(&alice, &new_pass(), REQUEST_ID).await.unwrap();
+    create(&bench.client, &alice, &new_pass()).await.unwrap();
     for _ in 0..4 {
         bench.client.delete_pass(&alice, "00000000-0000-4000-8000-000000000000").await.unwrap_err();
     }
     let latest = Instant::now() + Duration::from_secs(5);
-    let late = bench.client.create_pass_by(&alice, &new_pass(), REQUEST_ID, latest).await;
+    let late = bench.client.create_pass(&alice, &new_pass(), REQUEST_ID, latest).await;
     assert_eq!(outcome(&late), ("not sent", ErrorKind::Throttled));
     let after = Some(Duration::from_millis(10_500));
     assert_eq!(late.unwrap_err().graph().advice(), Advice::Retry { after });
     assert_eq!(bench.count(Operation::PassCreate), 1);
-    // With more patience it is.
-    bench.client.create_pass(&alice, &new_pass(), REQUEST_ID).await.unwrap();
+    // With more time it is sent.
+    create(&bench.client, &alice, &new_pass()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_moment_that_has_passed_sends_nothing_even_without_waiting() {
+async fn nothing_is_sent_after_the_latest_moment() {
     let bench = Bench::new();
     let past = Instant::now();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let late = bench.client.create_pass_by(&ALICE.to_string(), &new_pass(), REQUEST_ID, past).await;
+    let late = bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID, past).await;
     assert_eq!(outcome(&late).0, "not sent");
-    // Also with a token at hand.
+    // The same if there is a token already.
     bench.client.method(Priority::Read).await.unwrap();
-    let late = bench.client.create_pass_by(&ALICE.to_string(), &new_pass(), REQUEST_ID, past).await;
+    let late = bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID, past).await;
     assert_eq!(outcome(&late), ("not sent", ErrorKind::Throttled));
     assert_eq!(bench.count(Operation::PassCreate), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn graphs_own_refusals_are_told() {
+async fn refusals_of_graph_are_passed_on() {
     let bench = Bench::unpaced();
     let short = NewPass { lifetime_minutes: 59, ..new_pass() };
-    let refused = bench.client.create_pass(&ALICE.to_string(), &short, REQUEST_ID).await;
+    let refused = create(&bench.client, &ALICE.to_string(), &short).await;
     assert_eq!(outcome(&refused), ("refused", ErrorKind::BadRequest));
     let message = refused.unwrap_err().to_string();
     assert!(message.contains("Invalid LifetimeInMinutes specified"), "{message}");
-    let refused = bench.client.create_pass(&ERIN.to_string(), &new_pass(), REQUEST_ID).await;
+    let refused = create(&bench.client, &ERIN.to_string(), &new_pass()).await;
     assert_eq!(outcome(&refused), ("refused", ErrorKind::BadRequest));
     assert_eq!(refused.unwrap_err().graph().advice(), Advice::Stop);
 }
@@ -161,15 +159,15 @@ async fn a_conflict_after_a_delete_may_be_tried_again() {
     let bench = Bench::unpaced();
     bench.simulator.switch(|switches| switches.post_after_delete_conflict_seconds = 15);
     let alice = ALICE.to_string();
-    let created = bench.client.create_pass(&alice, &new_pass(), REQUEST_ID).await.unwrap();
+    let created = create(&bench.client, &alice, &new_pass()).await.unwrap();
     bench.client.delete_pass(&alice, &created.method.id).await.unwrap();
-    let refused = bench.client.create_pass(&alice, &new_pass(), REQUEST_ID).await;
+    let refused = create(&bench.client, &alice, &new_pass()).await;
     assert_eq!(outcome(&refused), ("refused", ErrorKind::Unexpected));
     assert_eq!(refused.unwrap_err().graph().advice(), Advice::Retry { after: None });
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_coerced_flag_and_a_refused_replacement_are_told_as_they_are() {
+async fn a_coerced_flag_and_a_refused_replacement_are_reported() {
     let bench = Bench::unpaced();
     bench.simulator.switch(|switches| {
         switches.one_time_enforced = OneTimeEnforced::Coerce;
@@ -179,18 +177,17 @@ async fn a_coerced_flag_and_a_refused_replacement_are_told_as_they_are() {
     bench.client.patch_method(&patch).await.unwrap();
     let multi = NewPass { one_time: false, ..new_pass() };
     let alice = ALICE.to_string();
-    let created = bench.client.create_pass(&alice, &multi, REQUEST_ID).await.unwrap();
+    let created = create(&bench.client, &alice, &multi).await.unwrap();
     assert_eq!(created.method.one_time, Some(true));
-    let refused = bench.client.create_pass(&alice, &multi, REQUEST_ID).await;
+    let refused = create(&bench.client, &alice, &multi).await;
     assert_eq!(outcome(&refused).0, "refused");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_date_is_told_as_it_came() {
+async fn a_wrong_date_is_returned_unchanged() {
     let bench = Bench::unpaced();
     bench.fault(Operation::PassCreate, FaultKind::WrongDate { offset_seconds: -3_600 });
-    let created =
-        bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await.unwrap();
+    let created = create(&bench.client, &ALICE.to_string(), &new_pass()).await.unwrap();
     assert_eq!(created.date, "2026-11-24T07:00:00Z".parse().unwrap());
     let sample = *bench.dates.lock().unwrap().last().unwrap();
     assert_eq!(sample.date, created.date);

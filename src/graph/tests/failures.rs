@@ -1,10 +1,8 @@
-//! Calls that fail, and what they do to those that follow.
-
-use tokio::time::Instant;
+//! Calls that fail, and the effect on later calls.
 
 use super::*;
-use crate::simulator::switches::{ExpiredTokenBody, RetryAfterForm};
-use crate::simulator::tenant::ALICE;
+use graph_simulator::switches::{ExpiredTokenBody, RetryAfterForm};
+use graph_simulator::tenant::ALICE;
 
 #[tokio::test(start_paused = true)]
 async fn an_expired_token_is_renewed_once() {
@@ -53,20 +51,20 @@ async fn callers_share_one_token() {
 #[tokio::test(start_paused = true)]
 async fn a_missing_permission_is_named_and_found_once_granted() {
     let bench = Bench::new();
-    let without = |app: &mut crate::simulator::tenant::App| {
+    let without = |app: &mut graph_simulator::tenant::App| {
         app.roles.retain(|role| role != "Policy.ReadWrite.AuthenticationMethod");
     };
     bench.simulator.edit_app(OPERATOR, without).unwrap();
     let error = bench.client.method(Priority::Read).await.unwrap_err();
     assert_eq!((error.kind, error.advice()), (ErrorKind::Forbidden, Advice::Wait));
     assert!(error.to_string().contains("Policy.Read.AuthenticationMethod"), "{error}");
-    let grant = |app: &mut crate::simulator::tenant::App| {
+    let grant = |app: &mut graph_simulator::tenant::App| {
         app.roles.push("Policy.ReadWrite.AuthenticationMethod".into());
     };
     bench.simulator.edit_app(OPERATOR, grant).unwrap();
     bench.client.method(Priority::Read).await.unwrap_err();
     tokio::time::sleep(Duration::from_secs(301)).await;
-    // The old token is refused once more, and then not used again.
+    // The old token is refused once more and then not used again.
     bench.client.method(Priority::Read).await.unwrap_err();
     bench.client.method(Priority::Read).await.unwrap();
     assert_eq!(bench.count(Operation::Token), 2);
@@ -84,7 +82,7 @@ async fn errors_keep_graphs_ids() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_answer_of_graphs_is_no_absence() {
+async fn an_answer_that_is_not_graphs_does_not_mean_absence() {
     let bench = Bench::new();
     let html = FaultKind::Html { status: 404, effect: false };
     bench.fault(Operation::UserGet, html.clone());
@@ -127,7 +125,7 @@ async fn reads_that_fail_are_unavailable_and_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_holds_all_passes_of_the_app_back_but_not_the_directory() {
+async fn a_429_pauses_all_calls_about_passes_but_not_the_directory() {
     for (form, wait) in [
         (RetryAfterForm::Integer, 7_000..=7_000),
         (RetryAfterForm::Decimal, 6_500..=6_500),
@@ -162,15 +160,15 @@ async fn the_pace_keeps_within_graphs_limit() {
         let priority = if index % 3 == 0 { Priority::Read } else { Priority::Issue };
         bench.client.passes(&alice, priority).await.unwrap();
     }
-    // 30 calls, 5 at once and 5 more in each 10.5 s.
+    // 30 calls: 5 at once and 5 more in each 10.5 s.
     assert_eq!(began.elapsed(), Duration::from_millis(5 * 10_500));
 }
 
 #[tokio::test(start_paused = true)]
-async fn revocation_overtakes_what_waits() {
+async fn revocation_overtakes_waiting_calls() {
     let bench = Bench::new();
     let alice = ALICE.to_string();
-    let created = bench.client.create_pass(&alice, &new_pass(), REQUEST_ID).await.unwrap();
+    let created = create(&bench.client, &alice, &new_pass()).await.unwrap();
     for _ in 0..4 {
         bench.client.passes(&alice, Priority::Issue).await.unwrap();
     }
@@ -187,7 +185,7 @@ async fn revocation_overtakes_what_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hang_ends_with_the_deadline_and_holds_nobody_else() {
+async fn a_hang_ends_at_the_deadline_and_delays_no_other_call() {
     let bench = Bench::new();
     bench.fault(Operation::PassList, FaultKind::Hang { seconds: None });
     let alice = ALICE.to_string();

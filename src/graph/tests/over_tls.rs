@@ -1,4 +1,4 @@
-//! The real transport, on the loopback.
+//! The HTTPS transport, on the loopback interface.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::simulator::tenant::{ALICE, BOB};
-use crate::simulator::tls::Server;
+use graph_simulator::tenant::{ALICE, BOB};
+use graph_simulator::tls::Server;
 
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// A bench whose client goes over TLS; without `trusted` it does not know the certificate authority.
+/// A bench whose client uses TLS. Without `trusted` the client does not trust the certificate authority.
 async fn bench(trusted: bool) -> (Bench, Server) {
     let mut bench = Bench::unpaced();
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -34,7 +34,7 @@ fn over(bench: &Bench, url: &str) -> Client {
 async fn sign_in_and_passes_over_tls() {
     let (bench, _server) = bench(true).await;
     let alice = ALICE.to_string();
-    let created = bench.client.create_pass(&alice, &new_pass(), REQUEST_ID).await.unwrap();
+    let created = create(&bench.client, &alice, &new_pass()).await.unwrap();
     bench.simulator.sign_in("alice@contoso.com", created.code.expose()).unwrap();
     let listed = bench.client.passes(&alice, Priority::Read).await.unwrap();
     assert_eq!(listed.passes[0].reason, Some(UsabilityReason::OneTimeUsed));
@@ -42,7 +42,7 @@ async fn sign_in_and_passes_over_tls() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_trusted_gets_nothing() {
+async fn an_untrusted_server_receives_no_request() {
     let (trusting, server) = bench(true).await;
     let (careful, _) = bench(false).await;
     let client = over(&careful, &server.url());
@@ -52,7 +52,7 @@ async fn a_server_that_is_not_trusted_gets_nothing() {
     assert!(trusting.simulator.requests().is_empty());
 }
 
-/// Passes bytes on to a server and counts connections: those there ever were, and those still open.
+/// Forwards bytes to a server, and counts the connections that were opened and those that are still open.
 struct Forwarder {
     url: String,
     opened: Arc<AtomicUsize>,
@@ -95,25 +95,25 @@ async fn an_answer_with_a_code_has_a_connection_of_its_own() {
     client.passes(&ALICE.to_string(), Priority::Read).await.unwrap();
     assert_eq!(forwarder.opened(), shared);
     for (made, user) in [ALICE, BOB, ALICE].into_iter().enumerate() {
-        client.create_pass(&user.to_string(), &new_pass(), REQUEST_ID).await.unwrap();
+        create(&client, &user.to_string(), &new_pass()).await.unwrap();
         assert_eq!(forwarder.opened(), shared + made + 1);
         client.passes(&user.to_string(), Priority::Read).await.unwrap();
-        assert_eq!(forwarder.opened(), shared + made + 1, "reads go on with theirs");
+        assert_eq!(forwarder.opened(), shared + made + 1, "reads keep their connection");
     }
     let closed = async {
         while forwarder.open.load(Ordering::SeqCst) > shared {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(CONNECT, closed).await.expect("they are closed afterwards");
+    tokio::time::timeout(CONNECT, closed).await.expect("the connections are closed afterwards");
 }
 
 #[tokio::test]
-async fn a_post_that_reaches_nobody_is_not_sent() {
+async fn a_post_without_a_connection_is_not_sent() {
     let (bench, server) = bench(true).await;
     bench.client.method(Priority::Read).await.unwrap();
     server.stop().await;
-    let result = bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await;
+    let result = create(&bench.client, &ALICE.to_string(), &new_pass()).await;
     assert!(matches!(&result, Err(CreateError::NotSent(_))), "{result:?}");
 }
 
@@ -122,7 +122,7 @@ async fn a_connection_that_breaks_after_the_request_is_unknown() {
     let (bench, _server) = bench(true).await;
     for (fault, made) in [(FaultKind::AnswerLost, 1), (FaultKind::ConnectionCut, 1)] {
         bench.fault(Operation::PassCreate, fault);
-        let result = bench.client.create_pass(&ALICE.to_string(), &new_pass(), REQUEST_ID).await;
+        let result = create(&bench.client, &ALICE.to_string(), &new_pass()).await;
         assert!(matches!(&result, Err(CreateError::Unknown(_))), "{result:?}");
         assert_eq!(bench.simulator.ledger().len(), made);
     }

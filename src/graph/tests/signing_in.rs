@@ -1,4 +1,4 @@
-//! Every credential, what refuses it, and files that change.
+//! Every credential, why it is refused, and how its files change.
 
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
@@ -7,9 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::simulator::tenant::{ALICE, Certificate, FederatedCredential, Secret};
+use graph_simulator::tenant::{ALICE, Certificate, FederatedCredential, Secret};
 
-/// An RSA key as PEM, and a certificate with it.
+/// An RSA key and a certificate for it, both in PEM form.
 fn certificate() -> (String, String) {
     let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048)
         .unwrap();
@@ -47,7 +47,7 @@ async fn a_certificate_signs_in_and_may_be_rotated() {
     let (key, certificate_two) = certificate();
     register(&bench, &certificate_two);
     bench.file("key.pem", &key);
-    // A chain: the other certificate stands first.
+    // A chain in which the other certificate comes first.
     bench.file("certificate.pem", &(certificate_one + &certificate_two));
     bench.simulator.edit_app(OPERATOR, |app| drop(app.certificates.remove(0))).unwrap();
     bench.simulator.expire_tokens();
@@ -66,17 +66,17 @@ async fn key_and_certificate_may_share_a_file() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn certificates_that_will_not_do_are_told() {
+async fn unusable_certificates_are_explained() {
     let bench = Bench::new();
     let ((key, certificate_one), (_, certificate_two)) = (certificate(), certificate());
     let elliptic = rcgen::KeyPair::generate().unwrap().serialize_pem();
     let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     for (certificate, key, part) in [
-        (&certificate_two, &key, "belongs to none of the certificates"),
+        (&certificate_two, &key, "does not match any of the certificates"),
         (&key, &key, "no certificate in PEM form"),
         (&certificate_one, &certificate_one, "no private key in PEM form"),
         (&certificate_one, &encrypted, "encrypted"),
-        (&certificate_one, &elliptic, "no RSA key"),
+        (&certificate_one, &elliptic, "not an RSA key"),
     ] {
         let credential = Credential::ClientCertificate {
             certificate_file: bench.file("c.pem", certificate),
@@ -92,16 +92,16 @@ async fn certificates_that_will_not_do_are_told() {
         key_file: bench.file("k.pem", &key),
     };
     let (kind, message) = sign_in(&bench.connect(credential)).await.unwrap_err();
-    assert_eq!(kind, SignInErrorKind::WrongCertificate, "nobody registered it: {message}");
+    assert_eq!(kind, SignInErrorKind::WrongCertificate, "it is not registered: {message}");
     assert!(message.contains("AADSTS700027"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_account_token_signs_in_and_is_read_anew() {
+async fn a_service_account_token_signs_in_and_is_read_again() {
     let bench = Bench::new();
     let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
     let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-    // RSAPublicKey of 2048 bits in DER: the modulus after a header of nine bytes, the exponent at the end.
+    // An RSAPublicKey of 2048 bits in DER: a header of nine bytes, the modulus, and the exponent at the end.
     let public = key.public_key().as_ref();
     let jwks = json!({"keys": [
         {"kty": "RSA", "kid": "k", "alg": "RS256", "n": part(&public[9..265]), "e": part(&public[267..])}
@@ -147,7 +147,7 @@ async fn a_service_account_token_signs_in_and_is_read_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_secret_is_explained_asked_seldom_and_may_be_rotated() {
+async fn a_refused_secret_is_explained_retried_rarely_and_can_be_rotated() {
     let bench = Bench::new();
     let file = bench.file("secret", "wrong");
     let (kind, message) = sign_in(&bench.client).await.unwrap_err();
@@ -155,7 +155,7 @@ async fn a_refused_secret_is_explained_asked_seldom_and_may_be_rotated() {
     assert_eq!(
         message,
         format!(
-            "read the tenant's TAP method: signing in to Entra failed: answered with 401 AADSTS7000215: Invalid \
+            "read the tenant's TAP method: signing in to Entra failed: HTTP 401 AADSTS7000215: Invalid \
              client secret provided for app '{OPERATOR}'.; the client secret is wrong: put the secret's value, not \
              its id, into the mounted file"
         )
@@ -163,14 +163,14 @@ async fn a_refused_secret_is_explained_asked_seldom_and_may_be_rotated() {
     for _ in 0..50 {
         bench.client.user(&ALICE.to_string(), Priority::Read).await.unwrap_err();
     }
-    assert_eq!(bench.count(Operation::Token), 1, "one refusal in ten seconds is enough");
+    assert_eq!(bench.count(Operation::Token), 1, "Entra is asked once in ten seconds");
     std::fs::write(file, OPERATOR_SECRET).unwrap();
     tokio::time::sleep(Duration::from_secs(10)).await;
     sign_in(&bench.client).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_else_refuses_a_sign_in() {
+async fn other_sign_in_failures() {
     let bench = Bench::new();
     let expired = Secret {
         value: "expired".into(),
@@ -211,7 +211,7 @@ async fn what_else_refuses_a_sign_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttled_login_is_left_alone_as_long_as_it_asks() {
+async fn a_throttled_login_is_not_called_before_its_retry_after() {
     let bench = Bench::new();
     let throttled = FaultKind::Throttled { retry_after_seconds: Some(20.0), form: None };
     bench.fault(Operation::Token, throttled);
@@ -228,8 +228,8 @@ async fn a_throttled_login_is_left_alone_as_long_as_it_asks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_managed_identity_takes_its_own_way_and_must_be_of_the_tenant() {
-    /// The identity endpoint of a machine, which has an identity of some tenant.
+async fn a_managed_identity_uses_its_endpoint_and_must_belong_to_the_tenant() {
+    /// The identity endpoint of a machine with an identity of some tenant.
     #[derive(Debug, Clone)]
     struct Machine {
         tenant: String,
@@ -261,7 +261,7 @@ async fn a_managed_identity_takes_its_own_way_and_must_be_of_the_tenant() {
     }
     let bench = Bench::new();
     let on = |tenant: uuid::Uuid| {
-        let graph = InProcess(bench.simulator.router());
+        let graph = InProcess(bench.simulator.clone());
         let machine = Machine { tenant: tenant.to_string(), graph };
         let options = Options { transport: Arc::new(machine), ..bench.options.clone() };
         let connection = connection("machine", Credential::ManagedIdentity);

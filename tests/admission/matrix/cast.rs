@@ -1,4 +1,4 @@
-//! Who makes the calls: everybody with what RBAC and the policies' verbs let them do.
+//! The callers: people, service accounts and the operator, with their roles and verbs.
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
@@ -8,11 +8,11 @@ use crate::call::{Actor, Call};
 use crate::office::{EDITOR, Office, POLICY};
 use crate::support::wait;
 
-/// A policy through which nothing of the matrix is asked for.
+/// A second policy. No object of the matrix belongs to it.
 pub const OTHER_POLICY: &str = "fabrikam";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
-/// What RBAC lets somebody do.
+/// Rights by RBAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Requester,
@@ -21,17 +21,17 @@ pub enum Role {
     PolicyAdmin,
     /// Kubernetes' own role `admin`, in the namespace.
     NamespaceAdmin,
-    /// All that is guarded.
+    /// May write everything that the admission policies are about.
     Editor,
     ClusterAdmin,
-    /// The group `system:masters`, to whom nothing need be bound.
+    /// The group `system:masters`, which needs no binding.
     Master,
-    /// Of Kubernetes itself: what is owned goes with its owner.
+    /// Kubernetes' own garbage collector, which deletes dependents with their owner.
     GarbageCollector,
     Operator,
 }
 
-/// What is written.
+/// What a call writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
     Requests,
@@ -40,7 +40,7 @@ pub enum Resource {
 }
 
 impl Role {
-    /// The verbs that write; who can replace can also patch in these roles, but not the other way round.
+    /// The verbs for writing. With these roles `update` implies `patch`, but not the other way round.
     fn verbs(self, resource: Resource) -> &'static [&'static str] {
         use Resource::{Requests, Secrets, Status};
         match (self, resource) {
@@ -54,14 +54,14 @@ impl Role {
         }
     }
 
-    /// The cluster roles to be bound, and whether in the namespace only.
+    /// The cluster roles to be bound, and whether they are bound in the namespace only.
     fn bindings(self) -> &'static [(&'static str, bool)] {
         match self {
             Self::Requester => &[("tap-requester", true)],
             Self::Approver => &[("tap-approver", true)],
             Self::Viewer => &[("tap-viewer", true)],
             Self::PolicyAdmin => &[("tap-policy-admin", false)],
-            // A controller puts the second into the first, if it runs.
+            // A controller aggregates the second into the first, if it runs.
             Self::NamespaceAdmin => &[("admin", true), ("system:aggregate-to-edit", true)],
             Self::Editor => &[(EDITOR, true)],
             Self::ClusterAdmin => &[("cluster-admin", false)],
@@ -87,7 +87,7 @@ impl Verb {
         }
     }
 
-    /// The group that has the verb where it is granted to a group.
+    /// The group that has the verb if it is granted to a group.
     fn group(self) -> &'static str {
         match self {
             Self::Use => "askers",
@@ -121,30 +121,30 @@ const GRANTS: [Option<Grant>; 6] = [
     Some(Grant::ByGroup),
 ];
 
-/// Somebody who calls.
+/// A caller.
 pub struct Caller {
     pub what: String,
     pub actor: Actor,
     roles: Vec<Role>,
     grants: Vec<(Verb, Grant)>,
-    /// The verb and the way to have it that this caller is there for.
+    /// The verb that this caller is there for, and how it is granted, if at all.
     varies: Option<(Verb, Option<Grant>)>,
 }
 
 impl Caller {
-    /// Is it worth while to see what they may do where this verb decides, or none?
+    /// Whether this caller is worth testing if this verb decides (`None`: if no verb decides).
     pub fn matters_to(&self, verb: Option<Verb>) -> bool {
         self.varies.is_none_or(|(varied, grant)| {
             Some(varied) == verb || matches!(grant, None | Some(Grant::Here))
         })
     }
 
-    /// May they, as far as RBAC goes, write this in this way?
+    /// Whether RBAC lets them make this kind of write.
     pub fn can(&self, verb: &str, resource: Resource) -> bool {
         self.roles.iter().any(|role| role.verbs(resource).contains(&verb))
     }
 
-    /// Have they the verb on this policy, in the namespace of the requests?
+    /// Whether they have the verb on this policy, in the namespace of the requests.
     pub fn has(&self, verb: Verb, policy: &str) -> bool {
         self.roles.iter().any(|role| matches!(role, Role::ClusterAdmin | Role::Master))
             || self.grants.iter().any(|&(granted, grant)| {
@@ -157,7 +157,7 @@ impl Caller {
             })
     }
 
-    /// Can they, as far as RBAC goes, write requests or their status at all?
+    /// Whether RBAC lets them write requests or their status in any way.
     pub fn writes_requests(&self) -> bool {
         ["create", "patch"].iter().any(|verb| self.can(verb, Resource::Requests))
             || self.can("patch", Resource::Status)
@@ -176,7 +176,7 @@ impl Caller {
     }
 }
 
-/// Everybody, in a namespace of the office.
+/// All callers, in the namespace of the office.
 pub async fn everybody(office: &Office<'_>) -> Result<Vec<Caller>> {
     let mut cast = Vec::new();
     for grant in GRANTS {
@@ -209,7 +209,7 @@ pub async fn everybody(office: &Office<'_>) -> Result<Vec<Caller>> {
     Ok(cast)
 }
 
-/// Those whose rights are not varied.
+/// Callers whose rights do not vary.
 async fn others(office: &Office<'_>) -> Result<Vec<Caller>> {
     use Grant::Here;
     let control_plane = &office.cluster.control_plane;
@@ -247,7 +247,8 @@ async fn others(office: &Office<'_>) -> Result<Vec<Caller>> {
     let manager = Actor::new(control_plane.person("system:kube-controller-manager")?).await?;
     let operator = control_plane.service_account("tap-operator-system", "tap-operator").await?;
     let operator = Actor::new(operator).await?;
-    // Kubernetes gives it its role; its account is made by the controller manager, which need not run.
+    // Its role exists in every cluster. Its account is usually created by the controller manager, which need not run
+    // here.
     let account = "/api/v1/namespaces/kube-system/serviceaccounts/generic-garbage-collector";
     let empty = json!({
         "apiVersion": "v1", "kind": "ServiceAccount",
@@ -269,7 +270,7 @@ async fn others(office: &Office<'_>) -> Result<Vec<Caller>> {
     Ok(cast)
 }
 
-/// Binds what they have, and waits until it is in force: also what was granted in vain.
+/// Binds the rights of the callers and waits until they are in force, even those that the calls cannot use.
 async fn grant(office: &Office<'_>, cast: &[Caller]) -> Result<()> {
     let admin = &office.cluster.admin;
     for policy in [POLICY, OTHER_POLICY] {
@@ -344,7 +345,7 @@ async fn bind(admin: &Actor, role: &str, to: &Value, namespace: Option<&str>) ->
     admin.call(Call::create(&path, binding)).await.map(drop)
 }
 
-/// The authorizer learns of a binding a moment after it was written.
+/// Waits until the authorizer knows of a binding, which happens a moment after it was written.
 async fn in_force(who: &Actor, asked: Value) -> Result<()> {
     let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
     let review = json!({

@@ -1,4 +1,4 @@
-//! What may change in a request that is there.
+//! Changes to an existing request.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -12,9 +12,9 @@ use crate::cluster::text;
 use crate::office::{Office, POLICY};
 
 const INTENT: &str = "/metadata/annotations/tap-operator.io~1intent";
-const INTENT_RULE: &str = "the annotation tap-operator.io/intent is written by tap-operator alone";
-const FINALIZER_RULE: &str = "the finalizer tap-operator.io/pass is set by tap-operator alone";
-const RELEASE_RULE: &str = "who has the verb release on tappolicies/contoso may";
+const INTENT_RULE: &str = "only tap-operator writes the annotation tap-operator.io/intent";
+const FINALIZER_RULE: &str = "only tap-operator sets the finalizer tap-operator.io/pass";
+const RELEASE_RULE: &str = "people with the verb release on tappolicies/contoso may remove it";
 const SPEC_RULE: &str = "the spec of a TapRequest cannot be changed";
 const REQUESTER_RULE: &str = "spec.requestedBy says who created the request, alice@contoso.com";
 const OWNER_RULE: &str = "the ownerReferences of a TapRequest cannot be set or changed";
@@ -24,15 +24,15 @@ const OWNER_RULE: &str = "the ownerReferences of a TapRequest cannot be set or c
 enum People {
     May,
     MayNot(&'static str),
-    /// Who has the verb `release` may.
+    /// Anyone with the verb `release` may.
     MayRelease,
     /// Garbage collection may.
     MayCollect,
-    /// They need not know better: it is put back, by a server that can.
+    /// A newer server puts the field back, so leaving it out is no error.
     Forget(&'static str),
 }
 
-/// What the operator may do, or why not.
+/// Whether the operator may do it; an error is the message of the refusal.
 type Operator = Result<(), &'static str>;
 
 /// A change to the live or the fresh request.
@@ -162,7 +162,7 @@ pub fn cases<'a>(
         let before = if change.on == "live" { &objects.live } else { &objects.fresh };
         let path = office.request(text(before, "/metadata/name")?);
         for way in Way::ALL {
-            // One is enough to see that nobody can.
+            // One strategic patch is enough to see that none is supported.
             if way == Way::StrategicPatch && change.what != "a label" {
                 continue;
             }
@@ -187,7 +187,8 @@ pub fn cases<'a>(
             }
         }
     }
-    // Who may take a request away is RBAC's to say: what it made goes first, whatever the caller wishes.
+    // RBAC alone decides who may delete a request, and with which policy: the finalizer makes sure that the pass goes
+    // first.
     for policy in ["Background", "Foreground", "Orphan"] {
         for who in everybody {
             let options = json!({"propagationPolicy": policy});

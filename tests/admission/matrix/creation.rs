@@ -1,4 +1,4 @@
-//! Who may ask, and with what in the request.
+//! Creation of requests: who may create them, and with which fields.
 
 use serde_json::{Value, json};
 
@@ -8,10 +8,10 @@ use super::{Case, Server, Verdict, cannot};
 use crate::call::Call;
 use crate::office::{Office, POLICY};
 
-/// A request with something particular, and what is wrong with it.
+/// A request with a particular field, and what is wrong with it.
 struct New {
     what: &'static str,
-    /// What is added to a plain request, or put in the place of what it has.
+    /// What is merged into a plain request.
     with: Value,
     wrong: Wrong,
 }
@@ -19,13 +19,13 @@ struct New {
 #[derive(Clone, Copy)]
 enum Wrong {
     Nothing,
-    /// The verb `use` is asked for on the other policy.
+    /// The verb `use` is needed on the other policy.
     OtherPolicy,
-    /// The operator's finalizer without an intent is no restored copy.
+    /// The operator's finalizer without an intent, so this is not a restored copy.
     Finalizer,
-    /// Nobody but garbage collection says what goes with what.
+    /// Only garbage collection may set owners.
     Owner,
-    /// A server that stamps has put it right already.
+    /// The wrong requester, unless the server stamps the right one.
     Name,
 }
 
@@ -80,13 +80,13 @@ fn wrong_with(new: &New, who: &Caller, server: Server) -> Vec<&'static str> {
     }
     match new.wrong {
         Wrong::Finalizer => {
-            wrong.push("the finalizer tap-operator.io/pass is set by tap-operator alone");
+            wrong.push("only tap-operator sets the finalizer tap-operator.io/pass");
         }
         Wrong::Owner if !who.is_garbage_collector() => {
             wrong.push("the ownerReferences of a TapRequest cannot be set");
         }
         Wrong::Name if server == Server::Older => {
-            wrong.push("spec.requestedBy must be the name of who creates the request");
+            wrong.push("spec.requestedBy must be the user name of its creator");
         }
         Wrong::Nothing | Wrong::OtherPolicy | Wrong::Owner | Wrong::Name => {}
     }
@@ -103,7 +103,7 @@ pub fn cases<'a>(office: &Office<'_>, server: Server, everybody: &'a [Caller]) -
             generated["metadata"]["name"] = Value::Null;
             generated["metadata"]["generateName"] = json!("new-");
             let mut stated = object.clone();
-            // Who applies says nothing of who gives out uids.
+            // An apply must not contain a uid.
             stated["metadata"]["uid"] = Value::Null;
             let answer = vec![
                 ("/spec/requestedBy", json!(who.actor.name())),
@@ -111,7 +111,7 @@ pub fn cases<'a>(office: &Office<'_>, server: Server, everybody: &'a [Caller]) -
             ];
             let wrong = wrong_with(&new, who, server);
             let created = Verdict::of(who, "create", Resource::Requests, wrong, answer);
-            // Who applies what is not there needs both verbs.
+            // An apply that creates an object needs both verbs.
             let applied = if who.can("patch", Resource::Requests) {
                 created.clone()
             } else {

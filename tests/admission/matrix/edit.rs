@@ -1,4 +1,4 @@
-//! A change to an object, in all the ways in which it can be asked for.
+//! A change to an object, in all ways in which it can be requested.
 
 use anyhow::{Context, Result};
 use json_patch::Patch;
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::call::Call;
 
-/// A way to change what is there.
+/// A way to change an existing object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     Replace,
@@ -20,14 +20,14 @@ impl Way {
     pub const ALL: [Self; 5] =
         [Self::Replace, Self::MergePatch, Self::JsonPatch, Self::StrategicPatch, Self::Apply];
 
-    /// The verb that RBAC is asked for.
+    /// The verb that RBAC checks.
     pub fn verb(self) -> &'static str {
         if self == Self::Replace { "update" } else { "patch" }
     }
 }
 
-/// The call that makes of `before`, at `path`, what these operations of a JSON patch make of it; none, where that way
-/// cannot say it.
+/// The call that makes the same change to `before`, at `path`, as these operations of a JSON patch. There is none if
+/// this way cannot express the change.
 pub fn call(way: Way, path: &str, before: &Value, operations: &Value) -> Result<Option<Call>> {
     let patch: Patch = serde_json::from_value(operations.clone())?;
     let mut after = before.clone();
@@ -58,7 +58,8 @@ fn difference(before: &Value, after: &Value) -> Value {
     Value::Object(patch)
 }
 
-/// What is applied to have it so. Who applies cannot take away what others wrote, nor address a place in a list.
+/// The object to be applied for the change. An apply can neither remove fields of others, nor address an item of a
+/// list.
 fn applied(before: &Value, operations: &Value) -> Option<Value> {
     let mut object = json!({
         "apiVersion": before["apiVersion"], "kind": before["kind"],

@@ -1,8 +1,7 @@
-//! The whole of the rules at once: everybody in the [`cast`] makes every call of the tables, and what comes of each
-//! is compared with what the tables say. These are the rules of the admission policies, written once more, in other
-//! words than theirs.
+//! All rules at once: every caller of the [`cast`] makes every call of the tables, and each outcome is compared with
+//! the one that the tables expect. The tables are a second and independent description of the admission policies.
 //!
-//! Each call is a dry run first. Most that the policies are to refuse are then made in earnest: they change nothing.
+//! Each call is a dry run first. Most calls that the policies must refuse are then made for real: they change nothing.
 
 mod cast;
 mod changes;
@@ -25,19 +24,19 @@ use crate::support::run;
 use cast::{Caller, Resource};
 use objects::Objects;
 
-/// Calls that are made at a time.
+/// How many calls are made at the same time.
 const AT_ONCE: usize = 16;
 
-/// What the server's version makes of a request.
+/// What the server does depending on its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Server {
-    /// It stamps the requester, and puts back what a replace lost.
+    /// It stamps the requester, and puts back what a replace left out.
     Current,
-    /// It does neither, so both are refused.
+    /// It does neither; the policies refuse both.
     Older,
 }
 
-/// One call, and what must come of it.
+/// One call and its expected outcome.
 struct Case<'a> {
     what: String,
     who: &'a Caller,
@@ -45,20 +44,20 @@ struct Case<'a> {
     verdict: Verdict,
 }
 
-/// What must come of a call.
+/// The expected outcome of a call.
 #[derive(Clone, Debug)]
 enum Verdict {
-    /// The answer has these values at these places.
+    /// The answer has these values at these paths.
     Allowed(Vec<(&'static str, Value)>),
-    /// Not by the policies: by RBAC, or because there is no such call. The message contains this.
+    /// Refused by RBAC, or because there is no such call. The message contains this.
     Outside(u16, &'static str),
-    /// By the policies, with a message that contains one of these.
+    /// Refused by the policies, with a message that contains one of these.
     Refused(u16, Vec<&'static str>),
 }
 
 impl Verdict {
-    /// What RBAC says first; then, if there is anything wrong, the policies: people are refused with 403, the
-    /// operator with 422.
+    /// RBAC decides first, then the policies if anything is wrong. They refuse people with 403, and the operator with
+    /// 422.
     fn of(
         who: &Caller,
         verb: &'static str,
@@ -75,7 +74,7 @@ impl Verdict {
         }
     }
 
-    /// How the outcome differs from it.
+    /// How the outcome differs from the expected one, if it does.
     fn differs(&self, outcome: &Result<Value, Refusal>) -> Option<String> {
         match (self, outcome) {
             (Self::Allowed(places), Ok(answer)) => places
@@ -83,9 +82,9 @@ impl Verdict {
                 .find(|(place, value)| answer.pointer(place).unwrap_or(&Value::Null) != value)
                 .map(|(place, value)| {
                     let is = answer.pointer(place).unwrap_or(&Value::Null);
-                    format!("{place} was to be {value}, and is {is}")
+                    format!("{place} should be {value}, and is {is}")
                 }),
-            (Self::Allowed(_), Err(refusal)) => Some(format!("was to be allowed: {refusal:?}")),
+            (Self::Allowed(_), Err(refusal)) => Some(format!("should be allowed: {refusal:?}")),
             (Self::Outside(code, message), Err(refusal))
                 if *code == refusal.code && refusal.message.contains(message) =>
             {
@@ -97,13 +96,13 @@ impl Verdict {
             {
                 None
             }
-            (_, Err(refusal)) => Some(format!("was to be {self:?}: {refusal:?}")),
-            (_, Ok(_)) => Some(format!("was to be {self:?}, and was allowed")),
+            (_, Err(refusal)) => Some(format!("should be {self:?}: {refusal:?}")),
+            (_, Ok(_)) => Some(format!("should be {self:?}, and was allowed")),
         }
     }
 }
 
-/// How RBAC says it.
+/// RBAC's message.
 fn cannot(verb: &str) -> &'static str {
     match verb {
         "create" => "cannot create resource",
@@ -129,7 +128,7 @@ fn everybody_everything_on_an_older_server() -> Result<()> {
     })
 }
 
-/// Makes all calls, and fails with all that did not come out as they should.
+/// Makes all calls. Fails with all unexpected outcomes.
 async fn matrix(
     cluster: &Cluster,
     server: Server,
@@ -161,7 +160,11 @@ async fn matrix(
         return Ok(());
     }
     let lines: Vec<_> = wrong.iter().map(|wrong| format!("- {wrong:#}")).collect();
-    bail!("{} of {number} calls came out wrong:\n{}", wrong.len(), lines.join("\n"))
+    bail!(
+        "{} of {number} calls had another outcome than expected:\n{}",
+        wrong.len(),
+        lines.join("\n")
+    )
 }
 
 async fn trial(case: &Case<'_>) -> Result<()> {

@@ -1,4 +1,4 @@
-//! What the calls are made on.
+//! The objects that the calls are about.
 
 use std::collections::HashMap;
 
@@ -11,17 +11,17 @@ use crate::call::Call;
 use crate::cluster::text;
 use crate::office::{Office, POLICY, decide, request, secret};
 
-/// The objects, as they are while all calls are made.
+/// The objects. They stay as they are during all calls.
 pub struct Objects {
-    /// A request of Alice's, with an intent, its finalizer, a status and an approval by Bob.
+    /// A request by Alice, with an intent, the operator's finalizer, a status and an approval by Bob.
     pub live: Value,
-    /// One that nobody has looked at.
+    /// A request that the operator has not seen.
     pub fresh: Value,
-    /// The Secret of the live one.
+    /// The Secret of `live`.
     pub secret: Value,
-    /// A Secret that is no pass.
+    /// A Secret without a pass.
     pub plain: Value,
-    /// For each user who may ask, a request of their own.
+    /// For each user who may create requests, a request of their own.
     own: HashMap<String, Value>,
 }
 
@@ -80,7 +80,7 @@ impl Objects {
     }
 }
 
-/// A request as this user writes it for this server.
+/// A request as this user must write it for this server.
 pub fn asked(name: &str, server: Server, user: &str) -> Value {
     let mut request = request(name);
     if server == Server::Older {

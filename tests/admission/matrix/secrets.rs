@@ -1,4 +1,4 @@
-//! Who makes, changes and deletes Secrets, with a pass and without.
+//! Creation, change and deletion of Secrets, with a pass and without.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -11,8 +11,8 @@ use crate::call::Call;
 use crate::office::{Office, secret};
 
 const UID: &str = "74a1cf5b-7a83-4a5b-9c32-0d41c1f0b9aa";
-const ALONE_RULE: &str = "are made by tap-operator alone";
-const TYPE_RULE: &str = "creates and deletes no Secrets but those of type";
+const ALONE_RULE: &str = "only tap-operator creates Secrets of type";
+const TYPE_RULE: &str = "creates and deletes only Secrets of type";
 const OWNER_RULE: &str = "has one owner, the TapRequest of its own name";
 const IMMUTABLE_RULE: &str = "a Secret with a pass is immutable";
 const FINALIZER_RULE: &str = "a Secret with a pass has no finalizers";
@@ -20,7 +20,7 @@ const FIXED_RULE: &str = "a Secret with a pass cannot be changed";
 const UID_RULE: &str = "deletes Secrets only by uid";
 const BACKGROUND_RULE: &str = "deletes Secrets only in the background";
 
-/// New Secrets, and whose they may be.
+/// New Secrets, and whether they may be created.
 fn new() -> Vec<(&'static str, Value, Result<(), &'static str>)> {
     let with = |change: Value| {
         let mut object = secret("new", UID);
@@ -93,7 +93,7 @@ fn creation<'a>(office: &Office<'_>, who: &'a Caller) -> Vec<Case<'a>> {
     cases
 }
 
-/// Changes to a Secret, and whether they are none.
+/// Changes to a Secret, and whether they change nothing.
 fn changes() -> Vec<(&'static str, Value, bool)> {
     let set = |path: &str, value: Value| json!([{"op": "add", "path": path, "value": value}]);
     vec![
@@ -112,7 +112,7 @@ fn change<'a>(office: &Office<'_>, objects: &Objects, who: &'a Caller) -> Result
             for way in Way::ALL {
                 let path = office.secret(name);
                 let Some(call) = edit::call(way, &path, before, &operations)? else { continue };
-                // Such a patch merges lists: it says nothing of an owner.
+                // A strategic patch merges this list, so an empty one changes nothing.
                 let none = none || what == "no owner" && way == Way::StrategicPatch;
                 let wrong = if name == "plain" || none || who.is_garbage_collector() {
                     vec![]
@@ -128,7 +128,7 @@ fn change<'a>(office: &Office<'_>, objects: &Objects, who: &'a Caller) -> Result
     Ok(cases)
 }
 
-/// How a Secret can be deleted, and whether the operator may do so.
+/// Options of a DELETE, and whether the operator may use them.
 fn deletions() -> Vec<(&'static str, Value, bool)> {
     vec![
         ("without a word", json!({}), true),
@@ -156,7 +156,7 @@ fn deletion<'a>(office: &Office<'_>, objects: &Objects, who: &'a Caller) -> Vec<
                     (true, _) if by_uid => vec![BACKGROUND_RULE],
                     (true, _) => vec![BACKGROUND_RULE, UID_RULE],
                 };
-                // What the operator is told of its own has nothing in it.
+                // The answer to the operator's own DELETE must not contain the Secret.
                 let answer = vec![("/data", Value::Null), ("/metadata/name", Value::Null)];
                 let answer = if who.is_operator() { answer } else { vec![] };
                 let verdict = Verdict::of(who, "delete", Resource::Secrets, wrong, answer);

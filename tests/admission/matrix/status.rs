@@ -1,4 +1,4 @@
-//! Who may decide, and who writes the rest of the status.
+//! Decisions, and writes of the rest of the status.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -10,34 +10,34 @@ use super::{Case, Server, Verdict};
 use crate::cluster::text;
 use crate::office::{Office, POLICY};
 
-const REST_RULE: &str = "of the status, people write only status.decisions";
-const APPEND_RULE: &str = "a decision is never changed or dropped";
-const NAME_RULE: &str = "a decision is made in one's own name: by must be";
-const ROBOT_RULE: &str = "a ServiceAccount neither approves nor denies";
-const OWN_RULE: &str = "who made the request neither approves nor denies it";
+const REST_RULE: &str = "people may write only status.decisions, no other part of the status";
+const APPEND_RULE: &str = "a decision cannot be changed or removed";
+const NAME_RULE: &str = "people decide in their own name: by must be";
+const ROBOT_RULE: &str = "a ServiceAccount cannot approve or deny";
+const OWN_RULE: &str = "the requester cannot approve or deny the request";
 const APPROVE_RULE: &str = "that needs the verb approve on tappolicies/contoso";
-const REVOKE_RULE: &str = "only alice@contoso.com and who may approve can revoke";
+const REVOKE_RULE: &str = "only alice@contoso.com and people who may approve can revoke";
 const OPERATOR_RULE: &str = "tap-operator does not change status.decisions";
 
-/// What a write does to the status.
+/// How a write changes the status.
 #[derive(Clone, Copy, Debug)]
 enum Effect {
     Nothing,
-    /// What is the operator's.
+    /// A field that only the operator may write.
     Rest,
-    /// A decision more, in the caller's own name.
+    /// A new decision in the caller's own name.
     Decision(&'static str),
-    /// The same in somebody else's name.
+    /// A new decision in somebody else's name.
     InAnothersName,
-    /// A decision more, and what is the operator's.
+    /// A new decision, and a field that only the operator may write.
     DecisionAndRest,
-    /// A decision less, or another one.
+    /// A past decision is removed or changed.
     Past,
-    /// No status at all.
+    /// The whole status is removed.
     Everything,
 }
 
-/// A change to the status, by somebody of this name.
+/// Changes to the status by a user of this name.
 fn table(me: &str) -> Vec<(&'static str, Value, Effect)> {
     use Effect::{Decision, DecisionAndRest, Everything, InAnothersName, Nothing, Past, Rest};
     let set = |path: &str, value: Value| json!([{"op": "add", "path": path, "value": value}]);
@@ -111,7 +111,7 @@ fn table(me: &str) -> Vec<(&'static str, Value, Effect)> {
     ]
 }
 
-/// What is wrong with such a decision in one's own name.
+/// What is wrong with a decision in the caller's own name.
 fn wrong_with_decision(who: &Caller, decision: &str, own: bool) -> Vec<&'static str> {
     let may_approve = who.has(Verb::Approve, POLICY);
     if decision == "Revoke" {
@@ -154,16 +154,16 @@ pub fn cases<'a>(
             let own = whose == "their own";
             let path = office.status(text(before, "/metadata/name")?);
             for (what, operations, effect) in table(who.actor.name()) {
-                // What becomes of the rest of the status is not a matter of the server's age.
+                // The rules about the rest of the status do not depend on the server's version.
                 if server == Server::Older && matches!(effect, Effect::Rest) {
                     continue;
                 }
-                // Their own request has no more to lose than others'.
+                // Other fields of one's own request follow the same rules as those of others' requests.
                 if own && !matches!(effect, Effect::Decision(_) | Effect::InAnothersName) {
                     continue;
                 }
                 for way in Way::ALL {
-                    // One is enough to see that nobody can.
+                    // One strategic patch is enough to see that none is supported.
                     if way == Way::StrategicPatch && what != "Approve" {
                         continue;
                     }

@@ -1,4 +1,4 @@
-//! What became of the change that somebody made in the portal.
+//! The change that somebody made in the portal is corrected.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::stage::Stage;
 use crate::support::wait;
 use crate::terminal::progress;
 
-/// The policy's interval of a minute, a tenth more, and some time to act.
+/// The policy's interval of a minute, its jitter of a tenth, and some time for the correction.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 pub async fn correction(stage: &Stage) -> Result<()> {
     let Stage { world, cast, terminal } = stage;
-    terminal.chapter("6. What became of the change in the portal")?;
+    terminal.chapter("6. The change in the portal is corrected")?;
     let corrected = || {
         let policy = world.simulator.policy();
         policy.maximum_lifetime_in_minutes == 240 && policy.is_usable_once
@@ -28,7 +28,7 @@ pub async fn correction(stage: &Stage) -> Result<()> {
     })
     .await?;
     terminal
-        .tell("The operator saw it and put it back. The policy's events tell the difference:")?;
+        .tell("The operator saw it and put it back. The policy's events show the difference:")?;
     wait::until(wait::PATIENCE, "the event of the correction is there", || async {
         let events = cast.admin.identity.kubectl(["get", "events", "--output=json"]).ok().await?;
         ensure!(events.contains("lifetime.maximum from 720h to 4h"), "{events}");

@@ -1,8 +1,8 @@
-//! A pass that nobody used expires.
+//! An unused pass expires.
 
 use anyhow::{Result, ensure};
+use graph_simulator::SignInError;
 use jiff::SignedDuration;
-use tap_operator::simulator::SignInError;
 
 use crate::stage::Stage;
 

@@ -1,15 +1,17 @@
-//! The tenant's own account of every pass, held against the requests.
+//! The tenant's own account of every pass, compared with the requests.
 
 use anyhow::{Context, Result, bail, ensure};
+use graph_simulator::{Actor, End, LedgerEntry};
 use jiff::Timestamp;
-use tap_operator::simulator::{Actor, End, LedgerEntry};
 
 use crate::stage::{NAMESPACE, Stage};
 
 pub async fn ledger(stage: &Stage) -> Result<()> {
     let Stage { world, cast, terminal } = stage;
     terminal.chapter("7. The ledger")?;
-    terminal.tell("The tenant keeps account of every pass there ever was, and how it ended:")?;
+    terminal.tell(
+        "The tenant keeps an account of every pass that was ever made, and of how it ended:",
+    )?;
     let entries = world.simulator.ledger();
     let requests = stage.requests().await?;
     let mut rows =
@@ -49,7 +51,7 @@ pub async fn ledger(stage: &Stage) -> Result<()> {
     ensure!(balance.untold == 0, "a code was lost: {balance:?}");
     ensure!(
         balance.deleted_foreign + balance.replaced_foreign == 0,
-        "a pass of somebody else's was ended: {balance:?}"
+        "a foreign pass was ended: {balance:?}"
     );
     ended_as_told(&entries, "alice@contoso.com", 1, |end| matches!(end, End::Expired { .. }))?;
     ended_as_told(&entries, "bob@contoso.com", 0, |end| {
@@ -60,9 +62,8 @@ pub async fn ledger(stage: &Stage) -> Result<()> {
     let secrets = format!("kubectl get secrets -n {NAMESPACE}");
     let secrets = stage.run(&cast.admin, &secrets).await?;
     ensure!(secrets.is_empty(), "a Secret is left behind");
-    terminal.good(
-        "Each pass came to one end, each is recorded by one request, and no code is left anywhere.",
-    )
+    terminal
+        .good("Each pass has ended, each is recorded by one request, and no code is left anywhere.")
 }
 
 fn ended_as_told(

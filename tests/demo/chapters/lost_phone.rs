@@ -18,7 +18,7 @@ pub async fn lost_phone(stage: &Stage) -> Result<()> {
     stage.run(&cast.heidi, "kubectl create -f tests/demo/manifests/alice.yaml").await?;
     stage.reaches("alice", "AwaitingApproval").await?;
 
-    terminal.tell("The policy wants a second person. Heidi herself is none:")?;
+    terminal.tell("The policy requires a second person. Heidi cannot approve her own request:")?;
     stage.decide_in_vain(&cast.heidi, "alice", "Approve", "Forbidden").await?;
     terminal.tell("Leo, who leads the helpdesk, approves:")?;
     stage.decide(&cast.leo, "alice", "Approve").await?;
@@ -38,8 +38,8 @@ pub async fn lost_phone(stage: &Stage) -> Result<()> {
         world.simulator.session(signed_in.session).context("Alice's session is unknown")?;
     ensure!(session.alive && session.can_register, "Alice's session has ended: {session:?}");
     terminal.good(
-        "Alice's session lasts, and she can register her new phone in it: a used pass is left to expire, for deleting \
-         it would end the session.",
+        "Alice's session lasts, and she can register her new phone in it: a used pass is left to expire, because \
+         deleting it would end the session.",
     )?;
 
     terminal.tell("In a second terminal, Heidi watched all of this. Each line is one write:")?;
@@ -51,7 +51,7 @@ pub async fn lost_phone(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// `kubectl get --watch`, in the background.
+/// `kubectl get --watch` in the background.
 struct Watch(Component);
 
 impl Watch {
@@ -71,7 +71,7 @@ impl Watch {
         Ok(Self(component))
     }
 
-    /// What it printed until this was in it.
+    /// Waits for this word in the output. Returns the output so far.
     async fn until(self, word: &str) -> Result<String> {
         wait::until(wait::PATIENCE, "kubectl shows the end of the story", || async {
             let seen = self.0.log_text();

@@ -1,4 +1,4 @@
-//! The chapters, in the order in which they are told.
+//! The chapters, in the order of the story.
 
 mod correction;
 mod expired;

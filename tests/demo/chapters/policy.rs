@@ -1,4 +1,4 @@
-//! The tenant becomes what the policy says, and somebody changes it by hand.
+//! The tenant is made to match the policy, and somebody changes it by hand.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -30,10 +30,10 @@ pub async fn policy(stage: &Stage) -> Result<()> {
         "The tenant differed, and was corrected. What it had before is kept in status.adopted.",
     )?;
     let events = stage.run(&cast.admin, EVENTS).await?;
-    ensure!(events.contains("Corrected"), "no event tells of the correction");
+    ensure!(events.contains("Corrected"), "no event reports the correction");
     ensure!(world.simulator.policy().is_usable_once, "the tenant was not corrected");
 
-    terminal.tell("Somebody finds that too strict, and changes it in the portal:")?;
+    terminal.tell("Somebody finds this too strict and changes it in the portal:")?;
     terminal.elsewhere("portal", "maximum lifetime 30 days, one-time use not required")?;
     world.simulator.portal_patch_policy(
         &json!({ "maximumLifetimeInMinutes": 43200, "isUsableOnce": false }),

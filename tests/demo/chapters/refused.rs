@@ -1,4 +1,4 @@
-//! Requests that get no pass, and say why.
+//! Requests that get no pass, with the reason.
 
 use anyhow::{Result, ensure};
 
@@ -9,15 +9,15 @@ const WHY: &str = "kubectl get tap grace \\\n\
 
 pub async fn refused(stage: &Stage) -> Result<()> {
     let Stage { world, cast, terminal } = stage;
-    terminal.chapter("4. Who gets none is told why")?;
+    terminal.chapter("4. Refusals come with a reason")?;
     terminal.tell(
         "Sam is new and may create requests here, but was not granted the use of a policy. The API server itself \
-         refuses him, also while the operator is down.",
+         refuses him, even while the operator is down.",
     )?;
     world.control_plane.grant(&cast.sam.identity, "tap-requester", NAMESPACE).await?;
     let ask = "kubectl create -f tests/demo/manifests/grace.yaml";
     stage.refused(&cast.sam, ask, "Forbidden").await?;
-    terminal.tell("Heidi may ask. But Grace is a Global Administrator, and this policy gives no pass to those.")?;
+    terminal.tell("Heidi may ask. But Grace is a Global Administrator, and this policy gives no passes to them.")?;
     stage.run(&cast.heidi, ask).await?;
     stage.reaches("grace", "Failed").await?;
     let why = stage.run(&cast.heidi, WHY).await?;

@@ -1,7 +1,7 @@
-//! A pass is taken away before anybody used it.
+//! A pass is revoked before anybody used it.
 
 use anyhow::{Result, ensure};
-use tap_operator::simulator::SignInError;
+use graph_simulator::SignInError;
 
 use crate::stage::Stage;
 
@@ -13,11 +13,11 @@ pub async fn revoked(stage: &Stage) -> Result<()> {
     stage.reaches("bob", "AwaitingApproval").await?;
     stage.decide(&cast.leo, "bob", "Approve").await?;
     let code = stage.code("bob").await?;
-    terminal.tell("Who asked for a pass, or may approve, can revoke it. The spec never changes, so Git has nothing to undo.")?;
+    terminal.tell("The requester, and anyone who may approve, can revoke a pass. The spec never changes, so Git has nothing to undo.")?;
     stage.decide(&cast.heidi, "bob", "Revoke").await?;
     stage.reaches("bob", "Revoked").await?;
     stage.secret_is_gone("bob").await?;
-    terminal.tell("The code is worth nothing now:")?;
+    terminal.tell("The code is useless now:")?;
     let answer = stage.sign_in("bob@contoso.com", &code)?;
     ensure!(answer == Err(SignInError::WrongCode), "a revoked code: {answer:?}");
     Ok(())

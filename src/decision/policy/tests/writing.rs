@@ -1,18 +1,19 @@
-//! When a policy writes into the tenant, and what keeps it from that.
+//! When a policy writes to the tenant, and what keeps it from writing.
 
 use super::*;
+use crate::api::Enforcement;
 
 const CORRECTS: &str = "{tenant: default, enforcement: Enforce, method: {codeLength: 14}}";
 const HELD: [&str; 1] = ["Policy.ReadWrite.AuthenticationMethod"];
 
-/// Runs one pass, and answers whether it corrects the tenant, and what it says in the end.
-fn outcome(mut pass: Pass) -> (bool, String) {
+/// Runs one reconcile, and returns whether it corrects the tenant, and the reason of Ready if it does not.
+fn outcome(mut reconcile: Reconcile) -> (bool, String) {
     for _ in 0..10 {
-        match pass.next() {
-            PolicyStep::WriteStatus(status) => pass.policy.status = Some(*status),
+        match reconcile.next() {
+            PolicyStep::WriteStatus(status) => reconcile.policy.status = Some(*status),
             PolicyStep::Correct(_) => return (true, String::new()),
             PolicyStep::Rest(_) => {
-                let conditions = pass.policy.status.unwrap().conditions;
+                let conditions = reconcile.policy.status.unwrap().conditions;
                 let ready = conditions.into_iter().find(|c| c.type_ == "Ready").unwrap();
                 return (false, ready.reason);
             }
@@ -29,56 +30,60 @@ fn correction(generation: Option<i64>, refused: bool) -> Correction {
 
 #[test]
 fn only_one_policy_that_is_told_to_corrects_a_difference_and_only_once() {
-    type Change = fn(&mut Pass);
+    type Change = fn(&mut Reconcile);
     let changes: &[(Change, &str)] = &[
-        (|pass| pass.policy.spec.enforcement = Some(Enforcement::Observe), "Drifted"),
-        (|pass| pass.policy.spec.enforcement = None, "Drifted"),
-        (|pass| pass.rivals = vec!["another".into()], "Conflict"),
-        (|pass| pass.stop = Stop::On, "Stopped"),
-        (|pass| pass.policy.spec.method = None, "NothingManaged"),
+        (|reconcile| reconcile.policy.spec.enforcement = Some(Enforcement::Observe), "Drifted"),
+        (|reconcile| reconcile.policy.spec.enforcement = None, "Drifted"),
+        (|reconcile| reconcile.rivals = vec!["another".into()], "Conflict"),
+        (|reconcile| reconcile.stop = Stop::On, "Stopped"),
+        (|reconcile| reconcile.policy.spec.method = None, "NothingManaged"),
         (
-            |pass| {
-                let Some(Ok(method)) = &mut pass.reads.method else { unreachable!() };
+            |reconcile| {
+                let Some(Ok(method)) = &mut reconcile.reads.method else { unreachable!() };
                 method.default_length = Some(14);
             },
             "InSync",
         ),
         (
-            |pass| {
-                pass.policy.metadata.generation = Some(3);
-                pass.correction = Some(correction(Some(3), true));
+            |reconcile| {
+                reconcile.policy.metadata.generation = Some(3);
+                reconcile.correction = Some(correction(Some(3), true));
             },
             "NotTaken",
         ),
         (
-            |pass| {
-                pass.reads.patched = Some(Ok(()));
-                pass.correction = Some(correction(None, false));
+            |reconcile| {
+                reconcile.reads.patched = Some(Ok(()));
+                reconcile.correction = Some(correction(None, false));
             },
             "Drifted",
         ),
         (
-            |pass| {
+            |reconcile| {
                 let refused = GraphError { kind: ErrorKind::BadRequest, ..refused() };
-                pass.reads.patched = Some(Err(refused));
+                reconcile.reads.patched = Some(Err(refused));
             },
             "NotTaken",
         ),
     ];
-    assert_eq!(outcome(Pass::new(CORRECTS, &HELD)), (true, String::new()));
+    assert_eq!(outcome(Reconcile::new(CORRECTS, &HELD)), (true, String::new()));
     for (change, reason) in changes {
-        let mut pass = Pass::new(CORRECTS, &HELD);
-        change(&mut pass);
-        assert_eq!(outcome(pass), (false, (*reason).to_owned()));
+        let mut reconcile = Reconcile::new(CORRECTS, &HELD);
+        change(&mut reconcile);
+        assert_eq!(outcome(reconcile), (false, (*reason).to_owned()));
     }
 }
 
 #[test]
 fn what_was_found_is_kept_before_anything_is_written_over_it() {
-    let mut pass = Pass::new(CORRECTS, &HELD);
-    let PolicyStep::WriteStatus(status) = pass.next() else { panic!("{:?}", pass.next()) };
+    let mut reconcile = Reconcile::new(CORRECTS, &HELD);
+    let PolicyStep::WriteStatus(status) = reconcile.next() else {
+        panic!("{:?}", reconcile.next())
+    };
     assert_eq!(status.adopted.as_ref().and_then(|method| method.code_length), Some(8));
-    pass.policy.status = Some(*status);
-    let PolicyStep::Correct(difference) = pass.next() else { panic!("{:?}", pass.next()) };
+    reconcile.policy.status = Some(*status);
+    let PolicyStep::Correct(difference) = reconcile.next() else {
+        panic!("{:?}", reconcile.next())
+    };
     assert_eq!(difference.patch.default_length, Some(14));
 }

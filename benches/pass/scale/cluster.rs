@@ -1,0 +1,98 @@
+//! A cluster with its tenant and its operator, in which passes are measured.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use graph_simulator::tenant::User;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams};
+use serde_json::Value;
+use tap_operator::api::TapRequest;
+use tokio::time::sleep;
+
+use super::listing;
+use crate::process::Usage;
+use crate::subject::NAMESPACE;
+use crate::support::wait;
+use crate::support::world::World;
+use crate::world;
+use crate::yardstick::Yardstick;
+
+/// The longest that the first pass after a start may take, and all other waiting.
+const PATIENCE: Duration = Duration::from_mins(30);
+/// The operator is at rest when it used less of a processor than this share of the time that it was looked at.
+const AT_REST: f64 = 0.05;
+const LOOKED_AT: Duration = Duration::from_secs(4);
+
+/// A cluster, and who asks for passes in it.
+pub struct Cluster {
+    pub world: World,
+    pub yardstick: Yardstick,
+}
+
+/// A start, from the beginning of the process.
+pub struct Restart {
+    pub first_pass: Duration,
+    /// The processor time that the operator had used then.
+    pub cpu: Duration,
+    /// How long a bare paged list of all requests took just before.
+    pub list: Duration,
+}
+
+impl Cluster {
+    /// One with these users in its tenant; its operator does not run yet.
+    pub async fn start(users: impl Iterator<Item = User>, policy: &Value) -> Result<Self> {
+        let world = world(users, policy).await?;
+        let yardstick = Yardstick::new(&world).await?;
+        Ok(Self { world, yardstick })
+    }
+
+    /// Starts the operator, for which a request waits already.
+    pub async fn restart(&self) -> Result<Restart> {
+        let list = listing::time(self.world.control_plane.admin().client().await?).await?;
+        let asked = self.yardstick.ask().await?;
+        let component = self.world.operator.component();
+        let began = Instant::now();
+        component.start()?;
+        let first = tokio::select! {
+            first = asked.active(PATIENCE) => first.with_context(|| component.log_tail(40))?,
+            ended = component.ended(2 * PATIENCE) => {
+                bail!("the operator ended: {}\n{}", ended?, component.log_tail(40))
+            }
+        };
+        let cpu = self.usage()?.cpu;
+        Ok(Restart { first_pass: first.at.saturating_duration_since(began), cpu, list })
+    }
+
+    /// Waits until the operator has done what a start gives it to do, which is no pass's cost.
+    pub async fn at_rest(&self) -> Result<Usage> {
+        wait::until(PATIENCE, "the operator is at rest", || async {
+            let before = self.usage()?;
+            sleep(LOOKED_AT).await;
+            let used = self.usage()?.cpu_since(&before);
+            ensure!(used < LOOKED_AT.mul_f64(AT_REST), "it used {used:?} in {LOOKED_AT:?}");
+            Ok(())
+        })
+        .await?;
+        self.usage()
+    }
+
+    /// Takes away the requests that were measured; a running operator takes their passes back.
+    pub async fn put_away(&self) -> Result<()> {
+        let admin = self.world.control_plane.admin().client().await?;
+        let requests: Api<TapRequest> = Api::namespaced(admin, NAMESPACE);
+        requests.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+        let one = ListParams::default().limit(1);
+        wait::until(PATIENCE, "the measured requests are gone", || async {
+            ensure!(requests.list(&one).await?.items.is_empty(), "there are some");
+            Ok(())
+        })
+        .await
+    }
+
+    /// What the operator's process has used.
+    pub fn usage(&self) -> Result<Usage> {
+        let pid = self.world.operator.component().pid().context("the operator does not run")?;
+        Usage::of(pid).context("there is no /proc that tells what a process uses")
+    }
+}

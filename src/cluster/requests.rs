@@ -1,0 +1,158 @@
+//! Reads and writes of requests.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, ObjectMeta, Patch, Preconditions};
+use kube::core::PartialObjectMeta;
+use kube::{Client, ResourceExt as _};
+use serde_json::{Value, json};
+
+use super::error::{ApiError, call};
+use super::patch::{as_operator, merge_patch};
+use super::write;
+use crate::api::names::{FINALIZER, INTENT_ANNOTATION, STOP_CONFIG_MAP, STOP_REVOKE_ACTIVE_KEY};
+use crate::api::{TapPolicy, TapRequest, TapRequestStatus};
+use crate::decision::ids::RequestName;
+use crate::decision::intent::Intent;
+use crate::decision::situation::{Brakes, Stop};
+use crate::effect::Effect;
+
+/// The API of the requests in a request's namespace.
+pub fn api(client: &Client, request: &TapRequest) -> Api<TapRequest> {
+    Api::namespaced(client.clone(), &request.namespace().unwrap_or_default())
+}
+
+/// The namespace and name of a request, as namespace/name.
+pub fn name_of(request: &TapRequest) -> String {
+    format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any())
+}
+
+/// The request of this name, by a quorum read; `None` if it does not exist.
+pub async fn get(client: &Client, name: &RequestName) -> Result<Option<TapRequest>, ApiError> {
+    let api: Api<TapRequest> = Api::namespaced(client.clone(), &name.namespace);
+    call("get TapRequest", api.get_opt(&name.name)).await
+}
+
+/// The metadata of the request of this name, even if this version cannot read the rest; `None` if it does not exist.
+pub async fn get_metadata(
+    client: &Client,
+    name: &RequestName,
+) -> Result<Option<ObjectMeta>, ApiError> {
+    let api: Api<TapRequest> = Api::namespaced(client.clone(), &name.namespace);
+    let found = call("get TapRequest", api.get_metadata_opt(&name.name)).await?;
+    Ok(found.map(|found| found.metadata))
+}
+
+/// Changes the status that was read into this one. `decisions` are never written, because people write them.
+pub async fn write_status(
+    client: &Client,
+    before: &TapRequest,
+    status: &TapRequestStatus,
+) -> Result<TapRequest, ApiError> {
+    let old = before.status.clone().unwrap_or_default();
+    let patch = json!({
+        "metadata": { "resourceVersion": before.metadata.resource_version },
+        "status": merge_patch(&old, status),
+    });
+    let (api, patch) = (api(client, before), Patch::Merge(&patch));
+    let effect = Effect::WriteRequestStatus;
+    write::patch_status(effect, &api, &before.name_any(), &as_operator(), &patch).await
+}
+
+/// Records an intent, with the finalizer.
+pub async fn record_intent(
+    client: &Client,
+    before: &TapRequest,
+    intent: &Intent,
+) -> Result<TapRequest, ApiError> {
+    let mut finalizers = before.metadata.finalizers.clone().unwrap_or_default();
+    if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+        finalizers.push(FINALIZER.into());
+    }
+    let patch = metadata_patch(&before.metadata, &finalizers, Some(intent));
+    patch_metadata(Effect::RecordIntent, client, before, &patch).await
+}
+
+/// Removes the finalizer and closes the intent, in one write.
+pub async fn release(
+    client: &Client,
+    before: &TapRequest,
+    closed: Option<&Intent>,
+) -> Result<TapRequest, ApiError> {
+    let patch = metadata_patch(&before.metadata, &without_ours(&before.metadata), closed);
+    patch_metadata(Effect::ReleaseFinalizer, client, before, &patch).await
+}
+
+/// Removes the finalizer of a request of which only the metadata could be read.
+pub async fn release_unread(client: &Client, metadata: &ObjectMeta) -> Result<(), ApiError> {
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let api: Api<PartialObjectMeta<TapRequest>> = Api::namespaced(client.clone(), namespace);
+    let patch = Patch::Merge(metadata_patch(metadata, &without_ours(metadata), None));
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let effect = Effect::ReleaseFinalizer;
+    write::patch_metadata(effect, &api, name, &as_operator(), &patch).await.map(drop)
+}
+
+/// Deletes exactly this version of a request. Returns the request if it is only marked for deletion, or `None` if it is
+/// gone.
+pub async fn delete(client: &Client, request: &TapRequest) -> Result<Option<TapRequest>, ApiError> {
+    let exactly = Preconditions {
+        uid: request.metadata.uid.clone(),
+        resource_version: request.metadata.resource_version.clone(),
+    };
+    let api = api(client, request);
+    match write::delete(Effect::DeleteRequest, &api, &request.name_any(), exactly).await {
+        Err(ApiError::NotFound { .. }) => Ok(None),
+        deleted => deleted,
+    }
+}
+
+/// Stop and suspension, by quorum reads. A failed read counts as stopped or suspended.
+pub async fn brakes(client: &Client, namespace: &str, policy: &str) -> Brakes {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let stop = match call("get stop ConfigMap", maps.get_opt(STOP_CONFIG_MAP)).await {
+        Ok(found) => stop_of(found.as_ref()),
+        Err(_) => Stop::On,
+    };
+    let policies: Api<TapPolicy> = Api::all(client.clone());
+    let policy = call("get TapPolicy", policies.get_opt(policy)).await;
+    let issuance = |policy: &TapPolicy| policy.spec.issuance.as_ref().map(|i| i.suspend);
+    let suspended =
+        !matches!(&policy, Ok(Some(policy)) if issuance(policy).is_some_and(|s| s != Some(true)));
+    let policy_generation = policy.ok().flatten().and_then(|policy| policy.metadata.generation);
+    Brakes { stop, suspended, policy_generation }
+}
+
+/// The meaning of the stop `ConfigMap`, or of its absence.
+pub fn stop_of(config_map: Option<&ConfigMap>) -> Stop {
+    let Some(config_map) = config_map else { return Stop::Off };
+    let revoke = config_map
+        .data
+        .as_ref()
+        .and_then(|data| data.get(STOP_REVOKE_ACTIVE_KEY))
+        .is_some_and(|value| value == "true");
+    if revoke { Stop::RevokeActive } else { Stop::On }
+}
+
+async fn patch_metadata(
+    effect: Effect,
+    client: &Client,
+    request: &TapRequest,
+    patch: &Value,
+) -> Result<TapRequest, ApiError> {
+    let api = api(client, request);
+    write::patch(effect, &api, &request.name_any(), &as_operator(), &Patch::Merge(patch)).await
+}
+
+fn without_ours(metadata: &ObjectMeta) -> Vec<String> {
+    let all = metadata.finalizers.iter().flatten();
+    all.filter(|finalizer| *finalizer != FINALIZER).cloned().collect()
+}
+
+fn metadata_patch(metadata: &ObjectMeta, finalizers: &[String], intent: Option<&Intent>) -> Value {
+    let mut changed =
+        json!({ "resourceVersion": metadata.resource_version, "finalizers": finalizers });
+    if let Some(intent) = intent {
+        changed["annotations"] = json!({ INTENT_ANNOTATION: intent.to_annotation() });
+    }
+    json!({ "metadata": changed })
+}

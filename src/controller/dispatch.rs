@@ -1,0 +1,80 @@
+//! Starts reconciles and looks at recorded passes as they come due. The state machine limits how many reconciles run at once.
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::operator::{Operator, Tenant};
+use super::request;
+use crate::decision::requests::{PassLook, Requests};
+use crate::graph::Priority;
+
+/// How many looks at the passes of one tenant run at once.
+const LOOKS_AT_ONCE: usize = 4;
+/// How long to sleep if nothing is due. An update of the state machine ends the sleep earlier.
+const LONG: Duration = Duration::from_hours(1);
+
+/// Reconciles requests as they come due, until `shutdown`. Then it waits for the reconciles that still run.
+pub async fn reconcile(operator: &Operator, shutdown: &CancellationToken) {
+    let mut updates = operator.updates.subscribe();
+    let mut running = FuturesUnordered::new();
+    loop {
+        while operator.works() && !shutdown.is_cancelled() {
+            let claimed = operator.at_this_moment(Requests::claim);
+            let Some(uid) = claimed else { break };
+            running.push(request::reconcile(operator, uid));
+        }
+        if shutdown.is_cancelled() && running.is_empty() {
+            return;
+        }
+        let due = operator.at_this_moment(|requests, _| requests.next_due());
+        let claims = operator.works() && !shutdown.is_cancelled();
+        let due = due.filter(|_| claims).map(|due| operator.began + due);
+        tokio::select! {
+            biased;
+            Some(()) = running.next() => {}
+            () = shutdown.cancelled(), if !shutdown.is_cancelled() => {}
+            // The sender is dropped only with the operator.
+            _ = updates.changed() => {}
+            () = tokio::time::sleep_until(due.unwrap_or_else(|| Instant::now() + LONG)) => {}
+        }
+    }
+}
+
+/// Looks at recorded passes as they come due, for ever: whether each is used or gone. A look may wait long for the pacing and
+/// for a slow Graph. So looks are not part of reconciles, which must react to an expiry, a revocation or a deletion at once.
+pub async fn look_at_passes(operator: &Operator) {
+    let looks = operator.tenants.values().map(|tenant| look_at_passes_of(operator, tenant));
+    futures::future::join_all(looks).await;
+    // Reached only without a tenant connection.
+    std::future::pending::<()>().await;
+}
+
+async fn look_at_passes_of(operator: &Operator, tenant: &Tenant) {
+    let connection = tenant.connection.name.as_str();
+    let mut updates = operator.updates.subscribe();
+    let mut running = FuturesUnordered::new();
+    loop {
+        while operator.works() && running.len() < LOOKS_AT_ONCE {
+            let claimed =
+                operator.at_this_moment(|requests, moment| requests.claim_look(connection, moment));
+            let Some(look) = claimed else { break };
+            running.push(look_at(operator, tenant, look));
+        }
+        let due = operator.at_this_moment(|requests, _| requests.next_look());
+        let due = due.filter(|_| running.len() < LOOKS_AT_ONCE && operator.works());
+        let due = due.map_or_else(|| Instant::now() + LONG, |due| operator.began + due);
+        tokio::select! {
+            Some(()) = running.next() => {}
+            // The sender is dropped only with the operator.
+            _ = updates.changed() => {}
+            () = tokio::time::sleep_until(due) => {}
+        }
+    }
+}
+
+async fn look_at(operator: &Operator, tenant: &Tenant, look: PassLook) {
+    let seen = tenant.client.pass(&look.user_id, &look.pass_id, Priority::Read).await;
+    operator.with_requests(|requests, moment| requests.learn_look(&look.uid, seen, moment));
+}

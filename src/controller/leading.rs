@@ -1,0 +1,147 @@
+//! The start of work once this process holds the lease: what it must know before it reconciles, and before it issues.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use kube::api::{Api, ListParams};
+
+use super::operator::Operator;
+use super::watches::PAGE;
+use crate::api::TapRequest;
+use crate::api::names::FINALIZER;
+use crate::cluster::{ApiError, call};
+use crate::decision::admission::Guard;
+use crate::decision::requests::{Requests, Version};
+use crate::graph;
+
+/// How long to wait at the start for the answer of a tenant, and for the state of the admission policies.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+/// How long to wait before checking again whether all attempts are known.
+const CATCH_UP_AGAIN: Duration = Duration::from_secs(1);
+/// How long to wait before asking a tenant again whose clock is uncertain.
+const CLOCK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Waits for the lease and for everything that a reconcile needs, then starts the work.
+pub async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSender<()>) {
+    let mut lease = operator.lease.clone();
+    lease.acquired().await;
+    operator.metrics.leads(true);
+    let stores = &operator.stores;
+    // The writers of the stores are dropped only when the process ends.
+    let _ = tokio::join!(
+        operator.requests_are_listed(),
+        stores.policies.wait_until_ready(),
+        stores.namespaces.wait_until_ready(),
+        stores.stop.wait_until_ready(),
+    );
+    tokio::join!(
+        ask_for_the_time(operator),
+        ask_for_the_permissions(operator),
+        wait_for_admission(operator)
+    );
+    operator.informed.store(true, Ordering::Release);
+    operator.apply_stop();
+    let _ = policies.send(());
+    // A list that began under this lease shows every attempt that earlier leaders had recorded.
+    let lists_as_leader = *operator.lists_of_requests.borrow();
+    if lists_as_leader != Some(true) {
+        catch_up(operator).await;
+    }
+    operator.with_requests(Requests::catch_up);
+    std::future::pending::<()>().await;
+}
+
+/// Waits until every attempt in the API server is known. The watch may lag behind, and not show the last attempts of the
+/// process that led before. Until then nothing is issued; everything else goes on.
+async fn catch_up(operator: &Operator) {
+    loop {
+        match attempts(operator).await {
+            Ok(attempts) => {
+                let requests = operator.requests();
+                if attempts.iter().all(|(uid, version)| requests.has_seen(uid, version)) {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot list the requests; nothing is issued until they are known");
+            }
+        }
+        tokio::time::sleep(CATCH_UP_AGAIN).await;
+    }
+}
+
+/// The uid and version of each request in the API server that has the operator's finalizer.
+async fn attempts(operator: &Operator) -> Result<Vec<(String, Version)>, ApiError> {
+    let api = Api::<TapRequest>::all(operator.client.clone());
+    let mut page = ListParams::default().limit(PAGE);
+    let mut found = Vec::new();
+    loop {
+        let listed = call("list TapRequests", api.list_metadata(&page)).await?;
+        let ours = listed.items.iter().map(|request| &request.metadata).filter(|meta| {
+            meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+        });
+        found.extend(ours.map(|meta| (meta.uid.clone().unwrap_or_default(), Version::of(meta))));
+        match listed.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(found),
+        }
+    }
+}
+
+/// Asks each tenant until its time is certain, so that no pass ends early because of a wrong local clock or one wrong
+/// answer. A tenant that does not answer soon is not waited for, because revocations must go on while Graph is down.
+async fn ask_for_the_time(operator: &Operator) {
+    let asked = operator.tenants.values().map(|tenant| async {
+        let until_certain = async {
+            loop {
+                // Only the Date of the answer matters.
+                let _ = tenant.client.method(graph::Priority::Read).await;
+                if operator.clocks.is_certain(&tenant.connection.tenant_id) {
+                    break;
+                }
+                tokio::time::sleep(CLOCK_AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(FIRST_ANSWER, until_certain).await.is_err() {
+            let name = tenant.connection.name.as_str();
+            tracing::warn!(
+                connection = name,
+                "no answer from the tenant yet; using this machine's clock meanwhile"
+            );
+        }
+    });
+    futures::future::join_all(asked).await;
+}
+
+/// Reads the permissions of each connection's app, so that the log says at the start which are missing or not needed.
+async fn ask_for_the_permissions(operator: &Operator) {
+    let asked = operator.tenants.values().map(|tenant| async {
+        // The TapPolicies of a tenant that does not answer report that.
+        let _ = tokio::time::timeout(FIRST_ANSWER, operator.permissions(tenant)).await;
+    });
+    futures::future::join_all(asked).await;
+}
+
+/// Asks the tenants again when a clock is suspected to have jumped, and reconciles everything once it has.
+pub async fn follow_clocks(operator: &Operator) {
+    loop {
+        tokio::select! {
+            biased;
+            () = operator.clocks.suspect.notified() => {
+                tokio::time::sleep(CLOCK_AGAIN).await;
+                // Only the Dates of the answers matter.
+                let asked = operator.tenants.values().map(|t| t.client.method(graph::Priority::Read));
+                futures::future::join_all(asked).await;
+            }
+            () = operator.clocks.jumped.notified() => operator.wake_all(),
+        }
+    }
+}
+
+/// Waits until it is known whether the admission policies are in force, so that no request reports that it is not known. It
+/// waits no longer than for a tenant, because revocations must go on.
+async fn wait_for_admission(operator: &Operator) {
+    let mut admission = operator.admission.clone();
+    let answer = admission.wait_for(|state| state.guard != Guard::Unknown);
+    let _ = tokio::time::timeout(FIRST_ANSWER, answer).await;
+}

@@ -1,0 +1,68 @@
+//! Checks before anything else starts: Kubernetes answers, is new enough, and serves the resources.
+
+use std::time::Duration;
+
+use kube::Client;
+use kube::api::{Api, ListParams};
+
+use super::health::Health;
+use super::run::RunError;
+use super::watches::WatchedPolicy;
+use crate::api::TapRequest;
+use crate::cluster::{ApiError, call};
+
+/// The oldest minor version of Kubernetes that serves `ValidatingAdmissionPolicy` v1.
+pub const OLDEST_MINOR: u32 = 30;
+/// How long to wait before the next check.
+const START_AGAIN: Duration = Duration::from_secs(3);
+
+/// Waits until Kubernetes answers and serves the resources. Fails if it is too old.
+pub async fn wait_for_cluster(client: &Client, health: &Health) -> Result<(), RunError> {
+    loop {
+        match call("get version", client.apiserver_version()).await {
+            Ok(version) => {
+                let minor = version
+                    .minor
+                    .trim_end_matches(|c: char| !c.is_ascii_digit())
+                    .parse()
+                    .unwrap_or(0);
+                if version.major == "1" && minor < OLDEST_MINOR {
+                    return Err(RunError::TooOld { minor });
+                }
+                break;
+            }
+            Err(error) => {
+                wait(health, &format!("the API server cannot be reached: {error}")).await;
+            }
+        }
+    }
+    let one = ListParams::default().limit(1);
+    loop {
+        let requests =
+            call("list TapRequests", Api::<TapRequest>::all(client.clone()).list_metadata(&one))
+                .await
+                .map(drop);
+        let policies =
+            call("list TapPolicies", Api::<WatchedPolicy>::all(client.clone()).list(&one))
+                .await
+                .map(drop);
+        match requests.and(policies) {
+            Ok(()) => break,
+            Err(ApiError::NotFound { .. }) => {
+                wait(health, "the custom resource definitions are missing: install them with kubectl apply -k crds").await;
+            }
+            Err(error) => {
+                let what = format!("TapRequests and TapPolicies cannot be listed: {error}");
+                wait(health, &what).await;
+            }
+        }
+    }
+    health.waits_for(None);
+    Ok(())
+}
+
+async fn wait(health: &Health, what: &str) {
+    tracing::warn!("{what}");
+    health.waits_for(Some(what));
+    tokio::time::sleep(START_AGAIN).await;
+}

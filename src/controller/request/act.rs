@@ -1,0 +1,170 @@
+//! Performs the actions for a request. Each is one effect.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::time::{Duration, Instant};
+
+use crate::api::{TapRequest, TapRequestStatus};
+use crate::cluster::{ApiError, requests, secret};
+use crate::controller::announce;
+use crate::controller::operator::{Operator, not_configured};
+use crate::decision::ids::Uid;
+use crate::decision::intent::{Intent, POST_WINDOW};
+use crate::decision::outcome::{Outcome, Posted, SecretCreation};
+use crate::decision::situation::{Held, SecretWritten};
+use crate::decision::step::Action;
+use crate::entra::{CreateError, NewPass, PassCode};
+
+impl Operator {
+    /// Performs an action, and reports its outcome to the state machine.
+    pub(super) async fn act(
+        &self,
+        uid: &Uid,
+        action: Action,
+        code: &mut Option<PassCode>,
+    ) -> Result<(), ApiError> {
+        let Some(request) = self.requests().request(uid) else { return Ok(()) };
+        let client = &self.client;
+        let outcome = match action {
+            Action::WriteStatus(status) => return self.write_status(uid, &request, &status).await,
+            Action::RecordIntent(intent, _) => {
+                written(requests::record_intent(client, &request, &intent).await)?
+            }
+            Action::Release(intent) => {
+                *code = None;
+                written(requests::release(client, &request, intent.as_deref()).await)?
+            }
+            Action::Post(intent) => Outcome::Posted(self.post(&request, &intent, code).await),
+            Action::CreateSecret => {
+                Outcome::SecretCreated(self.create_secret(uid, &request, code.take()).await)
+            }
+            Action::DeleteSecret(secret) => {
+                let deleted = secret::delete(client, &request, &secret).await;
+                Outcome::SecretDeleted(deleted.map_err(|error| error.to_string()))
+            }
+            Action::DeletePass { connection, user_id, pass_id } => {
+                Outcome::PassDeleted(match self.tenants.get(&connection) {
+                    Some(tenant) => tenant.client.delete_pass(&user_id, &pass_id).await,
+                    None => Err(not_configured(&connection)),
+                })
+            }
+            Action::DeleteRequest => match requests::delete(client, &request).await {
+                Ok(None) => Outcome::RequestDeleted,
+                Ok(Some(marked)) => Outcome::Written(marked.into()),
+                Err(ApiError::Conflict { .. }) => Outcome::Outdated,
+                Err(error) => return Err(error),
+            },
+        };
+        self.learn(uid, outcome);
+        Ok(())
+    }
+
+    async fn write_status(
+        &self,
+        uid: &Uid,
+        before: &TapRequest,
+        status: &TapRequestStatus,
+    ) -> Result<(), ApiError> {
+        let after = match written(requests::write_status(&self.client, before, status).await)? {
+            Outcome::Written(after) => after,
+            outcome => {
+                self.learn(uid, outcome);
+                return Ok(());
+            }
+        };
+        // Known before it is announced: an event may take seconds to publish.
+        self.learn(uid, Outcome::Written(Arc::clone(&after)));
+        if after.phase() != before.phase() {
+            self.metrics.transition(after.phase());
+        }
+        announce::transition(&self.recorder(), before, &after).await;
+        Ok(())
+    }
+
+    /// Sends the only POST of an attempt.
+    async fn post(
+        &self,
+        request: &TapRequest,
+        intent: &Intent,
+        code: &mut Option<PassCode>,
+    ) -> Posted {
+        let Some(tenant) = self.tenants.get(&intent.connection) else {
+            return Posted::NoConnection;
+        };
+        // The POST may only be sent while both the lease and the list of passes are fresh.
+        let Some(fresh_until) = self.lease.fresh_until() else { return Posted::NotTried };
+        let now: Timestamp = self.clocks.now(Some(&intent.tenant_id)).latest;
+        let left = (intent.listed_at + POST_WINDOW).duration_since(now);
+        let latest = fresh_until.min(Instant::now() + Duration::try_from(left).unwrap_or_default());
+        let new = NewPass {
+            start: intent.start,
+            lifetime_minutes: intent.lifetime_minutes,
+            one_time: intent.one_time_use,
+        };
+        match tenant.client.create_pass(&intent.user_id, &new, &intent.attempt, latest).await {
+            Ok(created) => {
+                *code = Some(created.code);
+                Posted::Made(Box::new(created.method), created.date)
+            }
+            Err(CreateError::NotSent(error) | CreateError::Refused(error)) => {
+                Posted::Refused(error)
+            }
+            Err(CreateError::Unknown(error)) => {
+                let request = requests::name_of(request);
+                tracing::warn!(request, attempt = intent.attempt, %error, "the outcome of a POST is unknown");
+                Posted::Unknown
+            }
+        }
+    }
+
+    /// Creates the Secret. The code is dropped afterwards, whatever the outcome.
+    async fn create_secret(
+        &self,
+        uid: &Uid,
+        request: &TapRequest,
+        code: Option<PassCode>,
+    ) -> SecretCreation {
+        let held = self.requests().held(uid);
+        let created = match (code, held, (self.own_connection)()) {
+            (Some(code), Some((upn, held)), Ok(client)) => {
+                create(&client, request, &upn, &code, &held).await
+            }
+            (None, ..) | (_, None, _) => {
+                SecretCreation::Refused("the code is no longer known".into())
+            }
+            (.., Err(error)) => SecretCreation::Refused(error.to_string()),
+        };
+        if let SecretCreation::Refused(why) | SecretCreation::Unknown(why) = &created {
+            let request = requests::name_of(request);
+            tracing::warn!(request, why, "the Secret could not be created; deleting the pass");
+        }
+        created
+    }
+}
+
+async fn create(
+    client: &kube::Client,
+    request: &TapRequest,
+    upn: &str,
+    code: &PassCode,
+    held: &Held,
+) -> SecretCreation {
+    match secret::create(client, request, upn, code, held).await {
+        Ok(uid) => SecretCreation::Yes(uid),
+        Err(error) if error.outcome() == SecretWritten::Unknown => {
+            SecretCreation::Unknown(error.to_string())
+        }
+        Err(error) => SecretCreation::Refused(error.to_string()),
+    }
+}
+
+/// The outcome of a write of the request. If it is unknown, the reconcile ends with the error.
+fn written(answer: Result<TapRequest, ApiError>) -> Result<Outcome, ApiError> {
+    match answer {
+        Ok(written) => Ok(Outcome::Written(written.into())),
+        // Somebody else wrote the request meanwhile, or it does not exist any more.
+        Err(ApiError::Conflict { .. } | ApiError::NotFound { .. }) => Ok(Outcome::Outdated),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,88 @@
+//! Reads what a decision needs, all of it concurrently.
+
+use futures::future::join_all;
+use kube::runtime::reflector::ObjectRef;
+
+use crate::api::TapRequest;
+use crate::cluster::{ApiError, requests, secret};
+use crate::controller::fence::Fence;
+use crate::controller::operator::{Operator, not_configured};
+use crate::controller::permissions::eligibility;
+use crate::decision::ids::Uid;
+use crate::decision::outcome::Outcome;
+use crate::decision::situation::SecretFound;
+use crate::decision::step::Look;
+use crate::graph::{Client, Priority};
+
+impl Operator {
+    /// Reads all of this, and reports each answer to the state machine.
+    pub(super) async fn ask(&self, uid: &Uid, looks: Vec<Look>) -> Result<(), ApiError> {
+        let Some(request) = self.requests().request(uid) else { return Ok(()) };
+        let answers = looks.into_iter().map(|look| self.answer(&request, look));
+        for answer in join_all(answers).await {
+            if let Some(outcome) = answer? {
+                self.learn(uid, outcome);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one of them; `None` if the policy has no connection to a tenant any more.
+    async fn answer(&self, request: &TapRequest, look: Look) -> Result<Option<Outcome>, ApiError> {
+        let priority = Priority::Issue;
+        let outcome = match (look, self.policy_client(request)) {
+            (Look::Method, Some(client)) => Outcome::Method(client.method(priority).await),
+            (Look::User, Some(client)) => {
+                Outcome::User(client.user(&request.spec.user, priority).await)
+            }
+            (Look::Groups { user_id, ids }, Some(client)) => {
+                Outcome::Groups(client.member_groups(&user_id, &ids, priority).await)
+            }
+            (Look::Roles { user_id }, Some(client)) => {
+                Outcome::Roles(client.directory_roles(&user_id, priority).await)
+            }
+            (Look::Eligibility { user_id }, Some(client)) => {
+                Outcome::Eligibility(eligibility(client, &user_id).await)
+            }
+            (
+                Look::Method
+                | Look::User
+                | Look::Groups { .. }
+                | Look::Roles { .. }
+                | Look::Eligibility { .. },
+                None,
+            ) => return Ok(None),
+            (Look::Passes { connection, user }, _) => {
+                let listed = match self.tenants.get(&connection) {
+                    Some(tenant) => tenant.client.passes(&user.user_id, priority).await,
+                    None => Err(not_configured(&connection)),
+                };
+                Outcome::Passes(user, listed)
+            }
+            (Look::Place, _) => Outcome::Place(secret::place(&self.client, request).await?),
+            (Look::Secret, _) => self.find_secret(request).await,
+            (Look::Brakes, _) => {
+                let policy = &request.spec.policy_ref.name;
+                Outcome::Brakes(requests::brakes(&self.client, &self.namespace, policy).await)
+            }
+        };
+        Ok(Some(outcome))
+    }
+
+    async fn find_secret(&self, request: &TapRequest) -> Outcome {
+        let found = secret::find(&self.client, request)
+            .await
+            .unwrap_or_else(|error| SecretFound::Unclear(error.to_string()));
+        let unfenced_for = match self.admission.borrow().fence {
+            Fence::Up => None,
+            Fence::DownSince(since) => Some(since.elapsed()),
+        };
+        Outcome::Secret { found, unfenced_for }
+    }
+
+    fn policy_client(&self, request: &TapRequest) -> Option<&Client> {
+        let policy = self.stores.policies.get(&ObjectRef::new(&request.spec.policy_ref.name))?;
+        let connection = &policy.0.as_ref().ok()?.spec.tenant;
+        self.tenants.get(connection).map(|tenant| &tenant.client)
+    }
+}

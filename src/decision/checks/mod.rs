@@ -1,0 +1,206 @@
+//! Who may have a pass: the checks of a request, in their order, each with its own reason.
+//!
+//! A check passes, waits (it may pass later), fails for good, or needs something to be read first. The first check that
+//! does not pass decides; its message says what would make it pass.
+
+mod approval;
+mod memo;
+mod quota;
+mod request;
+mod tenant;
+mod user;
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use self::quota::QUOTA_AGAIN;
+use super::Reason;
+use super::clock::later;
+use super::quota::Bounds;
+use super::situation::{Approvals, Situation};
+use super::step::Look;
+use super::terms::DEFAULT_TIMEOUT;
+use crate::api::{Check, CheckResult, Resolved};
+use crate::entra::GraphError;
+
+/// How long to wait before reading the tenant again if its state made the request wait.
+const TENANT_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// The results of the checks.
+#[derive(Clone, Debug)]
+pub struct Findings<'a> {
+    /// Each check that was made, in order.
+    pub checks: Vec<Check>,
+    /// When the request ends if its pass is not issued by then.
+    pub deadline: Timestamp,
+    /// The tenant, user, lifetime and kind of pass for which the request asks; absent until the user was found.
+    pub resolved: Option<Resolved>,
+    /// The approvals that count; absent until that check was made.
+    pub approvals: Option<Approvals>,
+    /// The conclusion from all checks.
+    pub verdict: Verdict<'a>,
+}
+
+/// The conclusion from all checks.
+#[derive(Clone, Debug)]
+pub enum Verdict<'a> {
+    /// The pass may be issued.
+    Issue,
+    /// All of this must be read first.
+    Ask(Vec<Look>),
+    /// The state machine must say first whether one more pass is within these bounds of the policy's quota.
+    Slot(Bounds),
+    /// The pass may not be issued, or not yet.
+    Not(Obstacle<'a>),
+}
+
+/// Why a pass may not be issued, or not yet.
+#[derive(Clone, Debug)]
+pub enum Obstacle<'a> {
+    /// Approvals are missing.
+    AwaitApproval(String),
+    /// The start is not near. The pass may be issued from this time on.
+    Schedule(Timestamp),
+    /// The pass may be issued later. The checks are made again after this time, if any, and when something changes.
+    Wait(Reason, String, Option<SignedDuration>),
+    /// Other requests may be about to use up the policy's quota. The message is shown unless the status already says what
+    /// the request waits for.
+    Contested(String),
+    /// A call to the tenant failed.
+    Unknown(&'a GraphError),
+    /// The pass may never be issued for this request.
+    Fail(Reason, String),
+    /// The deadline has passed.
+    TooLate,
+}
+
+impl<'a> From<Obstacle<'a>> for Verdict<'a> {
+    fn from(obstacle: Obstacle<'a>) -> Self {
+        Self::Not(obstacle)
+    }
+}
+
+/// Runs the checks.
+pub fn check<'a>(s: &Situation<'a>) -> Findings<'a> {
+    let mut run =
+        Run { s: *s, checks: Vec::new(), deadline: deadline(s), resolved: None, approvals: None };
+    let verdict = run.all().unwrap_or_else(|verdict| verdict);
+    Findings {
+        checks: run.checks,
+        deadline: run.deadline,
+        resolved: run.resolved,
+        approvals: run.approvals,
+        verdict,
+    }
+}
+
+/// When a request ends if its pass is not issued by then: the deadline in its status, or else the one that follows from its
+/// policy now.
+fn deadline(s: &Situation) -> Timestamp {
+    if let Some(fixed) = s.request.status.as_ref().and_then(|status| status.deadline.as_ref()) {
+        return fixed.0;
+    }
+    if let Some(start) = &s.request.spec.start_time {
+        let asked = s.request.spec.lifetime.as_ref().and_then(|l| l.minutes().ok());
+        let minutes = asked.or_else(|| Some(s.terms?.lifetime?.0));
+        later(start.0, SignedDuration::from_mins(i64::from(minutes.unwrap_or(60))))
+    } else {
+        later(s.request.created(), s.terms.map_or(DEFAULT_TIMEOUT, |terms| terms.timeout))
+    }
+}
+
+struct Run<'a> {
+    s: Situation<'a>,
+    checks: Vec<Check>,
+    deadline: Timestamp,
+    resolved: Option<Resolved>,
+    approvals: Option<Approvals>,
+}
+
+type Checked<'a, T = ()> = Result<T, Verdict<'a>>;
+
+impl<'a> Run<'a> {
+    fn all(&mut self) -> Checked<'a, Verdict<'a>> {
+        if self.s.now.earliest >= self.deadline {
+            let message = format!("the deadline was {:.0}", self.deadline);
+            self.note("Deadline", CheckResult::Failed, message);
+            return Err(Obstacle::TooLate.into());
+        }
+        let message = format!("the pass must be issued by {:.0}", self.deadline);
+        self.note("Deadline", CheckResult::Passed, message);
+        let (policy, issuance, terms) = self.policy()?;
+        self.admission()?;
+        self.brakes(issuance)?;
+        self.namespace(issuance)?;
+        self.reason(issuance, terms)?;
+        self.start_time(issuance)?;
+        let (lifetime, one_time) = self.lifetime(issuance, terms)?;
+        self.delivery(issuance)?;
+        self.replacement(issuance)?;
+        let tenant_id = self.connection(policy)?;
+        // Before people are asked to approve. Each reconcile reads anew, so the same checks also bind just before the issue.
+        Self::ask([
+            self.s.reads.method.is_none().then_some(Look::Method),
+            self.s.reads.user.is_none().then_some(Look::User),
+        ])?;
+        let method = self.method(lifetime, one_time)?;
+        let user = self.user()?;
+        self.resolve(tenant_id, user, lifetime, one_time)?;
+        self.ask_about(issuance, method, user)?;
+        self.membership(issuance, method, user)?;
+        self.roles(issuance, user)?;
+        self.approval(terms, user)?;
+        self.start_is_near(terms)?;
+        // Last, because a request that passes this check takes part of the quota.
+        self.quota(terms)?;
+        Ok(Verdict::Issue)
+    }
+
+    /// Asks for all of this at once, if there is anything left to read.
+    fn ask<const N: usize>(looks: [Option<Look>; N]) -> Checked<'a> {
+        let looks: Vec<Look> = looks.into_iter().flatten().collect();
+        if looks.is_empty() { Ok(()) } else { Err(Verdict::Ask(looks)) }
+    }
+
+    fn note(&mut self, name: &str, result: CheckResult, message: impl Into<String>) {
+        self.checks.push(Check { name: name.into(), result, message: Some(message.into()) });
+    }
+
+    // Returns a Result like `wait`, `fail` and `unknown`, so that a check can end with any of them.
+    #[allow(clippy::unnecessary_wraps)]
+    fn pass(&mut self, name: &str, message: impl Into<String>) -> Checked<'a> {
+        self.note(name, CheckResult::Passed, message);
+        Ok(())
+    }
+
+    fn wait<T>(
+        &mut self,
+        name: &str,
+        reason: Reason,
+        message: impl Into<String>,
+        again: Option<SignedDuration>,
+    ) -> Checked<'a, T> {
+        let message = message.into();
+        self.note(name, CheckResult::Waiting, message.clone());
+        Err(Obstacle::Wait(reason, message, again).into())
+    }
+
+    fn fail<T>(
+        &mut self,
+        name: &str,
+        reason: Reason,
+        message: impl Into<String>,
+    ) -> Checked<'a, T> {
+        let message = message.into();
+        self.note(name, CheckResult::Failed, message.clone());
+        Err(Obstacle::Fail(reason, message).into())
+    }
+
+    fn unknown<T>(&mut self, name: &str, error: &'a GraphError) -> Checked<'a, T> {
+        self.note(
+            name,
+            CheckResult::Unknown,
+            "a call to the tenant failed: see the condition Ready",
+        );
+        Err(Obstacle::Unknown(error).into())
+    }
+}

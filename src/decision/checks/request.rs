@@ -1,0 +1,301 @@
+//! The checks of the request itself against its policy. They need no call to the tenant.
+
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::memo::Memo;
+use super::{Checked, Run, TENANT_AGAIN};
+use crate::api::{
+    Delivery, Issuance, Lifetime, OnExistingPass, ReplaceExistingPass, StartTimeRule, TapPolicy,
+};
+use crate::decision::Reason;
+use crate::decision::admission::Guard;
+use crate::decision::situation::{PolicyFound, Stop};
+use crate::decision::terms::{Pattern, Terms};
+use crate::seal::{RecipientError, Recipients};
+
+/// The latest start of a pass, counted from the creation of its request.
+const START_AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// How many verdicts are cached: more than requests are reconciled at once.
+const REQUESTS_AT_ONCE: usize = 64;
+
+impl<'a> Run<'a> {
+    pub(super) fn policy(&mut self) -> Checked<'a, (&'a TapPolicy, &'a Issuance, &'a Terms)> {
+        let name = &self.s.request.spec.policy_ref.name;
+        match self.s.policy {
+            PolicyFound::Missing => self.wait(
+                "Policy",
+                Reason::PolicyNotFound,
+                format!("TapPolicy {name} does not exist: create it, or make another request that names an existing one (kubectl get tappolicies)"),
+                None,
+            ),
+            PolicyFound::Unreadable(why) => self.wait(
+                "Policy",
+                Reason::PolicyInvalid,
+                format!("TapPolicy {name} cannot be read by this version of the operator: {why}; correct the policy or upgrade the operator"),
+                None,
+            ),
+            PolicyFound::Found(policy) => match (&policy.spec.issuance, self.s.terms) {
+                (None, _) | (_, None) => self.fail(
+                    "Policy",
+                    Reason::NoIssuance,
+                    format!("TapPolicy {name} issues no passes: make another request that names a policy with an issuance section"),
+                ),
+                (Some(issuance), Some(terms)) => {
+                    self.pass("Policy", format!("TapPolicy {name}"))?;
+                    Ok((policy, issuance, terms))
+                }
+            },
+        }
+    }
+
+    /// Without the admission policies, the requester and the approvers are not certain.
+    pub(super) fn admission(&mut self) -> Checked<'a> {
+        match self.s.guard {
+            Guard::Overridden => self.pass("Admission", "not checked, because of --allow-unguarded"),
+            Guard::InForce(since) if self.s.request.created() < *since => self.fail(
+                "Admission",
+                Reason::CreatedUnguarded,
+                format!("the request was created before the operator's admission policies were in force ({since:.0}), so it is not certain who created it: create it again"),
+            ),
+            Guard::InForce(_) => self.pass("Admission", "the admission policies are in force"),
+            Guard::Unknown => self.wait(
+                "Admission",
+                Reason::AdmissionMissing,
+                "it is not known yet whether the operator's admission policies are in force; nothing is issued until it is",
+                Some(TENANT_AGAIN),
+            ),
+            Guard::Broken(why) => self.wait(
+                "Admission",
+                Reason::AdmissionMissing,
+                format!("the operator's admission policies are not in force as this version ships them, so nothing is issued: {why}. Apply them again (kubectl apply -k deploy, or your overlay), and remove by hand what was added by hand"),
+                Some(TENANT_AGAIN),
+            ),
+        }
+    }
+
+    pub(super) fn brakes(&mut self, issuance: &Issuance) -> Checked<'a> {
+        let name = &self.s.request.spec.policy_ref.name;
+        if issuance.suspend == Some(true) {
+            return self.wait(
+                "Brakes",
+                Reason::Suspended,
+                format!(
+                    "TapPolicy {name} is suspended: the request goes on once issuance.suspend is false"
+                ),
+                None,
+            );
+        }
+        if self.s.stop != Stop::Off {
+            return self.wait(
+                "Brakes",
+                Reason::Stopped,
+                "the ConfigMap tap-operator-stop in the operator's namespace stops all issuing: the request goes on once it is deleted",
+                Some(TENANT_AGAIN),
+            );
+        }
+        self.pass("Brakes", "neither stopped nor suspended")
+    }
+
+    pub(super) fn namespace(&mut self, issuance: &Issuance) -> Checked<'a> {
+        let name = self.s.request.metadata.namespace.as_deref().unwrap_or_default();
+        let Some(namespace) = self.s.namespace else {
+            return self.wait(
+                "Namespace",
+                Reason::NamespaceUnknown,
+                format!("the operator has not seen namespace {name} yet"),
+                Some(SignedDuration::from_secs(2)),
+            );
+        };
+        if namespace.metadata.deletion_timestamp.is_some() {
+            return self.wait(
+                "Namespace",
+                Reason::NamespaceTerminating,
+                format!("namespace {name} is being deleted, so no Secret can be created in it"),
+                None,
+            );
+        }
+        if admits_namespace(issuance, name, namespace) {
+            return self.pass("Namespace", format!("the policy admits namespace {name}"));
+        }
+        self.fail(
+            "Namespace",
+            Reason::NamespaceNotAllowed,
+            format!(
+                "TapPolicy {} does not admit namespace {name}: see its issuance.namespaces",
+                self.s.request.spec.policy_ref.name
+            ),
+        )
+    }
+
+    pub(super) fn reason(&mut self, issuance: &Issuance, terms: &Terms) -> Checked<'a> {
+        if issuance.reason.is_none() {
+            return self.pass("Reason", "the policy asks for no reason");
+        }
+        let given = self.s.request.spec.reason.as_deref().unwrap_or_default();
+        if given.is_empty() {
+            return self.fail(
+                "Reason",
+                Reason::ReasonNotAccepted,
+                "the policy requires a reason: make another request with spec.reason",
+            );
+        }
+        let Some(pattern) = &terms.pattern else { return self.pass("Reason", "a reason is given") };
+        match matches(pattern, given) {
+            None => self.wait(
+                "Reason",
+                Reason::PolicyInvalid,
+                format!("issuance.reason.pattern {pattern:?} of the policy is not a valid regular expression, or is too large: correct the policy"),
+                None,
+            ),
+            Some(true) => self.pass("Reason", format!("the reason matches {pattern}")),
+            Some(false) => self.fail(
+                "Reason",
+                Reason::ReasonNotAccepted,
+                format!("the reason does not match {pattern}: make another request with a reason that does"),
+            ),
+        }
+    }
+
+    pub(super) fn start_time(&mut self, issuance: &Issuance) -> Checked<'a> {
+        match &self.s.request.spec.start_time {
+            None if issuance.start_time.unwrap_or_default() == StartTimeRule::Optional => {
+                self.pass("StartTime", "the pass starts when it is issued")
+            }
+            None => self.fail(
+                "StartTime",
+                Reason::StartTimeRequired,
+                "the policy requires a start time: make another request with spec.startTime",
+            ),
+            Some(start) if start.0 > self.s.request.created() + START_AHEAD => self.fail(
+                "StartTime",
+                Reason::StartTimeTooFar,
+                "spec.startTime is more than 30 days after the creation of the request: make another request later",
+            ),
+            Some(start) => self.pass("StartTime", format!("the pass starts at {:.0}", start.0)),
+        }
+    }
+
+    pub(super) fn lifetime(
+        &mut self,
+        issuance: &Issuance,
+        terms: &Terms,
+    ) -> Checked<'a, (u32, bool)> {
+        let spec = &self.s.request.spec;
+        let Some((default, maximum)) = terms.lifetime else {
+            return self.wait(
+                "Lifetime",
+                Reason::PolicyInvalid,
+                "issuance.lifetime of the policy is not valid: correct the policy",
+                None,
+            );
+        };
+        let minutes = match spec.lifetime.as_ref().map(Lifetime::minutes).transpose() {
+            Err(error) => {
+                return self.fail(
+                    "Lifetime",
+                    Reason::InvalidSpec,
+                    format!("spec.lifetime: {error}"),
+                );
+            }
+            Ok(asked) => asked.unwrap_or(default),
+        };
+        if minutes > maximum {
+            return self.fail(
+                "Lifetime",
+                Reason::LifetimeNotAllowed,
+                format!(
+                    "the lifetime {} is longer than the {} that the policy allows (issuance.lifetime.maximum): make another request with a shorter one",
+                    Lifetime::from_minutes(minutes),
+                    Lifetime::from_minutes(maximum)
+                ),
+            );
+        }
+        let one_time = spec.one_time_use.unwrap_or(true);
+        if !one_time && issuance.require_one_time_use.unwrap_or(true) {
+            return self.fail(
+                "Lifetime",
+                Reason::OneTimeUseRequired,
+                "the policy allows only one-time passes: make another request without oneTimeUse: false",
+            );
+        }
+        let kind = if one_time { "once" } else { "several times" };
+        self.pass("Lifetime", format!("{}, usable {kind}", Lifetime::from_minutes(minutes)))?;
+        Ok((minutes, one_time))
+    }
+
+    pub(super) fn delivery(&mut self, issuance: &Issuance) -> Checked<'a> {
+        let sealed_only = issuance.delivery.unwrap_or_default() != Delivery::Any;
+        match self.s.request.spec.recipients.as_deref().map(readable) {
+            None if sealed_only => self.fail(
+                "Delivery",
+                Reason::RecipientsRequired,
+                "the policy requires encrypted delivery (issuance.delivery): make another request with spec.recipients, the age or SSH public keys of the people who are to read the code",
+            ),
+            None => self.pass("Delivery", "the code is delivered in the Secret, unencrypted"),
+            Some(Ok(recipients)) => {
+                self.pass("Delivery", format!("the code is delivered encrypted to {recipients}"))
+            }
+            Some(Err(error)) => self.fail(
+                "Delivery",
+                Reason::RecipientInvalid,
+                format!("{error}: make another request that lists each public key once, exactly as its owner has it"),
+            ),
+        }
+    }
+
+    pub(super) fn replacement(&mut self, issuance: &Issuance) -> Checked<'a> {
+        let wanted = self.s.request.spec.on_existing_pass == Some(OnExistingPass::Replace);
+        if wanted && issuance.replace_existing_pass != Some(ReplaceExistingPass::Allowed) {
+            return self.fail(
+                "Replacement",
+                Reason::ReplaceNotAllowed,
+                "the policy does not allow replacing a pass: make another request with onExistingPass Refuse or Wait",
+            );
+        }
+        self.pass(
+            "Replacement",
+            if wanted {
+                "the policy allows replacing a pass"
+            } else {
+                "the request does not replace a pass"
+            },
+        )
+    }
+}
+
+/// Whether a reason matches a pattern; `None` if the pattern cannot be used.
+fn matches(pattern: &Pattern, reason: &str) -> Option<bool> {
+    static MATCHES: Memo<(String, String), Option<bool>> = Memo::of(REQUESTS_AT_ONCE);
+    MATCHES.verdict((pattern.to_string(), reason.to_owned()), |_| pattern.matches(reason))
+}
+
+/// A description of public keys, or why they cannot be used.
+fn readable(keys: &[String]) -> Result<String, RecipientError> {
+    static READ: Memo<Vec<String>, Result<String, RecipientError>> = Memo::of(REQUESTS_AT_ONCE);
+    READ.verdict(keys.to_vec(), |keys| Recipients::read(keys).map(|read| read.to_string()))
+}
+
+fn admits_namespace(issuance: &Issuance, name: &str, namespace: &Namespace) -> bool {
+    let Some(allowed) = &issuance.namespaces else { return false };
+    let by_name = allowed.names.as_ref().map(|names| names.iter().any(|n| n == name));
+    let by_label = allowed.selector.as_ref().map(|selector| selects(selector, namespace));
+    // Each field that is present must admit the namespace. Without any field none is admitted.
+    match (by_name, by_label) {
+        (None, None) => false,
+        (name, label) => name.unwrap_or(true) && label.unwrap_or(true),
+    }
+}
+
+fn selects(selector: &LabelSelector, namespace: &Namespace) -> bool {
+    let empty = selector.match_labels.as_ref().is_none_or(std::collections::BTreeMap::is_empty)
+        && selector.match_expressions.as_ref().is_none_or(Vec::is_empty);
+    if empty {
+        return false;
+    }
+    let labels = namespace.metadata.labels.clone().unwrap_or_default();
+    kube::core::Selector::try_from(selector.clone())
+        .is_ok_and(|s| kube::core::SelectorExt::matches(&s, &labels))
+}

@@ -1,0 +1,70 @@
+//! Whether the tenant's Temporary Access Pass method allows such a pass.
+
+use super::{Checked, Run, TENANT_AGAIN, Verdict};
+use crate::api::{Lifetime, TapPolicy};
+use crate::decision::Reason;
+use crate::decision::step::Look;
+use crate::entra::{MethodConfiguration, MethodState};
+
+impl<'a> Run<'a> {
+    pub(super) fn connection(&mut self, policy: &TapPolicy) -> Checked<'a, &'a str> {
+        match self.s.connection {
+            Some(connection) => Ok(&connection.tenant_id),
+            None => self.wait(
+                "Tenant",
+                Reason::TenantNotConfigured,
+                format!(
+                    "the operator has no tenant connection named {:?}: add it to its configuration",
+                    policy.spec.tenant
+                ),
+                None,
+            ),
+        }
+    }
+
+    pub(super) fn method(
+        &mut self,
+        lifetime: u32,
+        one_time: bool,
+    ) -> Checked<'a, &'a MethodConfiguration> {
+        let method = match &self.s.reads.method {
+            None => return Err(Verdict::Ask(vec![Look::Method])),
+            Some(Err(error)) => return self.unknown("Method", error),
+            Some(Ok(method)) => method,
+        };
+        if method.state != MethodState::Enabled {
+            return self.wait(
+                "Method",
+                Reason::MethodDisabled,
+                "the Temporary Access Pass method is disabled in the tenant: enable it there, or with method.state: Enabled in a TapPolicy",
+                Some(TENANT_AGAIN),
+            );
+        }
+        let minimum = method.minimum_lifetime_minutes.unwrap_or(0);
+        let maximum = method.maximum_lifetime_minutes.unwrap_or(u32::MAX);
+        if !(minimum..=maximum).contains(&lifetime) {
+            return self.fail(
+                "Method",
+                Reason::LifetimeOutOfRange,
+                format!(
+                    "the tenant allows lifetimes from {} to {}, not {}: make another request with a lifetime in that range",
+                    Lifetime::from_minutes(minimum),
+                    Lifetime::from_minutes(maximum),
+                    Lifetime::from_minutes(lifetime)
+                ),
+            );
+        }
+        if method.one_time_required == Some(true) && !one_time {
+            return self.fail(
+                "Method",
+                Reason::OneTimeUseRequired,
+                "the tenant allows only one-time passes: make another request without oneTimeUse: false",
+            );
+        }
+        self.pass(
+            "Method",
+            "the method is enabled, and the lifetime is within the tenant's range",
+        )?;
+        Ok(method)
+    }
+}

@@ -1,0 +1,176 @@
+//! What to do about a policy: read the tenant, report what differs, correct it if the policy says so.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `correct` | what to do about differences between the policy and the tenant |
+//! | `advice` | the conditions Permissions and `ChecksComplete`, which stop nothing |
+//! | `group_names` | the display names that a policy gives to groups |
+//! | `draft` | a status while it is built |
+
+mod advice;
+mod correct;
+mod draft;
+mod group_names;
+#[cfg(test)]
+mod tests;
+
+use jiff::{SignedDuration, Timestamp};
+
+use self::draft::Draft;
+use super::Reason;
+use super::method::{self, Difference};
+use super::situation::{Connection, Stop};
+use super::step::Rest;
+use crate::api::{TapPolicy, TapPolicyStatus};
+use crate::entra::{Advice, GraphError, MethodConfiguration, MethodPatch};
+
+/// How often a tenant is read if the policy does not say.
+const INTERVAL: SignedDuration = SignedDuration::from_mins(10);
+
+/// The correction that was last sent for a policy.
+#[derive(Clone, Debug)]
+pub struct Correction {
+    /// The generation of the policy at the time.
+    pub generation: Option<i64>,
+    /// The PATCH that was sent.
+    pub patch: MethodPatch,
+    /// When it was answered, by Graph's time.
+    pub at: Timestamp,
+    /// Whether the tenant refused the values.
+    pub refused: bool,
+}
+
+/// All that is known about one policy at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicySituation<'a> {
+    /// The policy.
+    pub policy: &'a TapPolicy,
+    /// Graph's time.
+    pub now: Timestamp,
+    /// Its tenant connection.
+    pub connection: Option<&'a Connection>,
+    /// The other policies that manage the method of the same tenant.
+    pub rivals: &'a [String],
+    /// Whether some policy that uses the same app corrects the tenant's method.
+    pub enforced: bool,
+    /// The stop `ConfigMap`.
+    pub stop: Stop,
+    /// How long a correction may not show in what is read.
+    pub settle: SignedDuration,
+    /// The correction that was last sent, unless the tenant has matched the policy since.
+    pub correction: Option<&'a Correction>,
+    /// What was read and done in this reconcile.
+    pub reads: &'a PolicyReads,
+}
+
+/// The object id of a group, and its display name; `None` if there is no such group.
+pub type GroupName = (String, Option<String>);
+
+/// What was read and done in one reconcile.
+#[derive(Debug, Default)]
+pub struct PolicyReads {
+    /// The permissions in the token of the connection's app.
+    pub permissions: Option<Result<Vec<String>, GraphError>>,
+    /// The tenant's method.
+    pub method: Option<Result<MethodConfiguration, GraphError>>,
+    /// The display names of the groups for which the policy gives one.
+    pub names: Option<Result<Vec<GroupName>, GraphError>>,
+    /// The outcome of the PATCH.
+    pub patched: Option<Result<(), GraphError>>,
+}
+
+/// The next thing to do for one policy.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PolicyStep {
+    /// Read the permissions of the connection's app.
+    ReadPermissions,
+    /// Read the tenant's method.
+    ReadMethod,
+    /// Read the display names of these groups.
+    ReadNames(Vec<String>),
+    /// Write the status.
+    WriteStatus(Box<TapPolicyStatus>),
+    /// Correct these differences in the tenant, in one PATCH.
+    Correct(Box<Difference>),
+    /// Nothing to do now.
+    Rest(Rest),
+}
+
+/// Whether a policy manages the method of its tenant.
+pub fn manages(policy: &TapPolicy) -> bool {
+    policy.spec.method.is_some() && policy.metadata.deletion_timestamp.is_none()
+}
+
+/// Whether the tenant's method is as a policy says.
+pub fn is_in_sync(policy: &TapPolicy, observed: &MethodConfiguration) -> bool {
+    let desired = policy.spec.method.as_ref();
+    desired.is_none_or(|desired| method::compare(desired, observed).drift.is_empty())
+}
+
+/// The next thing to do for a policy.
+pub fn next(s: &PolicySituation) -> PolicyStep {
+    let Some(connection) = s.connection else {
+        let message = format!(
+            "the operator has no tenant connection named {:?}: add it to its configuration",
+            s.policy.spec.tenant
+        );
+        let reason = Reason::TenantNotConfigured;
+        return Draft::of(s)
+            .ready(false, reason, &message)
+            .synced("Unknown", reason, &message)
+            .stalled()
+            .or_rest(Rest::ForChange);
+    };
+    let Some(observed) = &s.reads.method else { return PolicyStep::ReadMethod };
+    // Only after the first call: if Graph rejected the token, the connection has a new one by then.
+    if s.reads.permissions.is_none() {
+        return PolicyStep::ReadPermissions;
+    }
+    let observed = match observed {
+        Err(error) => return unreadable(s, connection, error),
+        Ok(observed) => observed,
+    };
+    let desired = s.policy.spec.method.clone().unwrap_or_default();
+    let correctable = method::compare(&desired, observed);
+    let named = group_names::of(s.policy);
+    let renamed = match &s.reads.names {
+        _ if named.is_empty() => Vec::new(),
+        None => return PolicyStep::ReadNames(named.into_iter().map(|(id, _)| id).collect()),
+        // Display names are for readers only, so a failure to read them is not reported.
+        Some(Err(_)) => Vec::new(),
+        Some(Ok(found)) => group_names::renamed(&named, found),
+    };
+    let mut difference = correctable.clone();
+    difference.drift.extend(renamed);
+    let draft = Draft::of(s).seen(connection, observed, &difference);
+    correct::next(s, draft, observed, &correctable, &difference)
+}
+
+fn unreadable(s: &PolicySituation, connection: &Connection, error: &GraphError) -> PolicyStep {
+    let message = format!("the tenant cannot be read: {error}");
+    let reason = Reason::of(error);
+    let mut draft = Draft::of(s).ready(false, reason, &message).synced("Unknown", reason, &message);
+    draft.status.tenant_id = Some(connection.tenant_id.clone());
+    draft.status.drifted_fields = Some("Unknown".into());
+    draft.after(error)
+}
+
+fn interval(policy: &TapPolicy) -> SignedDuration {
+    policy
+        .spec
+        .interval
+        .as_ref()
+        .and_then(|interval| interval.duration().ok())
+        .filter(SignedDuration::is_positive)
+        .unwrap_or(INTERVAL)
+}
+
+/// The rest after a failed call.
+fn rest_after(error: &GraphError) -> Rest {
+    match error.advice() {
+        Advice::Retry { after } => {
+            Rest::Backoff(after.and_then(|d| SignedDuration::try_from(d).ok()))
+        }
+        Advice::Wait | Advice::Stop => Rest::For(SignedDuration::from_secs(60)),
+    }
+}

@@ -1,0 +1,180 @@
+//! What is kept of one request.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::observed::Observed;
+use crate::api::TapRequest;
+use crate::decision::ids::UserKey;
+use crate::decision::intent::{Intent, has_finalizer};
+use crate::decision::situation::{Memory, Progress, Reads};
+use crate::entra::{GraphError, TapMethod};
+
+/// Everything that is kept of one request. It comes with the first word of the request, and goes when the request is gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Entry {
+    /// The newest version that is known; absent only until the first is.
+    pub observed: Option<Observed>,
+    /// Whether the request is gone, and only a reconcile of it goes on.
+    pub is_gone: bool,
+    /// What goes on, or is remembered; absent where there is nothing.
+    pub work: Option<Box<Work>>,
+    /// Whose turn it has.
+    pub turn: Option<UserKey>,
+    /// When it is due.
+    pub due: Option<Due>,
+    /// The looks at its recorded pass.
+    pub look: LookState,
+    /// Uid of the Secret that this process created.
+    pub secret_uid: Option<Arc<str>>,
+    /// How many decisions of people were told of.
+    pub told: usize,
+}
+
+/// When a request is to be reconciled, in local time since the start of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Due {
+    /// Whether it goes before those that want a pass.
+    pub urgent: bool,
+    /// From when.
+    pub at: Duration,
+    /// When the request was created: of two that are due at once the older goes first.
+    pub created: Timestamp,
+}
+
+/// What goes on for a request, and what one process remembers of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Work {
+    /// What decisions may know of it. Losing it costs time, never a promise.
+    pub memory: Memory,
+    /// The reconcile that goes on.
+    pub reconcile: Option<Reconcile>,
+    /// Whether something happened since the reconcile began that it may not have seen.
+    pub is_outrun: bool,
+    /// Failures in a row.
+    pub failures: u32,
+}
+
+/// A reconcile of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Reconcile {
+    /// The request as it was last read or written.
+    pub request: Option<AsRead>,
+    /// Whether it must be read before anything more is decided.
+    pub must_read: bool,
+    /// Whether the request is gone; and then whether its pass was being asked for.
+    pub gone: Option<bool>,
+    /// Id of the tenant of its policy.
+    pub tenant_id: Option<Arc<str>>,
+    /// What was read.
+    pub reads: Reads,
+    /// Graph's time, at least, when what is being read now was asked for.
+    pub asked_at: Timestamp,
+    /// What is being done now.
+    pub doing: Option<Doing>,
+    /// Whether it rests, with an answer of Graph in its hands.
+    pub rests: bool,
+    /// Whether it counts among those on the way to a pass.
+    pub wants_a_pass: bool,
+}
+
+/// What is being done for a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Doing {
+    /// A status is being written.
+    Status,
+    /// An intent is being recorded; whether a POST is to follow it.
+    Intent { issuing: bool },
+    /// The finalizer is being taken off.
+    Release,
+    /// The Secret with this uid is being deleted.
+    DeleteSecret(String),
+    /// The pass with this id is being deleted.
+    DeletePass(String),
+}
+
+/// The looks at a recorded pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) enum LookState {
+    /// Nothing is to be looked at.
+    #[default]
+    None,
+    /// The next one is due at this local time.
+    Due(Duration),
+    /// It is due: of the pass that is valid from this time on, through this tenant connection.
+    Wanted { connection: Arc<str>, start: Timestamp },
+    /// It is made; it was asked for at this time at Graph, at least.
+    UnderWay(Timestamp),
+    /// Something follows from what was seen.
+    Seen(Result<TapMethod, GraphError>),
+}
+
+/// A request as it was read. Two are the same where they are the same version of the same object; one that is known to be
+/// gone is another than it was before.
+#[derive(Clone, Debug)]
+pub(super) struct AsRead(pub Arc<TapRequest>);
+
+impl AsRead {
+    fn key(&self) -> (Option<&str>, Option<&str>, bool) {
+        let meta = &self.0.metadata;
+        (meta.uid.as_deref(), meta.resource_version.as_deref(), has_finalizer(&self.0))
+    }
+}
+
+impl PartialEq for AsRead {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for AsRead {}
+
+impl Hash for AsRead {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl Entry {
+    /// The reconcile that goes on.
+    pub fn reconcile(&self) -> Option<&Reconcile> {
+        self.work.as_ref()?.reconcile.as_ref()
+    }
+
+    /// What goes on or is remembered, made where there was nothing.
+    pub fn work_mut(&mut self) -> &mut Work {
+        self.work.get_or_insert_default()
+    }
+
+    /// Drops what was remembered of a request that has ended and is let go: it is never needed again, and such records may
+    /// be many.
+    pub fn let_go(&mut self) {
+        self.work = None;
+        self.secret_uid = None;
+    }
+
+    /// Drops what says nothing.
+    pub fn tidy(&mut self) {
+        self.work.take_if(|work| **work == Work::default());
+    }
+}
+
+impl Work {
+    /// Whether Graph answered with a pass that is neither recorded nor taken back yet.
+    pub fn holds_an_answer(&self) -> bool {
+        matches!(self.memory.attempt.as_ref().map(|a| &a.progress), Some(Progress::Held(_)))
+    }
+
+    /// Forgets an attempt that the request, as it was just read, does not carry: it was not recorded, or it is over. What
+    /// Graph answered with is not forgotten.
+    pub fn drop_unrecorded(&mut self, request: &TapRequest) {
+        let carried = Intent::of(request).filter(|i| i.is_open() && has_finalizer(request));
+        self.memory.attempt.take_if(|attempt| {
+            !matches!(attempt.progress, Progress::Held(_))
+                && carried.as_ref().is_none_or(|i| i.attempt != attempt.intent.attempt)
+        });
+    }
+}

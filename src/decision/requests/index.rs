@@ -1,0 +1,118 @@
+//! Look-ups about other requests: who is being issued for a user, who records a pass, whose pass replaced which, who waits
+//! for a policy. Each costs the logarithm of the number of requests.
+
+use std::sync::Arc;
+
+use super::observed::{Observed, Unresolved};
+use super::ordered::{Map, Set};
+use crate::decision::ids::{PassId, Uid, UserKey};
+
+/// The requests, by what others ask about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Index {
+    /// Those whose POST is unresolved, by the user, or as much as could be read of them.
+    unresolved: Map<Unresolved, Set<Uid>>,
+    /// Those whose status has a pass.
+    recording: Map<PassId, Set<Uid>>,
+    /// Those whose recorded pass replaced a pass.
+    replacing: Map<PassId, Set<Uid>>,
+    /// Those with a live pass of a user, by when the user's passes were listed before it was made.
+    issued: Map<UserKey, Set<(jiff::Timestamp, Uid)>>,
+    /// Those that have no pass yet, by the policy that they name.
+    waiting: Map<Arc<str>, Set<Uid>>,
+}
+
+impl Index {
+    /// Enters what is known of a request.
+    pub fn enter(&mut self, uid: &Uid, observed: &Observed) {
+        self.each_key(uid, observed, true);
+    }
+
+    /// Takes out what was known of a request.
+    pub fn remove(&mut self, uid: &Uid, observed: &Observed) {
+        self.each_key(uid, observed, false);
+    }
+
+    fn each_key(&mut self, uid: &Uid, observed: &Observed, enter: bool) {
+        if let Some(unresolved) = &observed.unresolved {
+            change(&mut self.unresolved, unresolved.clone(), uid.clone(), enter);
+        }
+        if let Some(recorded) = &observed.recorded {
+            change(&mut self.recording, recorded.pass_id.clone(), uid.clone(), enter);
+            if let Some(attempt) = &recorded.attempt {
+                if !observed.has_ended() {
+                    let issued = (attempt.listed_at, uid.clone());
+                    change(&mut self.issued, attempt.user.clone(), issued, enter);
+                }
+                if let Some(replaced) = &attempt.replaces {
+                    change(&mut self.replacing, replaced.clone(), uid.clone(), enter);
+                }
+            }
+        }
+        if !observed.phase.is_final() && observed.recorded.is_none() {
+            change(&mut self.waiting, observed.party.policy.clone(), uid.clone(), enter);
+        }
+    }
+
+    /// The other requests because of whose unresolved POST nobody may ask for a pass for a user.
+    pub fn unresolved_for<'a>(
+        &'a self,
+        user: &UserKey,
+        but: &'a Uid,
+    ) -> impl Iterator<Item = &'a Uid> {
+        let tenants = [Some(&user.tenant_id), None];
+        let users = [Some(&user.user_id), None];
+        let all = tenants.into_iter().flat_map(move |tenant_id| {
+            users.map(|user_id| Unresolved {
+                tenant_id: tenant_id.cloned(),
+                user_id: user_id.cloned(),
+            })
+        });
+        all.filter_map(|key| self.unresolved.get(&key)).flatten().filter(move |uid| *uid != but)
+    }
+
+    /// The other requests whose status has a pass.
+    pub fn recording<'a>(&'a self, pass_id: &str, but: &'a Uid) -> impl Iterator<Item = &'a Uid> {
+        self.recording.get(pass_id).into_iter().flatten().filter(move |uid| *uid != but)
+    }
+
+    /// The other requests whose recorded pass replaced a pass.
+    pub fn replacing<'a>(&'a self, pass_id: &str, but: &'a Uid) -> impl Iterator<Item = &'a Uid> {
+        self.replacing.get(pass_id).into_iter().flatten().filter(move |uid| *uid != but)
+    }
+
+    /// The requests with a live pass of a user, the newest first.
+    pub fn issued_for(&self, user: &UserKey) -> impl Iterator<Item = &Uid> {
+        self.issued.get(user).into_iter().flat_map(|all| all.iter().rev()).map(|(_, uid)| uid)
+    }
+
+    /// The requests without a pass that name a policy.
+    pub fn waiting_for(&self, policy: &str) -> impl Iterator<Item = &Uid> {
+        self.waiting.get(policy).into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+impl Index {
+    /// What must be in it, by a scan over all requests.
+    pub fn scanned(entries: &Map<Uid, super::Entry>) -> Self {
+        let mut index = Self::default();
+        for (uid, entry) in entries {
+            let there = entry.observed.iter().filter(|_| !entry.is_gone);
+            there.for_each(|observed| index.enter(uid, observed));
+        }
+        index
+    }
+}
+
+/// Enters a value under a key, or takes it out. No key is kept without values.
+pub(super) fn change<K: Ord, V: Ord>(map: &mut Map<K, Set<V>>, key: K, value: V, enter: bool) {
+    if enter {
+        map.entry(key).or_default().insert(value);
+    } else if let Some(values) = map.get_mut(&key) {
+        values.remove(&value);
+        if values.is_empty() {
+            map.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The life of a request: from what is known about it to its next step.
+//!
+//! A request without the finalizer has no pass; [`seek`] leads it towards one. With the finalizer a live pass may exist.
+//! There are three cases: this process just armed or sent the attempt, and knows its progress ([`issue`]); the pass is
+//! recorded in the status ([`tend`]); or the outcome is unknown, because a process died or an answer was lost
+//! ([`recover`]).
+
+mod issue;
+mod recover;
+mod seek;
+mod tend;
+mod unreadable;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
+
+pub use self::seek::existing_pass;
+pub use self::unreadable::latest_expiry;
+use crate::api::{DecisionKind, Pass, Phase, TapRequest, TapRequestStatus};
+use crate::decision::Reason;
+use crate::decision::ids::UserKey;
+use crate::decision::intent::{self, Intent, POST_WINDOW, has_ended, has_finalizer};
+use crate::decision::quota::Bounds;
+use crate::decision::report::Report;
+use crate::decision::situation::{Progress, Reads, SecretFound, Situation, Stop};
+use crate::decision::step::{Action, Look, Rest, Step};
+use crate::entra::{Advice, GraphError};
+
+/// What is decided for a request.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Decided {
+    /// The state machine must say first whether it is the request's turn to issue for this user.
+    Turn(UserKey),
+    /// The state machine must say first whether one more pass is within these bounds of the policy's quota.
+    Slot(Bounds),
+    /// Forget Graph's answer that this process holds, because its pass is gone or recorded.
+    Forget,
+    /// The next step.
+    Step(Step),
+}
+
+impl From<Step> for Decided {
+    fn from(step: Step) -> Self {
+        Self::Step(step)
+    }
+}
+
+/// Decides what is next for a request.
+pub(super) fn next(s: &Situation) -> Decided {
+    let intent = Intent::of(s.request);
+    let ours = intent.filter(|i| s.request.metadata.uid.as_deref() == Some(&i.uid));
+    if let Some(step) = drop_what_was_superseded(s, ours.as_ref()) {
+        return step;
+    }
+    if intent::is_unreadable(s.request) && !s.request.phase().is_final() {
+        return unreadable::next(s).into();
+    }
+    if !has_finalizer(s.request) {
+        return seek::next(s);
+    }
+    match ours {
+        // A finalizer without an intent of this object protects no pass: it came with a restored copy, or from outside.
+        None => Step::Act(Action::Release(None)).into(),
+        Some(intent) if !intent.is_open() || has_ended(s.request) => release(&intent).into(),
+        Some(intent) => in_custody(s, &intent),
+    }
+}
+
+fn in_custody(s: &Situation, intent: &Intent) -> Decided {
+    if let Some(pass) = recorded(s, intent) {
+        // The answer to the write that recorded it was lost.
+        if s.memory.attempt.is_some() {
+            return Decided::Forget;
+        }
+        return tend::next(s, intent, pass).into();
+    }
+    match s.memory.attempt.as_ref().filter(|a| a.intent.attempt == intent.attempt) {
+        Some(attempt) => match &attempt.progress {
+            Progress::Armed => issue::before_post(s, intent, attempt).into(),
+            Progress::Held(held) => issue::after_post(s, intent, attempt, held),
+            Progress::Void => release(intent).into(),
+            Progress::Sent => recover::next(s, intent, true).into(),
+        },
+        None => recover::next(s, intent, false).into(),
+    }
+}
+
+/// The pass of an attempt, if the status records it.
+fn recorded<'a>(s: &Situation<'a>, intent: &Intent) -> Option<&'a Pass> {
+    let pass = s.request.status.as_ref()?.pass.as_ref()?;
+    (pass.client_request_id == intent.attempt).then_some(pass)
+}
+
+/// Takes back what an attempt made whose answer this process holds, if the request has moved on to another attempt or does
+/// not exist any more.
+fn drop_what_was_superseded(s: &Situation, ours: Option<&Intent>) -> Option<Decided> {
+    let attempt = s.memory.attempt.as_ref()?;
+    let Progress::Held(held) = &attempt.progress else { return None };
+    let current = ours
+        .filter(|i| i.is_open() && has_finalizer(s.request))
+        .is_some_and(|i| i.attempt == attempt.intent.attempt);
+    if current {
+        return None;
+    }
+    // The pass was delivered and recorded, and has ended since.
+    if recorded(s, &attempt.intent).is_some() && s.request.phase() != Phase::Active {
+        return Some(Decided::Forget);
+    }
+    Some(issue::undo(s, &attempt.intent, held).map_or(Decided::Forget, Decided::Step))
+}
+
+fn release(intent: &Intent) -> Step {
+    Step::Act(Action::Release(Some(Box::new(intent.closed()))))
+}
+
+/// Writes the status if it differs, else rests.
+fn report(s: &Situation, report: Report, rest: Rest) -> Step {
+    write_or(s, report.finish(), Step::Rest(rest))
+}
+
+fn write_or(s: &Situation, status: TapRequestStatus, otherwise: Step) -> Step {
+    if s.request.status.as_ref() == Some(&status) {
+        otherwise
+    } else {
+        Step::Act(Action::WriteStatus(Box::new(status)))
+    }
+}
+
+/// Why a pass must be taken away, or must not be issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Ending {
+    reason: Reason,
+    message: String,
+}
+
+/// Why the pass must be taken away or not issued; `None` if it need not.
+fn ending(s: &Situation) -> Option<Ending> {
+    let said = |kind: DecisionKind| s.request.decisions().iter().find(move |d| d.decision == kind);
+    if s.request.is_being_deleted() {
+        return Some(Ending {
+            reason: Reason::RequestDeleted,
+            message: "the request was deleted".into(),
+        });
+    }
+    if let Some(denied) = said(DecisionKind::Deny).or_else(|| said(DecisionKind::Unknown)) {
+        return Some(Ending {
+            reason: Reason::DeniedAfterIssue,
+            message: format!("denied by {} after the pass was issued", denied.by),
+        });
+    }
+    if let Some(revoked) = said(DecisionKind::Revoke) {
+        return Some(Ending {
+            reason: Reason::Revoked,
+            message: format!("revoked by {}", revoked.by),
+        });
+    }
+    // A revocation that has begun is completed even if the stop is lifted meanwhile: the Secret with the code is gone.
+    if s.stop == Stop::RevokeActive || is_being_revoked(s.request) {
+        let message = "the ConfigMap tap-operator-stop revokes all active passes".into();
+        return Some(Ending { reason: Reason::StopRevokesActive, message });
+    }
+    None
+}
+
+/// Whether a revocation has deleted the Secret, but not yet the pass.
+pub(super) fn is_being_revoked(request: &TapRequest) -> bool {
+    request.phase() == Phase::Active
+        && request.ready().is_some_and(|ready| ready.reason == Reason::Revoking.as_str())
+}
+
+/// The next step to take the Secret away. `None` if it is gone, or if the API server does not let the operator delete it:
+/// then the caller goes on with the rest (see [`left_behind`]).
+fn remove_secret(reads: &Reads) -> Option<Step> {
+    match &reads.secret {
+        None => Some(Step::Ask(vec![Look::Secret])),
+        Some(SecretFound::Ours(uid)) => Some(Step::Act(Action::DeleteSecret(uid.clone()))),
+        // Foreign Secrets stay.
+        Some(
+            SecretFound::Absent
+            | SecretFound::Deleted
+            | SecretFound::Foreign
+            | SecretFound::Unclear(_),
+        ) => None,
+    }
+}
+
+/// Why the Secret may still exist, although everything was done to take it away. From `expires` on its code is worthless, so a
+/// deleted request does not wait for its Secret: garbage collection deletes that, too.
+fn left_behind<'a>(s: &Situation<'a>, expires: Timestamp) -> Option<&'a str> {
+    match &s.reads.secret {
+        Some(SecretFound::Unclear(_))
+            if s.request.is_being_deleted() && s.now.earliest >= expires =>
+        {
+            None
+        }
+        Some(SecretFound::Unclear(why)) => Some(why),
+        _ => None,
+    }
+}
+
+/// Reports that the Secret may still exist, and tries again.
+fn secret_stays(s: &Situation, why: &str) -> Step {
+    let name = s.request.name_any();
+    let message = format!("Secret {name} could not be deleted: {why}; the operator tries again");
+    let stays = Report::new(s, s.request.phase(), Reason::SecretStays, &message)
+        .reconciling(Reason::SecretStays, &message);
+    report(s, stays, Rest::Backoff(None))
+}
+
+/// The next step to delete a pass, or what prevents that for now. `None` if it is gone.
+fn remove_pass<'a>(
+    s: &Situation<'a>,
+    intent: &Intent,
+    pass_id: &str,
+) -> Option<Result<Step, Obstacle<'a>>> {
+    match &s.reads.deleted {
+        None => Some(Ok(Step::Act(Action::DeletePass {
+            connection: intent.connection.clone(),
+            user_id: intent.user_id.clone(),
+            pass_id: pass_id.into(),
+        }))),
+        Some(Ok(())) => None,
+        // Graph may answer 404 for a pass that was just created. An older one is gone.
+        Some(Err(error)) if error.is_not_found() => {
+            let settled = s.now.earliest >= intent.listed_at + POST_WINDOW + s.settings.settle;
+            (!settled).then_some(Err(Obstacle::NotYetKnown))
+        }
+        Some(Err(error)) => Some(Err(Obstacle::Graph(error))),
+    }
+}
+
+/// Why a pass could not be deleted yet.
+enum Obstacle<'a> {
+    /// Graph does not know the new pass yet.
+    NotYetKnown,
+    /// The call failed.
+    Graph(&'a GraphError),
+}
+
+impl Obstacle<'_> {
+    fn sentence(&self) -> String {
+        match self {
+            Self::NotYetKnown => {
+                "Graph does not know the new pass yet; the operator deletes it again soon".into()
+            }
+            Self::Graph(error) => error.to_string(),
+        }
+    }
+
+    fn rest(&self) -> Rest {
+        match self {
+            Self::NotYetKnown => Rest::For(SignedDuration::from_secs(10)),
+            Self::Graph(error) => rest_after(error),
+        }
+    }
+}
+
+/// How long to wait after a failed call to the tenant.
+fn rest_after(error: &GraphError) -> Rest {
+    let wait = |d: std::time::Duration| {
+        SignedDuration::try_from(d).unwrap_or(SignedDuration::from_secs(60))
+    };
+    match error.advice() {
+        Advice::Retry { after } => Rest::Backoff(after.map(wait)),
+        Advice::Wait | Advice::Stop => Rest::For(SignedDuration::from_secs(60)),
+    }
+}
+
+/// Whether a failed call needs somebody to act before it can succeed.
+fn needs_a_human(error: &GraphError) -> bool {
+    !matches!(error.advice(), Advice::Retry { .. })
+}

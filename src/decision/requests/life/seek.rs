@@ -1,0 +1,469 @@
+//! A request without a pass: from its checks to the recorded intent, or to an end without a pass.
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
+
+use super::{
+    Decided, Ending, ending, left_behind, needs_a_human, remove_secret, report, rest_after,
+    secret_stays,
+};
+use crate::api::{DecisionKind, OnExistingPass, Phase, Resolved};
+use crate::decision::Reason;
+use crate::decision::checks::{self, Findings, Obstacle, Verdict};
+use crate::decision::clock::later;
+use crate::decision::ids::UserKey;
+use crate::decision::intent::{self, Intent, Replaced, Stage};
+use crate::decision::report::Report;
+use crate::decision::requests::observed::leaves_at;
+use crate::decision::situation::{
+    Cause, Grounds, Known, Listing, Place, SecretFound, Situation, Turn, Unlisted,
+};
+use crate::decision::step::{Action, Look, Rest, Step};
+use crate::entra::{ErrorKind, GraphError, TapMethod, UsabilityReason};
+
+/// How long to wait before listing the passes of a user again.
+const AGAIN: SignedDuration = SignedDuration::from_secs(30);
+/// How long to wait while another request for the same user is being checked.
+const BUSY: SignedDuration = SignedDuration::from_secs(2);
+/// How long to wait while another request for the same user is being issued.
+const TURN_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+/// How long to wait while the lease is not fresh.
+const LEASE_AGAIN: SignedDuration = SignedDuration::from_secs(2);
+/// A start that is not further ahead than this is not sent: the pass starts when it is created.
+const START_SENT: SignedDuration = SignedDuration::from_secs(60);
+/// The shortest pause after a failed attempt. The pause is as long as attempts have been failing, so it doubles each time.
+const PAUSE: SignedDuration = SignedDuration::from_secs(10);
+/// The longest pause after a failed attempt.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(2);
+/// How long Graph may refuse a pass before the request fails. Graph refuses new users, and users whose pass was just
+/// deleted, at first (reported).
+const REFUSALS: SignedDuration = SignedDuration::from_mins(2);
+
+/// Decides what is next for a request that has no pass.
+pub(super) fn next(s: &Situation) -> Decided {
+    if s.request.phase().is_final() {
+        return finished(s).into();
+    }
+    if let Some(step) = without_checks(s) {
+        return step.into();
+    }
+    let findings = checks::check(s);
+    match &findings.verdict {
+        Verdict::Ask(looks) => Step::Ask(looks.clone()).into(),
+        Verdict::Slot(bounds) => Decided::Slot(*bounds),
+        Verdict::Issue => to_the_post(s, &findings),
+        Verdict::Not(obstacle) => not_now(s, &findings, obstacle).into(),
+    }
+}
+
+/// The next step if it does not depend on the checks.
+fn without_checks(s: &Situation) -> Option<Step> {
+    if s.request.is_being_deleted() {
+        // It does not have our finalizer, so the API server removes it once the finalizers of others are gone.
+        return Some(Step::Rest(Rest::ForChange));
+    }
+    if intent::is_of_another(s.request) {
+        let message =
+            "this is a copy restored from a backup: make another request if a pass is needed";
+        return Some(end(s, Phase::Failed, Reason::Restored, message));
+    }
+    if was_released(s) {
+        if let Some(step) = remove_secret(s.reads) {
+            return Some(step);
+        }
+        if let Some(why) = left_behind(s, Timestamp::MAX) {
+            return Some(secret_stays(s, why));
+        }
+        let message = "somebody removed the finalizer while a pass may have been usable: make sure that the pass is deleted in Entra, and make another request if one is needed";
+        return Some(end(s, Phase::Failed, Reason::Released, message));
+    }
+    if let Some(Ending { reason, message }) =
+        ending(s).filter(|e| e.reason != Reason::StopRevokesActive)
+    {
+        return Some(
+            match s
+                .request
+                .decisions()
+                .iter()
+                .find(|d| d.decision != DecisionKind::Approve && d.decision != DecisionKind::Revoke)
+            {
+                Some(denied) => {
+                    end(s, Phase::Denied, Reason::Denied, format!("denied by {}", denied.by))
+                }
+                None => {
+                    end(s, Phase::Revoked, reason, format!("{message} before a pass was issued"))
+                }
+            },
+        );
+    }
+    None
+}
+
+/// The next step if the pass may not be issued, or not yet.
+fn not_now(s: &Situation, findings: &Findings, obstacle: &Obstacle) -> Step {
+    let until = |rest: Rest| rest.or_until(findings.deadline, s.now.earliest);
+    match obstacle {
+        Obstacle::TooLate => {
+            let message = format!(
+                "no pass was issued by {:.0}: make another request if one is still needed",
+                findings.deadline
+            );
+            report(
+                s,
+                Report::new(s, Phase::Expired, Reason::NotIssuedInTime, message).findings(findings),
+                Rest::ForChange,
+            )
+        }
+        Obstacle::Fail(reason, message) => report(
+            s,
+            Report::new(s, Phase::Failed, *reason, message).findings(findings),
+            Rest::ForChange,
+        ),
+        Obstacle::Wait(reason, message, again) => {
+            pending(s, findings, *reason, message, until(again.map_or(Rest::ForChange, Rest::For)))
+        }
+        // The reason already shown is kept, or contending requests would rewrite each other's status for ever.
+        Obstacle::Contested(_) if shows_what_it_waits_for(s) => {
+            Step::Rest(until(Rest::For(checks::QUOTA_AGAIN)))
+        }
+        Obstacle::Contested(message) => {
+            let rest = until(Rest::For(checks::QUOTA_AGAIN));
+            pending(s, findings, Reason::QuotaReached, message, rest)
+        }
+        Obstacle::Unknown(error) => unanswered(s, findings, error, until(rest_after(error))),
+        Obstacle::AwaitApproval(message) => {
+            let waiting =
+                Report::new(s, Phase::AwaitingApproval, Reason::AwaitingApproval, message)
+                    .findings(findings);
+            report(s, waiting, until(Rest::ForChange))
+        }
+        Obstacle::Schedule(from) => {
+            let message = format!("the pass will be issued at {from:.0}");
+            let waiting =
+                Report::new(s, Phase::Scheduled, Reason::Scheduled, message).findings(findings);
+            report(s, waiting, until(Rest::Until(*from)))
+        }
+    }
+}
+
+/// The checks admit the pass. It must also be this request's turn, the API server must accept the Secret, and the user must
+/// have no other live pass.
+fn to_the_post(s: &Situation, findings: &Findings) -> Decided {
+    let (Some(resolved), Some(connection)) = (&findings.resolved, s.connection) else {
+        return Step::Rest(Rest::ForChange).into();
+    };
+    let until = |rest: Rest| rest.or_until(findings.deadline, s.now.earliest);
+    if let Some(step) = after_setback(s, findings) {
+        return step.into();
+    }
+    if !s.lease_is_fresh {
+        return Step::Rest(Rest::For(LEASE_AGAIN)).into();
+    }
+    match &s.reads.turn {
+        None => {
+            return Decided::Turn(UserKey::new(&resolved.tenant_id, &resolved.user_id));
+        }
+        // The status does not mention it, or requests for the same user would rewrite each other's status for ever.
+        Some(Turn::Busy) => return Step::Rest(Rest::For(BUSY)).into(),
+        Some(Turn::Of(other)) => {
+            let message = format!("request {other} for the same user is being issued first");
+            return pending(
+                s,
+                findings,
+                Reason::AnotherRequest,
+                &message,
+                until(Rest::For(TURN_AGAIN)),
+            )
+            .into();
+        }
+        Some(Turn::Ours) => {}
+    }
+    // Not before it is the request's turn, because the list must show the passes of other requests.
+    let (Some(place), Some(passes)) = (&s.reads.place, &s.reads.passes) else {
+        let place = s.reads.place.is_none().then_some(Look::Place);
+        let passes = s.reads.passes.is_none().then(|| Look::Passes {
+            connection: connection.name.clone(),
+            user: UserKey::new(&resolved.tenant_id, &resolved.user_id),
+        });
+        return Step::Ask(place.into_iter().chain(passes).collect()).into();
+    };
+    match place {
+        Place::Free => with_the_list(s, findings, resolved, &connection.name, passes).into(),
+        Place::Taken => taken(s, findings).into(),
+        Place::Refused(why) => {
+            let name = s.request.name_any();
+            let message = format!("the API server refuses to create Secret {name}: {why}");
+            let rest = until(Rest::Backoff(None));
+            pending(s, findings, Reason::SecretRefused, &message, rest).into()
+        }
+    }
+}
+
+/// Begins the attempt if the user has no other live pass.
+fn with_the_list(
+    s: &Situation,
+    findings: &Findings,
+    resolved: &Resolved,
+    connection: &str,
+    passes: &Result<Listing, GraphError>,
+) -> Step {
+    let until = |rest: Rest| rest.or_until(findings.deadline, s.now.earliest);
+    let listing = match passes {
+        // A new user may exist before they can have passes (reported).
+        Err(error) if error.is_not_found() => {
+            let name = &resolved.user_principal_name;
+            let message = format!(
+                "Graph knows the user {name}, but not their authentication methods yet; the operator looks again: new users take a while to appear everywhere"
+            );
+            let rest = until(Rest::For(AGAIN));
+            return pending(s, findings, Reason::UserNotFound, &message, rest);
+        }
+        Err(error) => return unanswered(s, findings, error, until(rest_after(error))),
+        Ok(listing) => listing,
+    };
+    let replaces = match existing(s, findings, listing) {
+        Ok(replaces) => replaces,
+        Err(step) => return step,
+    };
+    let intent = attempt(s, connection, resolved, listing, replaces);
+    let grounds = Grounds {
+        checks: findings.checks.clone(),
+        approvals: findings.approvals.clone(),
+        policy_generation: s.policy.generation(),
+    };
+    Step::Act(Action::RecordIntent(Box::new(intent), grounds))
+}
+
+/// A Secret of the request's name exists. If it is ours, its code is worthless: it belongs to an attempt that was taken
+/// back, or to an earlier request of the same name.
+fn taken(s: &Situation, findings: &Findings) -> Step {
+    let name = s.request.name_any();
+    match &s.reads.secret {
+        None => Step::Ask(vec![Look::Secret]),
+        Some(SecretFound::Ours(uid)) => Step::Act(Action::DeleteSecret(uid.clone())),
+        Some(SecretFound::Absent | SecretFound::Deleted) => Step::Rest(Rest::For(PAUSE)),
+        Some(SecretFound::Unclear(why)) => {
+            let message = format!(
+                "a Secret named {name} exists, and the operator cannot tell whose it is: {why}"
+            );
+            let rest = Rest::Backoff(None).or_until(findings.deadline, s.now.earliest);
+            pending(s, findings, Reason::SecretRefused, &message, rest)
+        }
+        Some(SecretFound::Foreign) => {
+            let message = format!(
+                "a Secret named {name} exists already and does not belong to this request: delete it or choose another name, then make another request"
+            );
+            let failed = Report::new(s, Phase::Failed, Reason::SecretNameTaken, message);
+            report(s, failed.findings(findings), Rest::ForChange)
+        }
+    }
+}
+
+/// The next step after a failed attempt: a pause, or the end if Graph keeps refusing.
+fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> {
+    let setback = s.memory.setback.as_ref()?;
+    let grown = setback.last.duration_since(setback.since).clamp(PAUSE, LONGEST_PAUSE);
+    let (reason, message, pause, refused) = match &setback.cause {
+        Cause::HeldBack => {
+            let message = "the last attempt was given up before the pass was requested (because of a stop, a suspension, a changed policy, missing admission policies, a lost lease or a slow server); the next one follows";
+            (Reason::HeldBack, message.to_owned(), PAUSE, false)
+        }
+        Cause::Secret(why) => {
+            let name = s.request.name_any();
+            let message = format!("Secret {name} could not be created: {why}");
+            (Reason::SecretRefused, message, grown, false)
+        }
+        Cause::Graph(error) => {
+            let asked = error.retry_after.and_then(|d| SignedDuration::try_from(d).ok());
+            let refused = matches!(error.kind, ErrorKind::BadRequest | ErrorKind::NotFound);
+            let reason = if refused { Reason::RefusedByTenant } else { Reason::of(error) };
+            (reason, error.to_string(), asked.unwrap_or(grown).max(grown), refused)
+        }
+    };
+    if refused && setback.last.duration_since(setback.since) >= REFUSALS {
+        return Some(report(
+            s,
+            Report::new(s, Phase::Failed, reason, message).findings(findings),
+            Rest::ForChange,
+        ));
+    }
+    let again = later(setback.last, pause);
+    let rest = Rest::Until(again).or_until(findings.deadline, s.now.earliest);
+    (s.now.earliest < again).then(|| pending(s, findings, reason, &message, rest))
+}
+
+/// The live pass that this request replaces, if any. `Err` is the next step if a live pass that was not issued for this
+/// request prevents the issue.
+fn existing(
+    s: &Situation,
+    findings: &Findings,
+    listing: &Listing,
+) -> Result<Option<Replaced>, Step> {
+    let Some(pass) = existing_pass(listing) else { return unlisted(s, findings, listing) };
+    let owner = match listing.known.get(&pass.id) {
+        Some(Known::Recorded(request)) => Some(request.clone()),
+        Some(Known::Gone) | None => None,
+    };
+    let whose = owner
+        .as_ref()
+        .map_or("that somebody else created".to_owned(), |request| format!("of request {request}"));
+    let until = |rest: Rest| rest.or_until(findings.deadline, s.now.earliest);
+    match s.request.spec.on_existing_pass.unwrap_or_default() {
+        OnExistingPass::Replace => Ok(Some(Replaced { pass_id: pass.id.clone(), request: owner })),
+        OnExistingPass::Wait => {
+            let message = format!(
+                "the user has a live pass {whose}; the pass of this request will be issued once that one has ended"
+            );
+            Err(pending(s, findings, Reason::ExistingPass, &message, until(Rest::For(AGAIN))))
+        }
+        OnExistingPass::Refuse | OnExistingPass::Unknown => {
+            // A list may lag behind a deletion, so a pass that no request records must be seen twice.
+            let seen = s.memory.existing.as_ref().filter(|(id, _)| *id == pass.id);
+            let certain =
+                owner.is_some() || seen.is_some_and(|(_, told)| told.is_certain(s.settings.settle));
+            if certain {
+                let message = format!(
+                    "the user has a live pass {whose}: make another request once it has ended, or one with onExistingPass Wait or Replace"
+                );
+                return Err(report(
+                    s,
+                    Report::new(s, Phase::Failed, Reason::ExistingPass, message).findings(findings),
+                    Rest::ForChange,
+                ));
+            }
+            let message = format!(
+                "the user has a live pass {whose}; the operator looks once more before the request fails"
+            );
+            Err(pending(s, findings, Reason::ExistingPass, &message, until(Rest::For(AGAIN))))
+        }
+    }
+}
+
+/// The list shows no live pass. A pass that was just created for another request may be missing from it and still be live:
+/// only a later list shows whether somebody removed it.
+fn unlisted(
+    s: &Situation,
+    findings: &Findings,
+    listing: &Listing,
+) -> Result<Option<Replaced>, Step> {
+    let Some(Unlisted { request, pass_id }) = &listing.unlisted else { return Ok(None) };
+    if s.request.spec.on_existing_pass == Some(OnExistingPass::Replace) {
+        let request = Some(request.clone());
+        return Ok(Some(Replaced { pass_id: pass_id.clone(), request }));
+    }
+    let message = format!(
+        "request {request} just got a pass for the same user, and Graph does not list it yet; the operator looks once more"
+    );
+    let rest = Rest::For(AGAIN).or_until(findings.deadline, s.now.earliest);
+    Err(pending(s, findings, Reason::ExistingPass, &message, rest))
+}
+
+/// The first live pass in a list, except passes that are known to be gone.
+pub fn existing_pass(listing: &Listing) -> Option<&TapMethod> {
+    listing
+        .passes
+        .iter()
+        .find(|p| is_live(p, listing.date) && listing.known.get(&p.id) != Some(&Known::Gone))
+}
+
+/// Whether a pass may still sign somebody in, whatever `isUsable` says.
+fn is_live(pass: &TapMethod, now: Timestamp) -> bool {
+    if matches!(pass.reason, Some(UsabilityReason::Expired | UsabilityReason::OneTimeUsed)) {
+        return false;
+    }
+    match (pass.start, pass.lifetime_minutes) {
+        (Some(start), Some(minutes)) => {
+            now < later(start, SignedDuration::from_mins(i64::from(minutes)))
+        }
+        _ => true,
+    }
+}
+
+fn attempt(
+    s: &Situation,
+    connection: &str,
+    resolved: &Resolved,
+    listing: &Listing,
+    replaces: Option<Replaced>,
+) -> Intent {
+    let start =
+        s.request.spec.start_time.as_ref().map(|t| t.0).filter(|t| *t > s.now.latest + START_SENT);
+    let lifetime_minutes = resolved.lifetime.minutes().unwrap_or(0);
+    let latest_start = later(start.unwrap_or(listing.date).max(listing.date), s.settings.settle);
+    let before =
+        Intent::of(s.request).filter(|i| Some(i.uid.as_str()) == s.request.metadata.uid.as_deref());
+    // The pass that a lost attempt of ours replaced is not listed any more, but its request must still learn what replaced
+    // it.
+    let replaces = replaces.or_else(|| before.as_ref()?.replaces.clone());
+    Intent {
+        uid: s.request.metadata.uid.clone().unwrap_or_default(),
+        attempt: s.new_attempt.into(),
+        number: before.map_or(1, |i| i.number.saturating_add(1)),
+        holder: s.holder.into(),
+        tenant_id: resolved.tenant_id.clone(),
+        connection: connection.into(),
+        user_id: resolved.user_id.clone(),
+        user_principal_name: resolved.user_principal_name.clone(),
+        lifetime_minutes,
+        one_time_use: resolved.one_time_use,
+        start,
+        latest_expiry: later(latest_start, SignedDuration::from_mins(i64::from(lifetime_minutes))),
+        listed: listing.passes.iter().map(|p| p.id.clone()).collect(),
+        listed_at: listing.date,
+        replaces,
+        stage: Stage::Issuing,
+    }
+}
+
+/// Whether somebody removed the finalizer while a pass may have existed.
+fn was_released(s: &Situation) -> bool {
+    s.request.phase() == Phase::Active || Intent::of(s.request).is_some_and(|i| i.is_open())
+}
+
+/// Whether the status already shows a reason for waiting that still holds: one that is found together with the quota, or
+/// after it.
+fn shows_what_it_waits_for(s: &Situation) -> bool {
+    const STILL_HOLDS: [Reason; 6] = [
+        Reason::QuotaReached,
+        Reason::AnotherRequest,
+        Reason::ExistingPass,
+        Reason::SecretRefused,
+        Reason::HeldBack,
+        Reason::RefusedByTenant,
+    ];
+    let shown = s.request.ready().map(|ready| ready.reason.as_str());
+    s.request.phase() == Phase::Pending
+        && shown.is_some_and(|shown| STILL_HOLDS.iter().any(|reason| reason.as_str() == shown))
+}
+
+fn pending(s: &Situation, findings: &Findings, reason: Reason, message: &str, rest: Rest) -> Step {
+    let waiting = Report::new(s, Phase::Pending, reason, message)
+        .findings(findings)
+        .reconciling(reason, message);
+    report(s, waiting, rest)
+}
+
+/// A call to the tenant failed: somebody must act, or it is repeated.
+fn unanswered(s: &Situation, findings: &Findings, error: &GraphError, rest: Rest) -> Step {
+    let (reason, message) = (Reason::of(error), error.to_string());
+    let waiting = Report::new(s, Phase::Pending, reason, &message).findings(findings);
+    let waiting =
+        if needs_a_human(error) { waiting.stalled() } else { waiting.reconciling(reason, message) };
+    report(s, waiting, rest)
+}
+
+fn end(s: &Situation, phase: Phase, reason: Reason, message: impl Into<String>) -> Step {
+    report(s, Report::new(s, phase, reason, message), Rest::ForChange)
+}
+
+/// A finished request stays as a record, or is deleted when its time to live is over.
+fn finished(s: &Situation) -> Step {
+    let Some(due) = leaves_at(s.request) else { return Step::Rest(Rest::ForChange) };
+    if s.request.is_being_deleted() {
+        Step::Rest(Rest::ForChange)
+    } else if s.now.earliest >= due {
+        Step::Act(Action::DeleteRequest)
+    } else {
+        Step::Rest(Rest::Until(due))
+    }
+}

@@ -1,0 +1,118 @@
+//! A recorded pass: watched until it is used, expires, or must be taken away.
+
+use super::{Ending, ending, left_behind, remove_pass, remove_secret, report, secret_stays};
+use crate::api::{Pass, Phase};
+use crate::decision::Reason;
+use crate::decision::intent::Intent;
+use crate::decision::report::Report;
+use crate::decision::situation::Situation;
+use crate::decision::step::{Rest, Step};
+use crate::entra::UsabilityReason;
+
+/// The next step for a request with a recorded pass.
+pub(super) fn next(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
+    let expires = pass.expiration_time.0;
+    if s.now.earliest >= expires {
+        return expired(s, pass);
+    }
+    if let Some(ending) = ending(s) {
+        return take_away(s, intent, pass, &ending);
+    }
+    if let Some(other) = s.superseded_by {
+        return after_secret(
+            s,
+            pass,
+            Phase::Revoked,
+            Reason::Superseded,
+            format!("request {other} replaced the pass"),
+        );
+    }
+    match s.seen {
+        // The pass itself is left to expire: deleting it would end the session in which the user registers a new key.
+        Some(Ok(seen)) if seen.reason == Some(UsabilityReason::OneTimeUsed) => after_secret(
+            s,
+            pass,
+            Phase::Used,
+            Reason::PassUsed,
+            "the pass was used, and its Secret is gone",
+        ),
+        Some(Err(error)) if error.is_not_found() && is_certainly_missing(s) => {
+            let message = "the pass no longer exists in the tenant: somebody removed or replaced it, or the user was deleted";
+            after_secret(s, pass, Phase::Revoked, Reason::PassRemoved, message)
+        }
+        // A failed read shows nothing about the pass.
+        Some(Ok(_) | Err(_)) | None => Step::Rest(Rest::Until(expires)),
+    }
+}
+
+fn is_certainly_missing(s: &Situation) -> bool {
+    s.memory.pass_missing.is_some_and(|told| told.is_certain(s.settings.settle))
+}
+
+fn take_away(s: &Situation, intent: &Intent, pass: &Pass, ending: &Ending) -> Step {
+    if let Some(step) = remove_secret(s.reads) {
+        return step;
+    }
+    match remove_pass(s, intent, &pass.id) {
+        Some(Ok(step)) => step,
+        Some(Err(obstacle)) => {
+            let left = left_behind(s, pass.expiration_time.0);
+            let secret = left
+                .map_or("the Secret is deleted, but the pass is not yet".into(), |why| {
+                    format!("neither the Secret ({why}) nor the pass is deleted yet")
+                });
+            let message = format!("{}; {secret}: {}", ending.message, obstacle.sentence());
+            let revoking = Report::new(s, s.request.phase(), Reason::Revoking, &message)
+                .reconciling(Reason::Revoking, &message);
+            let revoking = if left.is_none() { revoking.without_secret() } else { revoking };
+            report(s, revoking, obstacle.rest().or_until(pass.expiration_time.0, s.now.earliest))
+        }
+        None => finish(s, pass, Phase::Revoked, ending.reason, ending.message.clone()),
+    }
+}
+
+fn expired(s: &Situation, pass: &Pass) -> Step {
+    match ending(s) {
+        Some(ending) => after_secret(
+            s,
+            pass,
+            Phase::Expired,
+            Reason::ExpiredWhileRevoking,
+            format!(
+                "{}, but the pass could not be deleted before it expired by itself",
+                ending.message
+            ),
+        ),
+        None => after_secret(
+            s,
+            pass,
+            Phase::Expired,
+            Reason::PassExpired,
+            "the pass expired, and its Secret is gone",
+        ),
+    }
+}
+
+fn after_secret(
+    s: &Situation,
+    pass: &Pass,
+    phase: Phase,
+    reason: Reason,
+    message: impl Into<String>,
+) -> Step {
+    remove_secret(s.reads).unwrap_or_else(|| finish(s, pass, phase, reason, message))
+}
+
+/// Ends the request, once the Secret is gone.
+fn finish(
+    s: &Situation,
+    pass: &Pass,
+    phase: Phase,
+    reason: Reason,
+    message: impl Into<String>,
+) -> Step {
+    match left_behind(s, pass.expiration_time.0) {
+        Some(why) => secret_stays(s, why),
+        None => report(s, Report::new(s, phase, reason, message), Rest::ForChange),
+    }
+}

@@ -1,0 +1,386 @@
+//! The state machine of all requests.
+//!
+//! It is fed with what the watch shows ([`Requests::apply`]), with the outcome of every step ([`Requests::learn`]), its own
+//! writes included, so that a watch that lags is no special case, and with time. It says which request is to be reconciled
+//! ([`Requests::claim`]), the next step for it ([`Requests::next`]), and which recorded pass is to be looked at
+//! ([`Requests::claim_look`]). It owns all that must be remembered, in one entry for each request, and answers questions about
+//! other requests from indexes, so that what a decision costs does not grow with their number.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `observed` | what is known of a request as the watch or an answer showed it, parsed once for each version |
+//! | `entry` | what is kept of one request |
+//! | `index`, `own_passes`, `holders` | look-ups about others: users and passes, passes of this process, quotas |
+//! | `ordered` | the maps and sets that all this is kept in |
+//! | `schedule` | when which request is due, and which pass is to be looked at |
+//! | `next` | the next step for a request |
+//! | `learn` | what an outcome does to what is known |
+//! | `life` | the life of one request, from what is known of it to the next thing to do |
+
+mod entry;
+mod holders;
+mod index;
+mod learn;
+pub mod life;
+mod next;
+mod observed;
+mod ordered;
+mod own_passes;
+mod schedule;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use self::entry::{Entry, LookState};
+use self::holders::Holders;
+use self::index::Index;
+pub use self::next::Rested;
+pub use self::observed::{Observed, Recorded, Unreadable, Version, name_of};
+use self::ordered::{Map, Set};
+use self::own_passes::OwnPasses;
+pub use self::schedule::PassLook;
+use self::schedule::Schedule;
+use crate::api::{Decision, TapRequest};
+use crate::decision::clock::Now;
+use crate::decision::ids::{RequestName, Uid, UserKey};
+use crate::decision::quota::Bounds;
+use crate::decision::situation::{Held, Progress, Reads, Settings, Stop};
+
+/// What time it is.
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
+    /// Local time since the start of the process. It never jumps.
+    pub at: Duration,
+    /// Graph's time in a tenant, by its id; where none is named, in any.
+    pub graph: &'a dyn Fn(Option<&str>) -> Now,
+}
+
+impl Moment<'_> {
+    /// The local time at which it is a certain time in a tenant. Within a day, for a machine may have slept.
+    fn until(&self, time: Timestamp, tenant_id: Option<&str>) -> Duration {
+        let left = time.duration_since((self.graph)(tenant_id).earliest);
+        let left = left.clamp(SignedDuration::ZERO, SignedDuration::from_hours(24));
+        self.at + Duration::try_from(left).unwrap_or_default()
+    }
+}
+
+/// What the watch of requests shows.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// A request is there, or changed.
+    Applied(Uid, Observed),
+    /// A request is gone.
+    Deleted(Uid),
+    /// A list begins: what is not in it is gone.
+    ListBegins,
+    /// A request is in the list.
+    Listed(Uid, Observed),
+    /// The list is complete.
+    ListEnds,
+}
+
+/// A list that goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Listing {
+    /// What it showed so far.
+    listed: Set<Uid>,
+    /// What was read or written since it began.
+    learned: Set<Uid>,
+}
+
+/// The state machine.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Requests {
+    settings: Settings,
+    entries: Map<Uid, Entry>,
+    index: Index,
+    holders: Holders,
+    own_passes: OwnPasses,
+    /// Whose turn it is to be issued for a user.
+    turns: Map<UserKey, Uid>,
+    schedule: Schedule,
+    /// What a list that has begun showed so far.
+    listing: Option<Listing>,
+    /// Whether all attempts of the process that led before are known.
+    is_caught_up: bool,
+    /// Whether all active passes are to be revoked.
+    revokes_active: bool,
+}
+
+impl Requests {
+    /// A state machine that knows of no request.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            entries: Map::new(),
+            index: Index::default(),
+            holders: Holders::default(),
+            own_passes: OwnPasses::default(),
+            turns: Map::new(),
+            schedule: Schedule::default(),
+            listing: None,
+            is_caught_up: false,
+            revokes_active: false,
+        }
+    }
+
+    /// The watch showed something. Answers with a request that is gone, as it was last known.
+    pub fn apply(&mut self, seen: Seen, moment: Moment) -> Vec<(Uid, Observed)> {
+        match seen {
+            Seen::ListBegins => self.listing = Some(Listing::default()),
+            Seen::Listed(uid, observed) => {
+                let listing = self.listing.get_or_insert_default();
+                listing.listed.insert(uid.clone());
+                // Anything known before the list began is older than the list, even if its version has a greater number:
+                // an etcd that was restored from a backup counts anew.
+                if !listing.learned.contains(&uid) {
+                    self.doubt(&uid);
+                }
+                self.show(&uid, observed, moment);
+            }
+            Seen::Applied(uid, observed) => self.show(&uid, observed, moment),
+            Seen::Deleted(uid) => return self.vanish(&uid, moment).into_iter().collect(),
+            Seen::ListEnds => {
+                let Some(listed) = self.listing.take() else { return Vec::new() };
+                let gone = self.entries.keys().filter(|uid| !listed.listed.contains(*uid));
+                let gone: Vec<Uid> = gone.cloned().collect();
+                return gone.iter().filter_map(|uid| self.vanish(uid, moment)).collect();
+            }
+        }
+        Vec::new()
+    }
+
+    /// Forgets which version of a request was the last one known, so that any other is believed.
+    fn doubt(&mut self, uid: &Uid) {
+        let observed = self.entries.get_mut(uid).and_then(|entry| entry.observed.as_mut());
+        if let Some(observed) = observed {
+            observed.version = Version::unknown();
+        }
+    }
+
+    fn show(&mut self, uid: &Uid, observed: Observed, moment: Moment) {
+        if self.observe(uid, observed, moment) {
+            self.let_go_of_what_is_over(uid, moment);
+            self.reschedule(uid, moment);
+        }
+    }
+
+    /// Another process brought a request to its end: what was remembered for the next reconcile is of no use any more.
+    fn let_go_of_what_is_over(&mut self, uid: &Uid, moment: Moment) {
+        let is_over = |entry: &Entry| {
+            entry.reconcile().is_none() && entry.observed.as_ref().is_some_and(Observed::is_over)
+        };
+        if !self.entries.get(uid).is_some_and(is_over) {
+            return;
+        }
+        let Some(mut entry) = self.entries.remove(uid) else { return };
+        self.schedule.not_due(uid, &mut entry);
+        entry.let_go();
+        self.give_back_turn(uid, &mut entry);
+        self.entries.insert(uid.clone(), entry);
+        let called = self.holders.give_back(uid, false);
+        self.call(called, moment);
+    }
+
+    fn vanish(&mut self, uid: &Uid, moment: Moment) -> Option<(Uid, Observed)> {
+        let entry = self.entries.get_mut(uid).filter(|entry| !entry.is_gone)?;
+        let observed = entry.observed.clone();
+        entry.is_gone = true;
+        self.schedule.look_no_more(uid, entry);
+        if let Some(observed) = &observed {
+            self.index.remove(uid, observed);
+        }
+        if entry.reconcile().is_none() {
+            self.forget(uid, moment);
+        }
+        Some((uid.clone(), observed?))
+    }
+
+    /// Takes note of a version of a request; whether it is another than was known, and no earlier one.
+    fn observe(&mut self, uid: &Uid, new: Observed, moment: Moment) -> bool {
+        let entry = self.entries.entry(uid.clone()).or_default();
+        // A uid never comes back: this is an answer that was on its way when the request went.
+        if entry.is_gone {
+            return false;
+        }
+        if let Some(old) = &entry.observed {
+            if *old == new || new.version.is_before(&old.version) {
+                return false;
+            }
+            self.index.remove(uid, old);
+        }
+        self.index.enter(uid, &new);
+        let replaces =
+            |observed: &Observed| observed.recorded.as_ref()?.attempt.as_ref()?.replaces.clone();
+        let before = entry.observed.as_ref().and_then(replaces);
+        let replaced = replaces(&new).filter(|replaced| before.as_ref() != Some(replaced));
+        let called =
+            self.holders.observe(uid, &new.party, new.created, new.holds(), new.has_ended());
+        let is_settled = new.settled().is_some();
+        entry.observed = Some(new);
+        match entry.look {
+            LookState::None if is_settled => self.schedule.look_at(uid, entry, moment.at),
+            _ if !is_settled => self.schedule.look_no_more(uid, entry),
+            _ => {}
+        }
+        self.call(called, moment);
+        if let Some(replaced) = replaced {
+            let superseded: Vec<Uid> =
+                self.index.recording(replaced.as_str(), uid).cloned().collect();
+            self.call(superseded, moment);
+        }
+        true
+    }
+
+    /// Makes requests due now, but those for which nothing is left to do.
+    fn call(&mut self, uids: impl IntoIterator<Item = Uid>, moment: Moment) {
+        let is_over = |entry: &Entry| entry.observed.as_ref().is_some_and(Observed::is_over);
+        for uid in uids {
+            if let Some(entry) = self.entries.get_mut(&uid).filter(|entry| !is_over(entry)) {
+                self.schedule.due(&uid, entry, moment.at);
+            }
+        }
+    }
+
+    /// Says when a request is due next, by what is known of it.
+    fn reschedule(&mut self, uid: &Uid, moment: Moment) {
+        let Some(entry) = self.entries.get_mut(uid) else { return };
+        let Some(observed) = &entry.observed else { return };
+        let tenant_id = observed.tenant_id.as_deref();
+        let at = match observed.settled() {
+            _ if observed.is_over() => observed.leaves_at.map(|time| moment.until(time, tenant_id)),
+            Some(recorded)
+                if !self.revokes_active
+                    && !matches!(entry.look, LookState::Seen(_))
+                    && self.index.replacing(recorded.pass_id.as_str(), uid).next().is_none() =>
+            {
+                Some(moment.until(recorded.expires, tenant_id))
+            }
+            _ => Some(moment.at),
+        };
+        // A reconcile that goes on says itself until when it rests.
+        if let Some(at) = at.filter(|at| *at <= moment.at || entry.reconcile().is_none()) {
+            self.schedule.due(uid, entry, at);
+        }
+    }
+
+    /// Nothing is left of a request.
+    fn forget(&mut self, uid: &Uid, moment: Moment) {
+        let Some(mut entry) = self.entries.remove(uid) else { return };
+        self.schedule.end(uid, &mut entry);
+        if let Some(observed) = &entry.observed {
+            self.index.remove(uid, observed);
+        }
+        self.give_back_turn(uid, &mut entry);
+        let called = self.holders.forget(uid);
+        self.call(called, moment);
+    }
+
+    fn give_back_turn(&mut self, uid: &Uid, entry: &mut Entry) {
+        if let Some(user) = entry.turn.take()
+            && self.turns.get(&user) == Some(uid)
+        {
+            self.turns.remove(&user);
+        }
+    }
+
+    /// All requests for which something is left to do are looked at: something changed that may concern any of them.
+    pub fn wake_all(&mut self, moment: Moment) {
+        let uids: Vec<Uid> = self.entries.keys().cloned().collect();
+        for uid in &uids {
+            self.reschedule(uid, moment);
+        }
+    }
+
+    /// The stop `ConfigMap` came, changed or went.
+    pub fn set_stop(&mut self, stop: Stop, moment: Moment) {
+        self.revokes_active = stop == Stop::RevokeActive;
+        self.wake_all(moment);
+    }
+
+    /// A policy came (with these bounds), changed its spec, or went: those who wait for it are looked at.
+    pub fn set_policy(&mut self, name: &str, bounds: Option<Bounds>, moment: Moment) {
+        self.holders.set_bounds(name, bounds);
+        self.wake_waiting(name, moment);
+    }
+
+    /// The requests that wait for a policy, or for its tenant, are looked at.
+    pub fn wake_waiting(&mut self, policy: &str, moment: Moment) {
+        let waiting: Vec<Uid> = self.index.waiting_for(policy).cloned().collect();
+        self.call(waiting, moment);
+    }
+
+    /// All attempts of the process that led before are known now.
+    pub fn catch_up(&mut self, moment: Moment) {
+        self.is_caught_up = true;
+        self.wake_all(moment);
+    }
+
+    /// Whether the version of a request that was seen is at least this one. One that is gone need not be seen.
+    pub fn has_seen(&self, uid: &str, version: &Version) -> bool {
+        let entry = self.entries.get(uid).filter(|entry| !entry.is_gone);
+        let observed = entry.and_then(|entry| entry.observed.as_ref());
+        observed.is_some_and(|seen| seen.version == *version || version.is_before(&seen.version))
+    }
+
+    /// The request as it was last read or written in the reconcile that goes on.
+    pub fn request(&self, uid: &Uid) -> Option<Arc<TapRequest>> {
+        let reconcile = self.entries.get(uid)?.reconcile()?;
+        reconcile.request.as_ref().map(|read| Arc::clone(&read.0))
+    }
+
+    /// What is known of a request.
+    pub fn observed(&self, uid: &Uid) -> Option<&Observed> {
+        self.entries.get(uid)?.observed.as_ref()
+    }
+
+    /// Some requests that are there and stay, for questions that need one.
+    pub fn some(&self, most: usize) -> Vec<RequestName> {
+        let there = self.entries.values().filter(|entry| !entry.is_gone);
+        let observed = there.filter_map(|entry| entry.observed.as_ref());
+        let stay = observed.filter(|observed| !observed.is_to_end && observed.unreadable.is_none());
+        stay.take(most).map(|observed| observed.name.clone()).collect()
+    }
+
+    /// What was read in the reconcile of a request that goes on.
+    pub fn reads(&self, uid: &Uid) -> Option<&Reads> {
+        Some(&self.entries.get(uid)?.reconcile()?.reads)
+    }
+
+    /// Whether Graph answered for a request with a pass that is neither recorded nor taken back yet.
+    pub fn holds_an_answer(&self, uid: &Uid) -> bool {
+        let work = self.entries.get(uid).and_then(|entry| entry.work.as_ref());
+        work.is_some_and(|work| work.holds_an_answer())
+    }
+
+    /// The pass that Graph answered with for a request, and the user principal name of its user.
+    pub fn held(&self, uid: &Uid) -> Option<(String, Held)> {
+        let attempt = self.entries.get(uid)?.work.as_ref()?.memory.attempt.as_ref()?;
+        match &attempt.progress {
+            Progress::Held(held) => {
+                Some((attempt.intent.user_principal_name.clone(), held.clone()))
+            }
+            Progress::Armed | Progress::Sent | Progress::Void => None,
+        }
+    }
+
+    /// The decisions of people about a request that were not told of yet. A process that begins tells again what was
+    /// decided about a request that has not ended: rather twice than never.
+    pub fn untold(&mut self, uid: &Uid) -> Vec<Decision> {
+        let Some(entry) = self.entries.get_mut(uid) else { return Vec::new() };
+        let Some(read) = entry.reconcile().and_then(|reconcile| reconcile.request.clone()) else {
+            return Vec::new();
+        };
+        if read.0.phase().is_final() {
+            return Vec::new();
+        }
+        let decisions = read.0.decisions();
+        let told = entry.told.min(decisions.len());
+        entry.told = decisions.len();
+        decisions[told..].to_vec()
+    }
+}

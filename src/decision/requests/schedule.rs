@@ -1,0 +1,240 @@
+//! When which request is to be reconciled, and which recorded pass is to be looked at next.
+//!
+//! Requests that hold something go first: expiries, revocations and deletions wait for nobody who wants a pass.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::entry::{Due, Entry, LookState, Reconcile};
+use super::index::change;
+use super::ordered::{Map, Set};
+use super::{Moment, Requests};
+use crate::decision::ids::Uid;
+
+/// How many requests are reconciled at once.
+const AT_ONCE: usize = 64;
+/// How many of them may be on the way to a pass, so that there is room for those that take something away.
+const WANT_A_PASS: usize = 32;
+
+/// What is due.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Schedule {
+    /// Requests that hold something.
+    urgent: Set<(Duration, Timestamp, Uid)>,
+    /// Requests that hold nothing.
+    others: Set<(Duration, Timestamp, Uid)>,
+    /// Passes that are to be looked at later.
+    looks: Set<(Duration, Uid)>,
+    /// Passes that are to be looked at now, by the tenant connection: the newest first.
+    wanted: Map<Arc<str>, Set<(Reverse<Timestamp>, Uid)>>,
+    /// Reconciles that go on and do not rest, and those of them on the way to a pass.
+    going_on: usize,
+    wanting: usize,
+}
+
+/// A recorded pass to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassLook {
+    /// The request that records it.
+    pub uid: Uid,
+    /// Id of the tenant.
+    pub tenant_id: Arc<str>,
+    /// Object id of its user.
+    pub user_id: Arc<str>,
+    /// Id of the pass.
+    pub pass_id: String,
+}
+
+impl Schedule {
+    /// A request is due at this time, or earlier if it was. One that is being reconciled is due again when that ends.
+    pub fn due(&mut self, uid: &Uid, entry: &mut Entry, at: Duration) {
+        if entry.reconcile().is_some() {
+            entry.work_mut().is_outrun = true;
+            return;
+        }
+        let Some(observed) = &entry.observed else { return };
+        let earlier = entry.due.map_or(at, |due| due.at.min(at));
+        let due = Due { urgent: observed.finalizer, at: earlier, created: observed.created };
+        self.not_due(uid, entry);
+        self.due_set(due.urgent).insert((due.at, due.created, uid.clone()));
+        entry.due = Some(due);
+    }
+
+    /// A request is not due any more.
+    pub fn not_due(&mut self, uid: &Uid, entry: &mut Entry) {
+        if let Some(due) = entry.due.take() {
+            self.due_set(due.urgent).remove(&(due.at, due.created, uid.clone()));
+        }
+    }
+
+    fn due_set(&mut self, urgent: bool) -> &mut Set<(Duration, Timestamp, Uid)> {
+        if urgent { &mut self.urgent } else { &mut self.others }
+    }
+
+    /// The recorded pass of a request is to be looked at from this time on.
+    pub fn look_at(&mut self, uid: &Uid, entry: &mut Entry, at: Duration) {
+        self.look_no_more(uid, entry);
+        self.looks.insert((at, uid.clone()));
+        entry.look = LookState::Due(at);
+    }
+
+    /// Nobody wants to know any more.
+    pub fn look_no_more(&mut self, uid: &Uid, entry: &mut Entry) {
+        match std::mem::take(&mut entry.look) {
+            LookState::Due(at) => {
+                self.looks.remove(&(at, uid.clone()));
+            }
+            LookState::Wanted { connection, start } => {
+                change(&mut self.wanted, connection, (Reverse(start), uid.clone()), false);
+            }
+            LookState::None | LookState::UnderWay(_) | LookState::Seen(_) => {}
+        }
+    }
+
+    /// A reconcile begins.
+    pub fn begins(&mut self, uid: &Uid, entry: &mut Entry) {
+        self.not_due(uid, entry);
+        let wants_a_pass = !entry.observed.as_ref().is_some_and(|observed| observed.finalizer);
+        let work = entry.work_mut();
+        work.is_outrun = false;
+        work.reconcile = Some(Reconcile { must_read: true, wants_a_pass, ..Reconcile::default() });
+        self.goes_on(wants_a_pass);
+    }
+
+    /// A reconcile goes on.
+    pub fn goes_on(&mut self, wants_a_pass: bool) {
+        self.going_on += 1;
+        self.wanting += usize::from(wants_a_pass);
+    }
+
+    /// A reconcile rests, and gives way to others.
+    pub fn rests(&mut self, wants_a_pass: bool) {
+        self.going_on = self.going_on.saturating_sub(1);
+        self.wanting = self.wanting.saturating_sub(usize::from(wants_a_pass));
+    }
+
+    /// The reconcile of a request ends, if one goes on; nothing of it is due or looked at any more.
+    pub fn end(&mut self, uid: &Uid, entry: &mut Entry) {
+        self.not_due(uid, entry);
+        self.look_no_more(uid, entry);
+        self.ends(entry);
+    }
+
+    /// The reconcile of a request ends, if one goes on.
+    pub fn ends(&mut self, entry: &mut Entry) -> Option<Reconcile> {
+        let reconcile = entry.work.as_mut()?.reconcile.take()?;
+        if !reconcile.rests {
+            self.rests(reconcile.wants_a_pass);
+        }
+        Some(reconcile)
+    }
+}
+
+impl Requests {
+    /// The request that is to be reconciled next, if one is due and there is room: its reconcile has begun.
+    pub fn claim(&mut self, moment: Moment) -> Option<Uid> {
+        if self.schedule.going_on >= AT_ONCE {
+            return None;
+        }
+        let is_due = |due: &&(Duration, Timestamp, Uid)| due.0 <= moment.at;
+        let other = self.schedule.others.first().filter(|_| self.schedule.wanting < WANT_A_PASS);
+        let next = self.schedule.urgent.first().filter(is_due).or(other.filter(is_due))?;
+        let uid = next.2.clone();
+        self.begin(&uid);
+        Some(uid)
+    }
+
+    /// Begins to reconcile a request, unless that goes on.
+    pub fn begin(&mut self, uid: &Uid) {
+        if let Some(entry) = self.entries.get_mut(uid).filter(|entry| entry.reconcile().is_none()) {
+            self.schedule.begins(uid, entry);
+        }
+    }
+
+    /// When the next request is due, in local time. Those for which there is no room are not waited for: a reconcile that
+    /// ends makes room.
+    pub fn next_due(&self) -> Option<Duration> {
+        if self.schedule.going_on >= AT_ONCE {
+            return None;
+        }
+        let other = self.schedule.others.first().filter(|_| self.schedule.wanting < WANT_A_PASS);
+        self.schedule.urgent.first().into_iter().chain(other).map(|due| due.0).min()
+    }
+
+    /// When a request is due, in local time.
+    pub fn due(&self, uid: &Uid) -> Option<Duration> {
+        Some(self.entries.get(uid)?.due?.at)
+    }
+
+    /// When the next look at a recorded pass is due, in local time.
+    pub fn next_look(&self) -> Option<Duration> {
+        self.schedule.looks.first().map(|(at, _)| *at)
+    }
+
+    /// The newest recorded pass of a tenant connection that is to be looked at, if one is due: the look has begun.
+    pub fn claim_look(&mut self, connection: &str, moment: Moment) -> Option<PassLook> {
+        self.want_what_is_due(moment);
+        let (_, uid) = self.schedule.wanted.get(connection)?.first()?.clone();
+        let entry = self.entries.get_mut(&uid)?;
+        self.schedule.look_no_more(&uid, entry);
+        let recorded = entry.observed.as_ref()?.settled()?;
+        let user = &recorded.attempt.as_ref()?.user;
+        let look = PassLook {
+            uid,
+            tenant_id: user.tenant_id.clone(),
+            user_id: user.user_id.clone(),
+            pass_id: recorded.pass_id.to_string(),
+        };
+        entry.look = LookState::UnderWay((moment.graph)(Some(&look.tenant_id)).earliest);
+        Some(look)
+    }
+
+    fn want_what_is_due(&mut self, moment: Moment) {
+        while let Some((_, uid)) = self.schedule.looks.first().filter(|due| due.0 <= moment.at) {
+            let uid = uid.clone();
+            self.schedule.looks.pop_first();
+            let Some(entry) = self.entries.get_mut(&uid) else { continue };
+            let recorded = entry.observed.as_ref().and_then(|observed| observed.settled());
+            let Some(recorded) = recorded else { continue };
+            let Some(attempt) = &recorded.attempt else { continue };
+            let (connection, start) = (attempt.connection.clone(), recorded.start);
+            change(&mut self.schedule.wanted, connection.clone(), (Reverse(start), uid), true);
+            entry.look = LookState::Wanted { connection, start };
+        }
+    }
+}
+
+#[cfg(test)]
+impl Schedule {
+    /// How many reconciles go on and do not rest, and how many of them are on the way to a pass.
+    pub fn going_on_now(&self) -> (usize, usize) {
+        (self.going_on, self.wanting)
+    }
+
+    /// What must be in it, by a scan over all requests.
+    pub fn scanned(entries: &Map<Uid, Entry>) -> Self {
+        let mut schedule = Self::default();
+        for (uid, entry) in entries {
+            if let Some(Due { urgent, at, created }) = entry.due {
+                schedule.due_set(urgent).insert((at, created, uid.clone()));
+            }
+            match &entry.look {
+                LookState::Due(at) => {
+                    schedule.looks.insert((*at, uid.clone()));
+                }
+                LookState::Wanted { connection, start } => {
+                    let wanted = (Reverse(*start), uid.clone());
+                    change(&mut schedule.wanted, connection.clone(), wanted, true);
+                }
+                LookState::None | LookState::UnderWay(_) | LookState::Seen(_) => {}
+            }
+            let reconcile = entry.reconcile().filter(|reconcile| !reconcile.rests);
+            schedule.going_on += usize::from(reconcile.is_some());
+            schedule.wanting += usize::from(reconcile.is_some_and(|r| r.wants_a_pass));
+        }
+        schedule
+    }
+}

@@ -1,0 +1,233 @@
+//! How a call to Graph fails, and what to do about it.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Call, SignInErrorKind};
+
+/// A call to Graph that failed.
+///
+/// Its text names the call, the cause and the remedy. The text contains nothing that changes from one attempt to the next
+/// (ids and times are fields only), so a condition that quotes it stays the same. It contains no token, secret or code.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GraphError {
+    /// The name of the call in messages.
+    pub call: &'static str,
+    /// The kind of failure.
+    pub kind: ErrorKind,
+    /// The HTTP status, if an answer was received.
+    pub status: Option<u16>,
+    /// The error code of Graph, or of Entra (`AADSTS700016`). It may be empty, and services differ in its case.
+    pub code: String,
+    /// What happened, without the remedy.
+    pub message: String,
+    /// Graph's id of the request, for Microsoft's support.
+    pub request_id: Option<Box<str>>,
+    /// Our id of the request, which the logs of Graph and Entra show.
+    pub client_request_id: Option<Box<str>>,
+    /// How long Graph asks the client to wait.
+    pub retry_after: Option<Duration>,
+}
+
+/// The kinds of failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// 404. Graph lags, so this also happens for an object that was just created.
+    NotFound,
+    /// 429, or the client's own pacing did not admit the call in time.
+    Throttled,
+    /// 5xx, a timeout, or no connection.
+    Unavailable,
+    /// 401, also with a new token. The POST of a pass is sent only once, so for it one 401 is enough.
+    Unauthorized,
+    /// 403: a permission is missing or not yet effective.
+    Forbidden,
+    /// 400: the same request will always fail.
+    BadRequest,
+    /// Entra gave no token.
+    SignIn(SignInErrorKind),
+    /// Anything else, such as an answer that cannot be parsed.
+    Unexpected,
+}
+
+impl ErrorKind {
+    /// Its name in metric labels.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::BadRequest => "bad_request",
+            Self::SignIn(_) => "sign_in",
+            Self::Unexpected => "unexpected",
+        }
+    }
+}
+
+/// What to do after an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Advice {
+    /// Try again.
+    Retry {
+        /// The earliest time to try again, as Graph asks. `None`: the caller's own backoff decides.
+        after: Option<Duration>,
+    },
+    /// A person may have to act, or time has to pass. Check again from time to time.
+    Wait,
+    /// Give up: the same request will always fail.
+    Stop,
+}
+
+impl GraphError {
+    pub(crate) fn new(call: Call, kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            call: call.name(),
+            kind,
+            status: None,
+            code: String::new(),
+            message: message.into(),
+            request_id: None,
+            client_request_id: None,
+            retry_after: None,
+        }
+    }
+
+    /// Whether to try again, to wait or to give up.
+    pub fn advice(&self) -> Advice {
+        match self.kind {
+            ErrorKind::Throttled
+            | ErrorKind::Unavailable
+            | ErrorKind::Unexpected
+            | ErrorKind::SignIn(SignInErrorKind::Throttled | SignInErrorKind::Unavailable) => {
+                Advice::Retry { after: self.retry_after }
+            }
+            // The client does not repeat a POST. The next attempt uses a new token.
+            ErrorKind::Unauthorized if self.call == Call::CreatePass.name() => {
+                Advice::Retry { after: None }
+            }
+            ErrorKind::NotFound
+            | ErrorKind::Unauthorized
+            | ErrorKind::Forbidden
+            | ErrorKind::SignIn(_) => Advice::Wait,
+            ErrorKind::BadRequest => Advice::Stop,
+        }
+    }
+
+    /// Whether Graph answered that the object does not exist.
+    pub fn is_not_found(&self) -> bool {
+        self.kind == ErrorKind::NotFound
+    }
+}
+
+impl fmt::Display for GraphError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.call)?;
+        if let ErrorKind::SignIn(_) = self.kind {
+            f.write_str("signing in to Entra failed: ")?;
+        }
+        match (self.status, self.code.as_str()) {
+            (Some(status), "") => write!(f, "HTTP {status}: ")?,
+            (Some(status), code) => write!(f, "HTTP {status} {code}: ")?,
+            (None, _) => {}
+        }
+        f.write_str(&self.message)?;
+        let permission = Call::named(self.call).map_or("", Call::permission);
+        match self.kind {
+            ErrorKind::SignIn(kind) => write!(f, "; {}", kind.remedy()),
+            ErrorKind::Forbidden => write!(
+                f,
+                "; grant the app the application permission {permission} with admin consent, then allow a few minutes"
+            ),
+            ErrorKind::Unauthorized => {
+                f.write_str(
+                "; Graph rejects the token: check that login URL and Graph URL belong to the tenant's cloud",
+            )
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for GraphError {}
+
+/// A POST of a pass that did not return one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum CreateError {
+    /// The request certainly did not reach Graph.
+    #[error("not sent: {0}")]
+    NotSent(#[source] GraphError),
+    /// Graph answered that it created nothing.
+    #[error("refused: {0}")]
+    Refused(#[source] GraphError),
+    /// A pass may exist, or may still be created until the settle time is over.
+    #[error("outcome unknown: {0}")]
+    Unknown(#[source] GraphError),
+}
+
+impl CreateError {
+    /// The error of the call.
+    pub fn graph(&self) -> &GraphError {
+        match self {
+            Self::NotSent(error) | Self::Refused(error) | Self::Unknown(error) => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(kind: ErrorKind) -> GraphError {
+        GraphError {
+            status: Some(403),
+            code: "accessDenied".into(),
+            request_id: Some("request".into()),
+            client_request_id: Some("client".into()),
+            retry_after: Some(Duration::from_secs(5)),
+            ..GraphError::new(Call::CreatePass, kind, "Request Authorization failed")
+        }
+    }
+
+    #[test]
+    fn a_missing_permission_is_named() {
+        assert_eq!(
+            error(ErrorKind::Forbidden).to_string(),
+            "create the pass: HTTP 403 accessDenied: Request Authorization failed; grant the app the \
+             application permission UserAuthMethod-TAP.ReadWrite.All with admin consent, then allow a few minutes"
+        );
+    }
+
+    #[test]
+    fn a_message_contains_nothing_that_changes_with_each_attempt() {
+        let (one, mut other) = (error(ErrorKind::Throttled), error(ErrorKind::Throttled));
+        other.request_id = Some("another".into());
+        other.client_request_id = None;
+        other.retry_after = None;
+        assert_eq!(one.to_string(), other.to_string());
+    }
+
+    #[test]
+    fn advice_follows_the_kind() {
+        let after = Some(Duration::from_secs(5));
+        let sign_in = ErrorKind::SignIn;
+        for (kind, advice) in [
+            (ErrorKind::Throttled, Advice::Retry { after }),
+            (ErrorKind::Unavailable, Advice::Retry { after }),
+            (ErrorKind::Unexpected, Advice::Retry { after }),
+            (sign_in(SignInErrorKind::Unavailable), Advice::Retry { after }),
+            (sign_in(SignInErrorKind::Throttled), Advice::Retry { after }),
+            (sign_in(SignInErrorKind::WrongSecret), Advice::Wait),
+            (ErrorKind::NotFound, Advice::Wait),
+            (ErrorKind::Forbidden, Advice::Wait),
+            (ErrorKind::BadRequest, Advice::Stop),
+        ] {
+            assert_eq!(error(kind).advice(), advice, "{kind:?}");
+        }
+        let unauthorized = error(ErrorKind::Unauthorized);
+        assert_eq!(unauthorized.advice(), Advice::Retry { after: None }, "a POST is sent once");
+        let read = GraphError { call: Call::User.name(), ..unauthorized };
+        assert_eq!(read.advice(), Advice::Wait);
+    }
+}

@@ -1,0 +1,7 @@
+//! The calls: each method of [`Client`](super::Client) is one operation of Graph.
+
+mod directory;
+mod method;
+mod passes;
+mod path;
+mod permissions;

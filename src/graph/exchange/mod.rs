@@ -1,0 +1,241 @@
+//! One call: get a token, wait to be admitted, send one request, read one answer.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | `request`, `call` | a request, and the properties of each call that HTTP and metrics need |
+//! | `answer`, `pages` | what an answer means, and how objects and lists are read from it |
+//! | `sign_in` | tokens |
+//! | `pacing` | which call is admitted next |
+//! | `transport` | HTTPS, or a service in the same process |
+//! | `options` | what clients need in addition to their connections |
+
+mod answer;
+mod call;
+mod options;
+mod pacing;
+mod pages;
+mod request;
+mod sign_in;
+mod transport;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::connection::ConnectionConfig;
+use super::wire;
+use crate::entra::{Call, DateSample, ErrorKind, GraphError};
+use pacing::{NotAdmitted, Pacer};
+use sign_in::{Refusal, SignIn};
+
+pub(super) use answer::{Answer, unexpected};
+pub use options::{CallReport, Clock, OnDate, Options};
+pub use pacing::{Pace, Priority};
+pub(super) use request::Request;
+pub(super) use sign_in::Token;
+pub use transport::{
+    Body, ReqwestTransport, SendOptions, Transport, TransportError, TransportSetupError,
+};
+
+const VERSION: &str = "/v1.0";
+/// How long a 429 without `Retry-After` delays other calls. After that, about one more call fits the limit.
+const PAUSE_WITHOUT_RETRY_AFTER: Duration = Duration::from_secs(2);
+/// Only a new token contains a permission that was granted recently. So after a 403, a token older than this is not used
+/// again.
+const STALE_AFTER_REFUSAL: Duration = Duration::from_mins(5);
+
+/// The exchanges of one connection with Graph.
+pub(super) struct Exchange {
+    connection: Arc<ConnectionConfig>,
+    sign_in: SignIn,
+    pacers: Pacers,
+    options: Options,
+}
+
+/// The pacers of one app in one tenant: Graph counts calls by app, tenant and service.
+#[derive(Clone)]
+pub(super) struct Pacers {
+    authentication_methods: Arc<Pacer>,
+    others: Arc<Pacer>,
+}
+
+impl Pacers {
+    pub(super) fn new(pace: Pace) -> Self {
+        Self {
+            authentication_methods: Arc::new(Pacer::new(Some(pace))),
+            others: Arc::new(Pacer::new(None)),
+        }
+    }
+}
+
+/// An attempt without an answer.
+pub(super) struct Failure {
+    pub(super) error: GraphError,
+    /// Whether Graph may have received the request.
+    pub(super) maybe_sent: bool,
+}
+
+impl Exchange {
+    pub(super) fn new(connection: ConnectionConfig, pacers: Pacers, options: Options) -> Self {
+        let connection = Arc::new(connection);
+        let sign_in = SignIn::new(
+            Arc::clone(&connection),
+            Arc::clone(&options.transport),
+            Arc::clone(&options.clock),
+        );
+        Self { connection, sign_in, pacers, options }
+    }
+
+    pub(super) fn connection(&self) -> &ConnectionConfig {
+        &self.connection
+    }
+
+    /// The latest time at which a call that begins now may still be sent.
+    fn latest(&self) -> Instant {
+        Instant::now() + self.options.deadline
+    }
+
+    /// Makes a call and returns an answer that means success. After a 401 the request is sent once more with a new token.
+    pub(super) async fn send(&self, request: &Request<'_>) -> Result<Answer, GraphError> {
+        let began = Instant::now();
+        let answer = match self.send_once(request).await {
+            Err(error) if error.kind == ErrorKind::Unauthorized => self.send_once(request).await,
+            answer => answer,
+        };
+        self.report(request.call, began, answer.as_ref().err().map(|error| error.kind));
+        answer
+    }
+
+    async fn send_once(&self, request: &Request<'_>) -> Result<Answer, GraphError> {
+        let answer = self.attempt(request, self.latest()).await.map_err(|failure| failure.error)?;
+        if answer.status.is_success() {
+            Ok(answer)
+        } else {
+            Err(self.failure(request, &answer).await)
+        }
+    }
+
+    /// Sends one request unless it is not admitted by `latest`, and returns an answer of any status.
+    pub(super) async fn attempt(
+        &self,
+        request: &Request<'_>,
+        latest: Instant,
+    ) -> Result<Answer, Failure> {
+        let Self { connection, options, .. } = self;
+        let unsent = |error| Failure { error, maybe_sent: false };
+        let client_request_id = match request.client_request_id {
+            Some(id) => Box::from(id),
+            None => uuid::Uuid::new_v4().to_string().into_boxed_str(),
+        };
+        let identified = |error: GraphError| GraphError {
+            client_request_id: Some(client_request_id.clone()),
+            ..error
+        };
+        let token = self.token(request.call, latest).await.map_err(unsent)?;
+        (self.pacer(request.call).admit(request.priority, latest).await)
+            .map_err(|refused| unsent(not_admitted(request.call, refused)))?;
+
+        let url = format!("{}{VERSION}{}", connection.graph_url, request.path);
+        let outgoing = request.outgoing(&url, &token, &client_request_id);
+        let outgoing = outgoing.map_err(|error| unsent(identified(error)))?;
+        let own_connection = request.call == Call::CreatePass;
+        let sent = (options.clock)();
+        let answer = options
+            .transport
+            .send(outgoing, SendOptions { own_connection, ..SendOptions::default() });
+        let answer = match timeout(options.deadline, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(TransportError { maybe_sent, message })) => {
+                let error = GraphError::new(request.call, ErrorKind::Unavailable, message);
+                return Err(Failure { error: identified(error), maybe_sent });
+            }
+            Err(_) => {
+                let message = format!("no answer within {} s", options.deadline.as_secs_f32());
+                let error = GraphError::new(request.call, ErrorKind::Unavailable, message);
+                return Err(Failure { error: identified(error), maybe_sent: true });
+            }
+        };
+        let received = (options.clock)();
+        let (parts, body) = answer.into_parts();
+        if let Some(date) = wire::date(&parts.headers) {
+            (options.on_date)(connection, DateSample { date, sent, received });
+        }
+        let (status, headers) = (parts.status, parts.headers);
+        Ok(Answer { status, headers, body, client_request_id, token, received })
+    }
+
+    /// Returns the current token, or a new one.
+    pub(super) async fn current_token(&self) -> Result<Arc<Token>, GraphError> {
+        self.token(Call::Token, self.latest()).await
+    }
+
+    /// Returns a token that contains what was granted more than 5 minutes ago. If there is no new token, the current one
+    /// stays in use.
+    pub(super) async fn recent_token(&self) -> Result<Arc<Token>, GraphError> {
+        let latest = self.latest();
+        let token = self.token(Call::Token, latest).await?;
+        if token.age() <= STALE_AFTER_REFUSAL {
+            return Ok(token);
+        }
+        let renewed = timeout_at(latest, self.sign_in.renew()).await;
+        Ok(renewed.ok().flatten().unwrap_or(token))
+    }
+
+    async fn token(&self, call: Call, latest: Instant) -> Result<Arc<Token>, GraphError> {
+        let deadline = latest.min(self.latest());
+        let refusal = match timeout_at(deadline, self.sign_in.token()).await {
+            Ok(Ok(token)) => return Ok(token),
+            Ok(Err(refusal)) => refusal,
+            Err(_) => Refusal::late(),
+        };
+        Err(GraphError {
+            status: refusal.status,
+            code: refusal.code,
+            retry_after: refusal.retry_after,
+            ..GraphError::new(call, ErrorKind::SignIn(refusal.kind), refusal.message)
+        })
+    }
+
+    /// Returns what an answer without success means for this call, and applies what it means for later ones: a token that
+    /// is no longer used, or a pause.
+    pub(super) async fn failure(&self, request: &Request<'_>, answer: &Answer) -> GraphError {
+        let error = answer.error(request);
+        let stale = match error.kind {
+            ErrorKind::Unauthorized => true,
+            ErrorKind::Forbidden => answer.token.age() > STALE_AFTER_REFUSAL,
+            _ => false,
+        };
+        if stale {
+            self.sign_in.forget(&answer.token).await;
+        }
+        if error.kind == ErrorKind::Throttled {
+            let pause = error.retry_after.unwrap_or(PAUSE_WITHOUT_RETRY_AFTER);
+            self.pacer(request.call).pause(pause);
+        }
+        error
+    }
+
+    fn pacer(&self, call: Call) -> &Pacer {
+        if call.is_authentication_method() {
+            &self.pacers.authentication_methods
+        } else {
+            &self.pacers.others
+        }
+    }
+
+    /// Reports a call that began at `began`, and its error if it failed.
+    pub(super) fn report(&self, call: Call, began: Instant, failed: Option<ErrorKind>) {
+        (self.options.on_call)(CallReport {
+            call: call.label(),
+            outcome: failed.map_or("ok", ErrorKind::label),
+            duration: began.elapsed(),
+        });
+    }
+}
+
+fn not_admitted(call: Call, NotAdmitted { retry_after }: NotAdmitted) -> GraphError {
+    let message = "not sent: too many calls are waiting, or Graph asked the client to wait";
+    let error = GraphError::new(call, ErrorKind::Throttled, message);
+    GraphError { retry_after: Some(retry_after), ..error }
+}

@@ -1,0 +1,167 @@
+//! Tokens for Graph. `azure_identity` does the OAuth exchange; this module supplies its credentials and its HTTP client,
+//! and explains its failures.
+
+mod certificate;
+mod credential;
+mod http_client;
+mod refusal;
+mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use azure_core::credentials::AccessToken;
+use azure_core::http::HttpClient;
+use tokio::time::Instant;
+
+use super::options::Clock;
+use super::transport::Transport;
+use crate::entra::SignInErrorKind;
+use crate::graph::connection::{ConnectionConfig, Credential};
+use crate::graph::wire;
+use http_client::{Recorded, RecordingClient};
+
+pub(super) use refusal::Refusal;
+pub(in crate::graph) use token::Token;
+
+/// How long Entra is left alone after a refusal that only a person can resolve. Otherwise a thousand requests that wait for
+/// a token would become a thousand failed sign-ins.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(10);
+
+/// The tokens of one connection. One caller at a time fetches a token.
+pub(super) struct SignIn {
+    connection: Arc<ConnectionConfig>,
+    transport: Arc<dyn Transport>,
+    clock: Clock,
+    held: tokio::sync::Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    token: Option<Arc<Token>>,
+    /// The last refusal, and until when it stands without asking again.
+    paused: Option<(Instant, Refusal)>,
+}
+
+impl SignIn {
+    pub(super) fn new(
+        connection: Arc<ConnectionConfig>,
+        transport: Arc<dyn Transport>,
+        clock: Clock,
+    ) -> Self {
+        Self { connection, transport, clock, held: tokio::sync::Mutex::default() }
+    }
+
+    /// Returns the current token or a new one. It has no time limit of its own; the caller must set one.
+    pub(super) async fn token(&self) -> Result<Arc<Token>, Refusal> {
+        let mut held = self.held.lock().await;
+        let now = Instant::now();
+        if let Some(token) = held.token.as_ref().filter(|token| now < token.renew_at) {
+            return Ok(Arc::clone(token));
+        }
+        if let Some((until, refusal)) = held.paused.as_ref().filter(|(until, _)| now < *until) {
+            let mut refusal = refusal.clone();
+            refusal.retry_after = refusal.retry_after.map(|_| *until - now);
+            return Err(refusal);
+        }
+        let fetched = self.fetch().await;
+        match &fetched {
+            Ok(token) => *held = Held { token: Some(Arc::clone(token)), paused: None },
+            Err(refusal) => {
+                let pause = match (refusal.kind, refusal.retry_after) {
+                    (_, Some(wait)) => wait,
+                    (SignInErrorKind::Unavailable | SignInErrorKind::Throttled, None) => {
+                        Duration::ZERO
+                    }
+                    (_, None) => PAUSE_AFTER_REFUSAL,
+                };
+                held.paused = Some((Instant::now() + pause, refusal.clone()));
+            }
+        }
+        fetched
+    }
+
+    /// Replaces the current token with a new one and returns it. If there is no new token, the current one stays. Other
+    /// callers get the current token meanwhile. It has no time limit of its own; the caller must set one.
+    pub(super) async fn renew(&self) -> Option<Arc<Token>> {
+        let token = self.fetch().await.ok()?;
+        *self.held.lock().await = Held { token: Some(Arc::clone(&token)), paused: None };
+        Some(token)
+    }
+
+    /// Stops using this token.
+    pub(super) async fn forget(&self, token: &Arc<Token>) {
+        let mut held = self.held.lock().await;
+        if held.token.as_ref().is_some_and(|current| Arc::ptr_eq(current, token)) {
+            held.token = None;
+        }
+    }
+
+    /// Gets a new token, with a new credential.
+    async fn fetch(&self) -> Result<Arc<Token>, Refusal> {
+        let client = Arc::new(RecordingClient::new(
+            Arc::clone(&self.transport),
+            Arc::clone(&self.clock),
+            self.is_managed_identity(),
+        ));
+        let http_client: Arc<dyn HttpClient> = Arc::clone(&client) as _;
+        let credential = credential::credential(&self.connection, &http_client, (self.clock)())?;
+        let token = credential
+            .get_token(&[&self.connection.scope()], None)
+            .await
+            .map_err(|error| self.explain(client.take_last(), &error))?;
+        self.check_tenant(&token)?;
+        Ok(Arc::new(Token::new(token)?))
+    }
+
+    fn is_managed_identity(&self) -> bool {
+        matches!(self.connection.credential, Credential::ManagedIdentity)
+    }
+
+    /// A managed identity belongs to one tenant, whatever the configuration says.
+    fn check_tenant(&self, token: &AccessToken) -> Result<(), Refusal> {
+        let claims = wire::token_claims(token.token.secret());
+        match claims.and_then(|claims| claims.tid) {
+            Some(tid) if !tid.eq_ignore_ascii_case(&self.connection.tenant_id) => {
+                Err(Refusal::new(
+                    SignInErrorKind::WrongTenant,
+                    format!(
+                        "the token is for the tenant {}, but the connection is to {}",
+                        wire::printable(&tid, 80),
+                        self.connection.tenant_id
+                    ),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Explains a failure by the answer of the last request. The error of the library is used only if no request was sent.
+    fn explain(&self, last: Option<Recorded>, error: &azure_core::Error) -> Refusal {
+        let managed = self.is_managed_identity();
+        let or_managed = |kind| if managed { SignInErrorKind::ManagedIdentity } else { kind };
+        match last {
+            Some(Recorded::Answer { status, retry_after, body })
+                if !(200..300).contains(&status) =>
+            {
+                let mut refusal = Refusal::of_answer(status, &body);
+                if refusal.kind == SignInErrorKind::Other {
+                    refusal.kind = or_managed(SignInErrorKind::Other);
+                }
+                refusal.retry_after = retry_after;
+                refusal
+            }
+            Some(Recorded::Answer { status, .. }) => Refusal {
+                status: Some(status),
+                ..Refusal::new(SignInErrorKind::Unavailable, "the answer cannot be read")
+            },
+            Some(Recorded::NoAnswer(message)) => {
+                Refusal::new(or_managed(SignInErrorKind::Unavailable), message)
+            }
+            None => Refusal::new(
+                or_managed(SignInErrorKind::Other),
+                wire::printable(&error.to_string(), 400),
+            ),
+        }
+    }
+}

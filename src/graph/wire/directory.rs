@@ -1,0 +1,129 @@
+//! Users, groups and roles as Graph writes them.
+
+use serde::{Deserialize, Serialize};
+
+use super::json::{lenient, lenient_name, list, name};
+use crate::entra::{DirectoryRole, Identity, User};
+
+/// The fields of [`UserAnswer`]. Graph returns some of them only if they are selected.
+pub(in crate::graph) const USER_FIELDS: &str =
+    "id,userPrincipalName,displayName,accountEnabled,userType,identities,externalUserState";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::graph) struct UserAnswer {
+    #[serde(deserialize_with = "name")]
+    id: String,
+    #[serde(deserialize_with = "name")]
+    user_principal_name: String,
+    #[serde(default, deserialize_with = "lenient")]
+    display_name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    account_enabled: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    user_type: Option<String>,
+    #[serde(default, deserialize_with = "list")]
+    identities: Vec<IdentityAnswer>,
+    #[serde(default, deserialize_with = "lenient")]
+    external_user_state: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IdentityAnswer {
+    #[serde(default)]
+    sign_in_type: Option<String>,
+    #[serde(default)]
+    issuer: Option<String>,
+    #[serde(default)]
+    issuer_assigned_id: Option<String>,
+}
+
+impl From<UserAnswer> for User {
+    fn from(answer: UserAnswer) -> Self {
+        Self {
+            id: answer.id,
+            user_principal_name: answer.user_principal_name,
+            display_name: answer.display_name,
+            account_enabled: answer.account_enabled,
+            user_type: answer.user_type,
+            identities: (answer.identities.into_iter())
+                .map(|identity| Identity {
+                    sign_in_type: identity.sign_in_type,
+                    issuer: identity.issuer,
+                    issuer_assigned_id: identity.issuer_assigned_id,
+                })
+                .collect(),
+            external_user_state: answer.external_user_state,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::graph) struct MemberGroupsBody<'a> {
+    pub(in crate::graph) group_ids: &'a [String],
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::graph) struct RoleAnswer {
+    // Without sufficient permissions Graph returns objects without their fields. They still are roles, so they are kept.
+    #[serde(default, deserialize_with = "lenient_name")]
+    id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_name")]
+    role_template_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_name")]
+    display_name: Option<String>,
+}
+
+impl From<RoleAnswer> for DirectoryRole {
+    fn from(answer: RoleAnswer) -> Self {
+        Self {
+            id: answer.id.unwrap_or_default(),
+            template_id: answer.role_template_id,
+            display_name: answer.display_name,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::graph) struct RoleGroupAnswer {
+    #[serde(deserialize_with = "name")]
+    pub(in crate::graph) id: String,
+    // Null if the app may not read groups. Such a group may hold a role.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(in crate::graph) is_assignable_to_role: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::graph) struct EligibleRoleAnswer {
+    #[serde(default, deserialize_with = "lenient_name")]
+    pub(in crate::graph) role_definition_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::graph) struct GroupAnswer {
+    #[serde(deserialize_with = "name")]
+    pub(in crate::graph) display_name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Page, read};
+    use super::*;
+
+    #[test]
+    fn roles_without_their_fields_are_kept() {
+        let body = br##"{"value": [{"@odata.type": "#microsoft.graph.directoryRole", "id": "1",
+            "displayName": null, "roleTemplateId": null}, {}]}"##;
+        let page: Page<RoleAnswer> = read(body).unwrap();
+        let roles: Vec<DirectoryRole> = page.value.into_iter().map(Into::into).collect();
+        let unknown =
+            |id: &str| DirectoryRole { id: id.into(), template_id: None, display_name: None };
+        assert_eq!(roles, [unknown("1"), unknown("")]);
+    }
+}

@@ -1,0 +1,447 @@
+//! Users, groups, roles, the organization and the audit log.
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{
+    call::Call,
+    permissions::{MEMBERS_READ, ROLES_READ, USER_READ},
+};
+use crate::{
+    clock::{graph_time, seconds},
+    directory::Directory,
+    odata::{Filter, Paging, narrowed, page},
+    operation::Cast,
+    state::State,
+    tenant::{DirectoryRole, Group, User},
+    wire::{Answer, Refusal},
+};
+
+/// What comes of a user without `$select` (documented).
+const USER_DEFAULT: [&str; 11] = [
+    "businessPhones",
+    "displayName",
+    "givenName",
+    "jobTitle",
+    "mail",
+    "mobilePhone",
+    "officeLocation",
+    "preferredLanguage",
+    "surname",
+    "userPrincipalName",
+    "id",
+];
+const USER_PROPERTIES: [&str; 21] = [
+    "businessPhones",
+    "displayName",
+    "givenName",
+    "jobTitle",
+    "mail",
+    "mobilePhone",
+    "officeLocation",
+    "preferredLanguage",
+    "surname",
+    "userPrincipalName",
+    "id",
+    "accountEnabled",
+    "createdDateTime",
+    "creationType",
+    "deletedDateTime",
+    "externalUserState",
+    "identities",
+    "onPremisesImmutableId",
+    "onPremisesSyncEnabled",
+    "otherMails",
+    "userType",
+];
+/// What `User.ReadBasic.All` shows; all else is null to it.
+const USER_BASIC: [&str; 8] = [
+    "displayName",
+    "givenName",
+    "id",
+    "mail",
+    "surname",
+    "userPrincipalName",
+    "businessPhones",
+    "otherMails",
+];
+const GROUP_PROPERTIES: [&str; 10] = [
+    "id",
+    "deletedDateTime",
+    "createdDateTime",
+    "description",
+    "displayName",
+    "groupTypes",
+    "isAssignableToRole",
+    "mail",
+    "mailEnabled",
+    "securityEnabled",
+];
+const ROLE_PROPERTIES: [&str; 5] =
+    ["id", "deletedDateTime", "description", "displayName", "roleTemplateId"];
+const ASSIGNMENT_PROPERTIES: [&str; 4] =
+    ["id", "principalId", "directoryScopeId", "roleDefinitionId"];
+const ELIGIBILITY_PROPERTIES: [&str; 8] = [
+    "id",
+    "principalId",
+    "directoryScopeId",
+    "roleDefinitionId",
+    "memberType",
+    "startDateTime",
+    "endDateTime",
+    "roleEligibilityScheduleId",
+];
+const ORGANIZATION_PROPERTIES: [&str; 3] = ["id", "displayName", "verifiedDomains"];
+const AUDIT_PROPERTIES: [&str; 12] = [
+    "id",
+    "category",
+    "correlationId",
+    "result",
+    "resultReason",
+    "activityDisplayName",
+    "activityDateTime",
+    "loggedByService",
+    "operationType",
+    "initiatedBy",
+    "targetResources",
+    "additionalDetails",
+];
+/// At most so many ids in one `checkMemberGroups` (documented).
+const MOST_GROUPS_CHECKED: usize = 20;
+
+impl State {
+    pub(super) fn get_user(&self, call: &Call, key: &str) -> Result<Answer, Refusal> {
+        let selected = call.query.selected("microsoft.graph.user", &USER_PROPERTIES)?;
+        let user = self.user(call, key)?;
+        let mut fields = self.user_fields(user);
+        if !call.caller.has_any(USER_READ) {
+            for (name, value) in &mut fields {
+                if !USER_BASIC.contains(&name.as_str()) {
+                    *value = Value::Null;
+                }
+            }
+        }
+        let mut fields = narrowed(fields, Some(selected.as_deref().unwrap_or(&USER_DEFAULT)));
+        let context = match selected {
+            None => "users/$entity".to_owned(),
+            Some(names) => format!("users({})/$entity", names.join(",")),
+        };
+        fields.insert("@odata.context".into(), metadata(call, &context).into());
+        Ok(Answer::json(200, Value::Object(fields)).with("x-ms-resource-unit", "1"))
+    }
+
+    pub(super) fn check_member_groups(&self, call: &Call, key: &str) -> Result<Answer, Refusal> {
+        let body = call.incoming.json()?;
+        let invalid = |message: &str| Refusal::new(400, "Request_BadRequest", message.to_owned());
+        let ids = body.get("groupIds").and_then(Value::as_array);
+        let ids = ids.ok_or_else(|| invalid("The parameter 'groupIds' is missing."))?;
+        if ids.len() > MOST_GROUPS_CHECKED {
+            return Err(invalid("The number of values exceeds the maximum allowed count of 20."));
+        }
+        let ids: Option<Vec<Uuid>> =
+            ids.iter().map(|id| Uuid::parse_str(id.as_str()?).ok()).collect();
+        let ids = ids.ok_or_else(|| invalid("Invalid object identifier."))?;
+        let groups = self.read(call).group_ids_of(self.user(call, key)?.id);
+        let found: Vec<_> = ids.into_iter().filter(|id| groups.contains(id)).collect();
+        let body =
+            json!({"@odata.context": metadata(call, "Collection(Edm.String)"), "value": found});
+        Ok(Answer::json(200, body).with("x-ms-resource-unit", "4"))
+    }
+
+    pub(super) fn transitive_member_of(
+        &self,
+        call: &Call,
+        key: &str,
+        cast: Cast,
+    ) -> Result<Answer, Refusal> {
+        call.query.demand_index(cast != Cast::Any)?;
+        let user = self.user(call, key)?.id;
+        let directory = self.read(call);
+        let mut items = Vec::new();
+        if cast != Cast::DirectoryRole {
+            let readable = call.caller.has_any(MEMBERS_READ);
+            for group in directory.groups_of(user) {
+                items.push(member(group_fields(group), "#microsoft.graph.group", readable, cast));
+            }
+        }
+        if cast != Cast::Group {
+            let readable = call.caller.has_any(ROLES_READ);
+            for role in directory.roles_of(user) {
+                items.push(member(
+                    role_fields(role),
+                    "#microsoft.graph.directoryRole",
+                    readable,
+                    cast,
+                ));
+            }
+        }
+        let (kind, context, properties) = match cast {
+            Cast::Group => ("microsoft.graph.group", "groups", GROUP_PROPERTIES.to_vec()),
+            Cast::DirectoryRole => {
+                ("microsoft.graph.directoryRole", "directoryRoles", ROLE_PROPERTIES.to_vec())
+            }
+            Cast::Any => {
+                let both = [&GROUP_PROPERTIES[..], &ROLE_PROPERTIES[..]].concat();
+                ("microsoft.graph.directoryObject", "directoryObjects", both)
+            }
+        };
+        self.collection(call, items, kind, &properties, context)
+            .map(|answer| answer.with("x-ms-resource-unit", "2"))
+    }
+
+    pub(super) fn list_groups(&self, call: &Call) -> Result<Answer, Refusal> {
+        let items =
+            self.read(call).groups.iter().map(|group| Value::Object(group_fields(group))).collect();
+        self.collection(call, items, "microsoft.graph.group", &GROUP_PROPERTIES, "groups")
+    }
+
+    pub(super) fn get_group(&self, call: &Call, key: &str) -> Result<Answer, Refusal> {
+        let selected = call.query.selected("microsoft.graph.group", &GROUP_PROPERTIES)?;
+        let group = Uuid::parse_str(key).ok().and_then(|id| self.read(call).group(id));
+        let fields = group_fields(group.ok_or_else(|| no_such_resource(key))?);
+        let mut fields = narrowed(fields, selected.as_deref());
+        fields.insert("@odata.context".into(), metadata(call, "groups/$entity").into());
+        Ok(Answer::json(200, Value::Object(fields)))
+    }
+
+    /// Direct assignments only (documented).
+    pub(super) fn role_assignments(&self, call: &Call) -> Result<Answer, Refusal> {
+        let roles = &self.read(call).roles;
+        let pairs =
+            roles.iter().flat_map(|role| role.members.iter().map(move |member| (role, member)));
+        let items = pairs.map(|(role, principal)| {
+            json!({
+                "id": made_id(role.id, *principal),
+                "principalId": principal,
+                "directoryScopeId": "/",
+                "roleDefinitionId": role.role_template_id,
+            })
+        });
+        let (kind, context) =
+            ("microsoft.graph.unifiedRoleAssignment", "roleManagement/directory/roleAssignments");
+        self.collection(call, items.collect(), kind, &ASSIGNMENT_PROPERTIES, context)
+    }
+
+    pub(super) fn role_eligibilities(&self, call: &Call) -> Result<Answer, Refusal> {
+        if !self.switches.privileged_identity_management {
+            return Err(Refusal::new(
+                400,
+                "AadPremiumLicenseRequired",
+                "The tenant needs to have Microsoft Entra ID P2 or Microsoft Entra ID Governance license.",
+            ));
+        }
+        let items = self.read(call).eligibilities.iter().map(|eligible| {
+            let id = made_id(eligible.role_definition_id, eligible.principal_id);
+            json!({
+                "id": id,
+                "principalId": eligible.principal_id,
+                "directoryScopeId": "/",
+                "roleDefinitionId": eligible.role_definition_id,
+                "memberType": "Direct",
+                "startDateTime": "2024-01-01T00:00:00Z",
+                "endDateTime": null,
+                "roleEligibilityScheduleId": id,
+            })
+        });
+        let kind = "microsoft.graph.unifiedRoleEligibilityScheduleInstance";
+        let context = "roleManagement/directory/roleEligibilityScheduleInstances";
+        self.collection(call, items.collect(), kind, &ELIGIBILITY_PROPERTIES, context)
+    }
+
+    pub(super) fn organization(&self, call: &Call) -> Result<Answer, Refusal> {
+        let domains: Vec<Value> = (self.domains.iter().enumerate())
+            .map(|(index, name)| {
+                json!({
+                    "capabilities": "Email, OfficeCommunicationsOnline",
+                    "isDefault": index == 0,
+                    "isInitial": name.ends_with(".onmicrosoft.com"),
+                    "name": name,
+                    "type": "Managed",
+                })
+            })
+            .collect();
+        let item =
+            json!({"id": self.id, "displayName": self.display_name, "verifiedDomains": domains});
+        self.collection(
+            call,
+            vec![item],
+            "microsoft.graph.organization",
+            &ORGANIZATION_PROPERTIES,
+            "organization",
+        )
+    }
+
+    pub(super) fn directory_audits(&self, call: &Call) -> Result<Answer, Refusal> {
+        let domain = self.domains.first().map_or("", String::as_str);
+        let mut rows = self.audit.arrived(self.now(), &self.switches, &self.apps, domain);
+        match call.query.get("$orderby") {
+            None | Some("activityDateTime desc") => {}
+            Some("activityDateTime" | "activityDateTime asc") => rows.reverse(),
+            Some(other) => {
+                return Err(Refusal::new(
+                    400,
+                    "BadRequest",
+                    format!("Ordering by '{other}' is not supported."),
+                ));
+            }
+        }
+        self.collection(
+            call,
+            rows,
+            "microsoft.graph.directoryAudit",
+            &AUDIT_PROPERTIES,
+            "auditLogs/directoryAudits",
+        )
+    }
+
+    /// Filters, narrows and pages.
+    fn collection(
+        &self,
+        call: &Call,
+        mut items: Vec<Value>,
+        kind: &str,
+        properties: &[&str],
+        context: &str,
+    ) -> Result<Answer, Refusal> {
+        let selected = call.query.selected(kind, properties)?;
+        if let Some(filter) = call.query.get("$filter") {
+            let filter = Filter::parse(filter)?;
+            if let Some(unknown) = filter.names().find(|name| !properties.contains(name)) {
+                let message =
+                    format!("Could not find a property named '{unknown}' on type '{kind}'.");
+                return Err(Refusal::new(400, "BadRequest", message));
+            }
+            items.retain(|item| filter.matches(item));
+        }
+        let items = items.into_iter().map(|item| match item {
+            Value::Object(fields) => Value::Object(narrowed(fields, selected.as_deref())),
+            other => other,
+        });
+        let link_base = if self.switches.foreign_next_link {
+            "https://graph.elsewhere.example".to_owned()
+        } else {
+            call.incoming.base()
+        };
+        let paging = Paging {
+            context: metadata(call, context),
+            link_base,
+            default_size: usize::try_from(self.switches.page_size).unwrap_or(usize::MAX),
+            largest_size: 999,
+        };
+        page(items.collect(), &call.query, call.incoming, &paging)
+            .map(|body| Answer::json(200, body))
+    }
+
+    /// The directory as this request sees it: the index lags.
+    fn read(&self, call: &Call) -> &Directory {
+        if call.query.is_eventual() {
+            self.directory.seen(self.now(), seconds(self.switches.directory_lag_seconds))
+        } else {
+            self.directory.current()
+        }
+    }
+
+    fn user(&self, call: &Call, key: &str) -> Result<&User, Refusal> {
+        self.read(call).user(key).ok_or_else(|| no_such_resource(key))
+    }
+
+    fn user_fields(&self, user: &User) -> Map<String, Value> {
+        let domain = self.domains.first().map_or("", String::as_str);
+        let identities = match &user.identities {
+            Some(identities) => json!(identities),
+            None => json!([{
+                "signInType": "userPrincipalName",
+                "issuer": domain,
+                "issuerAssignedId": user.user_principal_name,
+            }]),
+        };
+        let fields = json!({
+            "id": user.id,
+            "userPrincipalName": user.user_principal_name,
+            "displayName": user.display_name,
+            "givenName": user.display_name.split(' ').next(),
+            "surname": user.display_name.split(' ').nth(1),
+            "businessPhones": [],
+            "jobTitle": null,
+            "mail": null,
+            "mobilePhone": null,
+            "officeLocation": null,
+            "preferredLanguage": null,
+            "accountEnabled": user.account_enabled,
+            "createdDateTime": user.created_date_time.map_or("2024-01-01T00:00:00Z".into(), graph_time),
+            "creationType": user.is_external().then_some("Invitation"),
+            "deletedDateTime": null,
+            "externalUserState": user.external_user_state,
+            "identities": identities,
+            "onPremisesImmutableId": null,
+            "onPremisesSyncEnabled": user.on_premises_sync_enabled,
+            "otherMails": [],
+            "userType": user.user_type,
+        });
+        match fields {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        }
+    }
+}
+
+fn group_fields(group: &Group) -> Map<String, Value> {
+    let fields = json!({
+        "id": group.id,
+        "deletedDateTime": null,
+        "createdDateTime": "2024-01-01T00:00:00Z",
+        "description": null,
+        "displayName": group.display_name,
+        "groupTypes": [],
+        "isAssignableToRole": group.is_assignable_to_role,
+        "mail": null,
+        "mailEnabled": false,
+        "securityEnabled": true,
+    });
+    fields.as_object().cloned().unwrap_or_default()
+}
+
+fn role_fields(role: &DirectoryRole) -> Map<String, Value> {
+    let fields = json!({
+        "id": role.id,
+        "deletedDateTime": null,
+        "description": null,
+        "displayName": role.display_name,
+        "roleTemplateId": role.role_template_id,
+    });
+    fields.as_object().cloned().unwrap_or_default()
+}
+
+/// An object in a list of memberships: all but type and id are null to a caller who may not read it.
+fn member(mut fields: Map<String, Value>, kind: &str, readable: bool, cast: Cast) -> Value {
+    if !readable {
+        for (name, value) in &mut fields {
+            if name != "id" {
+                *value = Value::Null;
+            }
+        }
+    }
+    if cast == Cast::Any || !readable {
+        fields.insert("@odata.type".into(), kind.into());
+    }
+    Value::Object(fields)
+}
+
+/// The same id for the same two objects each time.
+fn made_id(one: Uuid, other: Uuid) -> String {
+    Uuid::from_u128(one.as_u128().rotate_left(1) ^ other.as_u128()).simple().to_string()
+}
+
+fn metadata(call: &Call, what: &str) -> String {
+    format!("{}/v1.0/$metadata#{what}", call.incoming.base())
+}
+
+fn no_such_resource(key: &str) -> Refusal {
+    Refusal::new(
+        404,
+        "Request_ResourceNotFound",
+        format!(
+            "Resource '{key}' does not exist or one of its queried reference-property objects are not present."
+        ),
+    )
+}

@@ -1,0 +1,11 @@
+//! Graph v1.0 on the wire.
+//!
+//! [`serve`] is where a request comes in; what it asks for is done in the files beside it, by methods of
+//! [`State`](crate::state::State).
+
+mod authentication;
+mod batch;
+mod call;
+mod directory;
+mod permissions;
+mod serve;

@@ -1,0 +1,11 @@
+//! The tenant's rules: what it does with its policy and its passes, whoever asks.
+//!
+//! Each file adds methods to [`State`](crate::state::State).
+
+mod create;
+mod find;
+mod policy;
+mod read;
+mod remove;
+pub(crate) mod sign_in;
+mod usability;
