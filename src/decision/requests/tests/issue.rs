@@ -69,6 +69,27 @@ fn a_pass_that_was_just_made_counts_though_it_is_not_listed() {
     }
 }
 
+/// Whoever made it: this process, or the one before.
+#[test]
+fn a_pass_that_was_just_made_is_told_by_a_list_that_shows_it() {
+    for crashed in [false, true] {
+        let mut life = Life::new();
+        life.beside(request("other", "other"));
+        life.show();
+        life.reconcile_only(&"other".into());
+        life.secret = SecretFound::Absent;
+        if crashed {
+            life.crash();
+        }
+        life.reconcile();
+        assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "ExistingPass"));
+        // It was used, so it is in nobody's way.
+        life.passes = Ok(vec![used(pass("of other", at(10), 60, true))]);
+        life.reconcile();
+        assert_eq!((life.request.phase(), life.reason()), (Phase::Active, "Issued"), "{crashed}");
+    }
+}
+
 #[test]
 fn a_replacement_names_what_it_replaces() {
     let mut life = Life::new();
