@@ -96,12 +96,19 @@ impl Exchange {
         Instant::now() + self.options.deadline
     }
 
-    /// Makes a call and returns an answer that means success. After a 401 the request is sent once more with a new token.
+    /// Makes a call and returns an answer that means success. After a 401 the request is sent once more with a new token. A
+    /// revocation that is throttled had no effect: it is sent again as soon as the pacer admits it, until the deadline.
     pub(super) async fn send(&self, request: &Request<'_>) -> Result<Answer, GraphError> {
-        let began = Instant::now();
-        let answer = match self.send_once(request).await {
-            Err(error) if error.kind == ErrorKind::Unauthorized => self.send_once(request).await,
-            answer => answer,
+        let (began, latest) = (Instant::now(), self.latest());
+        let mut is_renewed = false;
+        let answer = loop {
+            let answer = self.send_once(request).await;
+            match answer.as_ref().err().map(|error| error.kind) {
+                Some(ErrorKind::Unauthorized) if !is_renewed => is_renewed = true,
+                Some(ErrorKind::Throttled)
+                    if request.priority == Priority::Revoke && Instant::now() < latest => {}
+                _ => break answer,
+            }
         };
         self.report(request.call, began, answer.as_ref().err().map(|error| error.kind));
         answer

@@ -152,6 +152,20 @@ async fn a_429_pauses_all_calls_about_passes_but_not_the_directory() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_revocation_that_is_throttled_is_sent_again_until_its_deadline() {
+    let alice = ALICE.to_string();
+    let throttled = FaultKind::Throttled { retry_after_seconds: None, form: None };
+    for (times, deletes, ends) in [(3, 4, None), (99, 15, Some(ErrorKind::Throttled))] {
+        let bench = Bench::new();
+        let created = create(&bench.client, &alice, &new_pass()).await.unwrap();
+        bench.simulator.inject(Fault::on(Operation::PassDelete, throttled.clone()).times(times));
+        let deleted = bench.client.delete_pass(&alice, &created.method.id).await;
+        assert_eq!(deleted.err().map(|error| error.kind), ends);
+        assert_eq!(bench.count(Operation::PassDelete), deletes);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_pace_keeps_within_graphs_limit() {
     let bench = Bench::new();
     let alice = ALICE.to_string();
