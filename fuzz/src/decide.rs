@@ -76,7 +76,7 @@ const SETTINGS: Settings =
 pub fn request(mut request: TapRequest, policy: &TapPolicy, input: usize) -> usize {
     // No object is without one.
     let uid = request.metadata.uid.get_or_insert_with(|| "uid-1".into()).as_str().into();
-    let mut requests = Requests::new(SETTINGS);
+    let mut requests = Requests::new(SETTINGS, [connection()].into());
     requests.catch_up(moment());
     let fresh = requests.clone();
     let unreadable = Observed::unreadable(&request.metadata, "fuzz");

@@ -1,11 +1,13 @@
 //! Starts reconciles and looks at recorded passes as they come due. The state machine limits how many reconciles run at once.
 
+use std::collections::BTreeSet;
+
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::operator::{Operator, Tenant};
+use super::operator::Operator;
 use super::request;
 use crate::decision::requests::{PassLook, Requests};
 use crate::graph::Priority;
@@ -45,22 +47,23 @@ pub async fn reconcile(operator: &Operator, shutdown: &CancellationToken) {
 /// Looks at recorded passes as they come due, for ever: whether each is used or gone. A look may wait long for the pacing and
 /// for a slow Graph. So looks are not part of reconciles, which must react to an expiry, a revocation or a deletion at once.
 pub async fn look_at_passes(operator: &Operator) {
-    let looks = operator.tenants.values().map(|tenant| look_at_passes_of(operator, tenant));
+    let tenant_ids: BTreeSet<_> =
+        operator.tenants.values().map(|tenant| tenant.connection.tenant_id.as_str()).collect();
+    let looks = tenant_ids.into_iter().map(|tenant_id| look_at_passes_of(operator, tenant_id));
     futures::future::join_all(looks).await;
     // Reached only without a tenant connection.
     std::future::pending::<()>().await;
 }
 
-async fn look_at_passes_of(operator: &Operator, tenant: &Tenant) {
-    let connection = tenant.connection.name.as_str();
+async fn look_at_passes_of(operator: &Operator, tenant_id: &str) {
     let mut updates = operator.updates.subscribe();
     let mut running = FuturesUnordered::new();
     loop {
         while operator.works() && running.len() < LOOKS_AT_ONCE {
             let claimed =
-                operator.at_this_moment(|requests, moment| requests.claim_look(connection, moment));
+                operator.at_this_moment(|requests, moment| requests.claim_look(tenant_id, moment));
             let Some(look) = claimed else { break };
-            running.push(look_at(operator, tenant, look));
+            running.push(look_at(operator, look));
         }
         let due = operator.at_this_moment(|requests, _| requests.next_look());
         let due = due.filter(|_| running.len() < LOOKS_AT_ONCE && operator.works());
@@ -74,7 +77,8 @@ async fn look_at_passes_of(operator: &Operator, tenant: &Tenant) {
     }
 }
 
-async fn look_at(operator: &Operator, tenant: &Tenant, look: PassLook) {
-    let seen = tenant.client.pass(&look.user_id, &look.pass_id, Priority::Read).await;
-    operator.with_requests(|requests, moment| requests.learn_look(&look.uid, seen, moment));
+async fn look_at(operator: &Operator, look: PassLook) {
+    let PassLook { uid, connections, user_id, pass_id, .. } = &look;
+    let seen = operator.through(connections, |c| c.pass(user_id, pass_id, Priority::Read)).await;
+    operator.with_requests(|requests, moment| requests.learn_look(uid, seen, moment));
 }

@@ -24,7 +24,7 @@ use crate::decision::outcome::Outcome;
 use crate::decision::permissions::Comparison;
 use crate::decision::requests::{Moment, Requests};
 use crate::decision::situation::{Connection, Settings, Stop};
-use crate::entra::{ErrorKind, GraphError};
+use crate::entra::{Advice, GraphError};
 use crate::graph;
 
 /// The caches.
@@ -93,6 +93,25 @@ pub struct Tenant {
 }
 
 impl Operator {
+    /// Makes a call through the first of these tenant connections whose app is not refused.
+    pub async fn through<'a, T, F: Future<Output = Result<T, GraphError>>>(
+        &'a self,
+        connections: &[String],
+        call: impl Fn(&'a graph::Client) -> F,
+    ) -> Result<T, GraphError> {
+        let mut refused = None;
+        for tenant in connections.iter().filter_map(|name| self.tenants.get(name)) {
+            match call(&tenant.client).await {
+                Err(error) if error.advice() == Advice::Wait && !error.is_not_found() => {
+                    refused.get_or_insert(error);
+                }
+                answer => return answer,
+            }
+        }
+        let none = || GraphError::unreached("no tenant connection leads to it");
+        Err(refused.unwrap_or_else(none))
+    }
+
     /// The stop `ConfigMap` as last seen. Before it could be read, it counts as set.
     pub fn stop(&self) -> Stop {
         use futures::FutureExt as _;
@@ -157,21 +176,5 @@ impl Operator {
     /// All policies, readable by this version or not.
     pub fn policies(&self) -> Vec<Arc<WatchedPolicy>> {
         self.stores.policies.state()
-    }
-}
-
-/// The error if the configuration has no tenant connection of this name.
-pub fn not_configured(connection: &str) -> GraphError {
-    GraphError {
-        call: "reach the tenant",
-        kind: ErrorKind::Unavailable,
-        status: None,
-        code: String::new(),
-        message: format!(
-            "the operator has no tenant connection named {connection:?}: add it to its configuration"
-        ),
-        request_id: None,
-        client_request_id: None,
-        retry_after: None,
     }
 }

@@ -186,6 +186,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
 
     let (wake_policies, all_policies_due) = tokio::sync::mpsc::unbounded_channel::<()>();
     let reporter = Reporter { controller: OPERATOR.into(), instance: Some(w.holder.clone()) };
+    let tenants = tenants(w.tenants);
     let operator = Arc::new(Operator {
         reporter,
         client: w.client.clone(),
@@ -193,12 +194,12 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         namespace: w.namespace,
         holder: w.holder,
         settings: w.settings,
-        tenants: tenants(w.tenants),
+        requests: Mutex::new(Requests::new(w.settings, connections(&tenants))),
+        tenants,
         clocks: w.clocks,
         chance: w.chance,
         lease: lease.view(),
         stores: Stores { policies: policies.clone(), namespaces, stop },
-        requests: Mutex::new(Requests::new(w.settings)),
         updates: tokio::sync::watch::Sender::new(()),
         began: Instant::now(),
         terms: PolicyTerms::default(),
@@ -262,6 +263,10 @@ fn tenants(clients: Vec<graph::Client>) -> BTreeMap<String, Tenant> {
         (connection.name.clone(), Tenant { connection, client })
     };
     clients.into_iter().map(tenant).collect()
+}
+
+fn connections(tenants: &BTreeMap<String, Tenant>) -> Arc<[Connection]> {
+    tenants.values().map(|tenant| tenant.connection.clone()).collect()
 }
 
 fn stream_of<T>(

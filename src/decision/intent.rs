@@ -5,8 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::clock::later;
+use super::route::Route;
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION};
 use crate::api::{Lifetime, Phase, TapRequest};
+use crate::entra::Cloud;
 
 /// How long after the list of passes on which an attempt is based its POST may be sent.
 pub const POST_WINDOW: SignedDuration = SignedDuration::from_secs(30);
@@ -28,6 +30,9 @@ pub struct Intent {
     pub holder: String,
     /// Id of the tenant.
     pub tenant_id: String,
+    /// The cloud of the tenant. Absent in intents of versions that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud: Option<Cloud>,
     /// Name of the tenant connection.
     pub connection: String,
     /// Object id of the user.
@@ -87,6 +92,11 @@ impl Intent {
     /// The intent of a request, if it has one that this version can read.
     pub fn of(request: &TapRequest) -> Option<Self> {
         serde_json::from_str(text(request)?).ok()
+    }
+
+    /// The way to its tenant.
+    pub fn route(&self) -> Route<'_> {
+        Route { tenant_id: &self.tenant_id, cloud: self.cloud, connection: &self.connection }
     }
 
     /// The value of the annotation.

@@ -86,7 +86,7 @@ reasons! {
     PolicyNotFound,
     /// This version cannot read the policy.
     PolicyInvalid,
-    /// The operator has no tenant connection of the policy's `spec.tenant`.
+    /// The operator has no tenant connection of the policy's `spec.tenant`, or none that leads to the tenant of the pass.
     TenantNotConfigured,
     /// The stop `ConfigMap` exists.
     Stopped,

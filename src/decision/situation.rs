@@ -23,6 +23,8 @@ pub struct Situation<'a> {
     pub around: Surroundings<'a>,
     /// The request, from a quorum read of this reconcile or from the answer to our last write.
     pub request: &'a TapRequest,
+    /// All tenant connections.
+    pub connections: &'a [Connection],
     /// The request whose pass replaced the pass of this one, as namespace/name.
     pub superseded_by: Option<&'a str>,
     /// The answer to the last look at the recorded pass, if it matters for the request.
@@ -100,7 +102,7 @@ impl PolicyFound<'_> {
 }
 
 /// The parts of a tenant connection that decisions need.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Connection {
     /// Its name in the configuration.
     pub name: String,

@@ -51,8 +51,8 @@ pub enum Look {
     },
     /// The user's passes.
     Passes {
-        /// Name of the tenant connection.
-        connection: String,
+        /// The names of the tenant connections that may be asked, in this order.
+        connections: Vec<String>,
         /// The user.
         user: UserKey,
     },
@@ -81,8 +81,8 @@ pub enum Action {
     DeleteSecret(String),
     /// Delete a pass.
     DeletePass {
-        /// Name of the tenant connection.
-        connection: String,
+        /// The names of the tenant connections through which it may be deleted, in this order.
+        connections: Vec<String>,
         /// Object id of the user.
         user_id: String,
         /// Id of the pass.

@@ -1,7 +1,10 @@
 //! The clouds in which a tenant can be.
 
+use serde::{Deserialize, Serialize};
+
 /// A cloud whose Graph v1.0 has Temporary Access Passes (documented).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Cloud {
     /// `global`: the public cloud, including GCC.
     Global,

@@ -94,6 +94,11 @@ impl GraphError {
         }
     }
 
+    /// No tenant connection leads to the tenant.
+    pub fn unreached(message: impl Into<String>) -> Self {
+        Self { call: "reach the tenant", ..Self::new(Call::Token, ErrorKind::Unavailable, message) }
+    }
+
     /// Whether to try again, to wait or to give up.
     pub fn advice(&self) -> Advice {
         match self.kind {

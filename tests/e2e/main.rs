@@ -21,6 +21,7 @@ mod quota;
 mod refusals;
 mod removal;
 mod restarts;
+mod routes;
 mod scene;
 mod sealed;
 mod stop;

@@ -18,8 +18,8 @@ use super::machine::Core;
 use super::objects::{IntentId, ObjectId};
 use super::tenant::{PassNo, ProcessNo, RequestNo, Seen};
 use super::world::{
-    CONNECTION, Failure, World, at, attempt_name, error, number, process_name, secret_uid,
-    tap_method, user_key,
+    Failure, TENANT, World, at, attempt_name, error, number, process_name, secret_uid, tap_method,
+    user_key,
 };
 
 /// Something that happens to a state machine.
@@ -197,7 +197,7 @@ impl Core {
                 return rested(at(now, |moment| requests.fail(uid, moment, |_| local(1))), now);
             }
             Input::ClaimLook => {
-                let look = at(now, |moment| requests.claim_look(CONNECTION, moment));
+                let look = at(now, |moment| requests.claim_look(TENANT, moment));
                 return look.map_or(Move::Nothing, |look| {
                     let request = number(look.uid.as_str()).expect("requests are numbered");
                     Move::LookAtPass(request, pass_of(&look.pass_id))

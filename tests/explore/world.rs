@@ -23,9 +23,9 @@ use super::clock::{LIFETIME_MINUTES, SETTLE, TIMEOUT, Tick, USE_CHECK, length, t
 use super::tenant::{PassNo, ProcessNo, RequestNo, Seen};
 
 /// The name of the tenant connection.
-pub const CONNECTION: &str = "default";
+const CONNECTION: &str = "default";
 const POLICY: &str = "contoso";
-const TENANT: &str = "tenant";
+pub const TENANT: &str = "tenant";
 const USER: &str = "11111111-0000-4000-8000-000000000001";
 /// No scenario has more requests.
 const REQUESTS: RequestNo = 2;
@@ -81,7 +81,7 @@ impl Default for World {
 impl World {
     /// A state machine that has seen the policy, and no request yet.
     pub fn machine(&self, now: Tick) -> Requests {
-        let mut requests = Requests::new(self.settings);
+        let mut requests = Requests::new(self.settings, [self.connection.clone()].into());
         at(now, |moment| requests.set_policy(POLICY, Some(self.terms.bounds), moment));
         requests
     }

@@ -8,7 +8,7 @@ use tokio::time::{Duration, Instant};
 use crate::api::{TapRequest, TapRequestStatus};
 use crate::cluster::{ApiError, requests, secret};
 use crate::controller::announce;
-use crate::controller::operator::{Operator, not_configured};
+use crate::controller::operator::Operator;
 use crate::decision::ids::Uid;
 use crate::decision::intent::{Intent, POST_WINDOW};
 use crate::decision::outcome::{Outcome, Posted, SecretCreation};
@@ -43,11 +43,9 @@ impl Operator {
                 let deleted = secret::delete(client, &request, &secret).await;
                 Outcome::SecretDeleted(deleted.map_err(|error| error.to_string()))
             }
-            Action::DeletePass { connection, user_id, pass_id } => {
-                Outcome::PassDeleted(match self.tenants.get(&connection) {
-                    Some(tenant) => tenant.client.delete_pass(&user_id, &pass_id).await,
-                    None => Err(not_configured(&connection)),
-                })
+            Action::DeletePass { connections, user_id, pass_id } => {
+                let deleted = self.through(&connections, |c| c.delete_pass(&user_id, &pass_id));
+                Outcome::PassDeleted(deleted.await)
             }
             Action::DeleteRequest => match requests::delete(client, &request).await {
                 Ok(None) => Outcome::RequestDeleted,

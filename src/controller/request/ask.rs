@@ -6,7 +6,7 @@ use kube::runtime::reflector::ObjectRef;
 use crate::api::TapRequest;
 use crate::cluster::{ApiError, requests, secret};
 use crate::controller::fence::Fence;
-use crate::controller::operator::{Operator, not_configured};
+use crate::controller::operator::Operator;
 use crate::controller::permissions::eligibility;
 use crate::decision::ids::Uid;
 use crate::decision::outcome::Outcome;
@@ -52,11 +52,10 @@ impl Operator {
                 | Look::Eligibility { .. },
                 None,
             ) => return Ok(None),
-            (Look::Passes { connection, user }, _) => {
-                let listed = match self.tenants.get(&connection) {
-                    Some(tenant) => tenant.client.passes(&user.user_id, priority).await,
-                    None => Err(not_configured(&connection)),
-                };
+            (Look::Passes { connections, user }, _) => {
+                let listed = self
+                    .through(&connections, |client| client.passes(&user.user_id, priority))
+                    .await;
                 Outcome::Passes(user, listed)
             }
             (Look::Place, _) => Outcome::Place(secret::place(&self.client, request).await?),

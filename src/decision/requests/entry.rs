@@ -104,8 +104,8 @@ pub(super) enum LookState {
     None,
     /// The next one is due at this local time.
     Due(Duration),
-    /// It is due: of the pass that is valid from this time on, through this tenant connection.
-    Wanted { connection: Arc<str>, start: Timestamp },
+    /// It is due: of the pass that is valid from this time on, in this tenant.
+    Wanted { tenant_id: Arc<str>, start: Timestamp },
     /// It is made; it was asked for at this time at Graph, at least.
     UnderWay(Timestamp),
     /// Something follows from what was seen.

@@ -48,7 +48,7 @@ use crate::api::{Decision, TapRequest};
 use crate::decision::clock::Now;
 use crate::decision::ids::{RequestName, Uid, UserKey};
 use crate::decision::quota::Bounds;
-use crate::decision::situation::{Held, Progress, Reads, Settings, Stop};
+use crate::decision::situation::{Connection, Held, Progress, Reads, Settings, Stop};
 
 /// What time it is.
 #[derive(Clone, Copy)]
@@ -96,6 +96,7 @@ struct Listing {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Requests {
     settings: Settings,
+    connections: Arc<[Connection]>,
     entries: Map<Uid, Entry>,
     index: Index,
     holders: Holders,
@@ -112,10 +113,11 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// A state machine that knows of no request.
-    pub fn new(settings: Settings) -> Self {
+    /// A state machine that knows of no request, for a process with these tenant connections.
+    pub fn new(settings: Settings, connections: Arc<[Connection]>) -> Self {
         Self {
             settings,
+            connections,
             entries: Map::new(),
             index: Index::default(),
             holders: Holders::default(),
@@ -220,11 +222,12 @@ impl Requests {
         let replaced = replaces(&new).filter(|replaced| before.as_ref() != Some(replaced));
         let called =
             self.holders.observe(uid, &new.party, new.created, new.holds(), new.has_ended());
-        let is_settled = new.settled().is_some();
+        // A pass that no connection reaches is not looked at: its request says so, and waits.
+        let is_looked_at = new.settled().is_some_and(|r| r.is_reached(&self.connections));
         entry.observed = Some(new);
         match entry.look {
-            LookState::None if is_settled => self.schedule.look_at(uid, entry, moment.at),
-            _ if !is_settled => self.schedule.look_no_more(uid, entry),
+            LookState::None if is_looked_at => self.schedule.look_at(uid, entry, moment.at),
+            _ if !is_looked_at => self.schedule.look_no_more(uid, entry),
             _ => {}
         }
         self.call(called, moment);
@@ -255,6 +258,7 @@ impl Requests {
             _ if observed.is_over() => observed.leaves_at.map(|time| moment.until(time, tenant_id)),
             Some(recorded)
                 if !self.revokes_active
+                    && recorded.is_reached(&self.connections)
                     && !matches!(entry.look, LookState::Seen(_))
                     && self.index.replacing(recorded.pass_id.as_str(), uid).next().is_none() =>
             {

@@ -52,6 +52,7 @@ impl Requests {
             let decided = life::next(&Situation {
                 around: *around,
                 request: &request,
+                connections: &self.connections,
                 superseded_by: superseded_by.as_deref(),
                 seen,
                 reads: &reconcile.reads,

@@ -7,11 +7,15 @@ use jiff::{SignedDuration, Timestamp};
 use kube::core::ObjectMeta;
 
 use crate::api::{DecisionKind, Phase, TapRequest};
+use crate::decision::Reason;
 use crate::decision::clock::later;
 use crate::decision::ids::{PassId, RequestName, UserKey};
 use crate::decision::intent::{self, Intent};
 use crate::decision::quota::Party;
 use crate::decision::requests::life;
+use crate::decision::route::Route;
+use crate::decision::situation::Connection;
+use crate::entra::Cloud;
 
 /// One version of a request, as the watch showed it or the API server answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +37,8 @@ pub struct Observed {
     /// Whether somebody wants its pass gone: it is being deleted, or was denied or revoked; or its Secret was taken away for
     /// that already.
     pub is_to_end: bool,
+    /// Whether its status says that no tenant connection reaches its pass.
+    pub says_unreached: bool,
     /// For whom nobody may ask for a pass because of it: nobody knows yet what became of its POST.
     pub unresolved: Option<Unresolved>,
     /// The pass in its status.
@@ -80,6 +86,8 @@ pub struct Recorded {
 pub struct Attempted {
     /// The user.
     pub user: UserKey,
+    /// The cloud of the tenant, if that is known.
+    pub cloud: Option<Cloud>,
     /// The tenant connection.
     pub connection: Arc<str>,
     /// When the user's passes were listed before the POST.
@@ -112,6 +120,21 @@ impl Version {
     }
 }
 
+impl Recorded {
+    /// Whether one of these connections leads to the tenant of the pass.
+    pub fn is_reached(&self, connections: &[Connection]) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.route().is_open(connections))
+    }
+}
+
+impl Attempted {
+    /// The way to its tenant.
+    pub fn route(&self) -> Route<'_> {
+        let Self { user, cloud, connection, .. } = self;
+        Route { tenant_id: &user.tenant_id, cloud: *cloud, connection }
+    }
+}
+
 impl Observed {
     /// What is to be known of a request.
     pub fn of(request: &TapRequest) -> Self {
@@ -132,6 +155,9 @@ impl Observed {
             is_to_end: request.is_being_deleted()
                 || request.decisions().iter().any(|d| ends(d.decision))
                 || life::is_being_revoked(request),
+            says_unreached: request
+                .ready()
+                .is_some_and(|ready| ready.reason == Reason::TenantNotConfigured.as_str()),
             unresolved: unresolved(request),
             recorded: recorded.map(|pass| Recorded {
                 pass_id: pass.id.as_str().into(),
@@ -178,6 +204,7 @@ impl Observed {
         let settled = self.phase == Phase::Active
             && self.finalizer
             && !self.is_to_end
+            && !self.says_unreached
             && self.unresolved.is_none()
             && self.unreadable.is_none();
         let stands = |recorded: &&Recorded| recorded.attempt.as_ref().is_some_and(|a| a.stands);
@@ -199,6 +226,7 @@ fn attempted(request: &TapRequest, intent: &Intent, recorded: &str) -> Attempted
     let replaces = intent.replaces.as_ref().filter(|_| is_recorded);
     Attempted {
         user: UserKey::new(&intent.tenant_id, &intent.user_id),
+        cloud: intent.cloud,
         connection: intent.connection.as_str().into(),
         listed_at: intent.listed_at,
         replaces: replaces.map(|replaced| replaced.pass_id.as_str().into()),

@@ -28,7 +28,7 @@ pub(super) struct Schedule {
     others: Set<(Duration, Timestamp, Uid)>,
     /// Passes that are to be looked at later.
     looks: Set<(Duration, Uid)>,
-    /// Passes that are to be looked at now, by the tenant connection: the newest first.
+    /// Passes that are to be looked at now, by the id of their tenant: the newest first.
     wanted: Map<Arc<str>, Set<(Reverse<Timestamp>, Uid)>>,
     /// Reconciles that go on and do not rest, and those of them on the way to a pass.
     going_on: usize,
@@ -40,6 +40,8 @@ pub(super) struct Schedule {
 pub struct PassLook {
     /// The request that records it.
     pub uid: Uid,
+    /// The names of the tenant connections that may be asked, in this order.
+    pub connections: Vec<String>,
     /// Id of the tenant.
     pub tenant_id: Arc<str>,
     /// Object id of its user.
@@ -87,8 +89,8 @@ impl Schedule {
             LookState::Due(at) => {
                 self.looks.remove(&(at, uid.clone()));
             }
-            LookState::Wanted { connection, start } => {
-                change(&mut self.wanted, connection, (Reverse(start), uid.clone()), false);
+            LookState::Wanted { tenant_id, start } => {
+                change(&mut self.wanted, tenant_id, (Reverse(start), uid.clone()), false);
             }
             LookState::None | LookState::UnderWay(_) | LookState::Seen(_) => {}
         }
@@ -174,16 +176,18 @@ impl Requests {
         self.schedule.looks.first().map(|(at, _)| *at)
     }
 
-    /// The newest recorded pass of a tenant connection that is to be looked at, if one is due: the look has begun.
-    pub fn claim_look(&mut self, connection: &str, moment: Moment) -> Option<PassLook> {
+    /// The newest recorded pass of a tenant that is to be looked at, if one is due: the look has begun.
+    pub fn claim_look(&mut self, tenant_id: &str, moment: Moment) -> Option<PassLook> {
         self.want_what_is_due(moment);
-        let (_, uid) = self.schedule.wanted.get(connection)?.first()?.clone();
+        let (_, uid) = self.schedule.wanted.get(tenant_id)?.first()?.clone();
         let entry = self.entries.get_mut(&uid)?;
         self.schedule.look_no_more(&uid, entry);
         let recorded = entry.observed.as_ref()?.settled()?;
-        let user = &recorded.attempt.as_ref()?.user;
+        let attempt = recorded.attempt.as_ref()?;
+        let user = &attempt.user;
         let look = PassLook {
             uid,
+            connections: attempt.route().connections(&self.connections),
             tenant_id: user.tenant_id.clone(),
             user_id: user.user_id.clone(),
             pass_id: recorded.pass_id.to_string(),
@@ -200,9 +204,9 @@ impl Requests {
             let recorded = entry.observed.as_ref().and_then(|observed| observed.settled());
             let Some(recorded) = recorded else { continue };
             let Some(attempt) = &recorded.attempt else { continue };
-            let (connection, start) = (attempt.connection.clone(), recorded.start);
-            change(&mut self.schedule.wanted, connection.clone(), (Reverse(start), uid), true);
-            entry.look = LookState::Wanted { connection, start };
+            let (tenant_id, start) = (attempt.user.tenant_id.clone(), recorded.start);
+            change(&mut self.schedule.wanted, tenant_id.clone(), (Reverse(start), uid), true);
+            entry.look = LookState::Wanted { tenant_id, start };
         }
     }
 }
@@ -225,9 +229,9 @@ impl Schedule {
                 LookState::Due(at) => {
                     schedule.looks.insert((*at, uid.clone()));
                 }
-                LookState::Wanted { connection, start } => {
+                LookState::Wanted { tenant_id, start } => {
                     let wanted = (Reverse(*start), uid.clone());
-                    change(&mut schedule.wanted, connection.clone(), wanted, true);
+                    change(&mut schedule.wanted, tenant_id.clone(), wanted, true);
                 }
                 LookState::None | LookState::UnderWay(_) | LookState::Seen(_) => {}
             }

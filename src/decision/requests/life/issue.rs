@@ -22,6 +22,9 @@ pub(super) fn before_post(s: &Situation, intent: &Intent, attempt: &Attempt) -> 
     if ending(s).is_some() || !s.guard.admits() || !s.lease_is_fresh || too_late {
         return release(intent);
     }
+    if intent.route().checked(s.connections).is_none() {
+        return release(intent);
+    }
     match s.reads.brakes {
         None => Step::Ask(vec![Look::Brakes]),
         Some(brakes) if brakes.stop != Stop::Off || brakes.suspended => release(intent),
@@ -121,12 +124,17 @@ fn active<'a>(s: &Situation<'a>, intent: &Intent, held: &Held) -> Report<'a> {
         expiration_time: Time(whole_second(later(held.expires, NEARLY_A_SECOND))),
         client_request_id: intent.attempt.clone(),
     };
+    let message = delivered(s, &pass);
+    Report::new(s, Phase::Active, Reason::Issued, message).issued(pass, resolved(intent))
+}
+
+/// Where the code is, for people.
+pub(super) fn delivered(s: &Situation, pass: &Pass) -> String {
     let name = s.request.name_any();
     let sealed =
         s.request.spec.recipients.as_ref().map_or("", |_| ", encrypted to spec.recipients,");
     let until = pass.expiration_time.0;
-    let message = format!("the code{sealed} is in Secret {name} until {until:.0}");
-    Report::new(s, Phase::Active, Reason::Issued, message).issued(pass, resolved(intent))
+    format!("the code{sealed} is in Secret {name} until {until:.0}")
 }
 
 pub(super) fn resolved(intent: &Intent) -> Resolved {

@@ -213,9 +213,13 @@ fn remove_pass<'a>(
     intent: &Intent,
     pass_id: &str,
 ) -> Option<Result<Step, Obstacle<'a>>> {
+    let connections = intent.route().connections(s.connections);
+    if connections.is_empty() {
+        return Some(Err(Obstacle::Unreached(intent.route().unreached())));
+    }
     match &s.reads.deleted {
         None => Some(Ok(Step::Act(Action::DeletePass {
-            connection: intent.connection.clone(),
+            connections,
             user_id: intent.user_id.clone(),
             pass_id: pass_id.into(),
         }))),
@@ -235,6 +239,8 @@ enum Obstacle<'a> {
     NotYetKnown,
     /// The call failed.
     Graph(&'a GraphError),
+    /// No connection leads to its tenant; the text says so.
+    Unreached(String),
 }
 
 impl Obstacle<'_> {
@@ -244,6 +250,7 @@ impl Obstacle<'_> {
                 "Graph does not know the new pass yet; the operator deletes it again soon".into()
             }
             Self::Graph(error) => error.to_string(),
+            Self::Unreached(sentence) => sentence.clone(),
         }
     }
 
@@ -251,6 +258,8 @@ impl Obstacle<'_> {
         match self {
             Self::NotYetKnown => Rest::For(SignedDuration::from_secs(10)),
             Self::Graph(error) => rest_after(error),
+            // Only another configuration changes that, and the process reads it when it starts.
+            Self::Unreached(_) => Rest::ForChange,
         }
     }
 }

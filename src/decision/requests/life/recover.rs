@@ -50,8 +50,16 @@ pub(super) fn next(s: &Situation, intent: &Intent, by_its_sender: bool) -> Step 
     }
     let listing = match &s.reads.passes {
         None => {
+            let connections = intent.route().connections(s.connections);
+            if connections.is_empty() {
+                let message = format!(
+                    "the outcome of the last attempt cannot be found out: {}",
+                    intent.route().unreached()
+                );
+                return report(s, resolving(s, &message), Rest::Until(intent.latest_expiry));
+            }
             return Step::Ask(vec![Look::Passes {
-                connection: intent.connection.clone(),
+                connections,
                 user: UserKey::new(&intent.tenant_id, &intent.user_id),
             }]);
         }

@@ -16,7 +16,7 @@ use crate::decision::intent::{self, Intent, Replaced, Stage};
 use crate::decision::report::Report;
 use crate::decision::requests::observed::leaves_at;
 use crate::decision::situation::{
-    Cause, Grounds, Known, Listing, Place, SecretFound, Situation, Turn, Unlisted,
+    Cause, Connection, Grounds, Known, Listing, Place, SecretFound, Situation, Turn, Unlisted,
 };
 use crate::decision::step::{Action, Look, Rest, Step};
 use crate::entra::{ErrorKind, GraphError, TapMethod, UsabilityReason};
@@ -182,13 +182,13 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Decided {
     let (Some(place), Some(passes)) = (&s.reads.place, &s.reads.passes) else {
         let place = s.reads.place.is_none().then_some(Look::Place);
         let passes = s.reads.passes.is_none().then(|| Look::Passes {
-            connection: connection.name.clone(),
+            connections: vec![connection.name.clone()],
             user: UserKey::new(&resolved.tenant_id, &resolved.user_id),
         });
         return Step::Ask(place.into_iter().chain(passes).collect()).into();
     };
     match place {
-        Place::Free => with_the_list(s, findings, resolved, &connection.name, passes).into(),
+        Place::Free => with_the_list(s, findings, resolved, connection, passes).into(),
         Place::Taken => taken(s, findings).into(),
         Place::Refused(why) => {
             let name = s.request.name_any();
@@ -204,7 +204,7 @@ fn with_the_list(
     s: &Situation,
     findings: &Findings,
     resolved: &Resolved,
-    connection: &str,
+    connection: &Connection,
     passes: &Result<Listing, GraphError>,
 ) -> Step {
     let until = |rest: Rest| rest.or_until(findings.deadline, s.now.earliest);
@@ -381,7 +381,7 @@ fn is_live(pass: &TapMethod, now: Timestamp) -> bool {
 
 fn attempt(
     s: &Situation,
-    connection: &str,
+    connection: &Connection,
     resolved: &Resolved,
     listing: &Listing,
     replaces: Option<Replaced>,
@@ -401,7 +401,8 @@ fn attempt(
         number: before.map_or(1, |i| i.number.saturating_add(1)),
         holder: s.holder.into(),
         tenant_id: resolved.tenant_id.clone(),
-        connection: connection.into(),
+        cloud: Some(connection.cloud),
+        connection: connection.name.clone(),
         user_id: resolved.user_id.clone(),
         user_principal_name: resolved.user_principal_name.clone(),
         lifetime_minutes,

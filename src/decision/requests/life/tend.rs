@@ -1,5 +1,6 @@
 //! A recorded pass: watched until it is used, expires, or must be taken away.
 
+use super::issue::delivered;
 use super::{Ending, ending, left_behind, remove_pass, remove_secret, report, secret_stays};
 use crate::api::{Pass, Phase};
 use crate::decision::Reason;
@@ -41,7 +42,27 @@ pub(super) fn next(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
             after_secret(s, pass, Phase::Revoked, Reason::PassRemoved, message)
         }
         // A failed read shows nothing about the pass.
-        Some(Ok(_) | Err(_)) | None => Step::Rest(Rest::Until(expires)),
+        Some(Ok(_) | Err(_)) | None => unchanged(s, intent, pass),
+    }
+}
+
+/// The pass stays as it is until it expires. The request says so if nobody could take it away before.
+fn unchanged(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
+    let rest = Rest::Until(pass.expiration_time.0);
+    let says_so =
+        s.request.ready().is_some_and(|r| r.reason == Reason::TenantNotConfigured.as_str());
+    let is_reached = intent.route().is_open(s.connections);
+    match (is_reached, says_so) {
+        (false, _) => {
+            let message = intent.route().unreached();
+            let unreached = Report::new(s, Phase::Active, Reason::TenantNotConfigured, &message)
+                .reconciling(Reason::TenantNotConfigured, &message);
+            report(s, unreached, rest)
+        }
+        (true, true) => {
+            report(s, Report::new(s, Phase::Active, Reason::Issued, delivered(s, pass)), rest)
+        }
+        (true, false) => Step::Rest(rest),
     }
 }
 

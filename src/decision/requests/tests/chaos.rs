@@ -44,7 +44,7 @@ struct Chaos {
 impl Chaos {
     fn new() -> Self {
         let mut life = Life::new();
-        life.requests = Requests::new(SETTINGS);
+        life.requests = machine(&[connection("default", "tenant")]);
         life.edit_policy("{namespaces: {names: [a, b]}, replaceExistingPass: Allowed}");
         let mut chaos = Self {
             life,
@@ -107,7 +107,7 @@ impl Chaos {
                 self.step(which, how);
             }
             Event::LookBegins => {
-                let look = self.machine(|requests, moment| requests.claim_look("default", moment));
+                let look = self.machine(|requests, moment| requests.claim_look("tenant", moment));
                 self.looks.extend(look);
             }
             Event::LookEnds(which, how) => self.end_a_look(which, how),
@@ -437,7 +437,7 @@ proptest! {
             chaos.check();
         }
         chaos.end();
-        let fresh = Requests::new(SETTINGS);
+        let fresh = machine(&[connection("default", "tenant")]);
         let requests = &chaos.life.requests;
         prop_assert!(requests.entries.is_empty() && requests.turns.is_empty());
         prop_assert_eq!(&requests.index, &fresh.index);

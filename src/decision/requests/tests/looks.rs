@@ -15,8 +15,8 @@ fn holding(starts: &[(&str, i64)]) -> Life {
     life
 }
 
-fn claim(life: &mut Life, connection: &str) -> Option<String> {
-    let look = life.with_moment(|requests, moment| requests.claim_look(connection, moment));
+fn claim(life: &mut Life, tenant_id: &str) -> Option<String> {
+    let look = life.with_moment(|requests, moment| requests.claim_look(tenant_id, moment));
     look.map(|look| look.uid.to_string())
 }
 
@@ -40,9 +40,8 @@ fn due_in(life: &Life) -> Option<u64> {
 #[test]
 fn the_newest_pass_is_looked_at_first_and_each_once() {
     let mut life = holding(&[("old", 1), ("new", 3), ("middle", 2)]);
-    let looks = |life: &mut Life| -> Vec<String> {
-        std::iter::from_fn(|| claim(life, "default")).collect()
-    };
+    let looks =
+        |life: &mut Life| -> Vec<String> { std::iter::from_fn(|| claim(life, "tenant")).collect() };
     assert_eq!(looks(&mut life), ["new", "middle", "old"]);
     assert_eq!(looks(&mut life), <[String; 0]>::default());
     for name in ["old", "new", "middle"] {
@@ -54,22 +53,25 @@ fn the_newest_pass_is_looked_at_first_and_each_once() {
 }
 
 #[test]
-fn a_look_says_whose_pass_it_is_and_each_connection_has_its_own() {
+fn a_look_says_whose_pass_it_is_and_each_tenant_has_its_own() {
     let mut life = holding(&[("a", 1)]);
-    let elsewhere = Intent { connection: "elsewhere".into(), ..intent_of("b") };
+    let elsewhere =
+        Intent { tenant_id: "elsewhere".into(), connection: "second".into(), ..intent_of("b") };
     life.beside(recording("b", "pass of b", &elsewhere));
-    life.show();
+    life.connections.extend([connection("first", "elsewhere"), connection("second", "elsewhere")]);
+    life.crash();
     assert_eq!(claim(&mut life, "nowhere"), None);
     let look = life.with_moment(|requests, moment| requests.claim_look("elsewhere", moment));
     let expected = PassLook {
         uid: "b".into(),
-        tenant_id: "tenant".into(),
+        connections: vec!["second".into(), "first".into()],
+        tenant_id: "elsewhere".into(),
         user_id: USER_ID.into(),
         pass_id: "pass of b".into(),
     };
     assert_eq!(look, Some(expected));
     assert_eq!(claim(&mut life, "elsewhere"), None);
-    assert_eq!(claim(&mut life, "default").as_deref(), Some("a"));
+    assert_eq!(claim(&mut life, "tenant").as_deref(), Some("a"));
 }
 
 #[test]
@@ -88,7 +90,7 @@ fn what_changes_nothing_wakes_nobody_and_says_when_the_next_look_is_due() {
     ] {
         let mut life = holding(&[("a", 1)]);
         let due = life.requests.due(&"a".into());
-        assert_eq!(claim(&mut life, "default").as_deref(), Some("a"));
+        assert_eq!(claim(&mut life, "tenant").as_deref(), Some("a"));
         learn(&mut life, "a", seen.clone());
         assert_eq!(due_in(&life), Some(again), "{seen:?}");
         assert_eq!(life.requests.due(&"a".into()), due, "{seen:?}");
@@ -99,14 +101,14 @@ fn what_changes_nothing_wakes_nobody_and_says_when_the_next_look_is_due() {
 #[test]
 fn a_used_pass_wakes_its_request_and_a_missing_one_when_it_is_missed_again() {
     let mut life = holding(&[("a", 1)]);
-    assert_eq!(claim(&mut life, "default").as_deref(), Some("a"));
+    assert_eq!(claim(&mut life, "tenant").as_deref(), Some("a"));
     learn(&mut life, "a", Ok(used(usable())));
     assert_eq!((life.requests.next_look(), life.claim()), (None, Some("a".into())));
 
     let mut life = holding(&[("a", 1)]);
     for (second, wakes) in [(100, false), (200, false), (260, true)] {
         life.now = at(second);
-        assert_eq!(claim(&mut life, "default").as_deref(), Some("a"), "{second}");
+        assert_eq!(claim(&mut life, "tenant").as_deref(), Some("a"), "{second}");
         learn(&mut life, "a", not_found());
         assert_eq!(life.claim().is_some(), wakes, "{second}");
     }
@@ -117,7 +119,7 @@ fn a_pass_that_is_there_again_was_not_missing() {
     let mut life = holding(&[("a", 1)]);
     for (second, seen) in [(100, not_found()), (200, Ok(usable())), (300, not_found())] {
         life.now = at(second);
-        assert_eq!(claim(&mut life, "default").as_deref(), Some("a"));
+        assert_eq!(claim(&mut life, "tenant").as_deref(), Some("a"));
         learn(&mut life, "a", seen);
         assert_eq!(life.claim(), None, "{second}");
     }
@@ -129,7 +131,7 @@ fn a_look_counts_from_when_it_was_asked_for() {
     let mut life = holding(&[("a", 1)]);
     for (asked, answered, wakes) in [(100, 130, false), (279, 400, false), (460, 461, true)] {
         life.now = at(asked);
-        assert_eq!(claim(&mut life, "default").as_deref(), Some("a"), "{asked}");
+        assert_eq!(claim(&mut life, "tenant").as_deref(), Some("a"), "{asked}");
         life.now = at(answered);
         learn(&mut life, "a", not_found());
         assert_eq!(life.claim().is_some(), wakes, "{asked}");
@@ -140,7 +142,7 @@ fn a_look_counts_from_when_it_was_asked_for() {
 fn what_was_seen_is_acted_on_even_if_the_reconcile_that_goes_on_does_not_know_it() {
     let mut life = holding(&[("a", 1)]);
     let uid = Uid::from("a");
-    assert_eq!(claim(&mut life, "default").as_deref(), Some("a"));
+    assert_eq!(claim(&mut life, "tenant").as_deref(), Some("a"));
     life.requests.begin(&uid);
     life.step(&uid);
     let Step::Rest(rest) = life.next(&uid) else { panic!() };
@@ -184,15 +186,15 @@ fn nobody_looks_at_the_pass_of_a_request_that_is_to_end_has_ended_or_is_gone() {
         // Before it was due, while it was wanted, and while somebody looked.
         for asked in 0..3 {
             let mut life = holding(&[("a", 1), ("b", 2)]);
-            (0..asked).for_each(|_| drop(claim(&mut life, "default")));
+            (0..asked).for_each(|_| drop(claim(&mut life, "tenant")));
             change(&mut life);
             life.show();
             if asked == 2 {
                 learn(&mut life, "a", Ok(used(usable())));
             }
             let expected = (asked == 0).then_some("b");
-            assert_eq!(claim(&mut life, "default").as_deref(), expected);
-            assert_eq!(claim(&mut life, "default"), None);
+            assert_eq!(claim(&mut life, "tenant").as_deref(), expected);
+            assert_eq!(claim(&mut life, "tenant"), None);
         }
     }
 }
@@ -201,11 +203,11 @@ fn nobody_looks_at_the_pass_of_a_request_that_is_to_end_has_ended_or_is_gone() {
 #[test]
 fn a_request_that_is_gone_keeps_nobody_from_looking_at_others() {
     let mut life = holding(&[("a", 3), ("b", 2), ("c", 1)]);
-    assert_eq!(claim(&mut life, "default").as_deref(), Some("a"));
+    assert_eq!(claim(&mut life, "tenant").as_deref(), Some("a"));
     life.requests.begin(&"b".into());
     life.gone.insert("b".into());
     life.show();
-    assert_eq!(claim(&mut life, "default").as_deref(), Some("c"));
+    assert_eq!(claim(&mut life, "tenant").as_deref(), Some("c"));
 }
 
 #[test]
@@ -222,8 +224,12 @@ fn a_process_that_begins_looks_at_each_pass_soon_and_one_that_issued_it_later() 
 fn what_is_looked_at_is_what_is_recorded() {
     let mut life = Life::active();
     life.now = at(70);
-    let look = life.with_moment(|requests, moment| requests.claim_look("default", moment));
+    let look = life.with_moment(|requests, moment| requests.claim_look("tenant", moment));
     let (uid, user) = (life.uid(), UserKey::new("tenant", USER_ID));
     let (tenant_id, user_id) = (user.tenant_id, user.user_id);
-    assert_eq!(look, Some(PassLook { uid, tenant_id, user_id, pass_id: "ours".into() }));
+    let connections = vec!["default".into()];
+    assert_eq!(
+        look,
+        Some(PassLook { uid, connections, tenant_id, user_id, pass_id: "ours".into() })
+    );
 }

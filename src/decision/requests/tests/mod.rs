@@ -17,6 +17,7 @@ mod places;
 mod quota;
 mod reasons;
 mod recovery;
+mod routes;
 mod secrets;
 mod trouble;
 mod turns;
@@ -124,6 +125,22 @@ fn annotate(request: &mut TapRequest, intent: &Intent) {
     annotations.insert(INTENT_ANNOTATION.into(), intent.to_annotation());
 }
 
+/// A tenant connection that maps Kubernetes user names as they are.
+fn connection(name: &str, tenant_id: &str) -> Connection {
+    Connection {
+        name: name.into(),
+        tenant_id: tenant_id.into(),
+        client_id: "app".into(),
+        cloud: Cloud::Global,
+        users: Some(UserNames { prefix: String::new(), form: UserNameForm::UserPrincipalName }),
+    }
+}
+
+/// A state machine that knows of no request.
+fn machine(connections: &[Connection]) -> Requests {
+    Requests::new(SETTINGS, connections.into())
+}
+
 /// The intent of a request of this name and uid, for Alice, as a process that is gone wrote it.
 fn intent_of(name: &str) -> Intent {
     Intent {
@@ -132,6 +149,7 @@ fn intent_of(name: &str) -> Intent {
         number: 1,
         holder: "gone".into(),
         tenant_id: "tenant".into(),
+        cloud: Some(Cloud::Global),
         connection: "default".into(),
         user_id: USER_ID.into(),
         user_principal_name: "alice@contoso.com".into(),

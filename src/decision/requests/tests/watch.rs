@@ -207,7 +207,7 @@ fn a_stop_wakes_who_waits_and_one_that_revokes_wakes_who_holds_a_pass() {
 #[test]
 fn nothing_is_issued_before_the_attempts_of_the_process_before_are_known() {
     let mut life = Life::new();
-    life.requests = Requests::new(SETTINGS);
+    life.requests = machine(&[connection("default", "tenant")]);
     assert_eq!(life.reconcile(), Rest::For(SignedDuration::from_secs(2)));
     assert_eq!((life.done.len(), is_due(&life, UID)), (0, false));
     life.with_moment(Requests::catch_up);

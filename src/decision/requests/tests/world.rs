@@ -26,6 +26,8 @@ pub(super) struct Life {
     pub unreadable: Option<&'static str>,
     pub namespace: Option<Namespace>,
     pub connection: Option<Connection>,
+    /// All tenant connections of the next process.
+    pub connections: Vec<Connection>,
     pub guard: Guard,
     /// What the guard is from the moment on in which the intent is written.
     pub guard_at_post: Option<Guard>,
@@ -114,16 +116,8 @@ impl Life {
             policy: Some(policy.unwrap()),
             unreadable: None,
             namespace: Some(Namespace::default()),
-            connection: Some(Connection {
-                name: "default".into(),
-                tenant_id: "tenant".into(),
-                client_id: "app".into(),
-                cloud: Cloud::Global,
-                users: Some(UserNames {
-                    prefix: String::new(),
-                    form: UserNameForm::UserPrincipalName,
-                }),
-            }),
+            connection: Some(connection("default", "tenant")),
+            connections: vec![connection("default", "tenant")],
             guard: Guard::InForce(at(0)),
             guard_at_post: None,
             meanwhile: ("", |_| {}),
@@ -159,7 +153,7 @@ impl Life {
             create_secret: SecretCreation::Yes("s1".into()),
             stuck_secret: None,
             holder: "a",
-            requests: Requests::new(SETTINGS),
+            requests: machine(&[connection("default", "tenant")]),
             done: Vec::new(),
             left: None,
             costs: Vec::new(),
@@ -206,7 +200,7 @@ impl Life {
 
     /// This process ends, and another takes over.
     pub fn crash(&mut self) {
-        (self.requests, self.told) = (Requests::new(SETTINGS), (None, Stop::Off));
+        (self.requests, self.told) = (machine(&self.connections), (None, Stop::Off));
         self.resting.clear();
         self.waiting.clear();
         self.holder = "b";

@@ -95,8 +95,7 @@ impl Life {
 
     /// The passes that are due are looked at.
     pub fn look(&mut self) {
-        let claim =
-            |requests: &mut Requests, moment: Moment| requests.claim_look("default", moment);
+        let claim = |requests: &mut Requests, moment: Moment| requests.claim_look("tenant", moment);
         let due: Vec<PassLook> = std::iter::from_fn(|| self.with_moment(claim)).collect();
         for look in due {
             let seen = if look.uid == self.uid() {
@@ -355,8 +354,12 @@ impl Life {
                 self.secret = SecretFound::Absent;
                 Outcome::SecretDeleted(Ok(true))
             }
-            Action::DeletePass { pass_id, .. } => {
-                self.done.push(format!("delete pass {pass_id}"));
+            Action::DeletePass { pass_id, connections, .. } => {
+                let through = match connections.first().map(String::as_str) {
+                    Some("default") => String::new(),
+                    other => format!(" through {}", other.expect("a connection")),
+                };
+                self.done.push(format!("delete pass {pass_id}{through}"));
                 if let (Ok(passes), Ok(())) = (&mut self.passes, &self.delete_pass) {
                     passes.retain(|pass| pass.id != pass_id);
                 }
