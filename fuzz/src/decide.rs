@@ -19,7 +19,7 @@ use tap_operator::decision::situation::{
     Brakes, Connection, Eligibility, Place, PolicyFound, SecretFound, Settings, Stop, Surroundings,
 };
 use tap_operator::decision::step::{Action, Look, Step};
-use tap_operator::decision::terms::Terms;
+use tap_operator::decision::terms::{PolicyVersion, Terms};
 use tap_operator::entra::{
     Cloud, GraphTarget, Listed, MethodConfiguration, MethodState, TapMethod, User,
 };
@@ -210,6 +210,7 @@ fn answer(look: Look) -> Outcome {
             user_type: Some("Member".into()),
             identities: Vec::new(),
             external_user_state: None,
+            is_management_restricted: false,
         })),
         Look::Groups { ids, .. } => Outcome::Groups(Ok(ids)),
         Look::Roles { .. } => Outcome::Roles(Ok(Vec::new())),
@@ -219,10 +220,11 @@ fn answer(look: Look) -> Outcome {
         }
         Look::Place => Outcome::Place(Place::Free),
         Look::Secret => Outcome::Secret { found: SecretFound::Absent, unfenced_for: None },
+        Look::Permission { .. } => Outcome::Permitted(true),
         Look::Brakes => Outcome::Brakes(Brakes {
             stop: Stop::Off,
             suspended: false,
-            policy_generation: Some(1),
+            policy: Some(PolicyVersion { uid: None, generation: Some(1) }),
         }),
     }
 }

@@ -14,6 +14,7 @@ use crate::api::{TapPolicy, TapRequest, TapRequestStatus};
 use crate::decision::ids::RequestName;
 use crate::decision::intent::Intent;
 use crate::decision::situation::{Brakes, Stop};
+use crate::decision::terms::PolicyVersion;
 use crate::effect::Effect;
 
 /// The API of the requests in a request's namespace.
@@ -118,8 +119,8 @@ pub async fn brakes(client: &Client, namespace: &str, policy: &str) -> Brakes {
     let issuance = |policy: &TapPolicy| policy.spec.issuance.as_ref().map(|i| i.suspend);
     let suspended =
         !matches!(&policy, Ok(Some(policy)) if issuance(policy).is_some_and(|s| s != Some(true)));
-    let policy_generation = policy.ok().flatten().and_then(|policy| policy.metadata.generation);
-    Brakes { stop, suspended, policy_generation }
+    let policy = policy.ok().flatten().map(|policy| PolicyVersion::of(&policy.metadata));
+    Brakes { stop, suspended, policy }
 }
 
 /// The meaning of the stop `ConfigMap`, or of its absence.

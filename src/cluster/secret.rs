@@ -16,7 +16,8 @@ use crate::api::TapRequest;
 use crate::api::names::{
     MANAGED_BY_LABEL, OPERATOR, SECRET_TYPE, SIGN_IN_URL, VELERO_EXCLUDE_LABEL, secret_keys,
 };
-use crate::decision::situation::{Held, Place, SecretFound, SecretWritten};
+use crate::decision::outcome::SecretCreation;
+use crate::decision::situation::{Held, Place, SecretFound};
 use crate::effect::Effect;
 use crate::entra::PassCode;
 use crate::seal::{Recipients, SealError};
@@ -48,10 +49,16 @@ pub enum CreateError {
 
 impl CreateError {
     /// The outcome for the Secret.
-    pub fn outcome(&self) -> SecretWritten {
+    pub fn outcome(self) -> SecretCreation {
         match self {
-            Self::Api(ApiError::Unknown { .. }) => SecretWritten::Unknown,
-            Self::Seal(_) | Self::Api(_) => SecretWritten::Refused,
+            Self::Api(ApiError::Unknown { cause, .. }) => SecretCreation::Unknown(cause),
+            Self::Api(ApiError::Refused { code: 429, message, .. }) => {
+                SecretCreation::Busy(message)
+            }
+            Self::Api(ApiError::Refused { code: 409, message, .. }) => {
+                SecretCreation::Taken(message)
+            }
+            Self::Seal(_) | Self::Api(_) => SecretCreation::Refused(self.to_string()),
         }
     }
 }

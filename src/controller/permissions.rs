@@ -26,6 +26,16 @@ impl Operator {
         Ok(held)
     }
 
+    /// Whether the app of this connection has the permission to create passes, after Graph refused to create one. If that
+    /// cannot be told, it counts as having it.
+    pub(super) async fn may_create_passes(&self, connection: &str) -> bool {
+        let Some(tenant) = self.tenants.get(connection) else { return false };
+        match tenant.client.new_token_roles().await {
+            Ok(held) => Need::Passes.is_covered_by(&held),
+            Err(_) => true,
+        }
+    }
+
     /// Whether any policy that uses the app of this connection corrects the tenant's method.
     pub(super) fn is_enforced_by(&self, tenant: &Tenant) -> bool {
         self.any_policy_of(tenant, |policy| manages(policy) && permissions::enforces(&policy.spec))

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kube::ResourceExt as _;
 
 use crate::api::TapPolicy;
-use crate::decision::terms::Terms;
+use crate::decision::terms::{PolicyVersion, Terms};
 
 /// The terms of policies, by name of the policy.
 #[derive(Default)]
@@ -17,21 +17,6 @@ struct Cached {
     version: PolicyVersion,
     /// Absent if the policy issues no passes.
     terms: Option<Arc<Terms>>,
-}
-
-/// A version of the spec of a policy. The uid belongs to it, because a policy that was deleted and created again can have
-/// the same generation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyVersion {
-    uid: Option<String>,
-    generation: Option<i64>,
-}
-
-impl PolicyVersion {
-    /// The version of the policy with this metadata.
-    pub fn of(metadata: &kube::core::ObjectMeta) -> Self {
-        Self { uid: metadata.uid.clone(), generation: metadata.generation }
-    }
 }
 
 impl PolicyTerms {

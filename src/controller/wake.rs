@@ -10,8 +10,8 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::operator::Operator;
 use super::policy::Managed;
-use super::terms::PolicyVersion;
 use super::watches::WatchedPolicy;
+use crate::decision::terms::PolicyVersion;
 
 /// Handles the events of the watch of policies, each after the cache has taken it.
 pub fn on_policies(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ids::UserKey;
-use super::situation::{Brakes, Eligibility, Place, SecretFound};
+use super::situation::{Brakes, Eligibility, Place, RefusedWrite, SecretFound};
 use crate::api::TapRequest;
 use crate::entra::{DirectoryRole, GraphError, Listed, MethodConfiguration, TapMethod, User};
 
@@ -38,10 +38,14 @@ pub enum Outcome {
     },
     /// Stop and suspension.
     Brakes(Brakes),
+    /// Whether the app has the permission to create passes.
+    Permitted(bool),
     /// A write of the request succeeded; the request as it is now.
     Written(Arc<TapRequest>),
     /// A write of the request failed, because somebody else wrote the request in between, or it does not exist any more.
     Outdated,
+    /// The API server refused a write of the request.
+    Refused(RefusedWrite),
     /// The outcome of the POST.
     Posted(Posted),
     /// The outcome of the creation of the Secret.
@@ -79,6 +83,10 @@ pub enum SecretCreation {
     Yes(String),
     /// The API server refused it, or nothing was sent; the text says why.
     Refused(String),
+    /// A Secret of that name exists already.
+    Taken(String),
+    /// The API server is busy, and did nothing (429).
+    Busy(String),
     /// The call was given up without an answer, for the reason in the text. The Secret may exist, or may still appear.
     Unknown(String),
 }

@@ -122,10 +122,16 @@ reasons! {
     Unreadable,
     /// This version cannot read the intent, which another version wrote.
     IntentUnreadable,
+    /// The API server refuses a write of the request, perhaps by somebody else's admission policy or webhook.
+    WriteRefused,
     /// An attempt was given up before the pass was asked for.
     HeldBack,
     /// Graph refused to create the pass; the operator tries again.
     RefusedByTenant,
+    /// The user is in a restricted management administrative unit.
+    UserRestricted,
+    /// Graph refuses a pass for this user, although the app has the permission.
+    UserForbidden,
 
     // why a request cannot be fulfilled
     /// This version cannot read the spec.

@@ -71,7 +71,7 @@ impl<'a> Report<'a> {
     pub fn findings(mut self, findings: &Findings) -> Self {
         self.status.checks.clone_from(&findings.checks);
         // The deadline is fixed once a policy has said how long the request may wait.
-        if self.s.policy.generation().is_some() || self.status.phase.is_final() {
+        if self.s.policy.version().is_some() || self.status.phase.is_final() {
             self.status.deadline = self.status.deadline.or(Some(Time(findings.deadline)));
         }
         if self.status.resolved.is_none() {
@@ -87,7 +87,8 @@ impl<'a> Report<'a> {
         if !grounds.checks.is_empty() {
             report.status.checks.clone_from(&grounds.checks);
         }
-        report.status.basis = grounds.policy_generation.map(|policy_generation| Basis {
+        let generation = grounds.policy.as_ref().and_then(|policy| policy.generation);
+        report.status.basis = generation.map(|policy_generation| Basis {
             policy_generation,
             approved_by: grounds.approvals.iter().flat_map(|a| a.by.iter().cloned()).collect(),
         });

@@ -11,7 +11,7 @@ use crate::decision::admission::Guard;
 use crate::decision::clock::{Now, later};
 use crate::decision::intent::Intent;
 use crate::decision::quota::Reached;
-use crate::decision::terms::Terms;
+use crate::decision::terms::{PolicyVersion, Terms};
 use crate::entra::{
     Cloud, DirectoryRole, EligibleRole, GraphError, MethodConfiguration, TapMethod, User, UserNames,
 };
@@ -92,10 +92,10 @@ pub enum PolicyFound<'a> {
 }
 
 impl PolicyFound<'_> {
-    /// The generation of the policy; absent if it is missing or unreadable.
-    pub fn generation(self) -> Option<i64> {
+    /// The version of the policy; absent if it is missing or unreadable.
+    pub fn version(self) -> Option<PolicyVersion> {
         match self {
-            Self::Found(policy) => policy.metadata.generation,
+            Self::Found(policy) => Some(PolicyVersion::of(&policy.metadata)),
             Self::Missing | Self::Unreadable(_) => None,
         }
     }
@@ -158,6 +158,47 @@ pub struct Reads {
     pub brakes: Option<Brakes>,
     /// The answer to the last DELETE of a pass.
     pub deleted: Option<Result<(), GraphError>>,
+    /// Whether the app has the permission to create passes.
+    pub permitted: Option<bool>,
+    /// Whether Secrets can be written.
+    pub secrets: Option<Secrets>,
+    /// Why the API server did not take the Secret yet. Nothing was done, and it may be created again.
+    pub busy: Option<String>,
+    /// A write of the request that the API server refused.
+    pub refused: Option<RefusedWrite>,
+}
+
+/// Whether the API server writes Secrets, as the attempts of all requests show.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Secrets {
+    /// It does, or this request is the one that finds out.
+    Writable,
+    /// It did not write the last one, and another request finds out, or nobody is to before that time.
+    Unwritable {
+        /// When this request looks again.
+        again: Timestamp,
+    },
+}
+
+/// A write of the request that the API server refused, and its message. Other people's admission policies and webhooks refuse
+/// writes, too.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RefusedWrite {
+    /// What was to be written.
+    pub what: Written,
+    /// The API server's message.
+    pub why: String,
+}
+
+/// What is written of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Written {
+    /// Its status.
+    Status,
+    /// The intent, with the finalizer.
+    Intent,
+    /// The closed intent, without the finalizer.
+    Release,
 }
 
 /// The passes of a user, and what is known about them.
@@ -252,15 +293,15 @@ pub enum SecretFound {
 }
 
 /// What can stop issuing at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Brakes {
     /// The stop `ConfigMap`.
     pub stop: Stop,
     /// Whether the policy is suspended, has no `issuance` section, or does not exist. A policy that could not be read
     /// counts as suspended.
     pub suspended: bool,
-    /// The generation of the policy; absent if it could not be read.
-    pub policy_generation: Option<i64>,
+    /// The version of the policy; absent if it could not be read, or does not exist.
+    pub policy: Option<PolicyVersion>,
 }
 
 /// What one process remembers about a request. Losing it costs time, never a promise.
@@ -311,9 +352,24 @@ pub struct Setback {
     pub cause: Cause,
 }
 
+/// The shortest pause after a failed attempt. The pause is as long as attempts have been failing, so it doubles each time.
+pub const PAUSE: SignedDuration = SignedDuration::from_secs(10);
+/// The longest pause after a failed attempt.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(2);
+
 impl Setback {
     /// Failures of the same kind are in a row if each follows the one before within this time.
     const IN_A_ROW: SignedDuration = SignedDuration::from_mins(10);
+
+    /// How long attempts have been failing.
+    pub fn lasts(&self) -> SignedDuration {
+        self.last.duration_since(self.since)
+    }
+
+    /// How long to wait before the next attempt.
+    pub fn pause(&self) -> SignedDuration {
+        self.lasts().clamp(PAUSE, LONGEST_PAUSE)
+    }
 
     /// The setback after another failed attempt.
     #[must_use]
@@ -366,8 +422,8 @@ pub struct Grounds {
     pub checks: Vec<Check>,
     /// The approvals, and how many were required.
     pub approvals: Option<Approvals>,
-    /// The generation of the policy that admitted it.
-    pub policy_generation: Option<i64>,
+    /// The version of the policy that admitted it.
+    pub policy: Option<PolicyVersion>,
 }
 
 /// The approvals that count.
@@ -401,6 +457,8 @@ pub struct Held {
     pub start: Timestamp,
     /// When it expires.
     pub expires: Timestamp,
+    /// `Date` of the answer.
+    pub answered: Timestamp,
     /// Whether it works only once.
     pub one_time: bool,
     /// The state of its Secret.

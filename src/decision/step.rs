@@ -62,6 +62,11 @@ pub enum Look {
     Secret,
     /// Stop and suspension, by a quorum read.
     Brakes,
+    /// Whether the app of a tenant connection has the permission to create passes.
+    Permission {
+        /// Name of the tenant connection.
+        connection: String,
+    },
 }
 
 /// An effect. Each is one write.

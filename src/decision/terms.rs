@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use kube::core::ObjectMeta;
 use regex::{Regex, RegexBuilder};
 
 use super::quota::Bounds;
@@ -34,6 +35,23 @@ pub struct Terms {
     pub pattern: Option<Pattern>,
     /// The bounds of the quota.
     pub bounds: Bounds,
+}
+
+/// A version of the spec of a policy. The uid belongs to it, because a policy that was deleted and created again can have
+/// the same generation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PolicyVersion {
+    /// The uid of the policy.
+    pub uid: Option<String>,
+    /// The generation of the policy.
+    pub generation: Option<i64>,
+}
+
+impl PolicyVersion {
+    /// The version of the policy with this metadata.
+    pub fn of(metadata: &ObjectMeta) -> Self {
+        Self { uid: metadata.uid.clone(), generation: metadata.generation }
+    }
 }
 
 /// A regular expression, as text and compiled.

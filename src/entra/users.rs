@@ -17,6 +17,9 @@ pub struct User {
     pub identities: Vec<Identity>,
     /// Set for invited users: `PendingAcceptance` or `Accepted`.
     pub external_user_state: Option<String>,
+    /// Whether the user is in a restricted management administrative unit. Only administrators of that unit may create and
+    /// delete passes for them, and applications may not (reported). Graph returns it only if it is selected.
+    pub is_management_restricted: bool,
 }
 
 /// An identity with which an account can sign in.
@@ -98,6 +101,7 @@ mod tests {
                 })
                 .collect(),
             external_user_state: state.map(Into::into),
+            is_management_restricted: false,
         }
     }
 

@@ -13,7 +13,7 @@ use tap_operator::decision::situation::{
     Brakes, Connection, PolicyFound, Settings, Stop, Surroundings,
 };
 use tap_operator::decision::step::Look;
-use tap_operator::decision::terms::Terms;
+use tap_operator::decision::terms::{PolicyVersion, Terms};
 use tap_operator::entra::{
     Cloud, ErrorKind, GraphError, GraphTarget, MethodConfiguration, MethodState, TapMethod,
     UsabilityReason, User,
@@ -134,6 +134,7 @@ impl World {
             Look::Groups { .. } | Look::Roles { .. } | Look::Eligibility { .. } => {
                 panic!("the policy asks for neither groups nor roles")
             }
+            Look::Permission { .. } => Some(Outcome::Permitted(true)),
             Look::Passes { .. } | Look::Place | Look::Secret | Look::Brakes => None,
         }
     }
@@ -141,10 +142,10 @@ impl World {
     /// Stop and suspension: there is neither. What cannot be read counts as a stop.
     pub fn brakes(&self, answered: bool) -> Brakes {
         if answered {
-            let policy_generation = self.policy.metadata.generation;
-            Brakes { stop: Stop::Off, suspended: false, policy_generation }
+            let policy = Some(PolicyVersion::of(&self.policy.metadata));
+            Brakes { stop: Stop::Off, suspended: false, policy }
         } else {
-            Brakes { stop: Stop::On, suspended: false, policy_generation: None }
+            Brakes { stop: Stop::On, suspended: false, policy: None }
         }
     }
 }
@@ -246,5 +247,6 @@ fn user() -> User {
         user_type: Some("Member".into()),
         identities: Vec::new(),
         external_user_state: None,
+        is_management_restricted: false,
     }
 }

@@ -49,7 +49,13 @@ impl Cluster {
 
     /// Starts the operator, for which a request waits already.
     pub async fn restart(&self) -> Result<Restart> {
-        let list = listing::time(self.world.control_plane.admin().client().await?).await?;
+        let client = self.world.control_plane.admin().client().await?;
+        // After thousands of writes the API server's cache lags, and it refuses lists until it has caught up.
+        wait::until(PATIENCE, "the API server has caught up", || async {
+            Ok(Api::<TapRequest>::all(client.clone()).list(&ListParams::default().limit(1)).await?)
+        })
+        .await?;
+        let list = listing::time(client).await?;
         let asked = self.yardstick.ask().await?;
         let component = self.world.operator.component();
         let began = Instant::now();

@@ -20,6 +20,7 @@ fn held() -> Held {
         pass_id: "pass".into(),
         start: Timestamp::from_second(1_800_000_000).unwrap(),
         expires: Timestamp::from_second(1_800_003_600).unwrap(),
+        answered: Timestamp::UNIX_EPOCH,
         one_time: true,
         secret: SecretWritten::NotYet,
     }

@@ -12,7 +12,7 @@ use crate::controller::operator::Operator;
 use crate::decision::ids::Uid;
 use crate::decision::intent::{Intent, POST_WINDOW};
 use crate::decision::outcome::{Outcome, Posted, SecretCreation};
-use crate::decision::situation::{Held, SecretWritten};
+use crate::decision::situation::{Held, RefusedWrite, Written};
 use crate::decision::step::Action;
 use crate::entra::{CreateError, NewPass, PassCode};
 
@@ -29,15 +29,17 @@ impl Operator {
         let outcome = match action {
             Action::WriteStatus(status) => return self.write_status(uid, &request, &status).await,
             Action::RecordIntent(intent, _) => {
-                written(requests::record_intent(client, &request, &intent).await)?
+                let recorded = requests::record_intent(client, &request, &intent).await;
+                written(Written::Intent, recorded)?
             }
             Action::Release(intent) => {
                 *code = None;
-                written(requests::release(client, &request, intent.as_deref()).await)?
+                let released = requests::release(client, &request, intent.as_deref()).await;
+                written(Written::Release, released)?
             }
             Action::Post(intent) => Outcome::Posted(self.post(&request, &intent, code).await),
             Action::CreateSecret => {
-                Outcome::SecretCreated(self.create_secret(uid, &request, code.take()).await)
+                Outcome::SecretCreated(self.create_secret(uid, &request, code).await)
             }
             Action::DeleteSecret(secret) => {
                 let deleted = secret::delete(client, &request, &secret).await;
@@ -64,9 +66,13 @@ impl Operator {
         before: &TapRequest,
         status: &TapRequestStatus,
     ) -> Result<(), ApiError> {
-        let after = match written(requests::write_status(&self.client, before, status).await)? {
+        let after = requests::write_status(&self.client, before, status).await;
+        let after = match written(Written::Status, after)? {
             Outcome::Written(after) => after,
             outcome => {
+                if let Outcome::Refused(RefusedWrite { why, .. }) = &outcome {
+                    announce::refused_status(&self.recorder(), before, status.phase, why).await;
+                }
                 self.learn(uid, outcome);
                 return Ok(());
             }
@@ -116,24 +122,30 @@ impl Operator {
         }
     }
 
-    /// Creates the Secret. The code is dropped afterwards, whatever the outcome.
+    /// Creates the Secret. The code is dropped afterwards, unless the same Secret may be created again.
     async fn create_secret(
         &self,
         uid: &Uid,
         request: &TapRequest,
-        code: Option<PassCode>,
+        code: &mut Option<PassCode>,
     ) -> SecretCreation {
         let held = self.requests().held(uid);
-        let created = match (code, held, (self.own_connection)()) {
+        let created = match (code.as_ref(), held, (self.own_connection)()) {
             (Some(code), Some((upn, held)), Ok(client)) => {
-                create(&client, request, &upn, &code, &held).await
+                create(&client, request, &upn, code, &held).await
             }
             (None, ..) | (_, None, _) => {
                 SecretCreation::Refused("the code is no longer known".into())
             }
             (.., Err(error)) => SecretCreation::Refused(error.to_string()),
         };
-        if let SecretCreation::Refused(why) | SecretCreation::Unknown(why) = &created {
+        if !matches!(created, SecretCreation::Busy(_)) {
+            *code = None;
+        }
+        if let SecretCreation::Refused(why)
+        | SecretCreation::Taken(why)
+        | SecretCreation::Unknown(why) = &created
+        {
             let request = requests::name_of(request);
             tracing::warn!(request, why, "the Secret could not be created; deleting the pass");
         }
@@ -148,21 +160,19 @@ async fn create(
     code: &PassCode,
     held: &Held,
 ) -> SecretCreation {
-    match secret::create(client, request, upn, code, held).await {
-        Ok(uid) => SecretCreation::Yes(uid),
-        Err(error) if error.outcome() == SecretWritten::Unknown => {
-            SecretCreation::Unknown(error.to_string())
-        }
-        Err(error) => SecretCreation::Refused(error.to_string()),
-    }
+    let created = secret::create(client, request, upn, code, held).await;
+    created.map_or_else(secret::CreateError::outcome, SecretCreation::Yes)
 }
 
 /// The outcome of a write of the request. If it is unknown, the reconcile ends with the error.
-fn written(answer: Result<TapRequest, ApiError>) -> Result<Outcome, ApiError> {
+fn written(what: Written, answer: Result<TapRequest, ApiError>) -> Result<Outcome, ApiError> {
     match answer {
         Ok(written) => Ok(Outcome::Written(written.into())),
         // Somebody else wrote the request meanwhile, or it does not exist any more.
         Err(ApiError::Conflict { .. } | ApiError::NotFound { .. }) => Ok(Outcome::Outdated),
+        Err(ApiError::Refused { message, .. }) => {
+            Ok(Outcome::Refused(RefusedWrite { what, why: message }))
+        }
         Err(error) => Err(error),
     }
 }

@@ -58,6 +58,9 @@ impl Operator {
                     .await;
                 Outcome::Passes(user, listed)
             }
+            (Look::Permission { connection }, _) => {
+                Outcome::Permitted(self.may_create_passes(&connection).await)
+            }
             (Look::Place, _) => Outcome::Place(secret::place(&self.client, request).await?),
             (Look::Secret, _) => self.find_secret(request).await,
             (Look::Brakes, _) => {

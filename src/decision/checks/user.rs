@@ -60,6 +60,9 @@ impl<'a> Run<'a> {
                 );
             }
         }
+        if user.is_management_restricted {
+            return self.fail("User", Reason::UserRestricted, format!("{name} is in a restricted management administrative unit, in which applications cannot create passes: ask an administrator of that unit for a pass"));
+        }
         self.pass("User", format!("{} exists and is enabled", user.user_principal_name))?;
         self.requester(user)?;
         Ok(user)

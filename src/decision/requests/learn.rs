@@ -15,13 +15,16 @@ use crate::decision::ids::{Uid, UserKey};
 use crate::decision::intent::{Intent, POST_WINDOW};
 use crate::decision::outcome::{Outcome, Posted, SecretCreation};
 use crate::decision::situation::{
-    Attempt, Cause, Held, Known, Listing, Progress, Reads, SecretFound, SecretWritten, Setback,
-    Told, Unlisted,
+    Attempt, Cause, Held, Known, Listing, Progress, Reads, RefusedWrite, SecretFound,
+    SecretWritten, Setback, Told, Unlisted, Written,
 };
 use crate::entra::{Advice, GraphError, Listed, TapMethod, UsabilityReason};
 
 /// How long before a recorded pass is looked at again where Graph gave no answer, and named no time.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// How long after Graph's answer its Secret may be created again if the API server is busy.
+const BUSY_WINDOW: SignedDuration = SignedDuration::from_secs(30);
 
 impl Requests {
     /// Takes note of what came of the step that was said last for a request, or of one of the reads that it asked for.
@@ -52,9 +55,13 @@ impl Requests {
             }
             Outcome::Brakes(brakes) => self.reads_mut(uid, |reads| reads.brakes = Some(brakes)),
             Outcome::Written(request) => self.learn_write(uid, &request, now, moment),
+            Outcome::Permitted(permitted) => {
+                self.reads_mut(uid, |reads| reads.permitted = Some(permitted));
+            }
             Outcome::Outdated => self.must_read(uid),
+            Outcome::Refused(refused) => self.learn_refusal(uid, refused),
             Outcome::Posted(posted) => self.learn_post(uid, posted, now),
-            Outcome::SecretCreated(created) => self.learn_creation(uid, created, now),
+            Outcome::SecretCreated(created) => self.learn_creation(uid, created, now, moment),
             Outcome::SecretDeleted(deleted) => self.learn_deletion(uid, deleted),
             Outcome::PassDeleted(deleted) => self.learn_pass_deleted(uid, deleted),
             Outcome::RequestDeleted => {
@@ -263,6 +270,17 @@ impl Requests {
         }
     }
 
+    fn learn_refusal(&mut self, uid: &Uid, refused: RefusedWrite) {
+        let Some(work) = self.entries.get_mut(uid).map(Entry::work_mut) else { return };
+        let Some(reconcile) = &mut work.reconcile else { return };
+        reconcile.doing = None;
+        if refused.what == Written::Intent {
+            // An attempt that was not recorded was not made.
+            work.memory.attempt.take_if(|attempt| attempt.progress == Progress::Armed);
+        }
+        reconcile.reads.refused = Some(refused);
+    }
+
     fn learn_post(&mut self, uid: &Uid, posted: Posted, now: Now) {
         let name = self.observed(uid).map(|observed| observed.name.clone()).unwrap_or_default();
         let Some(work) = self.entries.get_mut(uid).map(Entry::work_mut) else { return };
@@ -285,6 +303,7 @@ impl Requests {
                     pass_id: made.id.clone(),
                     start,
                     expires,
+                    answered: date,
                     one_time: made.one_time.unwrap_or(intent.one_time_use),
                     secret: SecretWritten::NotYet,
                 });
@@ -304,35 +323,42 @@ impl Requests {
         self.reads_mut(uid, |reads| reads.passes = None);
     }
 
-    fn learn_creation(&mut self, uid: &Uid, created: SecretCreation, now: Now) {
+    fn learn_creation(&mut self, uid: &Uid, created: SecretCreation, now: Now, moment: Moment) {
         let Some(entry) = self.entries.get_mut(uid) else { return };
-        let mut secret_uid = None;
         let work = entry.work_mut();
         let Some(Attempt { progress: Progress::Held(held), .. }) = &mut work.memory.attempt else {
             return;
         };
-        let why = match created {
-            SecretCreation::Yes(uid) => {
-                secret_uid = Some(uid.as_str().into());
-                held.secret = SecretWritten::Created(uid);
-                None
+        let (is_of_the_name, why) = match created {
+            SecretCreation::Yes(secret) => {
+                let uid = Arc::from(secret.as_str());
+                held.secret = SecretWritten::Created(secret);
+                entry.secret_uid = Some(uid);
+                return self.secret_was_written(moment);
             }
-            SecretCreation::Refused(why) => {
+            // Nothing was done, so the same Secret may be created again, while people wait no longer than for an attempt.
+            SecretCreation::Busy(why) if now.latest < later(held.answered, BUSY_WINDOW) => {
+                return self.reads_mut(uid, |reads| reads.busy = Some(why));
+            }
+            SecretCreation::Refused(why) | SecretCreation::Busy(why) => {
                 held.secret = SecretWritten::Refused;
-                Some(why)
+                (false, why)
+            }
+            SecretCreation::Taken(why) => {
+                held.secret = SecretWritten::Refused;
+                (true, why)
             }
             SecretCreation::Unknown(why) => {
                 held.secret = SecretWritten::Unknown;
-                Some(why)
+                (false, why)
             }
         };
-        if let Some(why) = why {
-            set_back(work, now, Cause::Secret(why));
-            // Whose a Secret of that name is depends on whether the request is still there.
-            self.must_read(uid);
-        } else {
-            entry.secret_uid = secret_uid;
+        set_back(work, now, Cause::Secret(why.clone()));
+        if !is_of_the_name {
+            self.secret_was_not_written(uid, &why, now);
         }
+        // Whose a Secret of that name is depends on whether the request is still there.
+        self.must_read(uid);
     }
 
     fn learn_deletion(&mut self, uid: &Uid, deleted: Result<bool, String>) {

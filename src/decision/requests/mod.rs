@@ -12,6 +12,7 @@
 //! | `entry` | what is kept of one request |
 //! | `index`, `own_passes`, `holders` | look-ups about others: users and passes, passes of this process, quotas |
 //! | `ordered` | the maps and sets that all this is kept in |
+//! | `unwritable` | who finds out whether the API server writes Secrets again |
 //! | `schedule` | when which request is due, and which pass is to be looked at |
 //! | `next` | the next step for a request |
 //! | `learn` | what an outcome does to what is known |
@@ -29,6 +30,7 @@ mod own_passes;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod unwritable;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +46,7 @@ use self::ordered::{Map, Set};
 use self::own_passes::OwnPasses;
 pub use self::schedule::PassLook;
 use self::schedule::Schedule;
+use self::unwritable::Unwritable;
 use crate::api::{Decision, TapRequest};
 use crate::decision::clock::Now;
 use crate::decision::ids::{RequestName, Uid, UserKey};
@@ -58,6 +61,9 @@ pub struct Moment<'a> {
     /// Graph's time in a tenant, by its id; where none is named, in any.
     pub graph: &'a dyn Fn(Option<&str>) -> Now,
 }
+
+/// How far apart requests are looked at that all wait for the same.
+const WAKE_APART: Duration = Duration::from_millis(50);
 
 impl Moment<'_> {
     /// The local time at which it is a certain time in a tenant. Within a day, for a machine may have slept.
@@ -110,6 +116,8 @@ pub struct Requests {
     is_caught_up: bool,
     /// Whether all active passes are to be revoked.
     revokes_active: bool,
+    /// Why no Secret is being written, while that is so.
+    unwritable: Option<Unwritable>,
 }
 
 impl Requests {
@@ -127,6 +135,7 @@ impl Requests {
             listing: None,
             is_caught_up: false,
             revokes_active: false,
+            unwritable: None,
         }
     }
 
@@ -280,6 +289,7 @@ impl Requests {
             self.index.remove(uid, observed);
         }
         self.give_back_turn(uid, &mut entry);
+        self.finds_out_no_more(uid);
         let called = self.holders.forget(uid);
         self.call(called, moment);
     }
@@ -314,8 +324,14 @@ impl Requests {
 
     /// The requests that wait for a policy, or for its tenant, are looked at.
     pub fn wake_waiting(&mut self, policy: &str, moment: Moment) {
-        let waiting: Vec<Uid> = self.index.waiting_for(policy).cloned().collect();
-        self.call(waiting, moment);
+        let waiting = self.index.waiting_for(policy);
+        let created = |uid: &Uid| Some(self.entries.get(uid)?.observed.as_ref()?.created);
+        let mut waiting: Vec<_> = waiting.map(|uid| (created(uid), uid.clone())).collect();
+        waiting.sort_unstable();
+        // Not all at once: each asks Graph several questions.
+        for ((_, uid), turn) in waiting.into_iter().zip(0..) {
+            self.call([uid], Moment { at: moment.at + WAKE_APART * turn, ..moment });
+        }
     }
 
     /// All attempts of the process that led before are known now.

@@ -67,6 +67,10 @@ impl Requests {
                     let slot = self.take_slot(uid, bounds, moment);
                     self.reads_mut(uid, |reads| reads.slot = Some(slot));
                 }
+                Decided::Secrets => {
+                    let secrets = self.may_write_secret(uid, around.now);
+                    self.reads_mut(uid, |reads| reads.secrets = Some(secrets));
+                }
                 Decided::Forget => {
                     work.memory.attempt = None;
                     // What was held may have been held for a request that is gone.
@@ -216,9 +220,15 @@ impl Requests {
         if work.holds_an_answer() {
             return self.pause(uid, length);
         }
+        let recorded = entry.observed.as_ref().filter(|o| !o.has_ended()).and_then(|o| {
+            let expires = o.recorded.as_ref()?.expires;
+            Some(moment.until(expires, o.tenant_id.as_deref())).filter(|at| *at > moment.at)
+        });
+        let again = moment.at + length;
         // Whether it holds a pass is not known.
         self.holders.keep(uid);
-        self.end(uid, Some(moment.at + length), moment);
+        // The Secret goes on time, however long calls have been failing.
+        self.end(uid, Some(recorded.map_or(again, |expires| again.min(expires))), moment);
         Rested::Ended
     }
 
@@ -246,6 +256,7 @@ impl Requests {
         let observed = entry.observed.as_ref();
         if !unsettled && observed.is_none_or(|observed| observed.unresolved.is_none()) {
             self.give_back_turn(uid, &mut entry);
+            self.finds_out_no_more(uid);
         }
         let holds = entry.observed.as_ref().is_some_and(Observed::holds);
         let is_outrun = entry.work.as_mut().is_some_and(|work| std::mem::take(&mut work.is_outrun));

@@ -6,8 +6,7 @@ use super::json::{lenient, lenient_name, list, name};
 use crate::entra::{DirectoryRole, Identity, User};
 
 /// The fields of [`UserAnswer`]. Graph returns some of them only if they are selected.
-pub(in crate::graph) const USER_FIELDS: &str =
-    "id,userPrincipalName,displayName,accountEnabled,userType,identities,externalUserState";
+pub(in crate::graph) const USER_FIELDS: &str = "id,userPrincipalName,displayName,accountEnabled,userType,identities,externalUserState,isManagementRestricted";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,6 +25,8 @@ pub(in crate::graph) struct UserAnswer {
     identities: Vec<IdentityAnswer>,
     #[serde(default, deserialize_with = "lenient")]
     external_user_state: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    is_management_restricted: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +56,7 @@ impl From<UserAnswer> for User {
                 })
                 .collect(),
             external_user_state: answer.external_user_state,
+            is_management_restricted: answer.is_management_restricted == Some(true),
         }
     }
 }

@@ -182,6 +182,10 @@ pub struct User {
     /// For B2B guests: `PendingAcceptance` or `Accepted`.
     #[serde(default)]
     pub external_user_state: Option<String>,
+    /// Whether the user is in a restricted management administrative unit: applications cannot write their methods
+    /// (reported).
+    #[serde(default)]
+    pub is_management_restricted: bool,
     /// Whether the user is synchronized from an on-premises directory.
     #[serde(default)]
     pub on_premises_sync_enabled: Option<bool>,
@@ -265,6 +269,7 @@ impl User {
             user_type: UserType::Member,
             identities: None,
             external_user_state: None,
+            is_management_restricted: false,
             on_premises_sync_enabled: None,
             created_date_time: None,
         }

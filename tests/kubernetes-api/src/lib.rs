@@ -56,6 +56,7 @@ use self::target::Target;
 pub mod statuses {
     pub use crate::status::{
         conflict, denied_by_policy, forbidden, invalid, not_found, server_error, too_many_requests,
+        unprocessable,
     };
 }
 

@@ -16,6 +16,9 @@ use crate::decision::step::{Action, Look, Rest, Step};
 /// Added before a time is cut to whole seconds, so that it is rounded up.
 const NEARLY_A_SECOND: SignedDuration = SignedDuration::from_nanos(999_999_999);
 
+/// How long to wait before a Secret is created again if the API server is busy.
+const BUSY_AGAIN: SignedDuration = SignedDuration::from_secs(1);
+
 /// The intent is recorded and nothing was sent: the POST follows, or the intent is closed again.
 pub(super) fn before_post(s: &Situation, intent: &Intent, attempt: &Attempt) -> Step {
     let too_late = s.now.latest > intent.listed_at + POST_WINDOW;
@@ -25,13 +28,11 @@ pub(super) fn before_post(s: &Situation, intent: &Intent, attempt: &Attempt) -> 
     if intent.route().checked(s.connections).is_none() {
         return release(intent);
     }
-    match s.reads.brakes {
+    match &s.reads.brakes {
         None => Step::Ask(vec![Look::Brakes]),
         Some(brakes) if brakes.stop != Stop::Off || brakes.suspended => release(intent),
         // The policy was changed since it admitted the pass. The next attempt is checked against the new one.
-        Some(brakes) if brakes.policy_generation != attempt.grounds.policy_generation => {
-            release(intent)
-        }
+        Some(brakes) if brakes.policy != attempt.grounds.policy => release(intent),
         Some(_) => Step::Act(Action::Post(Box::new(intent.clone()))),
     }
 }
@@ -64,7 +65,10 @@ pub(super) fn after_post(
     }
     match &held.secret {
         // A process that lost the lease creates nothing.
-        SecretWritten::NotYet if s.lease_is_fresh => Step::Act(Action::CreateSecret).into(),
+        SecretWritten::NotYet if s.lease_is_fresh => match s.reads.busy {
+            Some(_) => Step::Rest(Rest::For(BUSY_AGAIN)).into(),
+            None => Step::Act(Action::CreateSecret).into(),
+        },
         SecretWritten::Created(_) => {
             let active = active(s, intent, held).grounds(&attempt.grounds);
             report(s, active, Rest::For(s.settings.use_check)).into()

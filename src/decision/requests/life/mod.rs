@@ -22,7 +22,9 @@ use crate::decision::ids::UserKey;
 use crate::decision::intent::{self, Intent, POST_WINDOW, has_ended, has_finalizer};
 use crate::decision::quota::Bounds;
 use crate::decision::report::Report;
-use crate::decision::situation::{Progress, Reads, SecretFound, Situation, Stop};
+use crate::decision::situation::{
+    Progress, Reads, RefusedWrite, SecretFound, Situation, Stop, Written,
+};
 use crate::decision::step::{Action, Look, Rest, Step};
 use crate::entra::{Advice, GraphError};
 
@@ -33,6 +35,8 @@ pub(super) enum Decided {
     Turn(UserKey),
     /// The state machine must say first whether one more pass is within these bounds of the policy's quota.
     Slot(Bounds),
+    /// The state machine must say first whether the API server writes Secrets.
+    Secrets,
     /// Forget Graph's answer that this process holds, because its pass is gone or recorded.
     Forget,
     /// The next step.
@@ -51,6 +55,11 @@ pub(super) fn next(s: &Situation) -> Decided {
     let ours = intent.filter(|i| s.request.metadata.uid.as_deref() == Some(&i.uid));
     if let Some(step) = drop_what_was_superseded(s, ours.as_ref()) {
         return step;
+    }
+    if let Some(why) = refused(s, Written::Release) {
+        let stays = Report::new(s, s.request.phase(), Reason::WriteRefused, &why)
+            .reconciling(Reason::WriteRefused, &why);
+        return report(s, stays, Rest::Backoff(None)).into();
     }
     if intent::is_unreadable(s.request) && !s.request.phase().is_final() {
         return unreadable::next(s).into();
@@ -121,9 +130,29 @@ fn report(s: &Situation, report: Report, rest: Rest) -> Step {
 fn write_or(s: &Situation, status: TapRequestStatus, otherwise: Step) -> Step {
     if s.request.status.as_ref() == Some(&status) {
         otherwise
+    } else if refused(s, Written::Status).is_some() {
+        // The shell tells of it, for the status cannot.
+        let pass = s.request.status.as_ref().and_then(|status| status.pass.as_ref());
+        let expires = pass.map(|pass| pass.expiration_time.0).filter(|at| s.now.earliest < *at);
+        let again = Rest::Backoff(None);
+        Step::Rest(expires.map_or(again, |expires| again.or_until(expires, s.now.earliest)))
     } else {
         Step::Act(Action::WriteStatus(Box::new(status)))
     }
+}
+
+/// Why a write of this kind was refused, for people.
+fn refused(s: &Situation, what: Written) -> Option<String> {
+    let RefusedWrite { why, .. } = s.reads.refused.as_ref().filter(|r| r.what == what)?;
+    Some(match what {
+        Written::Status => format!("the API server refuses to change the status: {why}"),
+        Written::Intent => format!(
+            "the API server refuses to record the attempt: {why}; no pass is requested before it does"
+        ),
+        Written::Release => format!(
+            "the API server refuses to remove the finalizer: {why}; the operator tries again"
+        ),
+    })
 }
 
 /// Why a pass must be taken away, or must not be issued.

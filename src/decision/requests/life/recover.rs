@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    left_behind, release, remove_pass, remove_secret, report, rest_after, secret_stays, write_or,
+    left_behind, refused, release, remove_pass, remove_secret, report, rest_after, secret_stays,
+    write_or,
 };
 use crate::api::{Pass, Phase};
 use crate::decision::Reason;
@@ -12,7 +13,7 @@ use crate::decision::clock::later;
 use crate::decision::ids::UserKey;
 use crate::decision::intent::{Intent, Stage};
 use crate::decision::report::{Report, whole_second};
-use crate::decision::situation::{Grounds, SecretFound, Situation};
+use crate::decision::situation::{Grounds, SecretFound, Situation, Written};
 use crate::decision::step::{Action, Look, Rest, Step};
 use crate::entra::{TapMethod, UsabilityReason};
 
@@ -38,6 +39,10 @@ pub(super) fn next(s: &Situation, intent: &Intent, by_its_sender: bool) -> Step 
         Stage::Resolving { .. } | Stage::Issuing | Stage::Closed => {
             let (attempt, holder) = (s.new_attempt.into(), s.holder.into());
             let now = whole_second(s.now.latest);
+            if let Some(why) = refused(s, Written::Intent) {
+                let rest = Rest::Backoff(None).or_until(intent.latest_expiry, s.now.earliest);
+                return report(s, resolving(s, &why), rest);
+            }
             let raised = intent.raised(attempt, holder, now, by_its_sender);
             return Step::Act(Action::RecordIntent(Box::new(raised), Grounds::default()));
         }

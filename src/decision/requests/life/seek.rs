@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
 use super::{
-    Decided, Ending, ending, left_behind, needs_a_human, remove_secret, report, rest_after,
-    secret_stays,
+    Decided, Ending, ending, left_behind, needs_a_human, refused, remove_secret, report,
+    rest_after, secret_stays,
 };
 use crate::api::{DecisionKind, OnExistingPass, Phase, Resolved};
 use crate::decision::Reason;
@@ -16,7 +16,8 @@ use crate::decision::intent::{self, Intent, Replaced, Stage};
 use crate::decision::report::Report;
 use crate::decision::requests::observed::leaves_at;
 use crate::decision::situation::{
-    Cause, Connection, Grounds, Known, Listing, Place, SecretFound, Situation, Turn, Unlisted,
+    Cause, Connection, Grounds, Known, Listing, PAUSE, Place, SecretFound, Secrets, Situation,
+    Turn, Unlisted, Written,
 };
 use crate::decision::step::{Action, Look, Rest, Step};
 use crate::entra::{ErrorKind, GraphError, TapMethod, UsabilityReason};
@@ -31,10 +32,6 @@ const TURN_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 const LEASE_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 /// A start that is not further ahead than this is not sent: the pass starts when it is created.
 const START_SENT: SignedDuration = SignedDuration::from_secs(60);
-/// The shortest pause after a failed attempt. The pause is as long as attempts have been failing, so it doubles each time.
-const PAUSE: SignedDuration = SignedDuration::from_secs(10);
-/// The longest pause after a failed attempt.
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(2);
 /// How long Graph may refuse a pass before the request fails. Graph refuses new users, and users whose pass was just
 /// deleted, at first (reported).
 const REFUSALS: SignedDuration = SignedDuration::from_mins(2);
@@ -66,6 +63,9 @@ fn without_checks(s: &Situation) -> Option<Step> {
         let message =
             "this is a copy restored from a backup: make another request if a pass is needed";
         return Some(end(s, Phase::Failed, Reason::Restored, message));
+    }
+    if let Some(step) = ended_untold(s) {
+        return Some(step);
     }
     if was_released(s) {
         if let Some(step) = remove_secret(s.reads) {
@@ -159,6 +159,15 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Decided {
     if !s.lease_is_fresh {
         return Step::Rest(Rest::For(LEASE_AGAIN)).into();
     }
+    match &s.reads.secrets {
+        None => return Decided::Secrets,
+        Some(Secrets::Unwritable { again }) => {
+            let message = "the API server does not create Secrets at the moment; the operator finds out with one request at a time when it does again";
+            let rest = until(Rest::Until(*again));
+            return pending(s, findings, Reason::SecretRefused, message, rest).into();
+        }
+        Some(Secrets::Writable) => {}
+    }
     match &s.reads.turn {
         None => {
             return Decided::Turn(UserKey::new(&resolved.tenant_id, &resolved.user_id));
@@ -225,11 +234,14 @@ fn with_the_list(
         Ok(replaces) => replaces,
         Err(step) => return step,
     };
+    if let Some(why) = refused(s, Written::Intent) {
+        return pending(s, findings, Reason::WriteRefused, &why, until(Rest::Backoff(None)));
+    }
     let intent = attempt(s, connection, resolved, listing, replaces);
     let grounds = Grounds {
         checks: findings.checks.clone(),
         approvals: findings.approvals.clone(),
-        policy_generation: s.policy.generation(),
+        policy: s.policy.version(),
     };
     Step::Act(Action::RecordIntent(Box::new(intent), grounds))
 }
@@ -262,7 +274,7 @@ fn taken(s: &Situation, findings: &Findings) -> Step {
 /// The next step after a failed attempt: a pause, or the end if Graph keeps refusing.
 fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> {
     let setback = s.memory.setback.as_ref()?;
-    let grown = setback.last.duration_since(setback.since).clamp(PAUSE, LONGEST_PAUSE);
+    let grown = setback.pause();
     let (reason, message, pause, refused) = match &setback.cause {
         Cause::HeldBack => {
             let message = "the last attempt was given up before the pass was requested (because of a stop, a suspension, a changed policy, missing admission policies, a lost lease or a slow server); the next one follows";
@@ -273,6 +285,26 @@ fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> {
             let message = format!("Secret {name} could not be created: {why}");
             (Reason::SecretRefused, message, grown, false)
         }
+        Cause::Graph(error) if error.kind == ErrorKind::Forbidden => match s.reads.permitted {
+            None => {
+                let connection = s.connection?.name.clone();
+                return Some(Step::Ask(vec![Look::Permission { connection }]));
+            }
+            // Every attempt would end like the last one, so none is made before the app has the permission.
+            Some(false) => {
+                let rest = rest_after(error).or_until(findings.deadline, s.now.earliest);
+                return Some(unanswered(s, findings, error, rest));
+            }
+            Some(true) => {
+                let name =
+                    findings.resolved.as_ref().map_or("the user", |r| &r.user_principal_name);
+                let message = format!(
+                    "Graph refuses a pass for {name}, although the app has the permission to create passes: {}; the user may be in a restricted management administrative unit, or otherwise be out of the app's reach, so an administrator of that unit must create the pass",
+                    error.message
+                );
+                (Reason::UserForbidden, message, grown, true)
+            }
+        },
         Cause::Graph(error) => {
             let asked = error.retry_after.and_then(|d| SignedDuration::try_from(d).ok());
             let refused = matches!(error.kind, ErrorKind::BadRequest | ErrorKind::NotFound);
@@ -280,7 +312,7 @@ fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> {
             (reason, error.to_string(), asked.unwrap_or(grown).max(grown), refused)
         }
     };
-    if refused && setback.last.duration_since(setback.since) >= REFUSALS {
+    if refused && setback.lasts() >= REFUSALS {
         return Some(report(
             s,
             Report::new(s, Phase::Failed, reason, message).findings(findings),
@@ -414,6 +446,16 @@ fn attempt(
         replaces,
         stage: Stage::Issuing,
     }
+}
+
+/// The end of a request that was released without its last status, which the API server refused. See [`super::tend`].
+fn ended_untold(s: &Situation) -> Option<Step> {
+    let pass = s.request.status.as_ref()?.pass.as_ref()?;
+    let is_closed = Intent::of(s.request).is_some_and(|intent| !intent.is_open());
+    let is_over = s.request.phase() == Phase::Active && s.now.earliest >= pass.expiration_time.0;
+    (is_closed && is_over).then(|| {
+        end(s, Phase::Expired, Reason::PassExpired, "the pass expired, and its Secret is gone")
+    })
 }
 
 /// Whether somebody removed the finalizer while a pass may have existed.

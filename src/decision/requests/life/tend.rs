@@ -1,12 +1,14 @@
 //! A recorded pass: watched until it is used, expires, or must be taken away.
 
 use super::issue::delivered;
-use super::{Ending, ending, left_behind, remove_pass, remove_secret, report, secret_stays};
+use super::{
+    Ending, ending, left_behind, refused, release, remove_pass, remove_secret, report, secret_stays,
+};
 use crate::api::{Pass, Phase};
 use crate::decision::Reason;
 use crate::decision::intent::Intent;
 use crate::decision::report::Report;
-use crate::decision::situation::Situation;
+use crate::decision::situation::{Situation, Written};
 use crate::decision::step::{Rest, Step};
 use crate::entra::UsabilityReason;
 
@@ -14,7 +16,7 @@ use crate::entra::UsabilityReason;
 pub(super) fn next(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
     let expires = pass.expiration_time.0;
     if s.now.earliest >= expires {
-        return expired(s, pass);
+        return expired(s, intent, pass);
     }
     if let Some(ending) = ending(s) {
         return take_away(s, intent, pass, &ending);
@@ -22,6 +24,7 @@ pub(super) fn next(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
     if let Some(other) = s.superseded_by {
         return after_secret(
             s,
+            intent,
             pass,
             Phase::Revoked,
             Reason::Superseded,
@@ -32,6 +35,7 @@ pub(super) fn next(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
         // The pass itself is left to expire: deleting it would end the session in which the user registers a new key.
         Some(Ok(seen)) if seen.reason == Some(UsabilityReason::OneTimeUsed) => after_secret(
             s,
+            intent,
             pass,
             Phase::Used,
             Reason::PassUsed,
@@ -39,7 +43,7 @@ pub(super) fn next(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
         ),
         Some(Err(error)) if error.is_not_found() && is_certainly_missing(s) => {
             let message = "the pass no longer exists in the tenant: somebody removed or replaced it, or the user was deleted";
-            after_secret(s, pass, Phase::Revoked, Reason::PassRemoved, message)
+            after_secret(s, intent, pass, Phase::Revoked, Reason::PassRemoved, message)
         }
         // A failed read shows nothing about the pass.
         Some(Ok(_) | Err(_)) | None => unchanged(s, intent, pass),
@@ -88,14 +92,15 @@ fn take_away(s: &Situation, intent: &Intent, pass: &Pass, ending: &Ending) -> St
             let revoking = if left.is_none() { revoking.without_secret() } else { revoking };
             report(s, revoking, obstacle.rest().or_until(pass.expiration_time.0, s.now.earliest))
         }
-        None => finish(s, pass, Phase::Revoked, ending.reason, ending.message.clone()),
+        None => finish(s, intent, pass, Phase::Revoked, ending.reason, ending.message.clone()),
     }
 }
 
-fn expired(s: &Situation, pass: &Pass) -> Step {
+fn expired(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
     match ending(s) {
         Some(ending) => after_secret(
             s,
+            intent,
             pass,
             Phase::Expired,
             Reason::ExpiredWhileRevoking,
@@ -106,6 +111,7 @@ fn expired(s: &Situation, pass: &Pass) -> Step {
         ),
         None => after_secret(
             s,
+            intent,
             pass,
             Phase::Expired,
             Reason::PassExpired,
@@ -116,24 +122,29 @@ fn expired(s: &Situation, pass: &Pass) -> Step {
 
 fn after_secret(
     s: &Situation,
+    intent: &Intent,
     pass: &Pass,
     phase: Phase,
     reason: Reason,
     message: impl Into<String>,
 ) -> Step {
-    remove_secret(s.reads).unwrap_or_else(|| finish(s, pass, phase, reason, message))
+    remove_secret(s.reads).unwrap_or_else(|| finish(s, intent, pass, phase, reason, message))
 }
 
 /// Ends the request, once the Secret is gone.
 fn finish(
     s: &Situation,
+    intent: &Intent,
     pass: &Pass,
     phase: Phase,
     reason: Reason,
     message: impl Into<String>,
 ) -> Step {
+    // A request that is being deleted, or whose pass is over, is not kept for the sake of its status.
+    let is_over = s.request.is_being_deleted() || s.now.earliest >= pass.expiration_time.0;
     match left_behind(s, pass.expiration_time.0) {
         Some(why) => secret_stays(s, why),
+        None if is_over && refused(s, Written::Status).is_some() => release(intent),
         None => report(s, Report::new(s, phase, reason, message), Rest::ForChange),
     }
 }

@@ -17,6 +17,7 @@ mod places;
 mod quota;
 mod reasons;
 mod recovery;
+mod refusals;
 mod routes;
 mod secrets;
 mod trouble;
@@ -43,11 +44,11 @@ use crate::decision::intent::{Intent, Stage, has_finalizer};
 use crate::decision::outcome::{Outcome, Posted, SecretCreation};
 use crate::decision::quota::Bounds;
 use crate::decision::situation::{
-    Brakes, Cause, Connection, Eligibility, Place, PolicyFound, SecretFound, Setback, Settings,
-    Stop, Surroundings, Told,
+    Brakes, Cause, Connection, Eligibility, Place, PolicyFound, RefusedWrite, SecretFound, Setback,
+    Settings, Stop, Surroundings, Told, Written,
 };
 use crate::decision::step::{Action, Look, Rest, Step};
-use crate::decision::terms::Terms;
+use crate::decision::terms::{PolicyVersion, Terms};
 use crate::entra::{
     Cloud, DirectoryRole, EligibleRole, ErrorKind, GraphError, GraphTarget, Listed,
     MethodConfiguration, MethodState, TapMethod, UsabilityReason, User, UserNameForm, UserNames,
@@ -124,6 +125,9 @@ fn annotate(request: &mut TapRequest, intent: &Intent) {
     let annotations = request.metadata.annotations.get_or_insert_default();
     annotations.insert(INTENT_ANNOTATION.into(), intent.to_annotation());
 }
+
+/// The version of a policy without uid and generation.
+const NO_VERSION: PolicyVersion = PolicyVersion { uid: None, generation: None };
 
 /// A tenant connection that maps Kubernetes user names as they are.
 fn connection(name: &str, tenant_id: &str) -> Connection {

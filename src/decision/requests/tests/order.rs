@@ -57,6 +57,7 @@ fn of_several_checks_that_do_not_pass_the_earlier_one_decides() {
             "User",
             "ExternalGuest",
         ),
+        (|l| l.user.as_mut().unwrap().is_management_restricted = true, "User", "UserRestricted"),
         (|l| l.edit_spec("{requestedBy: alice@contoso.com}"), "Requester", "SelfService"),
         (|l| l.resolved_as("somebody-else"), "Resolved", "ResolvedChanged"),
         (|l| l.edit_policy("{users: {domains: [b.com]}}"), "Users", "UserNotAllowed"),

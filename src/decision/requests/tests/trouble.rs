@@ -140,7 +140,7 @@ fn a_pass_that_was_used_is_not_taken_back_by_whoever_still_holds_its_answer() {
 fn a_policy_that_was_changed_after_the_checks_closes_the_intent() {
     let mut life = Life::new();
     life.policy.as_mut().unwrap().metadata.generation = Some(1);
-    life.brakes.policy_generation = Some(2);
+    life.brakes.policy = Some(PolicyVersion { uid: None, generation: Some(2) });
     life.reconcile();
     assert_eq!(life.done, ["intent", "release", "status Pending"]);
     assert_eq!(life.reason(), "HeldBack");

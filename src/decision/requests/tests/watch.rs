@@ -336,3 +336,24 @@ fn a_request_that_cannot_be_read_waits_and_has_no_part_in_anything() {
     life.apply(Seen::Applied("a".into(), seen));
     assert_eq!(life.claim(), Some("a".into()), "it is for the shell to see when it may go");
 }
+
+#[test]
+fn those_who_wait_for_a_policy_are_looked_at_one_after_another_the_oldest_first() {
+    let mut life = Life::alone();
+    for (name, created) in [("young", 3), ("old", 1), ("middle", 2)] {
+        let mut waits = request(name, name);
+        waits.metadata.creation_timestamp = Some(Time(at(created)));
+        life.beside(waits);
+    }
+    life.show();
+    for name in ["young", "old", "middle"] {
+        life.begin(&name.into());
+        life.rest(&name.into(), Rest::For(SignedDuration::from_hours(1)));
+    }
+    life.with_moment(|requests, moment| requests.wake_waiting("contoso", moment));
+    let due = |name: &str| {
+        let due = life.requests.due(&name.into())?;
+        Some(due.checked_sub(life.moment_at())?.as_millis())
+    };
+    assert_eq!(["old", "middle", "young"].map(due), [Some(0), Some(50), Some(100)]);
+}

@@ -39,6 +39,10 @@ pub(super) struct Life {
     pub answer_lost: Option<&'static str>,
     pub stop: Stop,
     pub brakes: Brakes,
+    /// Whether the app has the permission to create passes.
+    pub permitted: bool,
+    /// What the API server refuses to write of requests.
+    pub refused: Option<Written>,
     pub lease_is_fresh: bool,
     /// How long the process stands still after each list of passes, and before and after what came of each look.
     pub stands_still_after_a_look: SignedDuration,
@@ -101,6 +105,7 @@ impl Life {
             user_type: Some("Member".into()),
             identities: Vec::new(),
             external_user_state: None,
+            is_management_restricted: false,
         };
         let everybody = GraphTarget {
             id: "all_users".into(),
@@ -124,7 +129,9 @@ impl Life {
             before_a_list: |_| {},
             answer_lost: None,
             stop: Stop::Off,
-            brakes: Brakes { stop: Stop::Off, suspended: false, policy_generation: None },
+            permitted: true,
+            refused: None,
+            brakes: Brakes { stop: Stop::Off, suspended: false, policy: Some(NO_VERSION) },
             lease_is_fresh: true,
             stands_still_after_a_look: SignedDuration::ZERO,
             lease_lost_with_the_secret: false,

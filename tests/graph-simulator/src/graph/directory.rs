@@ -31,7 +31,7 @@ const USER_DEFAULT: [&str; 11] = [
     "userPrincipalName",
     "id",
 ];
-const USER_PROPERTIES: [&str; 21] = [
+const USER_PROPERTIES: [&str; 22] = [
     "businessPhones",
     "displayName",
     "givenName",
@@ -49,6 +49,7 @@ const USER_PROPERTIES: [&str; 21] = [
     "deletedDateTime",
     "externalUserState",
     "identities",
+    "isManagementRestricted",
     "onPremisesImmutableId",
     "onPremisesSyncEnabled",
     "otherMails",
@@ -373,6 +374,7 @@ impl State {
             "deletedDateTime": null,
             "externalUserState": user.external_user_state,
             "identities": identities,
+            "isManagementRestricted": user.is_management_restricted.then_some(true),
             "onPremisesImmutableId": null,
             "onPremisesSyncEnabled": user.on_premises_sync_enabled,
             "otherMails": [],

@@ -5,7 +5,7 @@ use rand::RngExt as _;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::find::bad_request;
+use super::find::{bad_request, restricted};
 use crate::{
     audit::AuditEvent,
     clock::{graph_precision, seconds, shifted},
@@ -144,6 +144,9 @@ impl State {
             return Err(bad_request(format!(
                 "Temporary Access Pass cannot be added to an external guest user{dot}"
             )));
+        }
+        if user.is_management_restricted {
+            return Err(restricted());
         }
         if !user.account_enabled && switches.disabled_user_post == refuse {
             return Err(bad_request("The user account is disabled."));

@@ -52,6 +52,12 @@ pub(super) fn bad_request(message: impl Into<String>) -> Refusal {
     Refusal::new(400, "badRequest", message).repeated()
 }
 
+/// Writes about a user in a restricted management administrative unit. Its words are not known.
+pub(super) fn restricted() -> Refusal {
+    let message = "Insufficient privileges to complete the operation: the object is in a restricted management administrative unit.";
+    Refusal::new(403, "Authorization_RequestDenied", message).repeated()
+}
+
 pub(super) fn no_such_pass() -> Refusal {
     Refusal::new(404, "resourceNotFound", "The authentication method could not be found.")
         .repeated()

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::find::no_such_pass;
+use super::find::{no_such_pass, restricted};
 use crate::{
     audit::AuditEvent,
     clock::{seconds, shifted},
@@ -31,6 +31,9 @@ impl State {
         });
         if there.is_none() {
             return Err(no_such_pass());
+        }
+        if user.is_management_restricted && from_graph {
+            return Err(restricted());
         }
         if let Some(pass) = self.passes.get_mut(id) {
             pass.remove(now, End::Deleted { at: now, by: by.clone() });

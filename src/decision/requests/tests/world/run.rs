@@ -172,7 +172,7 @@ impl Life {
         }
     }
 
-    fn begin(&mut self, uid: &Uid) {
+    pub fn begin(&mut self, uid: &Uid) {
         if self.resting.remove(uid) {
             self.with_moment(|requests, moment| requests.learn(uid, Outcome::Rested, moment));
         } else if !self.waiting.contains_key(uid) {
@@ -298,7 +298,8 @@ impl Life {
             Look::Secret => {
                 Outcome::Secret { found: self.secret.clone(), unfenced_for: self.unfenced_for }
             }
-            Look::Brakes => Outcome::Brakes(self.brakes),
+            Look::Brakes => Outcome::Brakes(self.brakes.clone()),
+            Look::Permission { .. } => Outcome::Permitted(self.permitted),
         }
     }
 
@@ -381,10 +382,23 @@ impl Life {
         if read.metadata.resource_version != *version || self.gone.contains(uid) {
             return Outcome::Outdated;
         }
+        if let Some(what) = self.refused.filter(|what| *what == kind_of(done)) {
+            let why = "a webhook said no".into();
+            return Outcome::Refused(RefusedWrite { what, why });
+        }
         self.done.push(done.into());
         change(self.object_mut(uid));
         self.number();
         Outcome::Written(Arc::new(self.object_mut(uid).clone()))
+    }
+}
+
+/// What is written by what a write is called.
+fn kind_of(done: &str) -> Written {
+    match done {
+        "intent" | "raise" => Written::Intent,
+        "release" => Written::Release,
+        _ => Written::Status,
     }
 }
 

@@ -1,0 +1,232 @@
+//! What others refuse: Secrets that the API server does not write, writes of the request that somebody else's admission
+//! refuses, and users whom Graph gives no pass.
+
+use super::*;
+
+fn forbidden(_: &Intent, _: Timestamp) -> Posted {
+    Posted::Refused(error(ErrorKind::Forbidden))
+}
+
+fn posts(life: &Life) -> usize {
+    life.done.iter().filter(|done| *done == "post").count()
+}
+
+/// Reconciles another request, which is for a user of its own.
+fn reconcile_other(life: &mut Life, name: &str) {
+    life.user.as_mut().unwrap().id = format!("user of {name}");
+    life.show();
+    life.reconcile_only(&name.into());
+    life.user.as_mut().unwrap().id = USER_ID.into();
+}
+
+#[test]
+fn a_busy_api_server_gets_the_same_secret_again_for_half_a_minute() {
+    let mut life = Life::new();
+    life.create_secret = SecretCreation::Busy("too many requests".into());
+    assert_eq!(life.reconcile(), Rest::For(SignedDuration::from_secs(1)));
+    assert!(life.requests.holds_an_answer(&life.uid()));
+    life.now = at(39);
+    assert_eq!(life.reconcile(), Rest::For(SignedDuration::from_secs(1)));
+    life.create_secret = SecretCreation::Yes("s1".into());
+    life.reconcile();
+    let done = ["intent", "post", "secret", "secret", "secret", "status Active"];
+    life.expect(Phase::Active, "Issued", &done);
+
+    let mut life = Life::new();
+    life.create_secret = SecretCreation::Busy("too many requests".into());
+    life.reconcile();
+    life.now = at(40);
+    life.reconcile();
+    let done =
+        ["intent", "post", "secret", "secret", "delete pass ours", "release", "status Pending"];
+    life.expect(Phase::Pending, "SecretRefused", &done);
+}
+
+#[test]
+fn a_secret_of_a_busy_api_server_is_not_created_for_a_request_that_ends() {
+    let mut life = Life::new();
+    life.create_secret = SecretCreation::Busy("too many requests".into());
+    life.reconcile();
+    life.decide("helen", "Revoke");
+    life.reconcile();
+    assert_eq!(life.done[2..], ["secret", "delete pass ours", "status Revoked", "release"]);
+}
+
+#[test]
+fn while_secrets_are_not_written_one_request_finds_out_for_all() {
+    let mut life = Life::new();
+    let others: Vec<String> = (0..20).map(|n| format!("other-{n}")).collect();
+    for name in &others {
+        life.beside(request(name, name));
+    }
+    life.create_secret = SecretCreation::Refused("no".into());
+    for second in 0..60 {
+        life.now = at(second);
+        life.reconcile();
+        for name in &others {
+            reconcile_other(&mut life, name);
+        }
+    }
+    assert_eq!(posts(&life), 4, "after 0, 10, 20 and 40 seconds: {:?}", life.done);
+    let waits = &life.others[&Uid::from("other-19")];
+    let ready = waits.ready().unwrap();
+    assert_eq!((waits.phase(), ready.reason.as_str()), (Phase::Pending, "SecretRefused"));
+    assert!(ready.message.contains("finds out with one request at a time"), "{}", ready.message);
+
+    life.create_secret = SecretCreation::Yes("s1".into());
+    life.now = at(100);
+    reconcile_other(&mut life, "other-7");
+    assert_eq!(posts(&life), 5);
+    let uid = Uid::from("other-3");
+    assert!(life.requests.due(&uid) <= Some(life.moment_at()), "nobody waits any longer");
+    reconcile_other(&mut life, "other-3");
+    assert_eq!(posts(&life), 6);
+}
+
+#[test]
+fn a_name_that_is_taken_keeps_nobody_else_waiting() {
+    let mut life = Life::new();
+    life.beside(request("other", "other"));
+    life.create_secret = SecretCreation::Taken("it exists".into());
+    life.reconcile();
+    life.create_secret = SecretCreation::Yes("s1".into());
+    reconcile_other(&mut life, "other");
+    assert_eq!(life.others[&Uid::from("other")].phase(), Phase::Active);
+}
+
+/// The one that finds out may go before it has.
+#[test]
+fn another_finds_out_when_the_first_is_denied() {
+    let mut life = Life::new();
+    life.beside(request("other", "other"));
+    life.create_secret = SecretCreation::Unknown("no answer".into());
+    life.reconcile();
+    life.create_secret = SecretCreation::Yes("s1".into());
+    life.now = at(60);
+    reconcile_other(&mut life, "other");
+    assert_eq!(posts(&life), 1, "the outcome of the first is not known yet");
+    life.decide("helen", "Revoke");
+    life.passes = Ok(vec![]);
+    life.now = at(400);
+    life.reconcile();
+    assert_eq!(life.request.phase(), Phase::Revoked, "{:?}", life.done);
+    reconcile_other(&mut life, "other");
+    assert_eq!(life.others[&Uid::from("other")].phase(), Phase::Active);
+}
+
+#[test]
+fn a_user_to_whom_graph_gives_no_pass_although_it_may_is_final_after_some_refusals() {
+    let mut life = Life::new();
+    life.post = forbidden;
+    for second in 0..300 {
+        life.now = at(second);
+        life.reconcile();
+    }
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Failed, "UserForbidden"));
+    assert!(life.ready().message.contains("restricted management administrative unit"));
+    assert!(!life.ready().message.contains("grant"), "{}", life.ready().message);
+    assert_eq!(posts(&life), 6, "{:?}", life.done);
+}
+
+#[test]
+fn without_the_permission_no_attempt_is_made_before_it_is_granted() {
+    let mut life = Life::new();
+    (life.post, life.permitted) = (forbidden, false);
+    for second in 0..300 {
+        life.now = at(second);
+        life.reconcile();
+    }
+    assert_eq!(posts(&life), 1, "{:?}", life.done);
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "PermissionMissing"));
+    (life.post, life.permitted) = (made, true);
+    life.now = at(300);
+    life.reconcile();
+    assert_eq!(life.request.phase(), Phase::Active);
+}
+
+#[test]
+fn an_attempt_that_may_not_be_recorded_is_told_and_makes_no_pass() {
+    let mut life = Life::new();
+    life.refused = Some(Written::Intent);
+    assert!(matches!(life.reconcile(), Rest::BackoffUntil(..)));
+    life.expect(Phase::Pending, "WriteRefused", &["status Pending"]);
+    assert!(life.ready().message.contains("a webhook said no"), "{}", life.ready().message);
+    life.refused = None;
+    life.reconcile();
+    life.expect(
+        Phase::Active,
+        "Issued",
+        &["status Pending", "intent", "post", "secret", "status Active"],
+    );
+}
+
+#[test]
+fn a_finalizer_that_may_not_be_removed_is_told() {
+    let mut life = Life::active();
+    life.decide("helen", "Revoke");
+    life.refused = Some(Written::Release);
+    life.reconcile();
+    life.expect(
+        Phase::Revoked,
+        "WriteRefused",
+        &["delete secret", "delete pass ours", "status Revoked", "status Revoked"],
+    );
+    life.refused = None;
+    life.reconcile();
+    assert_eq!(life.done.last().unwrap(), "release");
+}
+
+#[test]
+fn a_refused_status_keeps_neither_the_secret_nor_the_finalizer_beyond_the_expiry() {
+    let mut life = Life::active();
+    life.refused = Some(Written::Status);
+    life.now = at(10 + 3600);
+    life.reconcile();
+    assert_eq!(life.done, ["delete secret", "release"]);
+    // It is told when it can be.
+    life.refused = None;
+    life.now = at(10 + 7200);
+    life.reconcile();
+    life.expect(Phase::Expired, "PassExpired", &["delete secret", "release", "status Expired"]);
+}
+
+#[test]
+fn a_revocation_whose_status_is_refused_takes_all_away_and_waits_for_the_expiry_at_most() {
+    let mut life = Life::active();
+    life.refused = Some(Written::Status);
+    life.decide("helen", "Revoke");
+    assert_eq!(life.reconcile(), Rest::BackoffUntil(None, at(10 + 3600)));
+    assert_eq!(life.done, ["delete secret", "delete pass ours"]);
+}
+
+#[test]
+fn a_deleted_request_owes_no_status() {
+    let mut life = Life::active();
+    life.refused = Some(Written::Status);
+    life.request.metadata.deletion_timestamp = Some(Time(at(20)));
+    life.reconcile();
+    assert_eq!(life.done, ["delete secret", "delete pass ours", "release"]);
+}
+
+/// Whatever fails, and however often.
+#[test]
+fn a_reconcile_that_keeps_failing_is_repeated_at_the_expiry_at_the_latest() {
+    let mut life = Life::active();
+    let uid = life.uid();
+    life.now = at(10 + 3590);
+    life.begin(&uid);
+    life.with_moment(|requests, moment| requests.fail(&uid, moment, |_| Duration::from_mins(5)));
+    let expires = life.moment_at() + Duration::from_secs(10);
+    assert_eq!(life.requests.due(&uid), Some(expires));
+}
+
+#[test]
+fn a_policy_that_was_created_anew_closes_the_intent() {
+    let mut life = Life::new();
+    let metadata = &mut life.policy.as_mut().unwrap().metadata;
+    (metadata.uid, metadata.generation) = (Some("old".into()), Some(1));
+    let brakes = PolicyVersion { uid: Some("new".into()), generation: Some(1) };
+    life.brakes.policy = Some(brakes);
+    life.reconcile();
+    assert_eq!(life.done, ["intent", "release", "status Pending"]);
+}
