@@ -329,33 +329,32 @@ impl Requests {
         let Some(Attempt { progress: Progress::Held(held), .. }) = &mut work.memory.attempt else {
             return;
         };
-        let (is_of_the_name, why) = match created {
+        let secrets_are_refused = match &created {
             SecretCreation::Yes(secret) => {
-                let uid = Arc::from(secret.as_str());
-                held.secret = SecretWritten::Created(secret);
-                entry.secret_uid = Some(uid);
-                return self.secret_was_written(moment);
+                held.secret = SecretWritten::Created(secret.clone());
+                entry.secret_uid = Some(secret.as_str().into());
+                return self.secret_was_written(uid, moment);
             }
             // Nothing was done, so the same Secret may be created again, while people wait no longer than for an attempt.
             SecretCreation::Busy(why) if now.latest < later(held.answered, BUSY_WINDOW) => {
-                return self.reads_mut(uid, |reads| reads.busy = Some(why));
+                return self.reads_mut(uid, |reads| reads.busy = Some(why.clone()));
             }
-            SecretCreation::Refused(why) | SecretCreation::Busy(why) => {
-                held.secret = SecretWritten::Refused;
-                (false, why)
-            }
-            SecretCreation::Taken(why) => {
-                held.secret = SecretWritten::Refused;
-                (true, why)
-            }
-            SecretCreation::Unknown(why) => {
-                held.secret = SecretWritten::Unknown;
-                (false, why)
-            }
+            SecretCreation::Taken(_) => None,
+            SecretCreation::Refused(_) => Some(true),
+            SecretCreation::Busy(_) | SecretCreation::Unknown(_) => Some(false),
+        };
+        let (SecretCreation::Yes(why)
+        | SecretCreation::Busy(why)
+        | SecretCreation::Taken(why)
+        | SecretCreation::Refused(why)
+        | SecretCreation::Unknown(why)) = &created;
+        held.secret = match created {
+            SecretCreation::Unknown(_) => SecretWritten::Unknown,
+            _ => SecretWritten::Refused,
         };
         set_back(work, now, Cause::Secret(why.clone()));
-        if !is_of_the_name {
-            self.secret_was_not_written(uid, &why, now);
+        if let Some(is_refused) = secrets_are_refused {
+            self.secret_was_not_written(uid, is_refused, why, now);
         }
         // Whose a Secret of that name is depends on whether the request is still there.
         self.must_read(uid);

@@ -32,6 +32,7 @@ mod schedule;
 mod tests;
 mod unwritable;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ use self::ordered::{Map, Set};
 use self::own_passes::OwnPasses;
 pub use self::schedule::PassLook;
 use self::schedule::Schedule;
-use self::unwritable::Unwritable;
+use self::unwritable::{Scope, Unwritable};
 use crate::api::{Decision, TapRequest};
 use crate::decision::clock::Now;
 use crate::decision::ids::{RequestName, Uid, UserKey};
@@ -116,8 +117,8 @@ pub struct Requests {
     is_caught_up: bool,
     /// Whether all active passes are to be revoked.
     revokes_active: bool,
-    /// Why no Secret is being written, while that is so.
-    unwritable: Option<Unwritable>,
+    /// Where no Secrets are being written.
+    unwritable: BTreeMap<Scope, Unwritable>,
 }
 
 impl Requests {
@@ -135,7 +136,7 @@ impl Requests {
             listing: None,
             is_caught_up: false,
             revokes_active: false,
-            unwritable: None,
+            unwritable: BTreeMap::new(),
         }
     }
 
@@ -289,7 +290,7 @@ impl Requests {
             self.index.remove(uid, observed);
         }
         self.give_back_turn(uid, &mut entry);
-        self.finds_out_no_more(uid);
+        self.waits_no_more(uid);
         let called = self.holders.forget(uid);
         self.call(called, moment);
     }

@@ -84,6 +84,30 @@ fn while_secrets_are_not_written_one_request_finds_out_for_all() {
 }
 
 #[test]
+fn a_refusal_keeps_only_its_namespace_waiting_and_a_lost_answer_the_whole_cluster() {
+    for (created, waits) in [
+        (SecretCreation::Refused("no".into()), false),
+        (SecretCreation::Busy("too many requests".into()), true),
+        (SecretCreation::Unknown("no answer".into()), true),
+    ] {
+        let mut life = Life::new();
+        life.edit_policy("{namespaces: {names: [helpdesk, elsewhere]}}");
+        let mut other = request("other", "other");
+        other.metadata.namespace = Some("elsewhere".into());
+        life.beside(other);
+        life.create_secret = created;
+        life.reconcile();
+        life.now = at(41);
+        life.reconcile();
+        life.create_secret = SecretCreation::Yes("s1".into());
+        life.now = at(42);
+        reconcile_other(&mut life, "other");
+        let is_active = life.others[&Uid::from("other")].phase() == Phase::Active;
+        assert_eq!(is_active, !waits, "{:?}", life.done);
+    }
+}
+
+#[test]
 fn a_name_that_is_taken_keeps_nobody_else_waiting() {
     let mut life = Life::new();
     life.beside(request("other", "other"));
