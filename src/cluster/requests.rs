@@ -202,7 +202,7 @@ mod tests {
     /// No POST is sent without a record that can be read again, by every process that takes it over.
     #[test]
     fn an_attempt_that_could_not_be_read_again_is_not_recorded() {
-        let most = (0..).take_while(|listed| fits(&intent(*listed)).is_ok()).count() - 1;
+        let most = (0..100).rfind(|listed| fits(&intent(*listed)).is_ok()).unwrap();
         assert!(most > 20, "{most}");
         let pod = "p".repeat(253);
         let now = Timestamp::from_nanosecond(1_800_000_000_123_456_789).unwrap();
