@@ -85,11 +85,12 @@ pub struct TapRequestSpec {
     /// Whether the pass works only once. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_time_use: Option<bool>,
-    /// When the pass becomes valid, up to 30 days ahead. If it is left out, when it is issued.
+    /// When the pass becomes valid, up to 30 days ahead, with at most nine digits of a fraction of a second. If it is left out,
+    /// when it is issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self < timestamp('2200-01-01T00:00:00Z')").message("must be at most 30 days ahead"))]
     pub start_time: Option<Time>,
-    /// Why the pass is needed, such as a ticket. Up to 512 characters.
+    /// Why the pass is needed, such as a ticket. Up to 512 characters, on one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub reason: Option<String>,
@@ -255,7 +256,7 @@ pub struct Decision {
     pub by: String,
     /// What was decided. A single Deny is final. Revoke also revokes an issued pass.
     pub decision: DecisionKind,
-    /// Why, for readers. Up to 512 characters.
+    /// Why, for readers. Up to 512 characters, on one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub comment: Option<String>,

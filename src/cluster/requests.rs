@@ -12,7 +12,7 @@ use super::write;
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION, STOP_CONFIG_MAP, STOP_REVOKE_ACTIVE_KEY};
 use crate::api::{TapPolicy, TapRequest, TapRequestStatus};
 use crate::decision::ids::RequestName;
-use crate::decision::intent::Intent;
+use crate::decision::intent::{Intent, LONGEST_AT_FIRST, Stage};
 use crate::decision::situation::{Brakes, Stop};
 use crate::decision::terms::PolicyVersion;
 use crate::effect::Effect;
@@ -59,18 +59,31 @@ pub async fn write_status(
     write::patch_status(effect, &api, &before.name_any(), &as_operator(), &patch).await
 }
 
-/// Records an intent, with the finalizer.
+/// Records an intent, with the finalizer. An intent too long to be read again is refused, and nothing is sent.
 pub async fn record_intent(
     client: &Client,
     before: &TapRequest,
     intent: &Intent,
 ) -> Result<TapRequest, ApiError> {
+    fits(intent)?;
     let mut finalizers = before.metadata.finalizers.clone().unwrap_or_default();
     if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
         finalizers.push(FINALIZER.into());
     }
     let patch = metadata_patch(&before.metadata, &finalizers, Some(intent));
     patch_metadata(Effect::RecordIntent, client, before, &patch).await
+}
+
+fn fits(intent: &Intent) -> Result<(), ApiError> {
+    let bytes = intent.to_annotation().len();
+    if intent.stage != Stage::Issuing || bytes <= LONGEST_AT_FIRST {
+        return Ok(());
+    }
+    let message = format!(
+        "the annotation {INTENT_ANNOTATION} would have {bytes} bytes, and at most {LONGEST_AT_FIRST} are sure to be read again: the tenant lists {} passes of the user, or gives the user or them uncommonly long names",
+        intent.listed.len()
+    );
+    Err(ApiError::Refused { call: Effect::RecordIntent.name(), code: 413, message })
 }
 
 /// Removes the finalizer and closes the intent, in one write.
@@ -156,4 +169,47 @@ fn metadata_patch(metadata: &ObjectMeta, finalizers: &[String], intent: Option<&
         changed["annotations"] = json!({ INTENT_ANNOTATION: intent.to_annotation() });
     }
     json!({ "metadata": changed })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::decision::intent::LONGEST;
+
+    fn intent(listed: usize) -> Intent {
+        let id = "74a1cf5b-7a83-4a5b-9c32-0d41c1f0b9aa";
+        Intent {
+            uid: id.into(),
+            attempt: id.into(),
+            number: 1,
+            holder: "tap-operator".into(),
+            tenant_id: id.into(),
+            connection: "default".into(),
+            user_id: id.into(),
+            user_principal_name: format!("{}@contoso.com", "a".repeat(100)),
+            lifetime_minutes: 60,
+            one_time_use: true,
+            start: None,
+            latest_expiry: Timestamp::UNIX_EPOCH,
+            listed: vec![id.into(); listed],
+            listed_at: Timestamp::UNIX_EPOCH,
+            replaces: None,
+            stage: Stage::Issuing,
+        }
+    }
+
+    /// No POST is sent without a record that can be read again, by every process that takes it over.
+    #[test]
+    fn an_attempt_that_could_not_be_read_again_is_not_recorded() {
+        let most = (0..100).rfind(|listed| fits(&intent(*listed)).is_ok()).unwrap();
+        assert!(most > 20, "{most}");
+        let pod = "p".repeat(253);
+        let now = Timestamp::from_nanosecond(1_800_000_000_123_456_789).unwrap();
+        let raised = intent(most).raised("x".repeat(36), pod, now, true);
+        assert!(raised.to_annotation().len() <= LONGEST && fits(&raised).is_ok());
+        let refused = fits(&intent(most + 1)).unwrap_err().to_string();
+        assert!(refused.contains("lists") && refused.contains("passes of the user"), "{refused}");
+    }
 }

@@ -182,9 +182,11 @@ fn metadata_api(client: &Client, request: &TapRequest) -> Api<PartialObjectMeta<
 }
 
 fn secret(request: &TapRequest, upn: &str, content: Vec<u8>, held: Option<&Held>) -> Secret {
-    let mut labels = request.labels().clone();
-    labels.insert(MANAGED_BY_LABEL.into(), OPERATOR.into());
-    labels.insert(VELERO_EXCLUDE_LABEL.into(), "true".into());
+    // None of the request's labels: other software acts on labels, so a requester could make it read or copy the code.
+    let labels = BTreeMap::from([
+        (MANAGED_BY_LABEL.to_owned(), OPERATOR.to_owned()),
+        (VELERO_EXCLUDE_LABEL.to_owned(), "true".to_owned()),
+    ]);
     let key = match &request.spec.recipients {
         None => secret_keys::TEMPORARY_ACCESS_PASS,
         Some(_) => secret_keys::SEALED_TEMPORARY_ACCESS_PASS,

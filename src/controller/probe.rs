@@ -42,7 +42,7 @@ pub async fn secrets(client: &Client, namespace: &str, before: &Probe) -> Probe 
     }
 }
 
-/// Tries to set a label of a request. Its value is new each time, because writing the same value again would change nothing.
+/// Tries to set a label of its own on a request. Its value is new each time, because writing the same value again would change nothing.
 pub async fn requests(client: &Client, name: &RequestName, chance: Chance) -> Probe {
     let value = chance.id("probe").to_string();
     let labels = json!({ "tap-operator.io/probe": value });
@@ -51,7 +51,7 @@ pub async fn requests(client: &Client, name: &RequestName, chance: Chance) -> Pr
     conclude(
         trial.patch(&api(client, name), &name.name, &patch).await,
         "tap-operator-requests",
-        "change the labels of TapRequests",
+        "write labels tap-operator.io/* of TapRequests",
     )
 }
 

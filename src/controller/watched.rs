@@ -1,17 +1,23 @@
 //! A request as the watch delivers it. The state machine keeps only a part of it; the rest is dropped at once.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 use kube::core::ObjectMeta;
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::api::names::INTENT_ANNOTATION;
 use crate::api::{TapRequest, TapRequestSpec, TapRequestStatus};
 use crate::decision::ids::Uid;
+use crate::decision::intent::LONGEST;
 use crate::decision::requests::Observed;
+
+/// The longest part that is kept of the reason why a request cannot be read, in bytes. A parser quotes what it cannot read.
+const REASON: usize = 512;
 
 /// A request, readable by this version or not.
 #[derive(Clone, Debug)]
@@ -39,7 +45,29 @@ struct Metadata {
 #[derive(Deserialize)]
 struct Annotations {
     #[serde(rename = "tap-operator.io/intent")]
-    intent: Option<String>,
+    intent: Option<ShortIntent>,
+}
+
+/// The annotation with the intent. One that is too long to be the operator's is read as an empty one, which is not the
+/// operator's either, so that a page of them needs no memory.
+struct ShortIntent(String);
+
+impl<'de> Deserialize<'de> for ShortIntent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = ShortIntent;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<ShortIntent, E> {
+                Ok(ShortIntent(if text.len() <= LONGEST { text.to_owned() } else { String::new() }))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
 }
 
 #[derive(Deserialize)]
@@ -55,6 +83,7 @@ impl<'de> Deserialize<'de> for WatchedRequest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Object { metadata, spec, status } = Object::deserialize(deserializer)?;
         let intent = metadata.annotations.and_then(|annotations| annotations.intent);
+        let intent = intent.map(|ShortIntent(intent)| (INTENT_ANNOTATION.to_owned(), intent));
         let metadata = ObjectMeta {
             name: metadata.name,
             namespace: metadata.namespace,
@@ -64,12 +93,15 @@ impl<'de> Deserialize<'de> for WatchedRequest {
             creation_timestamp: metadata.creation_timestamp,
             deletion_timestamp: metadata.deletion_timestamp,
             finalizers: metadata.finalizers,
-            annotations: intent.map(|intent| [(INTENT_ANNOTATION.to_owned(), intent)].into()),
+            annotations: intent.map(|intent| [intent].into()),
             ..ObjectMeta::default()
         };
         let read = serde_json::from_value(spec)
             .and_then(|spec| Ok((spec, serde_json::from_value(status)?)))
-            .map_err(|error| error.to_string());
+            .map_err(|error| {
+                let why = error.to_string();
+                why[..why.floor_char_boundary(REASON)].to_owned()
+            });
         Ok(Self { metadata, read })
     }
 }
@@ -123,6 +155,7 @@ mod tests {
 
     use super::*;
     use crate::api::Phase;
+    use crate::decision::intent;
 
     fn object() -> Value {
         json!({
@@ -141,12 +174,33 @@ mod tests {
     #[test]
     fn what_decisions_need_is_read_and_nothing_else_is_kept() {
         let watched: WatchedRequest = serde_json::from_value(object()).unwrap();
-        assert!(
-            watched.metadata.managed_fields.is_none() && watched.metadata.annotations.is_none()
-        );
+        let kept = serde_json::to_string(&watched.metadata).unwrap();
+        for foreign in ["labels", "annotations", "managedFields"] {
+            assert!(!kept.contains(foreign), "{kept}");
+        }
         let (uid, observed) = watched.observed();
         let whole: TapRequest = serde_json::from_value(object()).unwrap();
         assert_eq!((uid.as_str(), observed), ("uid-1", Observed::of(&whole)));
+    }
+
+    /// What anybody can write into metadata, as large as Kubernetes takes it, leaves nothing behind.
+    #[test]
+    fn what_is_large_and_foreign_is_dropped_when_it_is_read() {
+        let mut large = object();
+        let text = "x".repeat(250 * 1024);
+        large["metadata"]["annotations"] = json!({ INTENT_ANNOTATION: text });
+        let watched: WatchedRequest = serde_json::from_value(large.clone()).unwrap();
+        assert_eq!(watched.metadata.annotations.clone().unwrap()[INTENT_ANNOTATION], "");
+        // It is no intent of the operator's, as the whole object says, too.
+        let whole: TapRequest = serde_json::from_value(large).unwrap();
+        assert!(intent::is_of_another(&whole));
+        assert_eq!(watched.observed().1, Observed::of(&whole));
+
+        let mut unreadable = object();
+        unreadable["spec"]["policyRef"] = json!("ä".repeat(100 * 1024));
+        let watched: WatchedRequest = serde_json::from_value(unreadable).unwrap();
+        let why = watched.observed().1.unreadable.unwrap();
+        assert!(why.0.len() <= REASON && why.0.starts_with("invalid type: string"), "{why:?}");
     }
 
     #[test]

@@ -13,6 +13,14 @@ use crate::entra::Cloud;
 /// How long after the list of passes on which an attempt is based its POST may be sent.
 pub const POST_WINDOW: SignedDuration = SignedDuration::from_secs(30);
 
+/// The longest annotation that is read, in bytes. No version of the operator writes a longer one, and admission lets nobody
+/// create a request with one. So a longer one is not the operator's, and is not parsed.
+pub const LONGEST: usize = 4096;
+
+/// The longest annotation with which an attempt may begin, in bytes. Recovery records it again, with the names of other
+/// processes, and must stay below [`LONGEST`].
+pub const LONGEST_AT_FIRST: usize = 3072;
+
 /// How long before that list a pass of ours may seem to have been created, because servers' clocks differ.
 const CREATED_EARLY: SignedDuration = SignedDuration::from_secs(30);
 
@@ -91,7 +99,7 @@ pub enum Stage {
 impl Intent {
     /// The intent of a request, if it has one that this version can read.
     pub fn of(request: &TapRequest) -> Option<Self> {
-        serde_json::from_str(text(request)?).ok()
+        serde_json::from_str(readable(request)?).ok()
     }
 
     /// The way to its tenant.
@@ -192,7 +200,7 @@ pub struct Remains {
 
 /// The readable parts of a request's intent, whichever version wrote it.
 pub fn remains(request: &TapRequest) -> Remains {
-    let intent = text(request).and_then(|text| serde_json::from_str(text).ok());
+    let intent = readable(request).and_then(|text| serde_json::from_str(text).ok());
     let intent: serde_json::Value = intent.unwrap_or_default();
     let field = |name: &str| intent.get(name)?.as_str().map(str::to_owned);
     let resolved = request.status.as_ref().and_then(|status| status.resolved.as_ref());
@@ -206,6 +214,11 @@ pub fn remains(request: &TapRequest) -> Remains {
 
 fn text(request: &TapRequest) -> Option<&String> {
     request.metadata.annotations.as_ref()?.get(INTENT_ANNOTATION)
+}
+
+/// The annotation, unless it is too long to be the operator's.
+fn readable(request: &TapRequest) -> Option<&str> {
+    text(request).map(String::as_str).filter(|text| text.len() <= LONGEST)
 }
 
 /// Whether the operator's finalizer is on a request.
@@ -238,4 +251,42 @@ pub fn unresolved(request: &TapRequest) -> Option<Intent> {
     let recorded = request.status.as_ref().and_then(|s| s.pass.as_ref());
     let known = recorded.is_some_and(|p| p.client_request_id == intent.attempt);
     (!known && request.metadata.uid.as_deref() == Some(&intent.uid)).then_some(intent)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A request with its own intent, and as many spaces after it as make it this long. To a parser they mean nothing.
+    fn with_intent_of(bytes: usize) -> TapRequest {
+        let time = "2026-11-24T08:00:00Z";
+        let intent = json!({
+            "uid": "uid-1", "attempt": "1", "number": 1, "holder": "pod", "tenantId": "tenant",
+            "connection": "default", "userId": "user", "userPrincipalName": "alice@contoso.com",
+            "lifetimeMinutes": 60, "oneTimeUse": true, "latestExpiry": time, "listed": [],
+            "listedAt": time, "stage": {"name": "issuing"},
+        });
+        let intent = format!("{:bytes$}", intent.to_string());
+        let request = json!({
+            "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest",
+            "metadata": {
+                "name": "lost-phone", "uid": "uid-1", "finalizers": [FINALIZER],
+                "annotations": { INTENT_ANNOTATION: intent },
+            },
+            "spec": {"policyRef": {"name": "contoso"}, "user": "alice@contoso.com"},
+        });
+        serde_json::from_value(request).unwrap()
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_the_operators_is_not_parsed() {
+        let longest = with_intent_of(LONGEST);
+        assert!(Intent::of(&longest).is_some() && !is_of_another(&longest));
+        let longer = with_intent_of(LONGEST + 1);
+        assert_eq!((Intent::of(&longer), remains(&longer)), (None, Remains::default()));
+        // So it keeps no user from a pass, and its request ends like a copy.
+        assert!(is_of_another(&longer) && !is_unreadable(&longer) && unresolved(&longer).is_none());
+    }
 }

@@ -120,7 +120,7 @@ fn the_finalizer_is_set_by_nobody_else() -> Result<()> {
 }
 
 #[test]
-fn the_operator_writes_its_intent_and_its_finalizer_and_no_more() -> Result<()> {
+fn the_operator_writes_its_intent_and_its_finalizer_and_nothing_else_that_counts() -> Result<()> {
     run(async {
         let office = Office::new("operator").await?;
         let mut asked = request("live");
@@ -151,11 +151,13 @@ fn the_operator_writes_its_intent_and_its_finalizer_and_no_more() -> Result<()> 
                 merge(json!({"spec": {"requestedBy": null}})),
                 Invalid("does not change the spec"),
             ),
+            // Another mutating policy of the cluster may add these to the operator's write.
+            ("labels", operator, merge(json!({"metadata": {"labels": {"a": "b"}}})), Allowed),
             (
-                "labels",
+                "a label of its own",
                 operator,
-                merge(json!({"metadata": {"labels": {"a": "b"}}})),
-                Invalid("does not change the labels"),
+                merge(json!({"metadata": {"labels": {"tap-operator.io/a": "b"}}})),
+                Invalid("changes no label tap-operator.io/*"),
             ),
             (
                 "owners",
@@ -167,25 +169,31 @@ fn the_operator_writes_its_intent_and_its_finalizer_and_no_more() -> Result<()> 
                 "another annotation",
                 operator,
                 merge(json!({"metadata": {"annotations": {"a": "b"}}})),
-                Invalid("changes no annotation"),
+                Allowed,
+            ),
+            (
+                "another annotation of its own",
+                operator,
+                merge(json!({"metadata": {"annotations": {"tap-operator.io/a": "b"}}})),
+                Invalid("changes no annotation tap-operator.io/*"),
             ),
             (
                 "an annotation of somebody else",
                 operator,
                 merge(json!({"metadata": {"annotations": {"contoso.com/ticket": "2"}}})),
-                Invalid("changes no annotation"),
+                Allowed,
             ),
             (
                 "all annotations",
                 operator,
                 merge(json!({"metadata": {"annotations": null}})),
-                Invalid("changes no annotation"),
+                Allowed,
             ),
             (
                 "a finalizer of somebody else",
                 operator,
                 merge(json!({"metadata": {"finalizers": ["tap-operator.io/pass"]}})),
-                Invalid("changes no finalizer"),
+                Allowed,
             ),
             (
                 "another finalizer",
@@ -193,7 +201,15 @@ fn the_operator_writes_its_intent_and_its_finalizer_and_no_more() -> Result<()> 
                 merge(
                     json!({"metadata": {"finalizers": ["contoso.com/keep", "contoso.com/more"]}}),
                 ),
-                Invalid("changes no finalizer"),
+                Allowed,
+            ),
+            (
+                "another finalizer of its own",
+                operator,
+                merge(
+                    json!({"metadata": {"finalizers": ["contoso.com/keep", "tap-operator.io/a"]}}),
+                ),
+                Invalid("changes no finalizer tap-operator.io/*"),
             ),
             (
                 "a replacement",
@@ -263,7 +279,7 @@ fn nobody_makes_a_request_too_large_for_the_rules() -> Result<()> {
             request
         };
         let create = |object| Call::create(&office.requests(), object);
-        let most = "at most 500 annotations and 50 finalizers";
+        let most = "at most 64 labels, 500 annotations and 50 finalizers";
         office.alice.call(create(with(500, 49))).await?;
         let more = json!({"metadata": {"annotations": {"contoso.com/more": ""}}});
         check([
@@ -296,6 +312,75 @@ fn nobody_makes_a_request_too_large_for_the_rules() -> Result<()> {
             .await?;
         let free = json!({"metadata": {"finalizers": null}});
         office.carol.call(Call::merge(&office.request("large"), free)).await.map(drop)
+    })
+}
+
+/// Objects that are larger than the limits come from a time before them. Here the operator makes one, because other
+/// mutating policies may add anything to its writes.
+#[test]
+fn what_was_larger_than_the_limits_can_still_be_changed_and_released() -> Result<()> {
+    run(async {
+        let office = Office::new("larger").await?;
+        office.ask("old").await?;
+        office.issue("old").await?;
+        let merge =
+            |metadata: Value| Call::merge(&office.request("old"), json!({ "metadata": metadata }));
+        let labels: Value = (0..70).map(|n| (format!("contoso.com/{n}"), json!(""))).collect();
+        let large = json!({"contoso.com/large": "x".repeat(20 * 1024)});
+        let larger = json!({"labels": labels, "annotations": large});
+        office.operator().call(merge(larger)).await?;
+        let Office { carol, dave, .. } = &office;
+        let size = "at most 16384 bytes in all";
+        check([
+            ("a label changed", carol, merge(json!({"labels": {"contoso.com/0": "1"}})), Allowed),
+            ("fewer labels", carol, merge(json!({"labels": {"contoso.com/0": null}})), Allowed),
+            (
+                "one more label",
+                carol,
+                merge(json!({"labels": {"a": "b"}})),
+                Forbidden("at most 64 labels"),
+            ),
+            (
+                "a smaller annotation",
+                carol,
+                merge(json!({"annotations": {"contoso.com/large": "x".repeat(19 * 1024)}})),
+                Allowed,
+            ),
+            (
+                "one more annotation",
+                carol,
+                merge(json!({"annotations": {"a": "b"}})),
+                Forbidden(size),
+            ),
+            ("the release", dave, merge(json!({"finalizers": null})), Allowed),
+        ])
+        .await?;
+        // As much as the API server takes at all.
+        let many: Value = (0..20_000).map(|n| (format!("c.io/{n}"), json!(""))).collect();
+        let seen = merge(json!({"annotations": many}));
+        office.operator().call(seen).await?;
+        carol.call(merge(json!({"labels": {"contoso.com/0": "2"}})).dry_run()).await?;
+        office.write_intent("old").await?;
+        office.finish("old").await.map(drop)
+    })
+}
+
+#[test]
+fn the_spec_may_differ_only_where_nothing_is_issued_any_more() -> Result<()> {
+    run(async {
+        let office = Office::new("swapped").await?;
+        office.ask("live").await?;
+        office.issue("live").await?;
+        let merge = |patch| Call::merge(&office.request("live"), patch);
+        // As if another mutating policy had changed the spec, too.
+        let swapped = json!({
+            "metadata": {"finalizers": null}, "spec": {"user": "eve@contoso.com"},
+        });
+        let spec = "does not change the spec";
+        let operator = office.operator();
+        check([("the spec", operator, merge(swapped.clone()), Invalid(spec))]).await?;
+        office.alice.call(Call::delete(&office.request("live"), json!({}))).await?;
+        check([("the spec of a deleted one", operator, merge(swapped), Allowed)]).await
     })
 }
 

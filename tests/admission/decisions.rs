@@ -179,6 +179,38 @@ fn decisions_are_only_appended() -> Result<()> {
 }
 
 #[test]
+fn a_comment_reads_as_it_is_written() -> Result<()> {
+    run(async {
+        let office = Office::new("comments").await?;
+        office.ask("one").await?;
+        let bob = &office.bob;
+        let with = |comment: &str| {
+            let decision = json!({"by": bob.name(), "decision": "Deny", "comment": comment});
+            let append = json!([{"op": "add", "path": "/status/decisions/-", "value": decision}]);
+            Call::json_patch(&office.status("one"), append)
+        };
+        let rule = "the comment of a decision must be text on one line";
+        check([
+            ("a plain comment", bob, with("called back, 東京 القاهرة"), Allowed),
+            ("an empty comment", bob, with(""), Allowed),
+            ("the first control character", bob, with("a\u{0}b"), Forbidden(rule)),
+            ("a line break", bob, with("a\nb"), Forbidden(rule)),
+            ("an escape sequence", bob, with("\u{1b}[2K"), Forbidden(rule)),
+            ("delete", bob, with("a\u{7f}"), Forbidden(rule)),
+            ("a control character above ASCII", bob, with("a\u{9b}2K"), Forbidden(rule)),
+            ("an Arabic letter mark", bob, with("\u{61c}"), Forbidden(rule)),
+            ("a mark from left to right", bob, with("\u{200e}"), Forbidden(rule)),
+            ("a mark from right to left", bob, with("\u{200f}"), Forbidden(rule)),
+            ("an embedding", bob, with("\u{202a}"), Forbidden(rule)),
+            ("an override", bob, with("\u{202e}"), Forbidden(rule)),
+            ("an isolate", bob, with("\u{2066}"), Forbidden(rule)),
+            ("the end of an isolate", bob, with("\u{2069}"), Forbidden(rule)),
+        ])
+        .await
+    })
+}
+
+#[test]
 fn the_rest_of_the_status_is_the_operators() -> Result<()> {
     run(async {
         let office = Office::new("rest").await?;

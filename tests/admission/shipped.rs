@@ -7,7 +7,8 @@ use tap_operator::decision::admission::{ServiceAccount, Shipped};
 
 use crate::call::Expect::{Allowed, Forbidden};
 use crate::call::{Actor, Call, check};
-use crate::cluster::{Cluster, apply, repository};
+use crate::cluster::{Cluster, OLDER, apply, repository};
+use crate::office::{Office, request};
 use crate::support::{run, wait};
 
 const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1";
@@ -276,7 +277,7 @@ fn every_example_applies_and_again_without_a_change() -> Result<()> {
             kubectl(&["create", "namespace", namespace]).ok().await?;
         }
         let files = yaml_files(&repository("examples"))?;
-        ensure!(files.len() >= 9, "{files:?}");
+        ensure!(files.len() >= 10, "{files:?}");
         for file in files {
             let text = std::fs::read_to_string(&file)?;
             ensure!(
@@ -289,6 +290,68 @@ fn every_example_applies_and_again_without_a_change() -> Result<()> {
             ensure!(again.lines().all(|line| line.ends_with("unchanged")), "{file}: {again}");
         }
         Ok(())
+    })
+}
+
+#[test]
+fn the_network_policy_is_about_the_operators_pods_and_their_port() -> Result<()> {
+    run(async {
+        let cluster = Cluster::shared().await?;
+        for kustomization in ["deploy", OLDER] {
+            let path = repository(kustomization).display().to_string();
+            let text = cluster.admin.identity.kubectl(["kustomize", &path]).ok().await?;
+            let objects: Vec<Value> = yaml::read_all(&text)?;
+            let of_kind = |kind: &str| {
+                let mut found = objects.iter().filter(|object| object["kind"] == kind);
+                let one = found.next().with_context(|| format!("no {kind}"))?;
+                ensure!(found.next().is_none(), "more than one {kind}");
+                anyhow::Ok(one)
+            };
+            let (policy, deployment) = (of_kind("NetworkPolicy")?, of_kind("Deployment")?);
+            let pods = &deployment["spec"]["template"];
+            ensure!(policy["metadata"]["namespace"] == deployment["metadata"]["namespace"]);
+            let selected = policy["spec"]["podSelector"]["matchLabels"].as_object();
+            for (label, value) in selected.context("a selector")? {
+                ensure!(&pods["metadata"]["labels"][label] == value, "{label}: {pods:#}");
+            }
+            // Its calls to Graph, DNS and the API server stay as free as they were.
+            ensure!(policy["spec"]["policyTypes"] == json!(["Ingress"]), "{policy:#}");
+            let ports = &pods["spec"]["containers"][0]["ports"];
+            let [rule] = policy["spec"]["ingress"].as_array().context("rules")?.as_slice() else {
+                anyhow::bail!("not one rule: {policy:#}")
+            };
+            ensure!(rule["ports"][0]["port"] == ports[0]["name"], "{rule:#} {ports:#}");
+            ensure!(rule["from"].as_array().is_some_and(|from| from.len() == 1), "{rule:#}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_quota_of_the_examples_bounds_the_requests_of_a_namespace() -> Result<()> {
+    run(async {
+        let office = Office::new("many").await?;
+        let examples = std::fs::read_to_string(repository("examples/quota.yaml"))?;
+        let examples: Vec<Value> = yaml::read_all(&examples)?;
+        let quota = examples.iter().find(|object| object["kind"] == "ResourceQuota");
+        let mut quota = quota.context("a quota")?.clone();
+        quota["metadata"]["namespace"] = json!(office.namespace);
+        let quotas = format!("/api/v1/namespaces/{}/resourcequotas", office.namespace);
+        office.cluster.admin.call(Call::create(&quotas, quota.clone())).await?;
+        // What the controller for quotas, which does not run here, would write once there are as many.
+        let full =
+            json!({"status": {"hard": quota["spec"]["hard"], "used": quota["spec"]["hard"]}});
+        let status = format!("{quotas}/tap-requests/status");
+        office.cluster.admin.call(Call::merge(&status, full)).await?;
+        // Admission knows of a new quota a moment after it was written.
+        wait::until(wait::PATIENCE, "one more is refused", || async {
+            let create = Call::create(&office.requests(), request("more")).dry_run();
+            let refusal = office.alice.refused(create).await?;
+            ensure!(refusal.code == 403, "{refusal:?}");
+            ensure!(refusal.message.contains("exceeded quota: tap-requests"), "{refusal:?}");
+            Ok(())
+        })
+        .await
     })
 }
 

@@ -10,6 +10,7 @@ mod crashes;
 mod deletion;
 mod endings;
 mod faults;
+mod mutators;
 mod outside;
 mod permissions;
 mod phases;

@@ -120,7 +120,8 @@ async fn policies_as_shipped_that_are_not_in_force_are_not_enough() {
     let _operator = world.operator();
     world.request("lost-phone", &json!({}));
     waits(&world, "lost-phone", "lets the operator create Secrets that hold no passes").await;
-    waits(&world, "lost-phone", "lets the operator change the labels of TapRequests").await;
+    waits(&world, "lost-phone", "lets the operator write labels tap-operator.io/* of TapRequests")
+        .await;
     waits(&world, "lost-phone", "lets the operator write status.decisions").await;
     world.enforcing.store(true, Ordering::Relaxed);
     world.until_phase("lost-phone", Phase::Active, SOON).await;

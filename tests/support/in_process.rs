@@ -710,9 +710,13 @@ type Rule = fn(&Review<'_>) -> Result<(), Refusal>;
 /// What the admission policies on requests and decisions do about the operator's own writes.
 fn request_rules(review: &Review<'_>) -> Result<(), Refusal> {
     let (Some(old), Some(new)) = (review.old, review.new) else { return Ok(()) };
+    let labels = |object: &Value| -> Vec<_> {
+        let all = object["metadata"]["labels"].as_object().cloned().into_iter().flatten();
+        all.filter(|(name, _)| name.starts_with("tap-operator.io/")).collect()
+    };
     let (policy, changed) = match review.subresource {
         Some(_) => ("decisions", old["status"]["decisions"] != new["status"]["decisions"]),
-        None => ("requests", old["metadata"]["labels"] != new["metadata"]["labels"]),
+        None => ("requests", labels(old) != labels(new)),
     };
     if review.user != Some(SERVICE_ACCOUNT) || !changed {
         return Ok(());

@@ -10,7 +10,7 @@ use crate::decision::situation::SecretWritten;
 fn request() -> TapRequest {
     yaml::read(
         "{apiVersion: tap-operator.io/v1alpha1, kind: TapRequest, metadata: {name: lost-phone, namespace: helpdesk, uid: uid-1, \
-         labels: {team: identity}}, spec: {policyRef: {name: contoso}, user: alice@contoso.com}}",
+         labels: {team: identity}, annotations: {reflector/allowed: 'true'}}, spec: {policyRef: {name: contoso}, user: alice@contoso.com}}",
     )
     .unwrap()
 }
@@ -38,13 +38,12 @@ fn it_has_its_own_type_cannot_be_changed_and_goes_with_its_request() {
     assert_eq!((owner.kind.as_str(), owner.block_owner_deletion), ("TapRequest", None));
     assert_eq!(secret.metadata.finalizers, None);
     let labels = secret.metadata.labels.unwrap();
-    for (name, value) in [
-        ("velero.io/exclude-from-backup", "true"),
+    let own = [
         ("app.kubernetes.io/managed-by", "tap-operator"),
-        ("team", "identity"),
-    ] {
-        assert_eq!(labels.get(name).map(String::as_str), Some(value), "{name}");
-    }
+        ("velero.io/exclude-from-backup", "true"),
+    ];
+    assert_eq!(labels, own.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    assert_eq!(secret.metadata.annotations, None);
     let keys: Vec<_> = secret.data.unwrap().into_keys().collect();
     let expected =
         ["notAfter", "notBefore", "signInUrl", "temporaryAccessPass", "userPrincipalName"];

@@ -146,10 +146,7 @@ impl Observed {
             version: Version::of(&request.metadata),
             party: Arc::new(Party::of(request)),
             created: request.created(),
-            tenant_id: match &intent {
-                Some(intent) => Some(intent.tenant_id.as_str().into()),
-                None => intent::remains(request).tenant_id.map(Into::into),
-            },
+            tenant_id: tenant_of(request, intent.as_ref()),
             phase: request.phase(),
             finalizer: intent::has_finalizer(request),
             is_to_end: request.is_being_deleted()
@@ -220,6 +217,19 @@ pub fn name_of(meta: &ObjectMeta) -> RequestName {
     )
 }
 
+/// Id of the tenant that a request has to do with. The intent of another object says nothing about it, and anybody can write
+/// one into a new request.
+fn tenant_of(request: &TapRequest, intent: Option<&Intent>) -> Option<Arc<str>> {
+    if let Some(own) = intent.filter(|i| request.metadata.uid.as_deref() == Some(&i.uid)) {
+        return Some(own.tenant_id.as_str().into());
+    }
+    if intent::is_of_another(request) {
+        let resolved = request.status.as_ref()?.resolved.as_ref()?;
+        return Some(resolved.tenant_id.as_str().into());
+    }
+    intent::remains(request).tenant_id.map(Into::into)
+}
+
 fn attempted(request: &TapRequest, intent: &Intent, recorded: &str) -> Attempted {
     let is_recorded = intent.attempt == recorded;
     let is_own = request.metadata.uid.as_deref() == Some(&intent.uid);
@@ -261,4 +271,34 @@ pub fn leaves_at(request: &TapRequest) -> Option<Timestamp> {
         .and_then(|lifetime| lifetime.duration().ok())
         .unwrap_or(SignedDuration::from_hours(1));
     Some(later(finished.0.max(later(start.0, lifetime)), ttl.duration().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::names::INTENT_ANNOTATION;
+
+    #[test]
+    fn what_people_write_into_metadata_is_not_kept() {
+        let request = |metadata: serde_json::Value| {
+            let mut request = json!({
+                "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest",
+                "metadata": {"name": "lost-phone", "namespace": "helpdesk", "uid": "uid-1"},
+                "spec": {"policyRef": {"name": "contoso"}, "user": "alice@contoso.com"},
+            });
+            json_patch::merge(&mut request, &json!({ "metadata": metadata }));
+            Observed::of(&serde_json::from_value(request).unwrap())
+        };
+        let made_up = json!({"uid": "made up", "tenantId": "x".repeat(1000)}).to_string();
+        let foreign = json!({
+            "labels": {"team": "identity"}, "annotations": {"a": "b", INTENT_ANNOTATION: made_up},
+            "managedFields": [{"manager": "kubectl"}],
+        });
+        assert_eq!(request(foreign), request(json!({})));
+        let own = json!({"uid": "uid-1", "tenantId": "tenant"}).to_string();
+        let own = request(json!({"annotations": { INTENT_ANNOTATION: own }}));
+        assert_eq!(own.tenant_id.as_deref(), Some("tenant"));
+    }
 }

@@ -1,7 +1,7 @@
 //! Changes to an existing request.
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::cast::{Caller, Resource, Verb};
 use super::edit::{self, Way};
@@ -17,6 +17,8 @@ const FINALIZER_RULE: &str = "only tap-operator sets the finalizer tap-operator.
 const RELEASE_RULE: &str = "people with the verb release on tappolicies/contoso may remove it";
 const SPEC_RULE: &str = "the spec of a TapRequest cannot be changed";
 const REQUESTER_RULE: &str = "spec.requestedBy says who created the request, alice@contoso.com";
+pub const COUNT_RULE: &str = "at most 64 labels, 500 annotations and 50 finalizers";
+pub const SIZE_RULE: &str = "at most 16384 bytes in all";
 const OWNER_RULE: &str = "the ownerReferences of a TapRequest cannot be set or changed";
 
 /// What people may do.
@@ -44,6 +46,11 @@ struct Change {
     operator: Operator,
 }
 
+/// As many labels.
+pub fn numbered(count: usize) -> Value {
+    (0..count).map(|n| (format!("contoso.com/{n}"), json!(""))).collect::<Map<_, _>>().into()
+}
+
 fn table() -> Vec<Change> {
     use People::{Forget, May, MayCollect, MayNot, MayRelease};
     let set = |path: &str, value: Value| json!([{"op": "add", "path": path, "value": value}]);
@@ -53,30 +60,38 @@ fn table() -> Vec<Change> {
         {"op": "remove", "path": INTENT}, {"op": "remove", "path": "/metadata/finalizers/1"},
     ]);
     let spec = Err("tap-operator does not change the spec");
-    let labels = Err("tap-operator does not change the labels");
-    let annotations = Err("tap-operator changes no annotation");
-    let finalizers = Err("tap-operator changes no finalizer");
+    let label = Err("tap-operator changes no label tap-operator.io/*");
+    let annotation = Err("tap-operator changes no annotation tap-operator.io/*");
+    let finalizer = Err("tap-operator changes no finalizer tap-operator.io/*");
     let owners = Err("tap-operator does not change the ownerReferences");
     let own = "/metadata/finalizers/1";
     let other = "/metadata/finalizers/0";
     [
         ("nothing", "live", json!([]), May, Ok(())),
-        ("a label", "live", set("/metadata/labels/a", json!("b")), May, labels),
-        ("no labels", "live", take("/metadata/labels"), May, labels),
-        ("an annotation", "live", set("/metadata/annotations/a", json!("b")), May, annotations),
+        ("a label", "live", set("/metadata/labels/a", json!("b")), May, Ok(())),
+        ("no labels", "live", take("/metadata/labels"), May, Ok(())),
+        ("our label", "live", set("/metadata/labels/tap-operator.io~1a", json!("b")), May, label),
+        ("an annotation", "live", set("/metadata/annotations/a", json!("b")), May, Ok(())),
+        (
+            "our annotation",
+            "live",
+            set("/metadata/annotations/tap-operator.io~1a", json!("b")),
+            May,
+            annotation,
+        ),
         (
             "another's annotation",
             "live",
             set("/metadata/annotations/contoso.com~1ticket", json!("2")),
             May,
-            annotations,
+            Ok(()),
         ),
         (
             "without another's annotation",
             "live",
             take("/metadata/annotations/contoso.com~1ticket"),
             May,
-            annotations,
+            Ok(()),
         ),
         ("the user", "live", set("/spec/user", json!("eve@contoso.com")), MayNot(SPEC_RULE), spec),
         ("the policy", "live", set("/spec/policyRef/name", json!("x")), MayNot(SPEC_RULE), spec),
@@ -100,16 +115,10 @@ fn table() -> Vec<Change> {
         ("another intent", "live", set(INTENT, json!("{}")), MayNot(INTENT_RULE), Ok(())),
         ("a first intent", "fresh", set(INTENT, json!("{}")), MayNot(INTENT_RULE), Ok(())),
         ("without the intent", "live", take(INTENT), Forget(INTENT_RULE), Ok(())),
-        (
-            "without annotations",
-            "live",
-            take("/metadata/annotations"),
-            Forget(INTENT_RULE),
-            annotations,
-        ),
+        ("without annotations", "live", take("/metadata/annotations"), Forget(INTENT_RULE), Ok(())),
         ("without the finalizer", "live", take(own), MayRelease, Ok(())),
         ("without both", "live", both, Forget(INTENT_RULE), Ok(())),
-        ("without any finalizer", "live", take("/metadata/finalizers"), MayRelease, finalizers),
+        ("without any finalizer", "live", take("/metadata/finalizers"), MayRelease, Ok(())),
         (
             "the finalizer",
             "fresh",
@@ -122,9 +131,24 @@ fn table() -> Vec<Change> {
             "live",
             set("/metadata/finalizers/-", json!("contoso.com/more")),
             May,
-            finalizers,
+            Ok(()),
         ),
-        ("without another's finalizer", "live", take(other), May, finalizers),
+        (
+            "our other finalizer",
+            "live",
+            set("/metadata/finalizers/-", json!("tap-operator.io/more")),
+            May,
+            finalizer,
+        ),
+        ("without another's finalizer", "live", take(other), May, Ok(())),
+        ("many labels", "live", set("/metadata/labels", numbered(65)), MayNot(COUNT_RULE), Ok(())),
+        (
+            "a large annotation",
+            "live",
+            set("/metadata/annotations/a", json!("ä".repeat(8 * 1024))),
+            MayNot(SIZE_RULE),
+            Ok(()),
+        ),
         ("an owner", "live", set("/metadata/ownerReferences", owner), MayCollect, owners),
         ("a status", "live", set("/status/phase", json!("Active")), May, Ok(())),
     ]

@@ -3,10 +3,16 @@
 use serde_json::{Value, json};
 
 use super::cast::{Caller, OTHER_POLICY, Resource, Verb};
+use super::changes::{COUNT_RULE, SIZE_RULE, numbered};
 use super::objects::asked;
 use super::{Case, Server, Verdict, cannot};
 use crate::call::Call;
 use crate::office::{Office, POLICY};
+
+const INTENT: &str = "tap-operator.io/intent";
+const INTENT_RULE: &str = "the annotation tap-operator.io/intent has at most 4096 bytes";
+const TEXT_RULE: &str = "spec.user and spec.reason must be text on one line";
+const TIME_RULE: &str = "at most nine digits of a fraction of a second";
 
 /// A request with a particular field, and what is wrong with it.
 struct New {
@@ -25,12 +31,29 @@ enum Wrong {
     Finalizer,
     /// Only garbage collection may set owners.
     Owner,
+    /// Something that nobody may write.
+    Always(&'static str),
     /// The wrong requester, unless the server stamps the right one.
     Name,
 }
 
+/// Metadata with one annotation. Key and value have together as many bytes, of two-byte characters.
+fn annotated(key: &str, bytes: usize) -> Value {
+    let value = bytes - key.len();
+    let value = "ä".repeat(value / 2) + if value % 2 == 1 { "a" } else { "" };
+    json!({"annotations": {key: value}})
+}
+
+fn reason(reason: &str) -> Value {
+    json!({"spec": {"reason": reason}})
+}
+
+fn start(time: &str) -> Value {
+    json!({"spec": {"startTime": format!("2026-11-24T{time}")}})
+}
+
 fn table(who: &Caller) -> Vec<New> {
-    use Wrong::{Finalizer, Name, Nothing, OtherPolicy, Owner};
+    use Wrong::{Always, Finalizer, Name, Nothing, OtherPolicy, Owner};
     let finalizer = json!(["tap-operator.io/pass"]);
     let intent =
         json!({"tap-operator.io/intent": r#"{"uid":"74a1cf5b-7a83-4a5b-9c32-0d41c1f0b9aa"}"#});
@@ -64,6 +87,26 @@ fn table(who: &Caller) -> Vec<New> {
         ("with an owner", metadata(json!({"ownerReferences": owner})), Owner),
         ("with a status", decided, Nothing),
         ("with a uid and a time", metadata(past), Nothing),
+        ("with 64 labels", metadata(json!({"labels": numbered(64)})), Nothing),
+        ("with 65 labels", metadata(json!({"labels": numbered(65)})), Always(COUNT_RULE)),
+        ("with annotations of 16 KiB", metadata(annotated("a", 16 * 1024)), Nothing),
+        ("with larger annotations", metadata(annotated("a", 16 * 1024 + 1)), Always(SIZE_RULE)),
+        ("with an intent of 4 KiB", metadata(annotated(INTENT, 4 * 1024 + INTENT.len())), Nothing),
+        (
+            "with a larger intent",
+            metadata(annotated(INTENT, 4 * 1024 + INTENT.len() + 1)),
+            Always(INTENT_RULE),
+        ),
+        ("with a reason that turns around", reason("INC1 \u{202e}ecila"), Always(TEXT_RULE)),
+        ("with a reason on two lines", reason("INC1\nfor bob"), Always(TEXT_RULE)),
+        ("with a reason in another script", reason("INC1 القاهرة 東京 👩‍💻"), Nothing),
+        (
+            "for a user with a control character",
+            json!({"spec": {"user": "nora\u{7}@contoso.com"}}),
+            Always(TEXT_RULE),
+        ),
+        ("that starts within a nanosecond", start("20:00:00.123456789+02:00"), Nothing),
+        ("that starts within less", start("20:00:00.1234567890Z"), Always(TIME_RULE)),
     ]
     .map(|(what, with, wrong)| New { what, with, wrong })
     .into()
@@ -88,6 +131,7 @@ fn wrong_with(new: &New, who: &Caller, server: Server) -> Vec<&'static str> {
         Wrong::Name if server == Server::Older => {
             wrong.push("spec.requestedBy must be the user name of its creator");
         }
+        Wrong::Always(rule) => wrong.push(rule),
         Wrong::Nothing | Wrong::OtherPolicy | Wrong::Owner | Wrong::Name => {}
     }
     wrong
