@@ -186,6 +186,7 @@ mod tests {
             number: 1,
             holder: "tap-operator".into(),
             tenant_id: id.into(),
+            cloud: None,
             connection: "default".into(),
             user_id: id.into(),
             user_principal_name: format!("{}@contoso.com", "a".repeat(100)),
