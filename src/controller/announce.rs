@@ -1,5 +1,6 @@
 //! Reports what happened: events on the objects, and one log line for each transition and decision.
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Resource, ResourceExt as _};
@@ -9,6 +10,8 @@ use crate::api::{Decision, Drift, Phase, TapPolicy, TapRequest};
 use crate::cluster::requests::name_of;
 use crate::cluster::write;
 use crate::decision::Reason;
+use crate::decision::situation::Stop;
+use crate::decision::stop::StopOrder;
 
 /// The longest note of an event, in characters. Kubernetes allows 1 kB.
 const NOTE_LENGTH: usize = 1000;
@@ -118,6 +121,25 @@ fn log(request: &TapRequest, reason: &str, message: &str) {
         expires = pass.map(|p| p.expiration_time.0.to_string()),
         "request {phase}", phase = status.phase,
     );
+}
+
+/// Reports that the emergency stop came, changed or went, with the number of passes that are active then.
+pub async fn stop(
+    recorder: &Recorder,
+    found: Option<&ConfigMap>,
+    order: &StopOrder,
+    active_passes: usize,
+) {
+    let sentence = order.sentence();
+    let sentence = sentence.as_deref().unwrap_or("the emergency stop is over");
+    match order.stop {
+        Stop::RevokeActive => tracing::warn!(revoked = active_passes, "{sentence}"),
+        Stop::On | Stop::Off => tracing::warn!(active_passes, "{sentence}"),
+    }
+    if let (Some(found), Some(remarks)) = (found, &order.not_understood) {
+        let reason = Reason::StopNotUnderstood.as_str();
+        publish(recorder, found, EventType::Warning, reason, "Stop", remarks).await;
+    }
 }
 
 /// Reports an object that this version cannot read.

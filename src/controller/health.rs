@@ -14,6 +14,8 @@ use kube::runtime::watcher;
 use tokio::time::Instant;
 
 use super::metrics::Metrics;
+use crate::api::names::STOP_CONFIG_MAP;
+use crate::cluster::ApiError;
 
 /// How long a watch may fail before the process counts as not ready.
 const WATCH_GRACE: Duration = Duration::from_secs(30);
@@ -33,6 +35,8 @@ pub struct Health(Arc<Mutex<Needs>>);
 struct Needs {
     waiting_for: Option<String>,
     watches: BTreeMap<String, WatchState>,
+    /// Since when the stop could not be read, and why.
+    stop_unread: Option<(Instant, String)>,
 }
 
 impl Health {
@@ -72,6 +76,16 @@ impl Health {
         };
     }
 
+    /// Records a read of the stop. It is read all the time, so this also shows whether the API server answers at all: a watch
+    /// whose connection went silent does not.
+    pub fn read_stop(&self, outcome: Result<(), &ApiError>) {
+        let mut state = self.lock();
+        state.stop_unread = outcome.err().map(|error| {
+            let since = state.stop_unread.take().map_or_else(Instant::now, |(since, _)| since);
+            (since, error.to_string())
+        });
+    }
+
     /// What is missing, if anything.
     pub fn missing(&self) -> Vec<String> {
         let state = self.lock();
@@ -93,6 +107,14 @@ impl Health {
                     ));
                 }
             }
+        }
+        if let Some((since, why)) = &state.stop_unread
+            && since.elapsed() >= WATCH_GRACE
+        {
+            missing.push(format!(
+                "the ConfigMap {STOP_CONFIG_MAP} could not be read for {} s: {why}",
+                since.elapsed().as_secs()
+            ));
         }
         missing
     }

@@ -32,7 +32,7 @@ pub async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSe
         operator.requests_are_listed(),
         stores.policies.wait_until_ready(),
         stores.namespaces.wait_until_ready(),
-        stores.stop.wait_until_ready(),
+        operator.stop_is_read(),
     );
     tokio::join!(
         ask_for_the_time(operator),

@@ -19,6 +19,7 @@ mod preflight;
 mod probe;
 mod request;
 pub mod run;
+mod stop;
 mod terms;
 mod wake;
 mod watched;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::Store;
 use tokio::sync::watch;
@@ -17,13 +17,13 @@ use super::metrics::Metrics;
 use super::terms::PolicyTerms;
 use super::watches::WatchedPolicy;
 use crate::cluster::lease::LeaseView;
-use crate::cluster::requests::stop_of;
 use crate::decision::corrections::Corrections;
 use crate::decision::ids::Uid;
 use crate::decision::outcome::Outcome;
 use crate::decision::permissions::Comparison;
 use crate::decision::requests::{Moment, Requests};
-use crate::decision::situation::{Connection, Settings, Stop};
+use crate::decision::situation::{Connection, Settings};
+use crate::decision::stop::StopOrder;
 use crate::entra::{ErrorKind, GraphError};
 use crate::graph;
 
@@ -34,8 +34,6 @@ pub struct Stores {
     pub policies: Store<WatchedPolicy>,
     /// All namespaces.
     pub namespaces: Store<Namespace>,
-    /// The stop `ConfigMap`, if it exists.
-    pub stop: Store<ConfigMap>,
 }
 
 /// One running operator.
@@ -60,6 +58,8 @@ pub struct Operator {
     pub lease: LeaseView,
     /// The caches.
     pub stores: Stores,
+    /// What the stop `ConfigMap` ordered when it was last read; `None` before that.
+    pub stop: watch::Sender<Option<StopOrder>>,
     /// The state machine of all requests.
     pub requests: Mutex<Requests>,
     /// Changes with every update of the state machine.
@@ -93,18 +93,20 @@ pub struct Tenant {
 }
 
 impl Operator {
-    /// The stop `ConfigMap` as last seen. Before it could be read, it counts as set.
-    pub fn stop(&self) -> Stop {
-        use futures::FutureExt as _;
-        if self.stores.stop.wait_until_ready().now_or_never().is_none() {
-            return Stop::On;
-        }
-        stop_of(self.stores.stop.state().first().map(AsRef::as_ref))
+    /// What the stop `ConfigMap` ordered when it was last read. Before that, it counts as set.
+    pub fn stop(&self) -> StopOrder {
+        self.stop.borrow().clone().unwrap_or(StopOrder::UNREAD)
+    }
+
+    /// Waits until the stop `ConfigMap` was read.
+    pub async fn stop_is_read(&self) {
+        // The sender is dropped only with the operator.
+        let _ = self.stop.subscribe().wait_for(Option::is_some).await;
     }
 
     /// Tells the state machine whether everything is stopped.
     pub fn apply_stop(&self) {
-        let stop = self.stop();
+        let stop = self.stop().stop;
         self.with_requests(|requests, moment| requests.set_stop(stop, moment));
     }
 

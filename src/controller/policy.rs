@@ -74,13 +74,14 @@ impl Operator {
             let rivals = self.rivals(&policy);
             let enforced = tenant.is_some_and(|tenant| self.is_enforced_by(tenant));
             let correction = self.corrections().of(&policy).cloned();
+            let stop = self.stop();
             let step = policy::next(&PolicySituation {
                 policy: &policy,
                 now: self.clocks.now(tenant.map(|t| t.connection.tenant_id.as_str())).earliest,
                 connection: tenant.map(|t| &t.connection),
                 rivals: &rivals,
                 enforced,
-                stop: self.stop(),
+                stop: &stop,
                 settle: self.settings.settle,
                 correction: correction.as_ref(),
                 reads: &reads,

@@ -27,7 +27,7 @@ use super::preflight::{self, OLDEST_MINOR};
 use super::terms::PolicyTerms;
 use super::wake::on_policies;
 use super::watches::{self, WatchedPolicy, watch};
-use super::{dispatch, leading, policy};
+use super::{dispatch, leading, policy, stop};
 use crate::api::names::{OPERATOR, STOP_CONFIG_MAP};
 use crate::cluster::ApiError;
 use crate::cluster::lease::{LeaderLease, LeaseLost};
@@ -173,7 +173,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
     let (namespaces, namespace_events) =
         watch(Api::<Namespace>::all(client.clone()), all(), "Namespaces", health);
     let only_stop = all().fields(&format!("metadata.name={STOP_CONFIG_MAP}"));
-    let (stop, stop_events) = watch(
+    let stop_events = watches::events(
         Api::<ConfigMap>::namespaced(client.clone(), &w.namespace),
         only_stop,
         "the stop ConfigMap",
@@ -197,7 +197,8 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         clocks: w.clocks,
         chance: w.chance,
         lease: lease.view(),
-        stores: Stores { policies: policies.clone(), namespaces, stop },
+        stores: Stores { policies: policies.clone(), namespaces },
+        stop: tokio::sync::watch::Sender::new(None),
         requests: Mutex::new(Requests::new(w.settings)),
         updates: tokio::sync::watch::Sender::new(()),
         began: Instant::now(),
@@ -219,17 +220,6 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         .run(policy::reconcile, |_, error, _| retry(error), Arc::clone(&operator))
         .for_each(|_| async {});
 
-    let on_stop = Arc::clone(&operator);
-    let wake_on_stop = wake_policies.clone();
-    let stop_watch = stop_events.for_each(move |event| {
-        // The cache shows what a list has only once the list is complete.
-        if !matches!(event, Ok(watcher::Event::InitApply(_))) {
-            on_stop.apply_stop();
-            let _ = wake_on_stop.send(());
-        }
-        async {}
-    });
-
     let controllers = async {
         tokio::join!(dispatch::reconcile(&operator, shutdown), policy_controller);
         // All reconciles have ended, so another replica may start.
@@ -241,7 +231,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         lost = lease.run() => Err(lost.into()),
         () = controllers => if shutdown.is_cancelled() { Ok(()) } else { Err(RunError::PartEnded("a controller")) },
         () = namespace_events.for_each(|_| async {}) => Err(RunError::PartEnded("the watch of Namespaces")),
-        () = stop_watch => Err(RunError::PartEnded("the watch of the stop ConfigMap")),
+        () = stop::follow(&operator, stop_events, health, &wake_policies) => Err(RunError::PartEnded("the watch of the stop ConfigMap")),
         () = leading::lead(&operator, &wake_policies) => Err(RunError::PartEnded("the start of work")),
         () = watch_requests(&operator, health) => Err(RunError::PartEnded("the watch of TapRequests")),
         () = dispatch::look_at_passes(&operator) => Err(RunError::PartEnded("the look at recorded passes")),

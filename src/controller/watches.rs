@@ -28,6 +28,21 @@ pub const PAGE: u32 = 100;
 /// The name of the watch of requests in messages.
 pub const REQUESTS: &str = "TapRequests";
 
+/// The events of a watch that begins again by itself, whatever ends it. The stream must be polled.
+pub fn events<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    name: &'static str,
+    health: &Health,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    health.expect(name);
+    let health = health.clone();
+    watcher(api, config).default_backoff().inspect(move |event| health.seen(name, event))
+}
+
 /// A cache, and the events that fill it, each after the cache has taken it. The stream must be polled.
 pub fn watch<K>(
     api: Api<K>,
@@ -41,12 +56,7 @@ where
 {
     let writer: Writer<K> = Writer::default();
     let store = writer.as_reader();
-    health.expect(name);
-    let health = health.clone();
-    let events = watcher(api, config)
-        .default_backoff()
-        .inspect(move |event| health.seen(name, event))
-        .modify(slim);
+    let events = events(api, config, name, health).modify(slim);
     (store, reflector(writer, events))
 }
 
@@ -60,10 +70,9 @@ fn slim<K: Resource>(object: &mut K) {
 pub async fn feed(operator: &Operator, health: &Health) {
     let api: Api<WatchedRequest> = Api::all(operator.client.clone());
     let config = watcher::Config::default().page_size(PAGE);
-    let mut events = watcher(api, config).default_backoff().boxed();
+    let mut events = events(api, config, REQUESTS, health).boxed();
     let mut lists_as_leader = false;
     while let Some(event) = events.next().await {
-        health.seen(REQUESTS, &event);
         let Ok(event) = event else { continue };
         let seen = match event {
             watcher::Event::Init => {

@@ -94,7 +94,7 @@ impl Operator {
         let namespace = self.stores.namespaces.get(&ObjectRef::new(&observed.name.namespace));
         let guard = self.admission.borrow().guard.clone();
         let new_attempt = self.chance.id(uid.as_str()).to_string();
-        let stop = self.stop();
+        let stop = self.stop().stop;
         self.with_requests(|requests, moment| {
             let known = requests.tenant_of(uid);
             let tenant_id = known.as_deref().or(connection.map(|c| c.tenant_id.as_str()));
