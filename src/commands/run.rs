@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,7 +15,6 @@ use kube::Config;
 use tap_operator::controller::{self, Chance, Clocks, LocalClock, Metrics, Options};
 use tap_operator::decision::situation::Settings;
 use tap_operator::graph;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -114,7 +113,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     config.default_retry = false;
     let client = kube::Client::try_from(config.clone())
         .context("the cluster's configuration cannot be used")?;
-    let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
+    let listener = TcpListener::bind(arguments.listen).with_context(|| {
         format!("cannot listen on {}: choose another address with --listen", arguments.listen)
     })?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = arguments.namespace, listen = %arguments.listen, "starting");
@@ -133,6 +132,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         metrics,
         allow_unguarded: arguments.allow_unguarded,
         listener: Some(listener),
+        beside: controller::on_a_thread_of_its_own,
         shutdown,
     })
     .await?;

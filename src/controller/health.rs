@@ -14,6 +14,7 @@ use kube::runtime::watcher;
 use tokio::time::Instant;
 
 use super::metrics::Metrics;
+use super::pulse::Pulse;
 use crate::api::names::STOP_CONFIG_MAP;
 use crate::cluster::ApiError;
 
@@ -125,11 +126,21 @@ impl Health {
 }
 
 /// `/healthz`, `/readyz` and `/metrics`.
-pub fn router(health: Health, metrics: Metrics) -> Router {
+pub fn router(health: Health, metrics: Metrics, pulse: Pulse) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(alive).with_state(pulse))
         .route("/readyz", get(ready).with_state(health))
         .route("/metrics", get(scrape).with_state(metrics))
+}
+
+async fn alive(State(pulse): State<Pulse>) -> impl IntoResponse {
+    match pulse.hangs_for() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(silence) => {
+            let text = format!("the work loop has not run for {} s\n", silence.as_secs());
+            (StatusCode::INTERNAL_SERVER_ERROR, text)
+        }
+    }
 }
 
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
@@ -153,7 +164,22 @@ async fn scrape(State(metrics): State<Metrics>) -> impl IntoResponse {
 
 #[cfg(test)]
 mod tests {
+    use tower::ServiceExt as _;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_whose_work_loop_hangs_is_not_alive() {
+        let pulse = Pulse::begin();
+        let router = router(Health::default(), Metrics::default(), pulse);
+        let probe = || {
+            let request = http::Request::get("/healthz").body(axum::body::Body::empty()).unwrap();
+            router.clone().oneshot(request)
+        };
+        assert_eq!(probe().await.unwrap().status(), StatusCode::OK);
+        tokio::time::advance(Duration::from_secs(20)).await;
+        assert_eq!(probe().await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 
     fn failed() -> watcher::Result<watcher::Event<()>> {
         Err(watcher::Error::NoResourceVersion)

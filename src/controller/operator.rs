@@ -15,6 +15,7 @@ use super::clocks::Clocks;
 use super::fence::AdmissionState;
 use super::metrics::Metrics;
 use super::terms::PolicyTerms;
+use super::vitals::OwnConnection;
 use super::watches::WatchedPolicy;
 use crate::cluster::lease::LeaseView;
 use crate::decision::corrections::Corrections;
@@ -41,7 +42,7 @@ pub struct Operator {
     /// The API server.
     pub client: kube::Client,
     /// Makes a connection to the API server that nothing else uses, for a call that carries a code.
-    pub own_connection: Box<dyn Fn() -> kube::Result<kube::Client> + Send + Sync>,
+    pub own_connection: Arc<OwnConnection>,
     /// The operator's own namespace.
     pub namespace: String,
     /// The unique identity of this process.

@@ -1,5 +1,7 @@
 //! A process in which something broke ends. It never stays alive without working.
 
+use std::sync::Mutex;
+
 use graph_simulator::{Fault, FaultKind, Operation};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -14,7 +16,12 @@ async fn a_reconcile_that_panics_ends_it_and_the_next_one_takes_everything_back(
     let world = World::new();
     let mut operator = world.operator_with(SignedDuration::ZERO, |options| {
         // The call that writes the code into the Secret: it comes after the POST, at the worst moment.
-        options.own_connection = Box::new(|| panic!("no connection"));
+        let lease = (options.own_connection)();
+        let lease = Mutex::new(Some(lease));
+        options.own_connection = Box::new(move || {
+            // The first connection is for the lease.
+            lease.lock().expect("no panic").take().expect("no connection")
+        });
     });
     world.request("lost-phone", &json!({}));
     let panic = operator.panicked(SOON).await;
