@@ -22,6 +22,11 @@ use tracing_subscriber::EnvFilter;
 /// The time after which Graph's gateway gives up a call (documented).
 const GRAPH_GATEWAY_LIMIT: SignedDuration = SignedDuration::from_secs(60);
 
+/// How long nothing may come from the API server before another connection is made.
+const SILENCE: Duration = Duration::from_secs(150);
+/// The longest that a connection to the API server may take to be made.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
 /// Run the operator
 ///
 /// One tenant is configured by the environment: `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and one of `AZURE_FEDERATED_TOKEN_FILE`
@@ -111,6 +116,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // A retried POST could be answered with "already exists" because of our first one. The reconcilers retry instead: they
     // know what they have done.
     config.default_retry = false;
+    // A connection on which nothing comes for so long is dead: watches get a bookmark about once a minute, and calls have
+    // shorter deadlines.
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
+    config.connect_timeout = Some(CONNECT_DEADLINE);
     let client = kube::Client::try_from(config.clone())
         .context("the cluster's configuration cannot be used")?;
     let listener = TcpListener::bind(arguments.listen).with_context(|| {

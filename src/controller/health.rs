@@ -18,14 +18,15 @@ use super::pulse::Pulse;
 use crate::api::names::STOP_CONFIG_MAP;
 use crate::cluster::ApiError;
 
-/// How long a watch may fail before the process counts as not ready.
+/// How long a watch may fail before the process counts as not ready. A watch that did not fail for so long works again: it
+/// tells nothing of that until something changes.
 const WATCH_GRACE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WatchState {
     Starting,
     Live,
-    FailingSince(Instant),
+    Failing { since: Instant, last: Instant },
 }
 
 /// What the process needs before it is ready.
@@ -68,10 +69,16 @@ impl Health {
             (Ok(()), _) => WatchState::Live,
             (Err(error), before) => {
                 tracing::warn!(watch, %error, "a watch failed and is restarted");
+                let now = Instant::now();
                 match before {
-                    WatchState::Live => WatchState::FailingSince(Instant::now()),
                     // A watch that was never live gets no grace period.
-                    WatchState::Starting | WatchState::FailingSince(_) => before,
+                    WatchState::Starting => before,
+                    WatchState::Failing { since, last } if last.elapsed() < WATCH_GRACE => {
+                        WatchState::Failing { since, last: now }
+                    }
+                    WatchState::Live | WatchState::Failing { .. } => {
+                        WatchState::Failing { since: now, last: now }
+                    }
                 }
             }
         };
@@ -100,8 +107,9 @@ impl Health {
                 WatchState::Starting => {
                     missing.push(format!("the watch of {watch} has not listed all objects yet"));
                 }
-                WatchState::FailingSince(since) if since.elapsed() < WATCH_GRACE => {}
-                WatchState::FailingSince(since) => {
+                WatchState::Failing { since, last }
+                    if since.elapsed() < WATCH_GRACE || last.elapsed() >= WATCH_GRACE => {}
+                WatchState::Failing { since, .. } => {
                     missing.push(format!(
                         "the watch of {watch} has been failing for {} s",
                         since.elapsed().as_secs()
@@ -199,14 +207,48 @@ mod tests {
 
         health.seen("Namespaces", &failed());
         assert_eq!(health.missing(), Vec::<String>::new());
-        tokio::time::advance(WATCH_GRACE).await;
+        tokio::time::advance(WATCH_GRACE.saturating_sub(Duration::from_secs(1))).await;
         health.seen("Namespaces", &failed());
+        tokio::time::advance(Duration::from_secs(1)).await;
         assert!(
             health.missing()[0].contains("has been failing for 30 s"),
             "{:?}",
             health.missing()
         );
         health.seen::<()>("Namespaces", &Ok(watcher::Event::InitDone));
+        assert_eq!(health.missing(), Vec::<String>::new());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_fails_no_more_works_though_nothing_changes() {
+        let health = Health::default();
+        health.expect("Namespaces");
+        health.seen::<()>("Namespaces", &Ok(watcher::Event::InitDone));
+        for _ in 0..9 {
+            health.seen("Namespaces", &failed());
+            tokio::time::advance(Duration::from_secs(5)).await;
+        }
+        assert_eq!(health.missing().len(), 1);
+        tokio::time::advance(WATCH_GRACE.saturating_sub(Duration::from_secs(5))).await;
+        assert_eq!(health.missing(), Vec::<String>::new());
+        health.seen("Namespaces", &failed());
+        assert_eq!(health.missing(), Vec::<String>::new(), "it has its grace period again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_gives_no_answer_makes_the_process_unready_after_a_while() {
+        let health = Health::default();
+        health.expect("Namespaces");
+        health.seen::<()>("Namespaces", &Ok(watcher::Event::InitDone));
+        let silent =
+            ApiError::Unknown { call: "get stop ConfigMap", cause: "no answer within 5 s".into() };
+        health.read_stop(Err(&silent));
+        assert_eq!(health.missing(), Vec::<String>::new());
+        tokio::time::advance(WATCH_GRACE).await;
+        health.read_stop(Err(&silent));
+        let missing = "the ConfigMap tap-operator-stop could not be read for 30 s: get stop ConfigMap: no answer within 5 s";
+        assert_eq!(health.missing(), [missing]);
+        health.read_stop(Ok(()));
         assert_eq!(health.missing(), Vec::<String>::new());
     }
 

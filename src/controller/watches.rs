@@ -5,10 +5,12 @@
 
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{Store, store::Writer};
+use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt as _, reflector, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
@@ -28,7 +30,31 @@ pub const PAGE: u32 = 100;
 /// The name of the watch of requests in messages.
 pub const REQUESTS: &str = "TapRequests";
 
-/// The events of a watch that begins again by itself, whatever ends it. The stream must be polled.
+/// How long each watch is asked to last, in seconds. The API server sends a bookmark about once a minute, so a watch on which
+/// nothing has come for so long, and 5 s more, is dead: kube begins another one, on another connection.
+const WATCH_SECONDS: u32 = 145;
+/// The longest pause after a watch failed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The pauses of kube, but never so long that what was missed waits after the API server is back.
+#[derive(Default)]
+pub struct ShortBackoff(watcher::DefaultBackoff);
+
+impl Iterator for ShortBackoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.0.next()?.min(LONGEST_PAUSE))
+    }
+}
+
+impl Backoff for ShortBackoff {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
+/// The events of a watch that begins again by itself, whatever ends it or silences it. The stream must be polled.
 pub fn events<K>(
     api: Api<K>,
     config: watcher::Config,
@@ -40,7 +66,9 @@ where
 {
     health.expect(name);
     let health = health.clone();
-    watcher(api, config).default_backoff().inspect(move |event| health.seen(name, event))
+    watcher(api, config.timeout(WATCH_SECONDS))
+        .backoff(ShortBackoff::default())
+        .inspect(move |event| health.seen(name, event))
 }
 
 /// A cache, and the events that fill it, each after the cache has taken it. The stream must be polled.

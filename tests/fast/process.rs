@@ -1,6 +1,7 @@
 //! A process in which something broke ends. It never stays alive without working.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use graph_simulator::{Fault, FaultKind, Operation};
 use jiff::SignedDuration;
@@ -9,7 +10,7 @@ use tap_operator::api::Phase;
 use tokio::time::sleep;
 
 use crate::world::{IN_ORDER, SERVICE_ACCOUNT, SOON, World};
-use kubernetes_api::{Fault as ApiFault, Match, WatchEnd};
+use kubernetes_api::{Fault as ApiFault, Match, Verb, WatchEnd};
 
 #[tokio::test(start_paused = true)]
 async fn a_reconcile_that_panics_ends_it_and_the_next_one_takes_everything_back() {
@@ -56,6 +57,34 @@ async fn a_watch_that_ends_is_begun_again() {
         world.until_phase("second", Phase::Active, IN_ORDER).await;
         world.check_delivered("second");
     }
+}
+
+/// Its connection is dead, and nobody says so: not even a bookmark comes.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_went_silent_is_begun_again_and_what_it_missed_is_acted_on() {
+    let world = World::new();
+    let _operator = world.operator();
+    world.request("first", &json!({}));
+    world.until_phase("first", Phase::Active, SOON).await;
+    // All but those of the admission policies, which are also probed each minute.
+    let ours = Match::any()
+        .user(SERVICE_ACCOUNT)
+        .when(|r| !r.resource.starts_with("validatingadmissionpolic"));
+    assert_eq!(world.kubernetes.end_watches(&ours, WatchEnd::Silent), 4);
+    world.policy(&json!({"users": {"domains": ["contoso.com", "fabrikam.com"]}}));
+    world.request("second", &json!({"user": "bob@contoso.com"}));
+    world.decide("first", "ada@contoso.com", "Revoke").await;
+    let silence = Duration::from_secs(150);
+    world.until_ended("first", Phase::Revoked, silence + SOON).await;
+    world.until_phase("second", Phase::Active, SOON).await;
+    // A watch on which bookmarks come lasts as long as it was asked to, and is begun again where it ended.
+    let lists = || {
+        let lists = Match::any().user(SERVICE_ACCOUNT).resource("taprequests");
+        world.kubernetes.requests_for(&lists.when(|r| r.verb == Verb::List)).len()
+    };
+    let before = lists();
+    sleep(silence * 4).await;
+    assert_eq!(lists(), before, "everything is listed again");
 }
 
 #[tokio::test(start_paused = true)]
