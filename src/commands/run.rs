@@ -19,6 +19,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use super::core_dumps;
+
 /// The time after which Graph's gateway gives up a call (documented).
 const GRAPH_GATEWAY_LIMIT: SignedDuration = SignedDuration::from_secs(60);
 
@@ -100,6 +102,7 @@ enum LogFormat {
 /// Runs the operator until a signal stops it.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     start_log(&arguments)?;
+    core_dumps::forbid();
     if arguments.settle_time < arguments.call_deadline + GRAPH_GATEWAY_LIMIT {
         tracing::warn!(
             "the settle time is shorter than the deadline of a call plus Graph's own limit of 60 s: a pass or Secret that is created late may go unnoticed"

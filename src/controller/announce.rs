@@ -13,8 +13,8 @@ use crate::decision::Reason;
 use crate::decision::situation::Stop;
 use crate::decision::stop::StopOrder;
 
-/// The longest note of an event, in characters. Kubernetes allows 1 kB.
-const NOTE_LENGTH: usize = 1000;
+/// The longest note of an event, in bytes. Kubernetes refuses the event of a longer one.
+const NOTE_BYTES: usize = 1024;
 /// How long to wait for the API server to take an event. Nothing else may be late because of an event.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -27,11 +27,10 @@ async fn publish<K: Resource<DynamicType = ()>>(
     action: &str,
     note: &str,
 ) {
-    let note: String = note.chars().take(NOTE_LENGTH).collect();
     let event = Event {
         type_,
         reason: reason.into(),
-        note: Some(note),
+        note: Some(cut(note).to_owned()),
         action: action.into(),
         secondary: None,
     };
@@ -40,6 +39,11 @@ async fn publish<K: Resource<DynamicType = ()>>(
         Ok(Err(error)) => tracing::debug!(%error, "an event could not be published"),
         Err(_) => tracing::debug!(reason, "an event could not be published in time"),
     }
+}
+
+/// As much of a note as Kubernetes takes.
+fn cut(note: &str) -> &str {
+    &note[..note.floor_char_boundary(NOTE_BYTES)]
 }
 
 /// Reports a request whose phase changed, or the reason for its phase.
@@ -183,4 +187,17 @@ pub async fn corrected(recorder: &Recorder, policy: &TapPolicy, sentence: &str) 
         &format!("changed {sentence}"),
     )
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_cut_at_its_bytes_and_between_characters() {
+        assert_eq!(cut("short"), "short");
+        assert_eq!(cut(&"a".repeat(2000)).len(), 1024);
+        assert_eq!(cut(&"ä".repeat(512)).len(), 1024);
+        assert_eq!(cut(&"€".repeat(512)).len(), 1023);
+    }
 }

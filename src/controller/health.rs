@@ -14,7 +14,9 @@ use kube::runtime::watcher;
 use tokio::time::Instant;
 
 use super::metrics::Metrics;
+use super::preflight::DEFINITIONS_MISSING;
 use super::pulse::Pulse;
+use super::watches::{POLICIES, REQUESTS};
 use crate::api::names::STOP_CONFIG_MAP;
 use crate::cluster::ApiError;
 
@@ -26,7 +28,12 @@ const WATCH_GRACE: Duration = Duration::from_secs(30);
 enum WatchState {
     Starting,
     Live,
-    Failing { since: Instant, last: Instant },
+    Failing {
+        since: Instant,
+        last: Instant,
+    },
+    /// The API server does not know the resource. It will not by itself, so there is no grace period.
+    Undefined,
 }
 
 /// What the process needs before it is ready.
@@ -67,6 +74,12 @@ impl Health {
         let state = state.watches.entry(watch.to_owned()).or_insert(WatchState::Starting);
         *state = match (answer, *state) {
             (Ok(()), _) => WatchState::Live,
+            (Err(error), before) if is_undefined(watch, error) => {
+                if before != WatchState::Undefined {
+                    tracing::error!(watch, "{DEFINITIONS_MISSING}");
+                }
+                WatchState::Undefined
+            }
             (Err(error), before) => {
                 tracing::warn!(watch, %error, "a watch failed and is restarted");
                 let now = Instant::now();
@@ -76,7 +89,7 @@ impl Health {
                     WatchState::Failing { since, last } if last.elapsed() < WATCH_GRACE => {
                         WatchState::Failing { since, last: now }
                     }
-                    WatchState::Live | WatchState::Failing { .. } => {
+                    WatchState::Live | WatchState::Failing { .. } | WatchState::Undefined => {
                         WatchState::Failing { since: now, last: now }
                     }
                 }
@@ -104,6 +117,9 @@ impl Health {
         for (watch, state) in &state.watches {
             match state {
                 WatchState::Live => {}
+                WatchState::Undefined => {
+                    missing.push(format!("{DEFINITIONS_MISSING} ({watch})"));
+                }
                 WatchState::Starting => {
                     missing.push(format!("the watch of {watch} has not listed all objects yet"));
                 }
@@ -131,6 +147,18 @@ impl Health {
     fn lock(&self) -> std::sync::MutexGuard<'_, Needs> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a watch failed because the definition of its resource is gone.
+fn is_undefined(watch: &str, error: &watcher::Error) -> bool {
+    let code = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code,
+        watcher::Error::WatchError(status) => status.code,
+        _ => return false,
+    };
+    code == 404 && [REQUESTS, POLICIES].contains(&watch)
 }
 
 /// `/healthz`, `/readyz` and `/metrics`.
@@ -233,6 +261,23 @@ mod tests {
         assert_eq!(health.missing(), Vec::<String>::new());
         health.seen("Namespaces", &failed());
         assert_eq!(health.missing(), Vec::<String>::new(), "it has its grace period again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn definitions_that_are_gone_are_told_at_once_and_like_at_the_start() {
+        let gone = || {
+            let status = kube::core::Status::failure("404 page not found", "").with_code(404);
+            watcher::Error::WatchStartFailed(kube::Error::Api(Box::new(status)))
+        };
+        let health = Health::default();
+        for watch in [REQUESTS, "Namespaces"] {
+            health.heard(watch, Ok(()));
+            health.heard(watch, Err(&gone()));
+        }
+        let missing = "the custom resource definitions are missing: install them with kubectl apply -k crds (TapRequests)";
+        assert_eq!(health.missing(), [missing]);
+        health.heard(REQUESTS, Ok(()));
+        assert_eq!(health.missing(), Vec::<String>::new());
     }
 
     #[tokio::test(start_paused = true)]

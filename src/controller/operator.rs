@@ -1,6 +1,6 @@
 //! The state that both reconcilers share.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -73,8 +73,10 @@ pub struct Operator {
     pub corrections: Mutex<Corrections>,
     /// The findings about the permissions of each connection's app that were logged last, by name of the connection.
     pub logged_permissions: Mutex<HashMap<String, Comparison>>,
-    /// Whether reconciles may start: the caches are complete, and each tenant has answered or was waited for.
+    /// Whether reconciles may start: the caches are complete.
     pub informed: AtomicBool,
+    /// The connections whose tenants are still asked at the start, by name.
+    pub awaited: watch::Sender<BTreeSet<String>>,
     /// Whether the last complete list of requests began while this process held the lease; `None` before the first one.
     pub lists_of_requests: watch::Sender<Option<bool>>,
     /// The state of the admission policies.
@@ -114,6 +116,18 @@ impl Operator {
     /// Whether reconciles may start: this process holds the lease and is informed.
     pub fn works(&self) -> bool {
         self.lease.is_held() && self.informed.load(Ordering::Acquire)
+    }
+
+    /// Waits until a tenant has answered at the start, or was waited for: its time is known then. One tenant that cannot be
+    /// reached delays no other. `None`: all tenants.
+    pub async fn tenant_was_asked(&self, tenant_id: Option<&str>) {
+        let is_of_it = |connection: &String| {
+            let tenant = self.tenants.get(connection).map(|t| t.connection.tenant_id.as_str());
+            tenant_id.is_none_or(|id| tenant == Some(id))
+        };
+        let mut awaited = self.awaited.subscribe();
+        // The sender is dropped only with the operator.
+        let _ = awaited.wait_for(|awaited| !awaited.iter().any(is_of_it)).await;
     }
 
     /// A recorder for one event. Each event needs its own: a recorder merges events with the same reason into the first of

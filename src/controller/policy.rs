@@ -45,6 +45,9 @@ pub async fn reconcile(
             return Ok(Action::requeue(operator.chance.jittered(&policy.name_any(), RESYNC)));
         }
     };
+    if let Some(tenant) = operator.tenants.get(&seen.spec.tenant) {
+        operator.tenant_was_asked(Some(&tenant.connection.tenant_id)).await;
+    }
     let (name, chance) = (seen.name_any(), operator.chance);
     match operator.reconcile_policy(seen).await {
         Ok(Rest::ForChange | Rest::Until(_)) => Ok(Action::requeue(chance.jittered(&name, RESYNC))),

@@ -180,7 +180,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
     let client = &w.client;
     health.expect(watches::REQUESTS);
     let (policies, policy_events) =
-        watch(Api::<WatchedPolicy>::all(client.clone()), all(), "TapPolicies", health);
+        watch(Api::<WatchedPolicy>::all(client.clone()), all(), watches::POLICIES, health);
     let (namespaces, namespace_events) =
         watch(Api::<Namespace>::all(client.clone()), all(), "Namespaces", health);
     let only_stop = all().fields(&format!("metadata.name={STOP_CONFIG_MAP}"));
@@ -196,7 +196,9 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         tokio::sync::watch::channel(AdmissionState::unknown(w.allow_unguarded));
 
     let (wake_policies, all_policies_due) = tokio::sync::mpsc::unbounded_channel::<()>();
+    let tenants = tenants(w.tenants);
     let reporter = Reporter { controller: OPERATOR.into(), instance: Some(w.holder.clone()) };
+    let awaited = tokio::sync::watch::Sender::new(tenants.keys().cloned().collect());
     let operator = Arc::new(Operator {
         reporter,
         client: w.client.clone(),
@@ -204,7 +206,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         namespace: w.namespace,
         holder: w.holder,
         settings: w.settings,
-        tenants: tenants(w.tenants),
+        tenants,
         clocks: w.clocks,
         chance: w.chance,
         lease: w.lease,
@@ -217,6 +219,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         corrections: Mutex::default(),
         logged_permissions: Mutex::default(),
         informed: AtomicBool::new(false),
+        awaited,
         lists_of_requests: tokio::sync::watch::Sender::new(None),
         admission,
         metrics: w.metrics.clone(),

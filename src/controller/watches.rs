@@ -27,6 +27,8 @@ pub type WatchedPolicy = DeserializeGuard<TapPolicy>;
 /// The number of requests in a page of a list. The whole objects of a page are in memory at once, and each may be as large as
 /// a megabyte.
 pub const PAGE: u32 = 100;
+/// The name of the watch of policies in messages.
+pub const POLICIES: &str = "TapPolicies";
 /// The name of the watch of requests in messages.
 pub const REQUESTS: &str = "TapRequests";
 

@@ -1,13 +1,15 @@
 //! A process in which something broke ends. It never stays alive without working.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use graph_simulator::{Fault, FaultKind, Operation};
 use jiff::SignedDuration;
 use serde_json::json;
 use tap_operator::api::Phase;
+use tap_operator::graph::{self, Body, Client, SendOptions, Transport, TransportError};
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use crate::world::{IN_ORDER, SERVICE_ACCOUNT, SOON, World};
 use kubernetes_api::{Fault as ApiFault, Match, Verb, WatchEnd};
@@ -85,6 +87,37 @@ async fn a_watch_that_went_silent_is_begun_again_and_what_it_missed_is_acted_on(
     let before = lists();
     sleep(silence * 4).await;
     assert_eq!(lists(), before, "everything is listed again");
+}
+
+/// A tenant that cannot be reached: nothing is refused, and nothing answers.
+#[derive(Debug)]
+struct Silent;
+
+#[async_trait::async_trait]
+impl Transport for Silent {
+    async fn send(
+        &self,
+        _: http::Request<bytes::Bytes>,
+        _: SendOptions,
+    ) -> Result<http::Response<Body>, TransportError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_cannot_be_reached_delays_no_other_at_the_start() {
+    let world = World::new();
+    let _operator = world.operator_with(SignedDuration::ZERO, |options| {
+        let elsewhere = json!({"tenants": [{
+            "name": "elsewhere", "tenantId": Uuid::from_u128(1), "clientId": Uuid::from_u128(2),
+            "credential": {"managedIdentity": {}},
+        }]});
+        let elsewhere = graph::connections_from_text(&elsewhere.to_string(), "the test");
+        let unreachable = graph::Options::new(Arc::new(Silent));
+        options.tenants.extend(Client::connect(elsewhere.expect("a connection"), &unreachable));
+    });
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
 }
 
 #[tokio::test(start_paused = true)]
