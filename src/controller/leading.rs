@@ -119,7 +119,7 @@ async fn ask_for_the_time(operator: &Operator, tenant: &Tenant) {
 }
 
 /// Reads the permissions of a connection's app, so that the log says at the start which are missing or not needed. The
-/// TapPolicies of a tenant that does not answer report that.
+/// `TapPolicies` of a tenant that does not answer report that.
 async fn ask_for_the_permissions(operator: &Operator, tenant: &Tenant) {
     let _ = tokio::time::timeout(FIRST_ANSWER, operator.permissions(tenant)).await;
 }
