@@ -103,7 +103,8 @@ mod tests {
     async fn rest(mut client: TcpStream) -> String {
         let mut text = Vec::new();
         // A reset is an end, too.
-        let _ = client.read_to_end(&mut text).await;
+        let read = timeout(DEADLINE * 3, client.read_to_end(&mut text)).await;
+        let _ = read.expect("the server closes it");
         String::from_utf8(text).unwrap()
     }
 
