@@ -19,6 +19,7 @@ use tap_operator::decision::situation::{
     Brakes, Connection, Eligibility, Place, PolicyFound, SecretFound, Settings, Stop, Surroundings,
 };
 use tap_operator::decision::step::{Action, Look, Step};
+use tap_operator::decision::stop::StopOrder;
 use tap_operator::decision::terms::{PolicyVersion, Terms};
 use tap_operator::entra::{
     Cloud, GraphTarget, Listed, MethodConfiguration, MethodState, TapMethod, User,
@@ -240,7 +241,7 @@ pub fn policy(policy: &TapPolicy, input: usize) -> usize {
             connection: Some(&connection),
             rivals: &[],
             enforced: false,
-            stop: Stop::Off,
+            stop: &StopOrder::OFF,
             settle: jiff::SignedDuration::from_secs(150),
             correction: None,
             reads: &reads,

@@ -20,6 +20,8 @@ pub enum ConditionType {
     Permissions,
     /// The operator can make every check of who may have a pass. Absent if the policy issues no passes.
     ChecksComplete,
+    /// The emergency stop is set. Absent otherwise.
+    Stopped,
     /// Work is in progress and ends by itself. Absent otherwise.
     Reconciling,
     /// Nothing more happens until somebody acts. Absent otherwise.
@@ -37,6 +39,7 @@ impl ConditionType {
             Self::Synced => "Synced",
             Self::Permissions => "Permissions",
             Self::ChecksComplete => "ChecksComplete",
+            Self::Stopped => "Stopped",
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
         }

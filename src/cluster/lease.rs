@@ -58,6 +58,23 @@ impl LeaseView {
     }
 }
 
+/// When the lease of this process was renewed. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Renewals(Arc<watch::Sender<Option<Instant>>>);
+
+impl Default for Renewals {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(None)))
+    }
+}
+
+impl Renewals {
+    /// What this process knows of its lease.
+    pub fn view(&self) -> LeaseView {
+        LeaseView { renewed: self.0.subscribe() }
+    }
+}
+
 /// The lease of this process.
 #[derive(Debug)]
 pub struct LeaderLease {
@@ -69,37 +86,52 @@ pub struct LeaderLease {
 
 /// The lease could not be kept.
 #[derive(Debug, thiserror::Error)]
-#[error("the leader lease was lost: another replica works now")]
-pub struct LeaseLost;
+pub enum LeaseLost {
+    /// Another replica holds it.
+    #[error("the leader lease was lost: {by} holds it now")]
+    Taken {
+        /// The identity of that replica.
+        by: String,
+    },
+    /// Somebody deleted it, or removed its holder.
+    #[error("the leader lease was lost: somebody deleted it or removed its holder")]
+    Removed,
+    /// No renewal succeeded in time. Whether another replica works now is not known.
+    #[error(
+        "the leader lease was given up: it could not be renewed for {} s: {why}",
+        RENEW_DEADLINE.as_secs()
+    )]
+    NotRenewed {
+        /// Why the last attempt failed.
+        why: String,
+    },
+    /// The work loop does not run, so the lease was not renewed any more.
+    #[error("the leader lease was given up, because the work loop hangs")]
+    WorkHangs,
+}
 
 impl LeaderLease {
     /// A lease of this name, for a holder whose name no other replica has.
-    pub fn new(api: Api<Lease>, name: &str, holder: &str) -> Self {
-        Self {
-            api,
-            name: name.into(),
-            holder: holder.into(),
-            renewed: Arc::new(watch::Sender::new(None)),
-        }
+    pub fn new(api: Api<Lease>, name: &str, holder: &str, renewals: Renewals) -> Self {
+        Self { api, name: name.into(), holder: holder.into(), renewed: renewals.0 }
     }
 
-    /// What this process knows of the lease.
-    pub fn view(&self) -> LeaseView {
-        LeaseView { renewed: self.renewed.subscribe() }
-    }
-
-    /// Takes the lease when it can, then renews it. Returns when the lease is lost.
-    pub async fn run(&self) -> LeaseLost {
-        self.acquire().await;
+    /// Takes the lease when it can, then renews it, as long as the work loop runs. Returns when the lease is lost.
+    pub async fn run(&self, work_runs: impl Fn() -> bool) -> LeaseLost {
+        self.acquire(&work_runs).await;
         tracing::info!(lease = self.name, holder = self.holder, "leading");
-        self.keep().await;
+        let lost = self.keep(&work_runs).await;
         self.renewed.send_replace(None);
-        LeaseLost
+        lost
     }
 
-    async fn acquire(&self) {
+    async fn acquire(&self, work_runs: &impl Fn() -> bool) {
         let mut observed: Option<(LeaseSpec, Instant)> = None;
         loop {
+            if !work_runs() {
+                tokio::time::sleep(RETRY_PERIOD).await;
+                continue;
+            }
             // The time before the request counts: others may see the new lease before the answer arrives here.
             let asked = Instant::now();
             match self.try_acquire(&mut observed).await {
@@ -145,37 +177,50 @@ impl LeaderLease {
         taken(self.replace(Effect::TakeLease, &lease).await)
     }
 
-    async fn keep(&self) {
+    async fn keep(&self, work_runs: &impl Fn() -> bool) -> LeaseLost {
+        // Why renewals have failed since the last one that did not.
+        let mut failed = None;
         loop {
             tokio::time::sleep(RETRY_PERIOD).await;
+            if !work_runs() {
+                return LeaseLost::WorkHangs;
+            }
             let last = self.renewed.borrow().unwrap_or_else(Instant::now);
             let left = RENEW_DEADLINE.saturating_sub(last.elapsed());
             let asked = Instant::now();
             match tokio::time::timeout(left, self.renew()).await {
-                Ok(Ok(true)) => {
+                Ok(Ok(None)) => {
                     self.renewed.send_replace(Some(asked));
+                    failed = None;
                 }
-                Ok(Ok(false)) | Err(_) => return,
+                Ok(Ok(Some(lost))) => return lost,
                 Ok(Err(error)) => {
                     tracing::warn!(lease = self.name, %error, "cannot renew the leader lease");
-                    if last.elapsed() >= RENEW_DEADLINE {
-                        return;
-                    }
+                    failed = Some(error.to_string());
+                }
+                Err(_) => {
+                    let silent = || "the API server does not answer".to_owned();
+                    return LeaseLost::NotRenewed { why: failed.unwrap_or_else(silent) };
                 }
             }
         }
     }
 
-    async fn renew(&self) -> Result<bool, ApiError> {
+    /// Renews the lease, unless it is lost.
+    async fn renew(&self) -> Result<Option<LeaseLost>, ApiError> {
         let Some(mut lease) = call("get lease", self.api.get_opt(&self.name)).await? else {
-            return Ok(false);
+            return Ok(Some(LeaseLost::Removed));
         };
         let spec = lease.spec.take().unwrap_or_default();
-        if spec.holder_identity.as_deref() != Some(&self.holder) {
-            return Ok(false);
+        match &spec.holder_identity {
+            Some(holder) if *holder == self.holder => {}
+            Some(other) if !other.is_empty() => {
+                return Ok(Some(LeaseLost::Taken { by: other.clone() }));
+            }
+            _ => return Ok(Some(LeaseLost::Removed)),
         }
         lease.spec = Some(self.spec(Some(&spec)));
-        self.replace(Effect::RenewLease, &lease).await.map(|_| true)
+        self.replace(Effect::RenewLease, &lease).await.map(|_| None)
     }
 
     async fn replace(&self, effect: Effect, lease: &Lease) -> Result<Lease, ApiError> {
@@ -226,5 +271,94 @@ fn taken<T>(outcome: Result<T, ApiError>) -> Result<bool, ApiError> {
         // Another replica was faster.
         Err(ApiError::Conflict { .. } | ApiError::Refused { code: 409, .. }) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use kubernetes_api::{Fault, KubernetesApi, Match};
+    use serde_json::json;
+
+    use super::*;
+
+    const NAME: &str = "tap-operator";
+
+    fn lease(api: &KubernetesApi) -> (LeaderLease, LeaseView) {
+        let renewals = Renewals::default();
+        let view = renewals.view();
+        (LeaderLease::new(Api::namespaced(api.client(), "default"), NAME, "one", renewals), view)
+    }
+
+    fn server() -> KubernetesApi {
+        KubernetesApi::new("2026-11-23T08:00:00Z".parse().unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_holder_whose_work_loop_hangs_renews_no_more_and_takes_nothing() {
+        let api = server();
+        let (lease, view) = lease(&api);
+        let runs = Cell::new(false);
+        let hangs_later = async {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            assert!(!view.is_held(), "it was taken for work that hangs");
+            runs.set(true);
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            assert!(view.is_fresh());
+            runs.set(false);
+            tokio::time::sleep(Duration::from_mins(1)).await;
+        };
+        let lost = tokio::select! {
+            lost = lease.run(|| runs.get()) => lost,
+            () = hangs_later => panic!("it is renewed for work that hangs"),
+        };
+        assert!(matches!(lost, LeaseLost::WorkHangs) && !view.is_held(), "{lost}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_lease_says_only_what_is_known() {
+        type Loss = fn(&KubernetesApi);
+        let losses: [(Loss, &str); 4] = [
+            (|api| drop(api.delete("leases", "default", NAME)), "somebody deleted it"),
+            (
+                |api| {
+                    api.put(json!({
+                        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                        "metadata": {"name": NAME, "namespace": "default"},
+                        "spec": {"holderIdentity": "two"},
+                    }));
+                },
+                "lost: two holds it now",
+            ),
+            (
+                |api| {
+                    let renewals = Match::writes().resource("leases");
+                    std::mem::forget(api.fail(renewals, Fault::server_error(503)));
+                },
+                "could not be renewed for 10 s: renew lease:",
+            ),
+            (
+                |api| {
+                    let all = Match::any().resource("leases");
+                    std::mem::forget(api.fail(all, Fault::Hang));
+                },
+                "could not be renewed for 10 s: the API server does not answer",
+            ),
+        ];
+        for (lose, says) in losses {
+            let api = server();
+            let (lease, mut view) = lease(&api);
+            let later = async {
+                view.acquired().await;
+                lose(&api);
+                std::future::pending::<()>().await;
+            };
+            let lost = tokio::select! {
+                lost = lease.run(|| true) => lost,
+                () = later => unreachable!(),
+            };
+            assert!(lost.to_string().contains(says), "{lost}");
+        }
     }
 }

@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use super::error::{ApiError, call};
 use super::patch::{as_operator, merge_patch};
 use super::write;
-use crate::api::names::{FINALIZER, INTENT_ANNOTATION, STOP_CONFIG_MAP, STOP_REVOKE_ACTIVE_KEY};
+use crate::api::names::{FINALIZER, INTENT_ANNOTATION, STOP_CONFIG_MAP};
 use crate::api::{TapPolicy, TapRequest, TapRequestStatus};
 use crate::decision::ids::RequestName;
 use crate::decision::intent::{Intent, LONGEST_AT_FIRST, Stage};
 use crate::decision::situation::{Brakes, Stop};
+use crate::decision::stop::StopOrder;
 use crate::decision::terms::PolicyVersion;
 use crate::effect::Effect;
 
@@ -122,9 +123,8 @@ pub async fn delete(client: &Client, request: &TapRequest) -> Result<Option<TapR
 
 /// Stop and suspension, by quorum reads. A failed read counts as stopped or suspended.
 pub async fn brakes(client: &Client, namespace: &str, policy: &str) -> Brakes {
-    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let stop = match call("get stop ConfigMap", maps.get_opt(STOP_CONFIG_MAP)).await {
-        Ok(found) => stop_of(found.as_ref()),
+    let stop = match stop(client, namespace).await {
+        Ok(found) => StopOrder::of(found.as_ref()).stop,
         Err(_) => Stop::On,
     };
     let policies: Api<TapPolicy> = Api::all(client.clone());
@@ -136,15 +136,10 @@ pub async fn brakes(client: &Client, namespace: &str, policy: &str) -> Brakes {
     Brakes { stop, suspended, policy }
 }
 
-/// The meaning of the stop `ConfigMap`, or of its absence.
-pub fn stop_of(config_map: Option<&ConfigMap>) -> Stop {
-    let Some(config_map) = config_map else { return Stop::Off };
-    let revoke = config_map
-        .data
-        .as_ref()
-        .and_then(|data| data.get(STOP_REVOKE_ACTIVE_KEY))
-        .is_some_and(|value| value == "true");
-    if revoke { Stop::RevokeActive } else { Stop::On }
+/// The stop `ConfigMap`, by a quorum read; `None` if it does not exist.
+pub async fn stop(client: &Client, namespace: &str) -> Result<Option<ConfigMap>, ApiError> {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    call("get stop ConfigMap", maps.get_opt(STOP_CONFIG_MAP)).await
 }
 
 async fn patch_metadata(

@@ -1,5 +1,6 @@
 //! The commands, one file for each.
 
+mod core_dumps;
 pub mod crds;
 mod custody;
 pub mod release;

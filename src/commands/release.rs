@@ -67,6 +67,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         writeln!(out, "{} released: {}", name_of(request), custody::what_may_live(request))?;
     }
     writeln!(out, "{} of {} requests released", chosen.len(), chosen.len())?;
+    if !chosen.is_empty() {
+        writeln!(
+            out,
+            "no operator deletes these passes any more, also if it starts again: delete them in Entra, or let them expire"
+        )?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

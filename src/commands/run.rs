@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,13 +15,19 @@ use kube::Config;
 use tap_operator::controller::{self, Chance, Clocks, LocalClock, Metrics, Options};
 use tap_operator::decision::situation::Settings;
 use tap_operator::graph;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use super::core_dumps;
+
 /// The time after which Graph's gateway gives up a call (documented).
 const GRAPH_GATEWAY_LIMIT: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long nothing may come from the API server before another connection is made.
+const SILENCE: Duration = Duration::from_secs(150);
+/// The longest that a connection to the API server may take to be made.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Run the operator
 ///
@@ -96,6 +102,7 @@ enum LogFormat {
 /// Runs the operator until a signal stops it.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     start_log(&arguments)?;
+    core_dumps::forbid();
     if arguments.settle_time < arguments.call_deadline + GRAPH_GATEWAY_LIMIT {
         tracing::warn!(
             "the settle time is shorter than the deadline of a call plus Graph's own limit of 60 s: a pass or Secret that is created late may go unnoticed"
@@ -112,9 +119,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // A retried POST could be answered with "already exists" because of our first one. The reconcilers retry instead: they
     // know what they have done.
     config.default_retry = false;
+    // A connection on which nothing comes for so long is dead: watches get a bookmark about once a minute, and calls have
+    // shorter deadlines.
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
+    config.connect_timeout = Some(CONNECT_DEADLINE);
     let client = kube::Client::try_from(config.clone())
         .context("the cluster's configuration cannot be used")?;
-    let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
+    let listener = TcpListener::bind(arguments.listen).with_context(|| {
         format!("cannot listen on {}: choose another address with --listen", arguments.listen)
     })?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = arguments.namespace, listen = %arguments.listen, "starting");
@@ -133,6 +145,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         metrics,
         allow_unguarded: arguments.allow_unguarded,
         listener: Some(listener),
+        beside: controller::on_a_thread_of_its_own,
         shutdown,
     })
     .await?;

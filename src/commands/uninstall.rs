@@ -50,8 +50,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     )?;
     if !release::is_running(&client, &arguments.namespace).await? && !arguments.release {
         bail!(
-            "no operator is running in namespace {}, so no pass is revoked: start it again, or free the requests with tap-operator release --all",
-            arguments.namespace
+            "no operator is running in namespace {}, so no pass is revoked: start it again, or free the requests with tap-operator release --all; the stop stays until: {}",
+            arguments.namespace,
+            take_back(&arguments.namespace)
         );
     }
     let deadline = tokio::time::Instant::now() + Duration::try_from(arguments.timeout)?;
@@ -72,9 +73,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             writeln!(out, "{}: {}", name_of(request), custody::what_may_live(request))?;
         }
         bail!(
-            "{} requests were not freed within {:#}: see their status, then try again, or add --release",
+            "{} requests were not freed within {:#}: see their status, then try again, or add --release; the stop stays until: {}",
             left.len(),
-            arguments.timeout
+            arguments.timeout,
+            take_back(&arguments.namespace)
         );
     }
     for request in &left {
@@ -90,7 +92,17 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         out,
         "next: kubectl delete -k deploy (the requests and the custom resource definitions stay)"
     )?;
+    writeln!(
+        out,
+        "the stop stays, also for an operator that is installed again; to issue again: {}",
+        take_back(&arguments.namespace)
+    )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The command that takes the stop back.
+fn take_back(namespace: &str) -> String {
+    format!("kubectl delete configmap {STOP_CONFIG_MAP} -n {namespace}")
 }
 
 async fn stop(client: &Client, namespace: &str) -> anyhow::Result<()> {

@@ -18,6 +18,7 @@ use super::fence::{AdmissionState, Fence};
 use super::health::Health;
 use super::operator::Operator;
 use super::probe;
+use super::watches::ShortBackoff;
 use crate::cluster::error::{ApiError, call};
 use crate::cluster::write::Trial;
 use crate::decision::admission::{
@@ -62,7 +63,7 @@ fn follow(
     shipped: &Shipped,
 ) -> impl Stream<Item = watcher::Result<Value>> + Send + 'static {
     watch_object(api(client, shipped), &shipped.name)
-        .default_backoff()
+        .backoff(ShortBackoff::default())
         .map(|seen| seen.map(as_value))
 }
 

@@ -1,5 +1,6 @@
 //! Reports what happened: events on the objects, and one log line for each transition and decision.
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Resource, ResourceExt as _};
@@ -9,9 +10,11 @@ use crate::api::{Decision, Drift, Phase, TapPolicy, TapRequest};
 use crate::cluster::requests::name_of;
 use crate::cluster::write;
 use crate::decision::Reason;
+use crate::decision::situation::Stop;
+use crate::decision::stop::StopOrder;
 
-/// The longest note of an event, in characters. Kubernetes allows 1 kB.
-const NOTE_LENGTH: usize = 1000;
+/// The longest note of an event, in bytes. Kubernetes refuses the event of a longer one.
+const NOTE_BYTES: usize = 1024;
 /// How long to wait for the API server to take an event. Nothing else may be late because of an event.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -24,11 +27,10 @@ async fn publish<K: Resource<DynamicType = ()>>(
     action: &str,
     note: &str,
 ) {
-    let note: String = note.chars().take(NOTE_LENGTH).collect();
     let event = Event {
         type_,
         reason: reason.into(),
-        note: Some(note),
+        note: Some(cut(note).to_owned()),
         action: action.into(),
         secondary: None,
     };
@@ -37,6 +39,11 @@ async fn publish<K: Resource<DynamicType = ()>>(
         Ok(Err(error)) => tracing::debug!(%error, "an event could not be published"),
         Err(_) => tracing::debug!(reason, "an event could not be published in time"),
     }
+}
+
+/// As much of a note as Kubernetes takes.
+fn cut(note: &str) -> &str {
+    &note[..note.floor_char_boundary(NOTE_BYTES)]
 }
 
 /// Reports a request whose phase changed, or the reason for its phase.
@@ -131,6 +138,25 @@ fn log(request: &TapRequest, reason: &str, message: &str) {
     );
 }
 
+/// Reports that the emergency stop came, changed or went, with the number of passes that are active then.
+pub async fn stop(
+    recorder: &Recorder,
+    found: Option<&ConfigMap>,
+    order: &StopOrder,
+    active_passes: usize,
+) {
+    let sentence = order.sentence();
+    let sentence = sentence.as_deref().unwrap_or("the emergency stop is over");
+    match order.stop {
+        Stop::RevokeActive => tracing::warn!(revoked = active_passes, "{sentence}"),
+        Stop::On | Stop::Off => tracing::warn!(active_passes, "{sentence}"),
+    }
+    if let (Some(found), Some(remarks)) = (found, &order.not_understood) {
+        let reason = Reason::StopNotUnderstood.as_str();
+        publish(recorder, found, EventType::Warning, reason, "Stop", remarks).await;
+    }
+}
+
 /// Reports an object that this version cannot read.
 pub async fn unreadable<K>(recorder: &Recorder, object: &K, why: &str)
 where
@@ -172,4 +198,17 @@ pub async fn corrected(recorder: &Recorder, policy: &TapPolicy, sentence: &str) 
         &format!("changed {sentence}"),
     )
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_cut_at_its_bytes_and_between_characters() {
+        assert_eq!(cut("short"), "short");
+        assert_eq!(cut(&"a".repeat(2000)).len(), 1024);
+        assert_eq!(cut(&"ä".repeat(512)).len(), 1024);
+        assert_eq!(cut(&"€".repeat(512)).len(), 1023);
+    }
 }

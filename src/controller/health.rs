@@ -14,15 +14,26 @@ use kube::runtime::watcher;
 use tokio::time::Instant;
 
 use super::metrics::Metrics;
+use super::preflight::DEFINITIONS_MISSING;
+use super::pulse::Pulse;
+use super::watches::{POLICIES, REQUESTS};
+use crate::api::names::STOP_CONFIG_MAP;
+use crate::cluster::ApiError;
 
-/// How long a watch may fail before the process counts as not ready.
+/// How long a watch may fail before the process counts as not ready. A watch that did not fail for so long works again: it
+/// tells nothing of that until something changes.
 const WATCH_GRACE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WatchState {
     Starting,
     Live,
-    FailingSince(Instant),
+    Failing {
+        since: Instant,
+        last: Instant,
+    },
+    /// The API server does not know the resource. It will not by itself, so there is no grace period.
+    Undefined,
 }
 
 /// What the process needs before it is ready.
@@ -33,6 +44,8 @@ pub struct Health(Arc<Mutex<Needs>>);
 struct Needs {
     waiting_for: Option<String>,
     watches: BTreeMap<String, WatchState>,
+    /// Since when the stop could not be read, and why.
+    stop_unread: Option<(Instant, String)>,
 }
 
 impl Health {
@@ -61,15 +74,37 @@ impl Health {
         let state = state.watches.entry(watch.to_owned()).or_insert(WatchState::Starting);
         *state = match (answer, *state) {
             (Ok(()), _) => WatchState::Live,
+            (Err(error), before) if is_undefined(watch, error) => {
+                if before != WatchState::Undefined {
+                    tracing::error!(watch, "{DEFINITIONS_MISSING}");
+                }
+                WatchState::Undefined
+            }
             (Err(error), before) => {
                 tracing::warn!(watch, %error, "a watch failed and is restarted");
+                let now = Instant::now();
                 match before {
-                    WatchState::Live => WatchState::FailingSince(Instant::now()),
                     // A watch that was never live gets no grace period.
-                    WatchState::Starting | WatchState::FailingSince(_) => before,
+                    WatchState::Starting => before,
+                    WatchState::Failing { since, last } if last.elapsed() < WATCH_GRACE => {
+                        WatchState::Failing { since, last: now }
+                    }
+                    WatchState::Live | WatchState::Failing { .. } | WatchState::Undefined => {
+                        WatchState::Failing { since: now, last: now }
+                    }
                 }
             }
         };
+    }
+
+    /// Records a read of the stop. It is read all the time, so this also shows whether the API server answers at all: a watch
+    /// whose connection went silent does not.
+    pub fn read_stop(&self, outcome: Result<(), &ApiError>) {
+        let mut state = self.lock();
+        state.stop_unread = outcome.err().map(|error| {
+            let since = state.stop_unread.take().map_or_else(Instant::now, |(since, _)| since);
+            (since, error.to_string())
+        });
     }
 
     /// What is missing, if anything.
@@ -82,17 +117,29 @@ impl Health {
         for (watch, state) in &state.watches {
             match state {
                 WatchState::Live => {}
+                WatchState::Undefined => {
+                    missing.push(format!("{DEFINITIONS_MISSING} ({watch})"));
+                }
                 WatchState::Starting => {
                     missing.push(format!("the watch of {watch} has not listed all objects yet"));
                 }
-                WatchState::FailingSince(since) if since.elapsed() < WATCH_GRACE => {}
-                WatchState::FailingSince(since) => {
+                WatchState::Failing { since, last }
+                    if since.elapsed() < WATCH_GRACE || last.elapsed() >= WATCH_GRACE => {}
+                WatchState::Failing { since, .. } => {
                     missing.push(format!(
                         "the watch of {watch} has been failing for {} s",
                         since.elapsed().as_secs()
                     ));
                 }
             }
+        }
+        if let Some((since, why)) = &state.stop_unread
+            && since.elapsed() >= WATCH_GRACE
+        {
+            missing.push(format!(
+                "the ConfigMap {STOP_CONFIG_MAP} could not be read for {} s: {why}",
+                since.elapsed().as_secs()
+            ));
         }
         missing
     }
@@ -102,12 +149,34 @@ impl Health {
     }
 }
 
+/// Whether a watch failed because the definition of its resource is gone.
+fn is_undefined(watch: &str, error: &watcher::Error) -> bool {
+    let code = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.code,
+        _ => return false,
+    };
+    code == 404 && [REQUESTS, POLICIES].contains(&watch)
+}
+
 /// `/healthz`, `/readyz` and `/metrics`.
-pub fn router(health: Health, metrics: Metrics) -> Router {
+pub fn router(health: Health, metrics: Metrics, pulse: Pulse) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(alive).with_state(pulse))
         .route("/readyz", get(ready).with_state(health))
         .route("/metrics", get(scrape).with_state(metrics))
+}
+
+async fn alive(State(pulse): State<Pulse>) -> impl IntoResponse {
+    match pulse.hangs_for() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(silence) => {
+            let text = format!("the work loop has not run for {} s\n", silence.as_secs());
+            (StatusCode::INTERNAL_SERVER_ERROR, text)
+        }
+    }
 }
 
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
@@ -131,7 +200,22 @@ async fn scrape(State(metrics): State<Metrics>) -> impl IntoResponse {
 
 #[cfg(test)]
 mod tests {
+    use tower::ServiceExt as _;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_whose_work_loop_hangs_is_not_alive() {
+        let pulse = Pulse::begin();
+        let router = router(Health::default(), Metrics::default(), pulse);
+        let probe = || {
+            let request = http::Request::get("/healthz").body(axum::body::Body::empty()).unwrap();
+            router.clone().oneshot(request)
+        };
+        assert_eq!(probe().await.unwrap().status(), StatusCode::OK);
+        tokio::time::advance(Duration::from_secs(20)).await;
+        assert_eq!(probe().await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 
     fn failed() -> watcher::Result<watcher::Event<()>> {
         Err(watcher::Error::NoResourceVersion)
@@ -151,14 +235,65 @@ mod tests {
 
         health.seen("Namespaces", &failed());
         assert_eq!(health.missing(), Vec::<String>::new());
-        tokio::time::advance(WATCH_GRACE).await;
+        tokio::time::advance(WATCH_GRACE.saturating_sub(Duration::from_secs(1))).await;
         health.seen("Namespaces", &failed());
+        tokio::time::advance(Duration::from_secs(1)).await;
         assert!(
             health.missing()[0].contains("has been failing for 30 s"),
             "{:?}",
             health.missing()
         );
         health.seen::<()>("Namespaces", &Ok(watcher::Event::InitDone));
+        assert_eq!(health.missing(), Vec::<String>::new());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_fails_no_more_works_though_nothing_changes() {
+        let health = Health::default();
+        health.expect("Namespaces");
+        health.seen::<()>("Namespaces", &Ok(watcher::Event::InitDone));
+        for _ in 0..9 {
+            health.seen("Namespaces", &failed());
+            tokio::time::advance(Duration::from_secs(5)).await;
+        }
+        assert_eq!(health.missing().len(), 1);
+        tokio::time::advance(WATCH_GRACE.saturating_sub(Duration::from_secs(5))).await;
+        assert_eq!(health.missing(), Vec::<String>::new());
+        health.seen("Namespaces", &failed());
+        assert_eq!(health.missing(), Vec::<String>::new(), "it has its grace period again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn definitions_that_are_gone_are_told_at_once_and_like_at_the_start() {
+        let gone = || {
+            let status = kube::core::Status::failure("404 page not found", "").with_code(404);
+            watcher::Error::WatchStartFailed(kube::Error::Api(Box::new(status)))
+        };
+        let health = Health::default();
+        for watch in [REQUESTS, "Namespaces"] {
+            health.heard(watch, Ok(()));
+            health.heard(watch, Err(&gone()));
+        }
+        let missing = "the custom resource definitions are missing: install them with kubectl apply -k crds (TapRequests)";
+        assert_eq!(health.missing(), [missing]);
+        health.heard(REQUESTS, Ok(()));
+        assert_eq!(health.missing(), Vec::<String>::new());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_gives_no_answer_makes_the_process_unready_after_a_while() {
+        let health = Health::default();
+        health.expect("Namespaces");
+        health.seen::<()>("Namespaces", &Ok(watcher::Event::InitDone));
+        let silent =
+            ApiError::Unknown { call: "get stop ConfigMap", cause: "no answer within 5 s".into() };
+        health.read_stop(Err(&silent));
+        assert_eq!(health.missing(), Vec::<String>::new());
+        tokio::time::advance(WATCH_GRACE).await;
+        health.read_stop(Err(&silent));
+        let missing = "the ConfigMap tap-operator-stop could not be read for 30 s: get stop ConfigMap: no answer within 5 s";
+        assert_eq!(health.missing(), [missing]);
+        health.read_stop(Ok(()));
         assert_eq!(health.missing(), Vec::<String>::new());
     }
 

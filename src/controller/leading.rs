@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::api::{Api, ListParams};
 
-use super::operator::Operator;
+use super::operator::{Operator, Tenant};
 use super::watches::PAGE;
 use crate::api::TapRequest;
 use crate::api::names::FINALIZER;
@@ -32,13 +32,15 @@ pub async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSe
         operator.requests_are_listed(),
         stores.policies.wait_until_ready(),
         stores.namespaces.wait_until_ready(),
-        stores.stop.wait_until_ready(),
+        operator.stop_is_read(),
     );
-    tokio::join!(
-        ask_for_the_time(operator),
-        ask_for_the_permissions(operator),
-        wait_for_admission(operator)
-    );
+    let asked = operator.tenants.values().map(|tenant| ask(operator, tenant));
+    tokio::join!(futures::future::join_all(asked), begin(operator, policies));
+}
+
+/// Starts the work, for each tenant once it was asked.
+async fn begin(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSender<()>) {
+    wait_for_admission(operator).await;
     operator.informed.store(true, Ordering::Release);
     operator.apply_stop();
     let _ = policies.send(());
@@ -88,38 +90,38 @@ async fn attempts(operator: &Operator) -> Result<Vec<(String, Version)>, ApiErro
     }
 }
 
-/// Asks each tenant until its time is certain, so that no pass ends early because of a wrong local clock or one wrong
-/// answer. A tenant that does not answer soon is not waited for, because revocations must go on while Graph is down.
-async fn ask_for_the_time(operator: &Operator) {
-    let asked = operator.tenants.values().map(|tenant| async {
-        let until_certain = async {
-            loop {
-                // Only the Date of the answer matters.
-                let _ = tenant.client.method(graph::Priority::Read).await;
-                if operator.clocks.is_certain(&tenant.connection.tenant_id) {
-                    break;
-                }
-                tokio::time::sleep(CLOCK_AGAIN).await;
-            }
-        };
-        if tokio::time::timeout(FIRST_ANSWER, until_certain).await.is_err() {
-            let name = tenant.connection.name.as_str();
-            tracing::warn!(
-                connection = name,
-                "no answer from the tenant yet; using this machine's clock meanwhile"
-            );
-        }
-    });
-    futures::future::join_all(asked).await;
+/// Asks a tenant what must be known before its requests and policies are reconciled.
+async fn ask(operator: &Operator, tenant: &Tenant) {
+    tokio::join!(ask_for_the_time(operator, tenant), ask_for_the_permissions(operator, tenant));
+    operator.awaited.send_if_modified(|awaited| awaited.remove(&tenant.connection.name));
 }
 
-/// Reads the permissions of each connection's app, so that the log says at the start which are missing or not needed.
-async fn ask_for_the_permissions(operator: &Operator) {
-    let asked = operator.tenants.values().map(|tenant| async {
-        // The TapPolicies of a tenant that does not answer report that.
-        let _ = tokio::time::timeout(FIRST_ANSWER, operator.permissions(tenant)).await;
-    });
-    futures::future::join_all(asked).await;
+/// Asks a tenant until its time is certain, so that no pass ends early because of a wrong local clock or one wrong answer.
+/// A tenant that does not answer soon is not waited for, because revocations must go on while Graph is down.
+async fn ask_for_the_time(operator: &Operator, tenant: &Tenant) {
+    let until_certain = async {
+        loop {
+            // Only the Date of the answer matters.
+            let _ = tenant.client.method(graph::Priority::Read).await;
+            if operator.clocks.is_certain(&tenant.connection.tenant_id) {
+                break;
+            }
+            tokio::time::sleep(CLOCK_AGAIN).await;
+        }
+    };
+    if tokio::time::timeout(FIRST_ANSWER, until_certain).await.is_err() {
+        let name = tenant.connection.name.as_str();
+        tracing::warn!(
+            connection = name,
+            "no answer from the tenant yet; using this machine's clock meanwhile"
+        );
+    }
+}
+
+/// Reads the permissions of a connection's app, so that the log says at the start which are missing or not needed. The
+/// `TapPolicies` of a tenant that does not answer report that.
+async fn ask_for_the_permissions(operator: &Operator, tenant: &Tenant) {
+    let _ = tokio::time::timeout(FIRST_ANSWER, operator.permissions(tenant)).await;
 }
 
 /// Asks the tenants again when a clock is suspected to have jumped, and reconciles everything once it has.

@@ -11,6 +11,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::api::Phase;
+use crate::decision::situation::Stop;
+use crate::decision::stop::StopOrder;
 
 /// The buckets of the histogram, in seconds. A call takes 30 ms to 2 s, and is given up after 30 s.
 const CALL_SECONDS: [f64; 9] = [0.03, 0.1, 0.3, 0.6, 1.0, 2.0, 5.0, 10.0, 30.0];
@@ -37,6 +39,8 @@ pub struct Metrics {
     call_seconds: Family<CallLabels, Histogram, fn() -> Histogram>,
     leading: Gauge,
     guarded: Gauge,
+    stopped: Gauge,
+    stop_not_understood: Gauge,
 }
 
 impl Default for Metrics {
@@ -50,6 +54,8 @@ impl Default for Metrics {
             Family::new_with_constructor((|| Histogram::new(CALL_SECONDS)) as fn() -> Histogram);
         let leading = Gauge::default();
         let guarded = Gauge::default();
+        let stopped = Gauge::default();
+        let stop_not_understood = Gauge::default();
         registry.register(
             "request_transitions",
             "Requests that entered a phase",
@@ -81,6 +87,12 @@ impl Default for Metrics {
             "1 while the admission policies are as shipped and in force",
             guarded.clone(),
         );
+        registry.register("stopped", "1 while the emergency stop is set", stopped.clone());
+        registry.register(
+            "stop_not_understood",
+            "1 while the emergency stop has an entry that is not understood",
+            stop_not_understood.clone(),
+        );
         Self {
             registry: Arc::new(registry),
             transitions,
@@ -90,6 +102,8 @@ impl Default for Metrics {
             call_seconds,
             leading,
             guarded,
+            stopped,
+            stop_not_understood,
         }
     }
 }
@@ -137,6 +151,12 @@ impl Metrics {
     /// Sets whether the admission policies are as shipped and in force.
     pub fn guards(&self, guards: bool) {
         self.guarded.set(i64::from(guards));
+    }
+
+    /// Sets what the emergency stop orders.
+    pub fn stops(&self, order: &StopOrder) {
+        self.stopped.set(i64::from(order.stop != Stop::Off));
+        self.stop_not_understood.set(i64::from(order.not_understood.is_some()));
     }
 
     /// All metrics as text.

@@ -1,7 +1,7 @@
 //! The shell: it performs the steps that the core decides, and reports their outcomes to it.
 //!
 //! [`watches`] feeds the state machine. [`dispatch`] starts the reconciles that are due. [`request`] reconciles one request,
-//! and [`policy`] one policy. [`run`] assembles the process.
+//! and [`policy`] one policy. [`vitals`] keeps the lease and answers probes beside all that. [`run`] assembles the process.
 
 mod admission;
 mod announce;
@@ -17,9 +17,13 @@ mod permissions;
 mod policy;
 mod preflight;
 mod probe;
+mod pulse;
 mod request;
 pub mod run;
+mod serve;
+mod stop;
 mod terms;
+mod vitals;
 mod wake;
 mod watched;
 mod watches;
@@ -29,3 +33,4 @@ pub use clocks::{Clocks, LocalClock};
 pub use health::Health;
 pub use metrics::Metrics;
 pub use run::{Options, RunError, run};
+pub use vitals::{Vital, on_a_thread_of_its_own};

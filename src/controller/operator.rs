@@ -1,10 +1,10 @@
 //! The state that both reconcilers share.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::Store;
 use tokio::sync::watch;
@@ -15,15 +15,16 @@ use super::clocks::Clocks;
 use super::fence::AdmissionState;
 use super::metrics::Metrics;
 use super::terms::PolicyTerms;
+use super::vitals::OwnConnection;
 use super::watches::WatchedPolicy;
 use crate::cluster::lease::LeaseView;
-use crate::cluster::requests::stop_of;
 use crate::decision::corrections::Corrections;
 use crate::decision::ids::Uid;
 use crate::decision::outcome::Outcome;
 use crate::decision::permissions::Comparison;
 use crate::decision::requests::{Moment, Requests};
-use crate::decision::situation::{Connection, Settings, Stop};
+use crate::decision::situation::{Connection, Settings};
+use crate::decision::stop::StopOrder;
 use crate::entra::{Advice, GraphError};
 use crate::graph;
 
@@ -34,8 +35,6 @@ pub struct Stores {
     pub policies: Store<WatchedPolicy>,
     /// All namespaces.
     pub namespaces: Store<Namespace>,
-    /// The stop `ConfigMap`, if it exists.
-    pub stop: Store<ConfigMap>,
 }
 
 /// One running operator.
@@ -43,7 +42,7 @@ pub struct Operator {
     /// The API server.
     pub client: kube::Client,
     /// Makes a connection to the API server that nothing else uses, for a call that carries a code.
-    pub own_connection: Box<dyn Fn() -> kube::Result<kube::Client> + Send + Sync>,
+    pub own_connection: Arc<OwnConnection>,
     /// The operator's own namespace.
     pub namespace: String,
     /// The unique identity of this process.
@@ -60,6 +59,8 @@ pub struct Operator {
     pub lease: LeaseView,
     /// The caches.
     pub stores: Stores,
+    /// What the stop `ConfigMap` ordered when it was last read; `None` before that.
+    pub stop: watch::Sender<Option<StopOrder>>,
     /// The state machine of all requests.
     pub requests: Mutex<Requests>,
     /// Changes with every update of the state machine.
@@ -72,8 +73,10 @@ pub struct Operator {
     pub corrections: Mutex<Corrections>,
     /// The findings about the permissions of each connection's app that were logged last, by name of the connection.
     pub logged_permissions: Mutex<HashMap<String, Comparison>>,
-    /// Whether reconciles may start: the caches are complete, and each tenant has answered or was waited for.
+    /// Whether reconciles may start: the caches are complete.
     pub informed: AtomicBool,
+    /// The connections whose tenants are still asked at the start, by name.
+    pub awaited: watch::Sender<BTreeSet<String>>,
     /// Whether the last complete list of requests began while this process held the lease; `None` before the first one.
     pub lists_of_requests: watch::Sender<Option<bool>>,
     /// The state of the admission policies.
@@ -112,24 +115,38 @@ impl Operator {
         Err(refused.unwrap_or_else(none))
     }
 
-    /// The stop `ConfigMap` as last seen. Before it could be read, it counts as set.
-    pub fn stop(&self) -> Stop {
-        use futures::FutureExt as _;
-        if self.stores.stop.wait_until_ready().now_or_never().is_none() {
-            return Stop::On;
-        }
-        stop_of(self.stores.stop.state().first().map(AsRef::as_ref))
+    /// What the stop `ConfigMap` ordered when it was last read. Before that, it counts as set.
+    pub fn stop(&self) -> StopOrder {
+        self.stop.borrow().clone().unwrap_or(StopOrder::UNREAD)
+    }
+
+    /// Waits until the stop `ConfigMap` was read.
+    pub async fn stop_is_read(&self) {
+        // The sender is dropped only with the operator.
+        let _ = self.stop.subscribe().wait_for(Option::is_some).await;
     }
 
     /// Tells the state machine whether everything is stopped.
     pub fn apply_stop(&self) {
-        let stop = self.stop();
+        let stop = self.stop().stop;
         self.with_requests(|requests, moment| requests.set_stop(stop, moment));
     }
 
     /// Whether reconciles may start: this process holds the lease and is informed.
     pub fn works(&self) -> bool {
         self.lease.is_held() && self.informed.load(Ordering::Acquire)
+    }
+
+    /// Waits until a tenant has answered at the start, or was waited for: its time is known then. One tenant that cannot be
+    /// reached delays no other. `None`: all tenants.
+    pub async fn tenant_was_asked(&self, tenant_id: Option<&str>) {
+        let is_of_it = |connection: &String| {
+            let tenant = self.tenants.get(connection).map(|t| t.connection.tenant_id.as_str());
+            tenant_id.is_none_or(|id| tenant == Some(id))
+        };
+        let mut awaited = self.awaited.subscribe();
+        // The sender is dropped only with the operator.
+        let _ = awaited.wait_for(|awaited| !awaited.iter().any(is_of_it)).await;
     }
 
     /// A recorder for one event. Each event needs its own: a recorder merges events with the same reason into the first of

@@ -45,6 +45,9 @@ pub async fn reconcile(
             return Ok(Action::requeue(operator.chance.jittered(&policy.name_any(), RESYNC)));
         }
     };
+    if let Some(tenant) = operator.tenants.get(&seen.spec.tenant) {
+        operator.tenant_was_asked(Some(&tenant.connection.tenant_id)).await;
+    }
     let (name, chance) = (seen.name_any(), operator.chance);
     match operator.reconcile_policy(seen).await {
         Ok(Rest::ForChange | Rest::Until(_)) => Ok(Action::requeue(chance.jittered(&name, RESYNC))),
@@ -74,13 +77,14 @@ impl Operator {
             let rivals = self.rivals(&policy);
             let enforced = tenant.is_some_and(|tenant| self.is_enforced_by(tenant));
             let correction = self.corrections().of(&policy).cloned();
+            let stop = self.stop();
             let step = policy::next(&PolicySituation {
                 policy: &policy,
                 now: self.clocks.now(tenant.map(|t| t.connection.tenant_id.as_str())).earliest,
                 connection: tenant.map(|t| &t.connection),
                 rivals: &rivals,
                 enforced,
-                stop: self.stop(),
+                stop: &stop,
                 settle: self.settings.settle,
                 correction: correction.as_ref(),
                 reads: &reads,

@@ -13,6 +13,9 @@ use crate::cluster::{ApiError, call};
 
 /// The oldest minor version of Kubernetes that serves `ValidatingAdmissionPolicy` v1.
 pub const OLDEST_MINOR: u32 = 30;
+/// What to say where the API server does not know the resources.
+pub const DEFINITIONS_MISSING: &str =
+    "the custom resource definitions are missing: install them with kubectl apply -k crds";
 /// How long to wait before the next check.
 const START_AGAIN: Duration = Duration::from_secs(3);
 
@@ -49,7 +52,7 @@ pub async fn wait_for_cluster(client: &Client, health: &Health) -> Result<(), Ru
         match requests.and(policies) {
             Ok(()) => break,
             Err(ApiError::NotFound { .. }) => {
-                wait(health, "the custom resource definitions are missing: install them with kubectl apply -k crds").await;
+                wait(health, DEFINITIONS_MISSING).await;
             }
             Err(error) => {
                 let what = format!("TapRequests and TapPolicies cannot be listed: {error}");

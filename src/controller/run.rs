@@ -1,18 +1,17 @@
 //! Runs the process: watches, reconcilers, lease and health, until it is asked to end or a part fails.
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use k8s_openapi::api::coordination::v1::Lease;
+use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::Api;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::Reporter;
 use kube::runtime::{Controller, WatchStreamExt as _, watcher};
-use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,17 +19,19 @@ use super::admission::{self, Watches};
 use super::chance::Chance;
 use super::clocks::Clocks;
 use super::fence::AdmissionState;
-use super::health::{self, Health};
+use super::health::Health;
 use super::metrics::Metrics;
 use super::operator::{Operator, Stores, Tenant};
 use super::preflight::{self, OLDEST_MINOR};
+use super::pulse::Pulse;
 use super::terms::PolicyTerms;
+use super::vitals::{OwnConnection, Vital, Vitals};
 use super::wake::on_policies;
 use super::watches::{self, WatchedPolicy, watch};
-use super::{dispatch, leading, policy};
+use super::{dispatch, leading, policy, stop};
 use crate::api::names::{OPERATOR, STOP_CONFIG_MAP};
 use crate::cluster::ApiError;
-use crate::cluster::lease::{LeaderLease, LeaseLost};
+use crate::cluster::lease::{LeaseLost, LeaseView, Renewals};
 use crate::decision::requests::Requests;
 use crate::decision::situation::{Connection, Settings};
 use crate::graph;
@@ -43,7 +44,7 @@ pub struct Options {
     /// The API server.
     pub client: kube::Client,
     /// Makes a connection to the API server that nothing else uses.
-    pub own_connection: Box<dyn Fn() -> kube::Result<kube::Client> + Send + Sync>,
+    pub own_connection: Box<OwnConnection>,
     /// The operator's own namespace.
     pub namespace: String,
     /// The unique identity of this process, as holder of its lease and its intents.
@@ -62,6 +63,8 @@ pub struct Options {
     pub allow_unguarded: bool,
     /// Serves `/healthz`, `/readyz` and `/metrics`.
     pub listener: Option<TcpListener>,
+    /// Where the lease is kept and probes are answered: as it is, beside the work, or on a thread of its own.
+    pub beside: fn(Vital) -> Vital,
     /// Ends the process gracefully.
     pub shutdown: CancellationToken,
 }
@@ -77,9 +80,12 @@ pub enum RunError {
         /// Minor version of the API server.
         minor: u32,
     },
-    /// Another replica works now.
+    /// The lease could not be kept.
     #[error(transparent)]
     LeaseLost(#[from] LeaseLost),
+    /// The configuration of the cluster cannot be used.
+    #[error("the cluster's configuration cannot be used: {0}")]
+    Connect(#[from] kube::Error),
     /// A part ended that must run as long as the process.
     #[error("{0} ended unexpectedly: the process exits so that it is restarted")]
     PartEnded(&'static str),
@@ -92,11 +98,28 @@ pub enum RunError {
 pub async fn run(options: Options) -> Result<(), RunError> {
     let health = Health::default();
     let shutdown = options.shutdown.clone();
-    let served = serve(options.listener, &health, &options.metrics);
+    let own_connection: Arc<OwnConnection> = options.own_connection.into();
+    let (pulse, renewals) = (Pulse::begin(), Renewals::default());
+    let (lead, leave) = (CancellationToken::new(), CancellationToken::new());
+    let vitals = Vitals {
+        connect: Arc::clone(&own_connection),
+        namespace: options.namespace.clone(),
+        holder: options.holder.clone(),
+        listener: options.listener,
+        health: health.clone(),
+        metrics: options.metrics.clone(),
+        pulse: pulse.clone(),
+        renewals: renewals.clone(),
+        lead: lead.clone(),
+        leave: leave.clone(),
+    };
+    let mut vitals = (options.beside)(vitals.keep().boxed());
     let work = work(
         Work {
             client: options.client,
-            own_connection: options.own_connection,
+            own_connection,
+            lease: renewals.view(),
+            lead,
             namespace: options.namespace,
             holder: options.holder,
             settings: options.settings,
@@ -111,14 +134,21 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     );
     tokio::select! {
         biased;
-        outcome = work => outcome,
-        served = served => served,
+        // First, so that nothing that is busy keeps the lease from being renewed.
+        ended = &mut vitals => return ended.and(Err(RunError::PartEnded("the lease"))),
+        outcome = work => outcome?,
+        never = pulse.tick() => match never {},
     }
+    // All reconciles have ended, so another replica may start.
+    leave.cancel();
+    vitals.await
 }
 
 struct Work {
     client: kube::Client,
-    own_connection: Box<dyn Fn() -> kube::Result<kube::Client> + Send + Sync>,
+    own_connection: Arc<OwnConnection>,
+    lease: LeaseView,
+    lead: CancellationToken,
     namespace: String,
     holder: String,
     settings: Settings,
@@ -137,21 +167,6 @@ async fn watch_requests(operator: &Operator, health: &Health) {
     watches::feed(operator, health).await;
 }
 
-async fn serve(
-    listener: Option<TcpListener>,
-    health: &Health,
-    metrics: &Metrics,
-) -> Result<(), RunError> {
-    match listener {
-        None => std::future::pending().await,
-        Some(listener) => {
-            let router = health::router(health.clone(), metrics.clone());
-            axum::serve(listener, router).await?;
-            Err(RunError::PartEnded("the health server"))
-        }
-    }
-}
-
 async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<(), RunError> {
     let started = tokio::select! {
         biased;
@@ -159,21 +174,17 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         () = shutdown.cancelled() => return Ok(()),
     };
     started?;
-    let lease = LeaderLease::new(
-        Api::<Lease>::namespaced(w.client.clone(), &w.namespace),
-        OPERATOR,
-        &w.holder,
-    );
+    w.lead.cancel();
 
     let all = watcher::Config::default;
     let client = &w.client;
     health.expect(watches::REQUESTS);
     let (policies, policy_events) =
-        watch(Api::<WatchedPolicy>::all(client.clone()), all(), "TapPolicies", health);
+        watch(Api::<WatchedPolicy>::all(client.clone()), all(), watches::POLICIES, health);
     let (namespaces, namespace_events) =
         watch(Api::<Namespace>::all(client.clone()), all(), "Namespaces", health);
     let only_stop = all().fields(&format!("metadata.name={STOP_CONFIG_MAP}"));
-    let (stop, stop_events) = watch(
+    let stop_events = watches::events(
         Api::<ConfigMap>::namespaced(client.clone(), &w.namespace),
         only_stop,
         "the stop ConfigMap",
@@ -185,8 +196,9 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         tokio::sync::watch::channel(AdmissionState::unknown(w.allow_unguarded));
 
     let (wake_policies, all_policies_due) = tokio::sync::mpsc::unbounded_channel::<()>();
-    let reporter = Reporter { controller: OPERATOR.into(), instance: Some(w.holder.clone()) };
     let tenants = tenants(w.tenants);
+    let reporter = Reporter { controller: OPERATOR.into(), instance: Some(w.holder.clone()) };
+    let awaited = tokio::sync::watch::Sender::new(tenants.keys().cloned().collect());
     let operator = Arc::new(Operator {
         reporter,
         client: w.client.clone(),
@@ -198,14 +210,16 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         tenants,
         clocks: w.clocks,
         chance: w.chance,
-        lease: lease.view(),
-        stores: Stores { policies: policies.clone(), namespaces, stop },
+        lease: w.lease,
+        stores: Stores { policies: policies.clone(), namespaces },
+        stop: tokio::sync::watch::Sender::new(None),
         updates: tokio::sync::watch::Sender::new(()),
         began: Instant::now(),
         terms: PolicyTerms::default(),
         corrections: Mutex::default(),
         logged_permissions: Mutex::default(),
         informed: AtomicBool::new(false),
+        awaited,
         lists_of_requests: tokio::sync::watch::Sender::new(None),
         admission,
         metrics: w.metrics.clone(),
@@ -220,29 +234,14 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         .run(policy::reconcile, |_, error, _| retry(error), Arc::clone(&operator))
         .for_each(|_| async {});
 
-    let on_stop = Arc::clone(&operator);
-    let wake_on_stop = wake_policies.clone();
-    let stop_watch = stop_events.for_each(move |event| {
-        // The cache shows what a list has only once the list is complete.
-        if !matches!(event, Ok(watcher::Event::InitApply(_))) {
-            on_stop.apply_stop();
-            let _ = wake_on_stop.send(());
-        }
-        async {}
-    });
-
     let controllers = async {
         tokio::join!(dispatch::reconcile(&operator, shutdown), policy_controller);
-        // All reconciles have ended, so another replica may start.
-        lease.release().await;
     };
     tokio::select! {
         biased;
-        // First, so that nothing that is busy keeps the lease from being renewed.
-        lost = lease.run() => Err(lost.into()),
         () = controllers => if shutdown.is_cancelled() { Ok(()) } else { Err(RunError::PartEnded("a controller")) },
         () = namespace_events.for_each(|_| async {}) => Err(RunError::PartEnded("the watch of Namespaces")),
-        () = stop_watch => Err(RunError::PartEnded("the watch of the stop ConfigMap")),
+        () = stop::follow(&operator, stop_events, health, &wake_policies) => Err(RunError::PartEnded("the watch of the stop ConfigMap")),
         () = leading::lead(&operator, &wake_policies) => Err(RunError::PartEnded("the start of work")),
         () = watch_requests(&operator, health) => Err(RunError::PartEnded("the watch of TapRequests")),
         () = dispatch::look_at_passes(&operator) => Err(RunError::PartEnded("the look at recorded passes")),

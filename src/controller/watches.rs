@@ -5,10 +5,12 @@
 
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{Store, store::Writer};
+use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt as _, reflector, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
@@ -25,8 +27,51 @@ pub type WatchedPolicy = DeserializeGuard<TapPolicy>;
 /// The number of requests in a page of a list. The whole objects of a page are in memory at once, and each may be as large as
 /// a megabyte.
 pub const PAGE: u32 = 100;
+/// The name of the watch of policies in messages.
+pub const POLICIES: &str = "TapPolicies";
 /// The name of the watch of requests in messages.
 pub const REQUESTS: &str = "TapRequests";
+
+/// How long each watch is asked to last, in seconds. The API server sends a bookmark about once a minute, so a watch on which
+/// nothing has come for so long, and 5 s more, is dead: kube begins another one, on another connection.
+const WATCH_SECONDS: u32 = 145;
+/// The longest pause after a watch failed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The pauses of kube, but never so long that what was missed waits after the API server is back.
+#[derive(Default)]
+pub struct ShortBackoff(watcher::DefaultBackoff);
+
+impl Iterator for ShortBackoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.0.next()?.min(LONGEST_PAUSE))
+    }
+}
+
+impl Backoff for ShortBackoff {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
+/// The events of a watch that begins again by itself, whatever ends it or silences it. The stream must be polled.
+pub fn events<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    name: &'static str,
+    health: &Health,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    health.expect(name);
+    let health = health.clone();
+    watcher(api, config.timeout(WATCH_SECONDS))
+        .backoff(ShortBackoff::default())
+        .inspect(move |event| health.seen(name, event))
+}
 
 /// A cache, and the events that fill it, each after the cache has taken it. The stream must be polled.
 pub fn watch<K>(
@@ -41,12 +86,7 @@ where
 {
     let writer: Writer<K> = Writer::default();
     let store = writer.as_reader();
-    health.expect(name);
-    let health = health.clone();
-    let events = watcher(api, config)
-        .default_backoff()
-        .inspect(move |event| health.seen(name, event))
-        .modify(slim);
+    let events = events(api, config, name, health).modify(slim);
     (store, reflector(writer, events))
 }
 
@@ -60,10 +100,9 @@ fn slim<K: Resource>(object: &mut K) {
 pub async fn feed(operator: &Operator, health: &Health) {
     let api: Api<WatchedRequest> = Api::all(operator.client.clone());
     let config = watcher::Config::default().page_size(PAGE);
-    let mut events = watcher(api, config).default_backoff().boxed();
+    let mut events = events(api, config, REQUESTS, health).boxed();
     let mut lists_as_leader = false;
     while let Some(event) = events.next().await {
-        health.seen(REQUESTS, &event);
         let Ok(event) = event else { continue };
         let seen = match event {
             watcher::Event::Init => {

@@ -6,8 +6,8 @@
 //! the next [`step`] for one request. [`checks`] says who may have a pass and [`quota`] how many at once, [`method`] how a
 //! tenant differs from its policy and [`policy`] what to do about it, [`permissions`] whether the app may do what is
 //! needed, [`admission`] whether the cluster's admission policies are as shipped, [`report`] how the findings read in a
-//! status, [`clock`] what time it is at Graph, [`intent`] what is recorded before a pass is asked for, [`route`]
-//! through which connections its tenant is reached.
+//! status, [`clock`] what time it is at Graph, [`stop`] what the emergency stop orders, [`intent`] what is recorded before
+//! a pass is asked for, [`route`] through which connections its tenant is reached.
 
 pub mod admission;
 pub mod checks;
@@ -26,6 +26,7 @@ pub mod requests;
 pub mod route;
 pub mod situation;
 pub mod step;
+pub mod stop;
 pub mod terms;
 
 pub use reason::Reason;

@@ -202,6 +202,8 @@ reasons! {
     PermissionExcessive,
     /// The app's permissions cannot be read.
     PermissionsUnknown,
+    /// The stop `ConfigMap` has an entry that is not understood. Also an event.
+    StopNotUnderstood,
     /// Every check of a request can be made.
     AllChecksPossible,
     /// The tenant connection does not map Kubernetes user names.

@@ -29,6 +29,9 @@ pub struct GraphError {
     pub retry_after: Option<Duration>,
 }
 
+/// The code of an error that is a claims challenge, whatever else Graph calls it.
+pub const INSUFFICIENT_CLAIMS: &str = "insufficient_claims";
+
 /// The kinds of failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -144,6 +147,9 @@ impl fmt::Display for GraphError {
             ErrorKind::Forbidden => write!(
                 f,
                 "; grant the app the application permission {permission} with admin consent, then allow a few minutes"
+            ),
+            ErrorKind::Unauthorized if self.code == INSUFFICIENT_CLAIMS => f.write_str(
+                "; a claims challenge: a Conditional Access policy for workload identities does not take the app's token from this network; exclude the app there, or allow this network",
             ),
             ErrorKind::Unauthorized => {
                 f.write_str(

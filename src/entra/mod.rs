@@ -30,7 +30,7 @@ mod users;
 pub(crate) use call::Call;
 pub use cloud::Cloud;
 pub use date::DateSample;
-pub use error::{Advice, CreateError, ErrorKind, GraphError};
+pub use error::{Advice, CreateError, ErrorKind, GraphError, INSUFFICIENT_CLAIMS};
 pub(crate) use guid::guid;
 pub use method::{GraphTarget, MethodConfiguration, MethodPatch, MethodState};
 pub use names::{EntraName, UserNameForm, UserNames};

@@ -48,9 +48,8 @@ impl SignInErrorKind {
             7_000_222 => Self::ExpiredSecret,
             700_027 | 50_012 => Self::WrongCertificate,
             700_024 => Self::AssertionTime,
-            70_021 | 70_025 | 700_211 | 700_212 | 700_213 | 50_013 | 501_661 => {
-                Self::NoFederatedCredential
-            }
+            70_021 | 70_025 | 700_211 | 700_212 | 700_213 | 7_002_138 | 7_000_272 | 50_013
+            | 501_661 => Self::NoFederatedCredential,
             700_016 => Self::AppNotInTenant,
             7_000_112 => Self::AppDisabled,
             90_002 => Self::TenantNotFound,
@@ -59,6 +58,12 @@ impl SignInErrorKind {
             90_055 | 50_196 => Self::Throttled,
             _ => return None,
         })
+    }
+
+    /// Whether a right sign-in is refused like this now and then, so that it is worth trying again at once (reported for
+    /// federated credentials).
+    pub(crate) fn may_pass(self) -> bool {
+        matches!(self, Self::NoFederatedCredential | Self::AssertionTime)
     }
 
     /// What a person can do about it.

@@ -13,6 +13,7 @@ mod permissions;
 mod process;
 mod quota;
 mod sealed;
+mod stop;
 mod switches;
 #[path = "../support/transport.rs"]
 mod transport;

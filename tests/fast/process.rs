@@ -1,20 +1,30 @@
 //! A process in which something broke ends. It never stays alive without working.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use graph_simulator::{Fault, FaultKind, Operation};
 use jiff::SignedDuration;
 use serde_json::json;
 use tap_operator::api::Phase;
+use tap_operator::graph::{self, Body, Client, SendOptions, Transport, TransportError};
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use crate::world::{IN_ORDER, SERVICE_ACCOUNT, SOON, World};
-use kubernetes_api::{Fault as ApiFault, Match, WatchEnd};
+use kubernetes_api::{Fault as ApiFault, Match, Verb, WatchEnd};
 
 #[tokio::test(start_paused = true)]
 async fn a_reconcile_that_panics_ends_it_and_the_next_one_takes_everything_back() {
     let world = World::new();
     let mut operator = world.operator_with(SignedDuration::ZERO, |options| {
         // The call that writes the code into the Secret: it comes after the POST, at the worst moment.
-        options.own_connection = Box::new(|| panic!("no connection"));
+        let lease = (options.own_connection)();
+        let lease = Mutex::new(Some(lease));
+        options.own_connection = Box::new(move || {
+            // The first connection is for the lease.
+            lease.lock().expect("no panic").take().expect("no connection")
+        });
     });
     world.request("lost-phone", &json!({}));
     let panic = operator.panicked(SOON).await;
@@ -49,6 +59,65 @@ async fn a_watch_that_ends_is_begun_again() {
         world.until_phase("second", Phase::Active, IN_ORDER).await;
         world.check_delivered("second");
     }
+}
+
+/// Its connection is dead, and nobody says so: not even a bookmark comes.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_went_silent_is_begun_again_and_what_it_missed_is_acted_on() {
+    let world = World::new();
+    let _operator = world.operator();
+    world.request("first", &json!({}));
+    world.until_phase("first", Phase::Active, SOON).await;
+    // All but those of the admission policies, which are also probed each minute.
+    let ours = Match::any()
+        .user(SERVICE_ACCOUNT)
+        .when(|r| !r.resource.starts_with("validatingadmissionpolic"));
+    assert_eq!(world.kubernetes.end_watches(&ours, WatchEnd::Silent), 4);
+    world.policy(&json!({"users": {"domains": ["contoso.com", "fabrikam.com"]}}));
+    world.request("second", &json!({"user": "bob@contoso.com"}));
+    world.decide("first", "ada@contoso.com", "Revoke").await;
+    let silence = Duration::from_secs(150);
+    world.until_ended("first", Phase::Revoked, silence + SOON).await;
+    world.until_phase("second", Phase::Active, SOON).await;
+    // A watch on which bookmarks come lasts as long as it was asked to, and is begun again where it ended.
+    let lists = || {
+        let lists = Match::any().user(SERVICE_ACCOUNT).resource("taprequests");
+        world.kubernetes.requests_for(&lists.when(|r| r.verb == Verb::List)).len()
+    };
+    let before = lists();
+    sleep(silence * 4).await;
+    assert_eq!(lists(), before, "everything is listed again");
+}
+
+/// A tenant that cannot be reached: nothing is refused, and nothing answers.
+#[derive(Debug)]
+struct Silent;
+
+#[async_trait::async_trait]
+impl Transport for Silent {
+    async fn send(
+        &self,
+        _: http::Request<bytes::Bytes>,
+        _: SendOptions,
+    ) -> Result<http::Response<Body>, TransportError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_cannot_be_reached_delays_no_other_at_the_start() {
+    let world = World::new();
+    let _operator = world.operator_with(SignedDuration::ZERO, |options| {
+        let elsewhere = json!({"tenants": [{
+            "name": "elsewhere", "tenantId": Uuid::from_u128(1), "clientId": Uuid::from_u128(2),
+            "credential": {"managedIdentity": {}},
+        }]});
+        let elsewhere = graph::connections_from_text(&elsewhere.to_string(), "the test");
+        let unreachable = graph::Options::new(Arc::new(Silent));
+        options.tenants.extend(Client::connect(elsewhere.expect("a connection"), &unreachable));
+    });
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
 }
 
 #[tokio::test(start_paused = true)]

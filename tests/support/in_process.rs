@@ -344,6 +344,7 @@ impl World {
             metrics: Metrics::default(),
             allow_unguarded: false,
             listener: None,
+            beside: |vitals| vitals,
             shutdown: shutdown.clone(),
         };
         change(&mut options);

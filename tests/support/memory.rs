@@ -112,6 +112,11 @@ fn printable(bytes: &[u8]) -> String {
 pub fn started_with(component: &Component) -> Result<Vec<u8>> {
     let pid = component.pid().context("it is not running")?;
     let mut all = std::fs::read(format!("/proc/{pid}/cmdline"))?;
-    all.extend(std::fs::read(format!("/proc/{pid}/environ"))?);
+    match std::fs::read(format!("/proc/{pid}/environ")) {
+        Ok(environment) => all.extend(environment),
+        // A process that is not dumpable shows it to root alone.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+        Err(error) => return Err(error.into()),
+    }
     Ok(all)
 }

@@ -51,8 +51,10 @@ impl Cluster {
     pub async fn restart(&self) -> Result<Restart> {
         let client = self.world.control_plane.admin().client().await?;
         // After thousands of writes the API server's cache lags, and it refuses lists until it has caught up.
+        let requests: Api<TapRequest> = Api::all(client.clone());
         wait::until(PATIENCE, "the API server has caught up", || async {
-            Ok(Api::<TapRequest>::all(client.clone()).list(&ListParams::default().limit(1)).await?)
+            requests.list(&ListParams::default().limit(1)).await?;
+            Ok(())
         })
         .await?;
         let list = listing::time(client).await?;

@@ -29,6 +29,8 @@ const RESYNC: SignedDuration = SignedDuration::from_mins(10);
 /// Reconciles a request. The state machine has begun its reconcile already.
 pub async fn reconcile(operator: &Operator, uid: Uid) {
     let Some(observed) = operator.requests().observed(&uid).cloned() else { return };
+    let tenant = operator.tenant_of(&uid, &observed);
+    operator.tenant_was_asked(tenant.as_deref()).await;
     if let Some(unreadable) = &observed.unreadable {
         return operator.reconcile_unreadable(&uid, &observed, &unreadable.0).await;
     }
@@ -79,6 +81,16 @@ async fn perform(
 }
 
 impl Operator {
+    /// The id of a request's tenant: that of its pass, or of its policy. `None` if neither is known.
+    fn tenant_of(&self, uid: &Uid, observed: &Observed) -> Option<Arc<str>> {
+        let known = self.requests().tenant_of(uid);
+        known.or_else(|| {
+            let policy = self.stores.policies.get(&ObjectRef::new(&observed.party.policy))?;
+            let tenant = self.tenants.get(&policy.0.as_ref().ok()?.spec.tenant)?;
+            Some(tenant.connection.tenant_id.as_str().into())
+        })
+    }
+
     /// Asks the state machine for the next step of a request.
     fn next_step(&self, uid: &Uid, observed: &Observed) -> Step {
         let policy = self.stores.policies.get(&ObjectRef::new(&observed.party.policy));
@@ -94,7 +106,7 @@ impl Operator {
         let namespace = self.stores.namespaces.get(&ObjectRef::new(&observed.name.namespace));
         let guard = self.admission.borrow().guard.clone();
         let new_attempt = self.chance.id(uid.as_str()).to_string();
-        let stop = self.stop();
+        let stop = self.stop().stop;
         self.with_requests(|requests, moment| {
             let known = requests.tenant_of(uid);
             let tenant_id = known.as_deref().or(connection.map(|c| c.tenant_id.as_str()));

@@ -1,4 +1,5 @@
-//! The conditions Permissions and `ChecksComplete`: what the app lacks, and which checks cannot be made. They stop nothing.
+//! The conditions Stopped, Permissions and `ChecksComplete`: what the emergency stop orders, what the app lacks, and which
+//! checks cannot be made. They do not change Ready.
 
 use super::PolicySituation;
 use crate::decision::Reason;
@@ -8,6 +9,15 @@ use crate::decision::situation::Connection;
 
 /// Status, reason and message of a condition.
 pub(super) type Finding = (&'static str, Reason, String);
+
+/// What the emergency stop orders, while there is one.
+pub(super) fn stopped(s: &PolicySituation) -> Option<Finding> {
+    let reason = match &s.stop.not_understood {
+        Some(_) => Reason::StopNotUnderstood,
+        None => Reason::Stopped,
+    };
+    Some(("True", reason, s.stop.sentence()?))
+}
 
 /// Whether the app has the permissions that the policy needs, and no others. Excessive ones are only a warning.
 pub(super) fn permissions(s: &PolicySituation, connection: &Connection) -> Option<Finding> {

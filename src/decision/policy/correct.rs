@@ -59,7 +59,7 @@ pub(super) fn next(
             .synced("False", Reason::Drifted, &message)
             .or_rest(rest);
     }
-    if s.stop != Stop::Off {
+    if s.stop.stop != Stop::Off {
         let message =
             format!("{sentence}; nothing is written while the ConfigMap tap-operator-stop exists");
         return draft

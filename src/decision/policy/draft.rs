@@ -27,13 +27,16 @@ impl<'a> Draft<'a> {
     pub(super) fn of(s: &PolicySituation<'a>) -> Self {
         let mut status = s.policy.status.clone().unwrap_or_default();
         status.observed_generation = s.policy.metadata.generation;
-        let advice = s.connection.map_or_else(Vec::new, |connection| {
-            let permissions = advice::permissions(s, connection);
-            let checks = advice::checks_complete(s, connection);
-            let permissions = permissions.map(|finding| (ConditionType::Permissions, finding));
-            let checks = checks.map(|finding| (ConditionType::ChecksComplete, finding));
-            permissions.into_iter().chain(checks).collect()
-        });
+        let of_the_tenant = |advice: fn(&PolicySituation, &Connection) -> Option<Finding>| {
+            s.connection.and_then(|connection| advice(s, connection))
+        };
+        let advice = [
+            (ConditionType::Stopped, advice::stopped(s)),
+            (ConditionType::Permissions, of_the_tenant(advice::permissions)),
+            (ConditionType::ChecksComplete, of_the_tenant(advice::checks_complete)),
+        ];
+        let advice = advice.into_iter().filter_map(|(type_, finding)| Some((type_, finding?)));
+        let advice = advice.collect();
         Self { policy: s.policy, now: s.now, status, conditions: Vec::new(), advice }
     }
 

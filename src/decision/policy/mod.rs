@@ -3,7 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `correct` | what to do about differences between the policy and the tenant |
-//! | `advice` | the conditions Permissions and `ChecksComplete`, which stop nothing |
+//! | `advice` | the conditions Stopped, Permissions and `ChecksComplete`, which do not change Ready |
 //! | `group_names` | the display names that a policy gives to groups |
 //! | `draft` | a status while it is built |
 
@@ -19,8 +19,9 @@ use jiff::{SignedDuration, Timestamp};
 use self::draft::Draft;
 use super::Reason;
 use super::method::{self, Difference};
-use super::situation::{Connection, Stop};
+use super::situation::Connection;
 use super::step::Rest;
+use super::stop::StopOrder;
 use crate::api::{TapPolicy, TapPolicyStatus};
 use crate::entra::{Advice, GraphError, MethodConfiguration, MethodPatch};
 
@@ -54,7 +55,7 @@ pub struct PolicySituation<'a> {
     /// Whether some policy that uses the same app corrects the tenant's method.
     pub enforced: bool,
     /// The stop `ConfigMap`.
-    pub stop: Stop,
+    pub stop: &'a StopOrder,
     /// How long a correction may not show in what is read.
     pub settle: SignedDuration,
     /// The correction that was last sent, unless the tenant has matched the policy since.

@@ -4,6 +4,7 @@ mod writing;
 
 use super::*;
 use crate::api::{ObservedMethod, yaml};
+use crate::decision::situation::Stop;
 use crate::entra::{Cloud, ErrorKind, GraphTarget, MethodState, UserNameForm, UserNames};
 
 const ISSUES: &str = "{tenant: default, issuance: {users: {domains: [contoso.com]}}}";
@@ -22,7 +23,7 @@ struct Reconcile {
     now: Timestamp,
     correction: Option<Correction>,
     rivals: Vec<String>,
-    stop: Stop,
+    stop: StopOrder,
     reads: PolicyReads,
 }
 
@@ -57,7 +58,7 @@ impl Reconcile {
             now: Timestamp::UNIX_EPOCH,
             correction: None,
             rivals: Vec::new(),
-            stop: Stop::Off,
+            stop: StopOrder::OFF,
             reads: PolicyReads {
                 permissions: Some(Ok(held.iter().map(ToString::to_string).collect())),
                 method: Some(Ok(method)),
@@ -73,7 +74,7 @@ impl Reconcile {
             connection: Some(&self.connection),
             rivals: &self.rivals,
             enforced: self.enforced,
-            stop: self.stop,
+            stop: &self.stop,
             settle: SignedDuration::from_secs(150),
             correction: self.correction.as_ref(),
             reads: &self.reads,

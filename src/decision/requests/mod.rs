@@ -48,7 +48,7 @@ use self::own_passes::OwnPasses;
 pub use self::schedule::PassLook;
 use self::schedule::Schedule;
 use self::unwritable::{Scope, Unwritable};
-use crate::api::{Decision, TapRequest};
+use crate::api::{Decision, Phase, TapRequest};
 use crate::decision::clock::Now;
 use crate::decision::ids::{RequestName, Uid, UserKey};
 use crate::decision::quota::Bounds;
@@ -365,6 +365,13 @@ impl Requests {
         let observed = there.filter_map(|entry| entry.observed.as_ref());
         let stay = observed.filter(|observed| !observed.is_to_end && observed.unreadable.is_none());
         stay.take(most).map(|observed| observed.name.clone()).collect()
+    }
+
+    /// How many passes are active.
+    pub fn active(&self) -> usize {
+        let there = self.entries.values().filter(|entry| !entry.is_gone);
+        let observed = there.filter_map(|entry| entry.observed.as_ref());
+        observed.filter(|observed| observed.phase == Phase::Active).count()
     }
 
     /// What was read in the reconcile of a request that goes on.

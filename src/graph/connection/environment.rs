@@ -116,7 +116,8 @@ impl<'a> Environment<'a> {
             Problem::new(
                 "there is no credential",
                 "set one of AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_SECRET_FILE, AZURE_CLIENT_CERTIFICATE_PATH or \
-                 TAP_OPERATOR_MANAGED_IDENTITY=true",
+                 TAP_OPERATOR_MANAGED_IDENTITY=true; if the webhook of workload identity should have set the first, it \
+                 missed this pod: delete the pod once the webhook runs",
             )
         } else {
             let what = format!("there are {} credentials: {}", names.len(), names.join(", "));
@@ -262,7 +263,8 @@ mod tests {
             (
                 &[("AZURE_CLIENT_SECRET_FILE", "")],
                 "environment: there is no credential; set one of AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_SECRET_FILE, \
-                 AZURE_CLIENT_CERTIFICATE_PATH or TAP_OPERATOR_MANAGED_IDENTITY=true",
+                 AZURE_CLIENT_CERTIFICATE_PATH or TAP_OPERATOR_MANAGED_IDENTITY=true; if the webhook of workload identity \
+                 should have set the first, it missed this pod: delete the pod once the webhook runs",
             ),
             (
                 &[("TAP_OPERATOR_MANAGED_IDENTITY", "yes")],

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::request::Request;
 use super::sign_in::Token;
 use super::transport::Body;
-use crate::entra::{Call, ErrorKind, GraphError};
+use crate::entra::{Call, ErrorKind, GraphError, INSUFFICIENT_CLAIMS};
 use crate::graph::wire;
 
 /// An answer of any status.
@@ -41,7 +41,11 @@ impl Answer {
     pub(super) fn error(&self, request: &Request<'_>) -> GraphError {
         let told = wire::error(&self.body);
         let status = self.status.as_u16();
+        let challenged = wire::is_claims_challenge(&self.headers)
+            || told.as_ref().is_some_and(|told| told.code == INSUFFICIENT_CLAIMS);
         let kind = match (status, &told) {
+            // Reported as a 403, too, which is then about the token and not about a permission.
+            (403, _) if challenged => ErrorKind::Unauthorized,
             (401, _) => ErrorKind::Unauthorized,
             (403, _) => ErrorKind::Forbidden,
             (429, _) => ErrorKind::Throttled,
@@ -69,7 +73,7 @@ impl Answer {
         };
         GraphError {
             status: Some(status),
-            code: told.code,
+            code: if challenged { INSUFFICIENT_CLAIMS.to_owned() } else { told.code },
             request_id: self.header("request-id").or(told.request_id),
             client_request_id: Some(self.client_request_id.clone()),
             retry_after: wire::retry_after(&self.headers, self.received),

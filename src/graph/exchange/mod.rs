@@ -208,13 +208,12 @@ impl Exchange {
     /// is no longer used, or a pause.
     pub(super) async fn failure(&self, request: &Request<'_>, answer: &Answer) -> GraphError {
         let error = answer.error(request);
-        let stale = match error.kind {
-            ErrorKind::Unauthorized => true,
-            ErrorKind::Forbidden => answer.token.age() > STALE_AFTER_REFUSAL,
-            _ => false,
-        };
-        if stale {
-            self.sign_in.forget(&answer.token).await;
+        match error.kind {
+            ErrorKind::Unauthorized => self.sign_in.forget(&answer.token).await,
+            ErrorKind::Forbidden if answer.token.age() > STALE_AFTER_REFUSAL => {
+                self.sign_in.doubt(&answer.token).await;
+            }
+            _ => {}
         }
         if error.kind == ErrorKind::Throttled {
             let pause = error.retry_after.unwrap_or(PAUSE_WITHOUT_RETRY_AFTER);

@@ -28,6 +28,24 @@ async fn a_token_that_is_refused_again_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_claims_challenge_is_met_with_a_new_token_and_told_if_it_comes_again() {
+    let bench = Bench::new();
+    let challenge = Fault::on(Operation::PolicyGet, FaultKind::ClaimsChallenge);
+    bench.simulator.inject(challenge.clone());
+    bench.client.method(Priority::Read).await.unwrap();
+    assert_eq!((bench.count(Operation::Token), bench.count(Operation::PolicyGet)), (2, 2));
+
+    bench.simulator.inject(challenge.times(5));
+    let error = bench.client.method(Priority::Read).await.unwrap_err();
+    assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Unauthorized, "insufficient_claims"));
+    let message = error.to_string();
+    for part in ["TokenCreatedWithOutdatedPolicies", "claims challenge", "Conditional Access"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!((bench.count(Operation::Token), bench.count(Operation::PolicyGet)), (3, 4));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_is_renewed_before_its_end() {
     let bench = Bench::new();
     bench.client.method(Priority::Read).await.unwrap();

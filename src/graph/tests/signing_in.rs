@@ -169,6 +169,56 @@ async fn a_refused_secret_is_explained_retried_rarely_and_can_be_rotated() {
     sign_in(&bench.client).await.unwrap();
 }
 
+/// Login refuses a right sign-in so many times, as it does now and then.
+fn refuse(bench: &Bench, times: u32) {
+    let refused = FaultKind::SignInRefused { number: 700_213 };
+    bench.simulator.inject(Fault::on(Operation::Token, refused).times(times));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_sign_in_that_is_refused_now_and_then_is_tried_again_in_seconds() {
+    let bench = Bench::new();
+    refuse(&bench, 2);
+    let began = tokio::time::Instant::now();
+    sign_in(&bench.client).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert_eq!(bench.count(Operation::Token), 3);
+
+    let other = bench.connect(bench.client.config().credential.clone());
+    refuse(&bench, 3);
+    assert_eq!(sign_in(&other).await.unwrap_err().0, SignInErrorKind::NoFederatedCredential);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_used_on_while_it_is_good_and_its_renewal_is_refused() {
+    let bench = Bench::new();
+    let file = bench.file("secret", OPERATOR_SECRET);
+    sign_in(&bench.client).await.unwrap();
+    // In the five minutes before its end it is to be renewed.
+    tokio::time::sleep(Duration::from_secs(3_310)).await;
+    std::fs::write(&file, "wrong").unwrap();
+    refuse(&bench, 2);
+    for (seconds, tokens) in [(0, 2), (1, 2), (1, 3), (4, 3), (1, 4), (15, 5), (30, 6)] {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        sign_in(&bench.client).await.unwrap();
+        assert_eq!(bench.count(Operation::Token), tokens, "{seconds}");
+    }
+    // The file is read anew each time.
+    std::fs::write(&file, OPERATOR_SECRET).unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    sign_in(&bench.client).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    sign_in(&bench.client).await.unwrap();
+    assert_eq!(bench.count(Operation::Token), 7, "the renewal succeeded");
+
+    tokio::time::sleep(Duration::from_secs(2_710)).await;
+    refuse(&bench, 1_000);
+    sign_in(&bench.client).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let told = sign_in(&bench.client).await.unwrap_err();
+    assert_eq!(told.0, SignInErrorKind::NoFederatedCredential, "no token is left: {}", told.1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn other_sign_in_failures() {
     let bench = Bench::new();

@@ -5,6 +5,8 @@ use std::time::Duration;
 use http::HeaderMap;
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 
+use crate::entra::INSUFFICIENT_CLAIMS;
+
 /// The longest `Retry-After` that is believed. An error of a proxy must not stop revocation for a day.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(10);
 
@@ -31,6 +33,14 @@ pub(in crate::graph) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Opti
         Duration::try_from(wait).unwrap_or(Duration::ZERO)
     };
     Some(wait.min(LONGEST_RETRY_AFTER))
+}
+
+/// Whether an answer is a claims challenge: it names claims that the token lacks. Its other parameters, their order and the
+/// challenges beside it differ (reported).
+pub(in crate::graph) fn is_claims_challenge(headers: &HeaderMap) -> bool {
+    let challenges = headers.get_all(http::header::WWW_AUTHENTICATE).iter();
+    let texts = challenges.filter_map(|challenge| challenge.to_str().ok());
+    texts.into_iter().any(|challenge| challenge.contains(INSUFFICIENT_CLAIMS))
 }
 
 #[cfg(test)]

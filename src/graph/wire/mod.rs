@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `method`, `directory`, `passes` | objects |
 //! | `errors` | error answers of Graph and Entra |
-//! | `headers` | `Date` and `Retry-After` |
+//! | `headers` | `Date`, `Retry-After` and claims challenges |
 //! | `token` | claims of an access token |
 //! | `json` | lenient parsing |
 
@@ -24,7 +24,7 @@ pub(super) use directory::{
     UserAnswer,
 };
 pub(super) use errors::{TokenErrorAnswer, error, printable};
-pub(super) use headers::{date, retry_after};
+pub(super) use headers::{date, is_claims_challenge, retry_after};
 pub(super) use json::{Page, read};
 pub(super) use method::{MethodAnswer, MethodPatchBody};
 pub(super) use passes::{NewPassBody, PassAnswer, created};

@@ -110,6 +110,13 @@ pub enum FaultKind {
     },
     /// 401, as if the token had expired just now.
     ExpiredToken,
+    /// 401 with a claims challenge: continuous access evaluation does not take the token.
+    ClaimsChallenge,
+    /// Login refuses a sign-in with this number of Entra's, as it does now and then for a right one.
+    SignInRefused {
+        /// The number after `AADSTS`.
+        number: u32,
+    },
     /// It is answered as usual, but its `Date` is off by so many seconds.
     WrongDate {
         /// Seconds, negative for a date in the past.

@@ -17,6 +17,7 @@ use crate::{
     clock::shifted,
     control,
     faults::FaultKind,
+    login::caller::claims_challenge,
     operation::Operation,
     requests::Exchange,
     simulator::Simulator,
@@ -160,6 +161,8 @@ impl Simulator {
                 let state = self.lock();
                 state.refuse(incoming, &state.expired_token())
             }
+            Some(FaultKind::ClaimsChallenge) => self.lock().refuse(incoming, &claims_challenge()),
+            Some(FaultKind::SignInRefused { number }) => self.lock().deny(incoming, number),
             Some(FaultKind::WrongDate { offset_seconds }) => {
                 date_offset = offset_seconds;
                 self.act(incoming, number)

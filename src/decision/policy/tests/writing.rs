@@ -35,7 +35,7 @@ fn only_one_policy_that_is_told_to_corrects_a_difference_and_only_once() {
         (|reconcile| reconcile.policy.spec.enforcement = Some(Enforcement::Observe), "Drifted"),
         (|reconcile| reconcile.policy.spec.enforcement = None, "Drifted"),
         (|reconcile| reconcile.rivals = vec!["another".into()], "Conflict"),
-        (|reconcile| reconcile.stop = Stop::On, "Stopped"),
+        (|reconcile| reconcile.stop.stop = Stop::On, "Stopped"),
         (|reconcile| reconcile.policy.spec.method = None, "NothingManaged"),
         (
             |reconcile| {

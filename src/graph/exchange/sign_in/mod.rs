@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use azure_core::credentials::AccessToken;
 use azure_core::http::HttpClient;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::options::Clock;
 use super::transport::Transport;
@@ -28,6 +28,19 @@ pub(in crate::graph) use token::Token;
 /// a token would become a thousand failed sign-ins.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(10);
 
+/// When a refused sign-in that may pass by itself is tried again: about one federated exchange in fifty is refused although
+/// everything is right (reported). While there is no token, callers wait for the first two of these.
+const AGAIN: [Duration; 4] = [
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+];
+/// How often a caller without a token waits for another try.
+const TRIES_AT_ONCE: usize = 2;
+/// How long a renewal may keep callers waiting who have a token that is still good.
+const RENEWAL_DEADLINE: Duration = Duration::from_secs(5);
+
 /// The tokens of one connection. One caller at a time fetches a token.
 pub(super) struct SignIn {
     connection: Arc<ConnectionConfig>,
@@ -39,8 +52,18 @@ pub(super) struct SignIn {
 #[derive(Default)]
 struct Held {
     token: Option<Arc<Token>>,
+    /// Whether another token is wanted before this one is near its end.
+    is_stale: bool,
+    /// How many renewals in a row were refused.
+    refused: usize,
     /// The last refusal, and until when it stands without asking again.
     paused: Option<(Instant, Refusal)>,
+}
+
+impl Held {
+    fn with(token: &Arc<Token>) -> Self {
+        Self { token: Some(Arc::clone(token)), ..Self::default() }
+    }
 }
 
 impl SignIn {
@@ -56,37 +79,73 @@ impl SignIn {
     pub(super) async fn token(&self) -> Result<Arc<Token>, Refusal> {
         let mut held = self.held.lock().await;
         let now = Instant::now();
-        if let Some(token) = held.token.as_ref().filter(|token| now < token.renew_at) {
+        let is_fresh = |token: &&Arc<Token>| now < token.renew_at && !held.is_stale;
+        if let Some(token) = held.token.as_ref().filter(is_fresh) {
             return Ok(Arc::clone(token));
         }
+        let good = held.token.as_ref().filter(|token| now < token.good_until).cloned();
         if let Some((until, refusal)) = held.paused.as_ref().filter(|(until, _)| now < *until) {
             let mut refusal = refusal.clone();
             refusal.retry_after = refusal.retry_after.map(|_| *until - now);
-            return Err(refusal);
+            return good.ok_or(refusal);
         }
-        let fetched = self.fetch().await;
-        match &fetched {
-            Ok(token) => *held = Held { token: Some(Arc::clone(token)), paused: None },
+        let fetched = match &good {
+            Some(_) => {
+                timeout(RENEWAL_DEADLINE, self.fetch()).await.unwrap_or(Err(Refusal::late()))
+            }
+            None => self.fetch_patiently().await,
+        };
+        match fetched {
+            Ok(token) => {
+                *held = Held::with(&token);
+                Ok(token)
+            }
             Err(refusal) => {
                 let pause = match (refusal.kind, refusal.retry_after) {
                     (_, Some(wait)) => wait,
+                    _ if good.is_some() => AGAIN[held.refused.min(AGAIN.len() - 1)],
                     (SignInErrorKind::Unavailable | SignInErrorKind::Throttled, None) => {
                         Duration::ZERO
                     }
                     (_, None) => PAUSE_AFTER_REFUSAL,
                 };
+                held.refused += 1;
                 held.paused = Some((Instant::now() + pause, refusal.clone()));
+                let Some(good) = good else { return Err(refusal) };
+                tracing::warn!(
+                    connection = self.connection.name,
+                    code = refusal.code,
+                    "there is no new token yet, so the current one is used on: {}",
+                    refusal.message
+                );
+                Ok(good)
             }
         }
-        fetched
+    }
+
+    /// Gets the first token. A refusal that may pass by itself is not told before it came again.
+    async fn fetch_patiently(&self) -> Result<Arc<Token>, Refusal> {
+        for pause in AGAIN.into_iter().take(TRIES_AT_ONCE) {
+            match self.fetch().await {
+                Err(refusal) if refusal.kind.may_pass() => sleep(pause).await,
+                outcome => return outcome,
+            }
+        }
+        self.fetch().await
     }
 
     /// Replaces the current token with a new one and returns it. If there is no new token, the current one stays. Other
     /// callers get the current token meanwhile. It has no time limit of its own; the caller must set one.
     pub(super) async fn renew(&self) -> Option<Arc<Token>> {
         let token = self.fetch().await.ok()?;
-        *self.held.lock().await = Held { token: Some(Arc::clone(&token)), paused: None };
+        *self.held.lock().await = Held::with(&token);
         Some(token)
+    }
+
+    /// Wants another token, and uses this one until there is one.
+    pub(super) async fn doubt(&self, token: &Arc<Token>) {
+        let mut held = self.held.lock().await;
+        held.is_stale |= held.token.as_ref().is_some_and(|current| Arc::ptr_eq(current, token));
     }
 
     /// Stops using this token.

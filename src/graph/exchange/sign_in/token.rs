@@ -12,12 +12,16 @@ use crate::graph::wire;
 
 /// How long before its end a token is renewed.
 const RENEWAL: Duration = Duration::from_mins(5);
+/// How long before its end a token is not used any more, for a call takes a while.
+const IN_USE: Duration = Duration::from_mins(1);
 
 /// An access token.
 pub(in crate::graph) struct Token {
     header: http::HeaderValue,
     secret: Secret,
     pub(super) renew_at: Instant,
+    /// Until when Graph takes it.
+    pub(super) good_until: Instant,
     fetched: Instant,
 }
 
@@ -36,7 +40,8 @@ impl Token {
         let lasts = Duration::try_from(lasts).unwrap_or(Duration::ZERO);
         let fetched = Instant::now();
         let renew_at = fetched + lasts.saturating_sub(RENEWAL.min(lasts / 2));
-        Ok(Self { header, secret: token.token, renew_at, fetched })
+        let good_until = fetched + lasts.saturating_sub(IN_USE.min(lasts / 4));
+        Ok(Self { header, secret: token.token, renew_at, good_until, fetched })
     }
 
     /// The value of `Authorization`, marked as sensitive.

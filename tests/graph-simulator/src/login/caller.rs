@@ -70,9 +70,24 @@ impl State {
     }
 }
 
+/// 401 because a policy changed after the token was issued (reported verbatim).
+pub(crate) fn claims_challenge() -> Refusal {
+    let why = "Continuous access evaluation resulted in challenge with result: InteractionRequired and code: \
+        TokenCreatedWithOutdatedPolicies";
+    let claims =
+        "eyJhY2Nlc3NfdG9rZW4iOnsibmJmIjp7ImVzc2VudGlhbCI6dHJ1ZSwgInZhbHVlIjoiMTcwMjY4MjE4MSJ9fX0=";
+    let more =
+        format!(r#", error_description="{why}", error="insufficient_claims", claims="{claims}""#);
+    challenge(why, &more)
+}
+
 fn unauthorized(message: &str) -> Refusal {
+    challenge(message, "")
+}
+
+fn challenge(message: &str, more: &str) -> Refusal {
     let challenge = format!(
-        r#"Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", client_id="{GRAPH_APP}""#
+        r#"Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", client_id="{GRAPH_APP}"{more}"#
     );
     Refusal::new(401, "InvalidAuthenticationToken", message.to_owned())
         .header("www-authenticate", challenge)

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::wire::{Answer, Ids};
+use crate::state::State;
+use crate::wire::{Answer, Ids, Incoming};
 
 /// Why no token is issued: OAuth's error, Entra's number, and a text.
 #[derive(Debug)]
@@ -45,6 +46,14 @@ impl Denial {
             "error_uri": format!("https://login.microsoftonline.com/error?code={}", self.number),
         });
         Answer::json(self.status, body)
+    }
+}
+
+impl State {
+    /// A refused sign-in with this number, whatever was presented.
+    pub(crate) fn deny(&self, incoming: &Incoming, number: u32) -> Answer {
+        let denial = Denial::invalid_client(number, "The sign-in was refused.");
+        as_login(denial.answer(&Ids::of(incoming), self.now()))
     }
 }
 
