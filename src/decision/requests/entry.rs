@@ -10,6 +10,7 @@ use super::observed::Observed;
 use crate::api::TapRequest;
 use crate::decision::ids::UserKey;
 use crate::decision::intent::{Intent, has_finalizer};
+use crate::decision::quota::Party;
 use crate::decision::situation::{Memory, Progress, Reads};
 use crate::entra::{GraphError, TapMethod};
 
@@ -35,7 +36,7 @@ pub(super) struct Entry {
 }
 
 /// When a request is to be reconciled, in local time since the start of the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Due {
     /// Whether it goes before those that want a pass.
     pub urgent: bool,
@@ -43,6 +44,10 @@ pub(super) struct Due {
     pub at: Duration,
     /// When the request was created: of two that are due at once the older goes first.
     pub created: Timestamp,
+    /// Whose request it is.
+    pub party: Arc<Party>,
+    /// Whether its time has come, for one that is not urgent.
+    pub is_ready: bool,
 }
 
 /// What goes on for a request, and what one process remembers of it.
@@ -77,8 +82,8 @@ pub(super) struct Reconcile {
     pub doing: Option<Doing>,
     /// Whether it rests, with an answer of Graph in its hands.
     pub rests: bool,
-    /// Whether it counts among those on the way to a pass.
-    pub wants_a_pass: bool,
+    /// For whom it counts among those on the way to a pass, if it does.
+    pub wants_a_pass: Option<Arc<Party>>,
 }
 
 /// What is being done for a request.

@@ -73,8 +73,8 @@ impl Requests {
                 if let Some(reconcile) = self.reconcile_mut(uid) {
                     reconcile.must_read = true;
                     if std::mem::take(&mut reconcile.rests) {
-                        let wants_a_pass = reconcile.wants_a_pass;
-                        self.schedule.goes_on(wants_a_pass);
+                        let wants_a_pass = reconcile.wants_a_pass.clone();
+                        self.schedule.goes_on(wants_a_pass.as_deref());
                     }
                 }
             }

@@ -13,6 +13,7 @@
 //! | `index`, `own_passes`, `holders` | look-ups about others: users and passes, passes of this process, quotas |
 //! | `ordered` | the maps and sets that all this is kept in |
 //! | `unwritable` | who finds out whether the API server writes Secrets again |
+//! | `ready` | which of those that want a pass is next |
 //! | `schedule` | when which request is due, and which pass is to be looked at |
 //! | `next` | the next step for a request |
 //! | `learn` | what an outcome does to what is known |
@@ -27,6 +28,7 @@ mod next;
 mod observed;
 mod ordered;
 mod own_passes;
+mod ready;
 mod schedule;
 #[cfg(test)]
 mod tests;

@@ -241,8 +241,8 @@ impl Requests {
         if let Some(reconcile) = self.reconcile_mut(uid)
             && !std::mem::replace(&mut reconcile.rests, true)
         {
-            let wants_a_pass = reconcile.wants_a_pass;
-            self.schedule.rests(wants_a_pass);
+            let wants_a_pass = reconcile.wants_a_pass.clone();
+            self.schedule.rests(wants_a_pass.as_deref());
         }
         Rested::HoldsAnAnswer(length)
     }

@@ -11,21 +11,25 @@ use jiff::Timestamp;
 use super::entry::{Due, Entry, LookState, Reconcile};
 use super::index::change;
 use super::ordered::{Map, Set};
+use super::ready::Ready;
 use super::{Moment, Requests};
 use crate::decision::ids::Uid;
+use crate::decision::quota::Party;
 
 /// How many requests are reconciled at once.
 const AT_ONCE: usize = 64;
 /// How many of them may be on the way to a pass, so that there is room for those that take something away.
-const WANT_A_PASS: usize = 32;
+const WANT_A_PASS: usize = 40;
 
 /// What is due.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Schedule {
     /// Requests that hold something.
     urgent: Set<(Duration, Timestamp, Uid)>,
-    /// Requests that hold nothing.
-    others: Set<(Duration, Timestamp, Uid)>,
+    /// Requests that hold nothing, and are due later.
+    later: Set<(Duration, Timestamp, Uid)>,
+    /// Requests that hold nothing, and are due.
+    ready: Ready,
     /// Passes that are to be looked at later.
     looks: Set<(Duration, Uid)>,
     /// Passes that are to be looked at now, by the id of their tenant: the newest first.
@@ -58,8 +62,14 @@ impl Schedule {
             return;
         }
         let Some(observed) = &entry.observed else { return };
-        let earlier = entry.due.map_or(at, |due| due.at.min(at));
-        let due = Due { urgent: observed.finalizer, at: earlier, created: observed.created };
+        let earlier = entry.due.as_ref().map_or(at, |due| due.at.min(at));
+        let due = Due {
+            urgent: observed.finalizer,
+            at: earlier,
+            created: observed.created,
+            party: observed.party.clone(),
+            is_ready: false,
+        };
         self.not_due(uid, entry);
         self.due_set(due.urgent).insert((due.at, due.created, uid.clone()));
         entry.due = Some(due);
@@ -67,13 +77,17 @@ impl Schedule {
 
     /// A request is not due any more.
     pub fn not_due(&mut self, uid: &Uid, entry: &mut Entry) {
-        if let Some(due) = entry.due.take() {
-            self.due_set(due.urgent).remove(&(due.at, due.created, uid.clone()));
+        let Some(due) = entry.due.take() else { return };
+        let item = (due.at, due.created, uid.clone());
+        if due.is_ready {
+            self.ready.remove(&due.party, &item);
+        } else {
+            self.due_set(due.urgent).remove(&item);
         }
     }
 
     fn due_set(&mut self, urgent: bool) -> &mut Set<(Duration, Timestamp, Uid)> {
-        if urgent { &mut self.urgent } else { &mut self.others }
+        if urgent { &mut self.urgent } else { &mut self.later }
     }
 
     /// The recorded pass of a request is to be looked at from this time on.
@@ -96,26 +110,39 @@ impl Schedule {
         }
     }
 
+    /// Whether one more may be on the way to a pass.
+    fn has_room(&self) -> bool {
+        self.wanting < WANT_A_PASS
+    }
+
     /// A reconcile begins.
     pub fn begins(&mut self, uid: &Uid, entry: &mut Entry) {
         self.not_due(uid, entry);
-        let wants_a_pass = !entry.observed.as_ref().is_some_and(|observed| observed.finalizer);
+        let observed = entry.observed.as_ref();
+        let wants_a_pass =
+            observed.filter(|observed| !observed.finalizer).map(|observed| observed.party.clone());
         let work = entry.work_mut();
         work.is_outrun = false;
+        self.goes_on(wants_a_pass.as_deref());
         work.reconcile = Some(Reconcile { must_read: true, wants_a_pass, ..Reconcile::default() });
-        self.goes_on(wants_a_pass);
     }
 
     /// A reconcile goes on.
-    pub fn goes_on(&mut self, wants_a_pass: bool) {
+    pub fn goes_on(&mut self, wants_a_pass: Option<&Party>) {
         self.going_on += 1;
-        self.wanting += usize::from(wants_a_pass);
+        if let Some(party) = wants_a_pass {
+            self.wanting += 1;
+            self.ready.under_way(party, 1);
+        }
     }
 
     /// A reconcile rests, and gives way to others.
-    pub fn rests(&mut self, wants_a_pass: bool) {
+    pub fn rests(&mut self, wants_a_pass: Option<&Party>) {
         self.going_on = self.going_on.saturating_sub(1);
-        self.wanting = self.wanting.saturating_sub(usize::from(wants_a_pass));
+        if let Some(party) = wants_a_pass {
+            self.wanting = self.wanting.saturating_sub(1);
+            self.ready.under_way(party, -1);
+        }
     }
 
     /// The reconcile of a request ends, if one goes on; nothing of it is due or looked at any more.
@@ -129,7 +156,7 @@ impl Schedule {
     pub fn ends(&mut self, entry: &mut Entry) -> Option<Reconcile> {
         let reconcile = entry.work.as_mut()?.reconcile.take()?;
         if !reconcile.rests {
-            self.rests(reconcile.wants_a_pass);
+            self.rests(reconcile.wants_a_pass.as_deref());
         }
         Some(reconcile)
     }
@@ -141,10 +168,10 @@ impl Requests {
         if self.schedule.going_on >= AT_ONCE {
             return None;
         }
-        let is_due = |due: &&(Duration, Timestamp, Uid)| due.0 <= moment.at;
-        let other = self.schedule.others.first().filter(|_| self.schedule.wanting < WANT_A_PASS);
-        let next = self.schedule.urgent.first().filter(is_due).or(other.filter(is_due))?;
-        let uid = next.2.clone();
+        self.make_ready(moment);
+        let urgent = self.schedule.urgent.first().filter(|due| due.0 <= moment.at);
+        let ready = || self.schedule.ready.first().filter(|_| self.schedule.has_room());
+        let uid = urgent.map(|(.., uid)| uid).or_else(ready)?.clone();
         self.begin(&uid);
         Some(uid)
     }
@@ -162,13 +189,28 @@ impl Requests {
         if self.schedule.going_on >= AT_ONCE {
             return None;
         }
-        let other = self.schedule.others.first().filter(|_| self.schedule.wanting < WANT_A_PASS);
-        self.schedule.urgent.first().into_iter().chain(other).map(|due| due.0).min()
+        let ready = self.schedule.ready.first().filter(|_| self.schedule.has_room());
+        let due = ready.and_then(|uid| self.due(uid));
+        let later = self.schedule.later.first().filter(|_| self.schedule.has_room());
+        self.schedule.urgent.first().into_iter().chain(later).map(|due| due.0).chain(due).min()
+    }
+
+    /// Of the requests that want a pass, those whose time has come are ready.
+    fn make_ready(&mut self, moment: Moment) {
+        while let Some((_, _, uid)) = self.schedule.later.first().filter(|due| due.0 <= moment.at) {
+            let uid = uid.clone();
+            self.schedule.later.pop_first();
+            let Some(due) = self.entries.get_mut(&uid).and_then(|entry| entry.due.as_mut()) else {
+                continue;
+            };
+            due.is_ready = true;
+            self.schedule.ready.insert(&due.party, (due.at, due.created, uid));
+        }
     }
 
     /// When a request is due, in local time.
     pub fn due(&self, uid: &Uid) -> Option<Duration> {
-        Some(self.entries.get(uid)?.due?.at)
+        Some(self.entries.get(uid)?.due.as_ref()?.at)
     }
 
     /// When the next look at a recorded pass is due, in local time.
@@ -222,8 +264,13 @@ impl Schedule {
     pub fn scanned(entries: &Map<Uid, Entry>) -> Self {
         let mut schedule = Self::default();
         for (uid, entry) in entries {
-            if let Some(Due { urgent, at, created }) = entry.due {
-                schedule.due_set(urgent).insert((at, created, uid.clone()));
+            if let Some(due) = &entry.due {
+                let item = (due.at, due.created, uid.clone());
+                if due.is_ready {
+                    schedule.ready.insert(&due.party, item);
+                } else {
+                    schedule.due_set(due.urgent).insert(item);
+                }
             }
             match &entry.look {
                 LookState::Due(at) => {
@@ -236,8 +283,9 @@ impl Schedule {
                 LookState::None | LookState::UnderWay(_) | LookState::Seen(_) => {}
             }
             let reconcile = entry.reconcile().filter(|reconcile| !reconcile.rests);
-            schedule.going_on += usize::from(reconcile.is_some());
-            schedule.wanting += usize::from(reconcile.is_some_and(|r| r.wants_a_pass));
+            if let Some(reconcile) = reconcile {
+                schedule.goes_on(reconcile.wants_a_pass.as_deref());
+            }
         }
         schedule
     }

@@ -183,3 +183,45 @@ fn a_settled_request_is_due_at_its_expiry_and_within_a_day() {
         Some(life.moment_at() + Duration::from_hours(24))
     );
 }
+
+/// Others that wait for a pass, of a namespace and a requester.
+fn flood(life: &mut Life, names: &str, of: (&str, &str), count: usize) {
+    for n in 0..count {
+        let mut waits = waiting(&format!("{names}-{n:03}"), 0);
+        waits.metadata.namespace = Some(of.0.into());
+        waits.spec.requested_by = Some(of.1.into());
+        life.beside(waits);
+    }
+}
+
+#[test]
+fn a_flood_of_one_namespace_makes_no_other_wait() {
+    let mut life = Life::alone();
+    flood(&mut life, "flood", ("a", "mallory"), 500);
+    life.show();
+    assert_eq!(claims(&mut life).len(), 32, "room is left for others");
+    life.now += SignedDuration::from_secs(100);
+    flood(&mut life, "one", ("b", "bob"), 1);
+    flood(&mut life, "another", ("c", "carol"), 9);
+    life.show();
+    let claimed = claims(&mut life);
+    assert_eq!(claimed.len(), 8);
+    assert!(claimed[..2].contains(&"one-000".to_owned()), "{claimed:?}");
+    assert!(claimed[2..].iter().all(|name| name.starts_with("another")), "{claimed:?}");
+    // Each namespace has the next that ends, before the flood.
+    life.rest(&"flood-000".into(), Rest::For(SignedDuration::from_secs(60)));
+    assert_eq!(claims(&mut life), ["another-007"]);
+}
+
+#[test]
+fn a_flood_of_one_requester_makes_no_other_of_the_namespace_wait() {
+    let mut life = Life::alone();
+    flood(&mut life, "flood", ("a", "mallory"), 500);
+    life.show();
+    assert_eq!(claims(&mut life).len(), 32);
+    life.now += SignedDuration::from_secs(100);
+    flood(&mut life, "one", ("a", "bob"), 1);
+    life.show();
+    life.rest(&"flood-000".into(), Rest::For(SignedDuration::from_secs(60)));
+    assert_eq!(claims(&mut life), ["one-000"]);
+}

@@ -130,7 +130,7 @@ impl<'a> Seen<'a> {
             let attempt = entry.work.as_ref().is_some_and(|work| work.memory.attempt.is_some());
             let unresolved = entry.observed.as_ref().is_some_and(|o| o.unresolved.is_some());
             // Somebody may have taken the finalizer off: the reconcile that is due then gives it back.
-            let is_due = entry.due.is_some_and(|due| due.at <= moment.at);
+            let is_due = entry.due.as_ref().is_some_and(|due| due.at <= moment.at);
             let is_needed = entry.reconcile().is_some() || attempt || unresolved || is_due;
             assert!(is_needed, "{uid} keeps a turn that it does not need");
         }
@@ -150,7 +150,7 @@ fn is_not_forgotten(uid: &Uid, entry: &Entry, moment: Moment) {
         return;
     }
     assert_eq!(entry.look != LookState::None, observed.settled().is_some(), "looks at {uid}");
-    let Some(due) = entry.due else {
+    let Some(due) = &entry.due else {
         let rests = observed.is_over() && observed.leaves_at.is_none();
         assert!(entry.reconcile().is_some() || rests, "{uid} is forgotten");
         return;

@@ -1,0 +1,105 @@
+//! Which of the requests that want a pass, and are due, is next. The namespace with the fewest reconciles under way goes first,
+//! and within it the requester with the fewest, so that whoever asks for many passes makes nobody else wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::ordered::{Map, Set};
+use crate::decision::ids::Uid;
+use crate::decision::quota::Party;
+
+/// How many reconciles of one namespace may be on the way to a pass.
+const OF_ONE_NAMESPACE: usize = 32;
+
+/// A request that is due: since when, and when it was created.
+type Item = (Duration, Timestamp, Uid);
+
+/// The requests that want a pass and are due, with how many are under way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Ready {
+    namespaces: Map<Arc<str>, Namespace>,
+    /// The namespaces of which one may go next.
+    order: Set<(usize, Item, Arc<str>)>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Namespace {
+    under_way: usize,
+    requesters: Map<Arc<str>, Requester>,
+    /// The requesters for whom a request is due.
+    order: Set<(usize, Item, Arc<str>)>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Requester {
+    under_way: usize,
+    due: Set<Item>,
+}
+
+impl Ready {
+    /// The request that goes next.
+    pub fn first(&self) -> Option<&Uid> {
+        self.order.first().map(|(_, (.., uid), _)| uid)
+    }
+
+    /// A request is due.
+    pub fn insert(&mut self, party: &Party, item: Item) {
+        self.change(party, 0, |requester| {
+            requester.due.insert(item);
+        });
+    }
+
+    /// A request is not due any more.
+    pub fn remove(&mut self, party: &Party, item: &Item) {
+        self.change(party, 0, |requester| {
+            requester.due.remove(item);
+        });
+    }
+
+    /// A reconcile begins or goes on (`by` 1), ends or rests (`by` -1).
+    pub fn under_way(&mut self, party: &Party, by: isize) {
+        self.change(party, by, |requester| {
+            requester.under_way = requester.under_way.saturating_add_signed(by);
+        });
+    }
+
+    fn change(&mut self, party: &Party, by: isize, change: impl FnOnce(&mut Requester)) {
+        let name = &party.namespace;
+        let mut namespace = self.namespaces.remove(name).unwrap_or_default();
+        if let Some((under_way, item)) = namespace.head() {
+            self.order.remove(&(under_way, item, name.clone()));
+        }
+        namespace.under_way = namespace.under_way.saturating_add_signed(by);
+        namespace.change(&party.requester, change);
+        if let Some((under_way, item)) = namespace.head() {
+            self.order.insert((under_way, item, name.clone()));
+        }
+        if !namespace.requesters.is_empty() {
+            self.namespaces.insert(name.clone(), namespace);
+        }
+    }
+}
+
+impl Namespace {
+    /// How many are under way, and the request that goes next; `None` if none may.
+    fn head(&self) -> Option<(usize, Item)> {
+        let (_, item, _) = self.order.first()?;
+        (self.under_way < OF_ONE_NAMESPACE).then(|| (self.under_way, item.clone()))
+    }
+
+    fn change(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Requester)) {
+        let mut requester = self.requesters.remove(name).unwrap_or_default();
+        if let Some(item) = requester.due.first() {
+            self.order.remove(&(requester.under_way, item.clone(), name.clone()));
+        }
+        change(&mut requester);
+        if let Some(item) = requester.due.first() {
+            self.order.insert((requester.under_way, item.clone(), name.clone()));
+        }
+        if requester.under_way > 0 || !requester.due.is_empty() {
+            self.requesters.insert(name.clone(), requester);
+        }
+    }
+}
