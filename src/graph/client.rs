@@ -5,12 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::connection::ConnectionConfig;
-use super::exchange::{Exchange, Options, Pacers};
+use super::exchange::{Exchange, Options, Pacers, Share};
 
 /// The client of one tenant connection. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
     pub(super) exchange: Arc<Exchange>,
+    /// For whom it makes its calls.
+    pub(super) share: Share,
 }
 
 impl fmt::Debug for Client {
@@ -28,9 +30,15 @@ impl Client {
                 let app = (connection.tenant_id.clone(), connection.client_id.clone());
                 let pacers = pacers.entry(app).or_insert_with(|| Pacers::new(options.pace));
                 let exchange = Exchange::new(connection, pacers.clone(), options.clone());
-                Self { exchange: Arc::new(exchange) }
+                Self { exchange: Arc::new(exchange), share: Share::default() }
             })
             .collect()
+    }
+
+    /// The same client, for calls that are made for a requester.
+    #[must_use]
+    pub fn for_whom(&self, share: Share) -> Self {
+        Self { share, ..self.clone() }
     }
 
     /// The tenant's id, a GUID in lower case.

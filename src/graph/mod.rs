@@ -29,7 +29,7 @@ pub use connection::{
     connections_from_file, connections_from_text,
 };
 pub use exchange::{
-    Body, CallReport, Clock, OnDate, Options, Pace, Priority, ReqwestTransport, SendOptions,
+    Body, CallReport, Clock, OnDate, Options, Pace, Priority, ReqwestTransport, SendOptions, Share,
     Transport, TransportError, TransportSetupError,
 };
 

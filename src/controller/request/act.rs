@@ -12,9 +12,11 @@ use crate::controller::operator::Operator;
 use crate::decision::ids::Uid;
 use crate::decision::intent::{Intent, POST_WINDOW};
 use crate::decision::outcome::{Outcome, Posted, SecretCreation};
+use crate::decision::quota::Party;
 use crate::decision::situation::{Held, RefusedWrite, Written};
 use crate::decision::step::Action;
 use crate::entra::{CreateError, NewPass, PassCode};
+use crate::graph::Share;
 
 impl Operator {
     /// Performs an action, and reports its outcome to the state machine.
@@ -106,7 +108,8 @@ impl Operator {
             lifetime_minutes: intent.lifetime_minutes,
             one_time: intent.one_time_use,
         };
-        match tenant.client.create_pass(&intent.user_id, &new, &intent.attempt, latest).await {
+        let client = tenant.client.for_whom(share_of(request));
+        match client.create_pass(&intent.user_id, &new, &intent.attempt, latest).await {
             Ok(created) => {
                 *code = Some(created.code);
                 Posted::Made(Box::new(created.method), created.date)
@@ -162,6 +165,12 @@ async fn create(
 ) -> SecretCreation {
     let created = secret::create(client, request, upn, code, held).await;
     created.map_or_else(secret::CreateError::outcome, SecretCreation::Yes)
+}
+
+/// For whom calls to Graph are made for a request.
+pub(super) fn share_of(request: &TapRequest) -> Share {
+    let Party { namespace, requester, .. } = Party::of(request);
+    Share { namespace, requester }
 }
 
 /// The outcome of a write of the request. If it is unknown, the reconcile ends with the error.

@@ -3,15 +3,17 @@
 use futures::future::join_all;
 use kube::runtime::reflector::ObjectRef;
 
+use super::act::share_of;
 use crate::api::TapRequest;
 use crate::cluster::{ApiError, requests, secret};
 use crate::controller::fence::Fence;
 use crate::controller::operator::Operator;
 use crate::controller::permissions::eligibility;
-use crate::decision::ids::Uid;
+use crate::decision::ids::{Uid, UserKey};
 use crate::decision::outcome::Outcome;
 use crate::decision::situation::SecretFound;
 use crate::decision::step::Look;
+use crate::entra::{GraphError, Listed};
 use crate::graph::{Client, Priority};
 
 impl Operator {
@@ -54,7 +56,7 @@ impl Operator {
             ) => return Ok(None),
             (Look::Passes { connections, user }, _) => {
                 let listed = self
-                    .through(&connections, |client| client.passes(&user.user_id, priority))
+                    .through(&connections, |client| list(client.for_whom(share_of(request)), &user))
                     .await;
                 Outcome::Passes(user, listed)
             }
@@ -87,4 +89,8 @@ impl Operator {
         let connection = &policy.0.as_ref().ok()?.spec.tenant;
         self.tenants.get(connection).map(|tenant| &tenant.client)
     }
+}
+
+async fn list(client: Client, user: &UserKey) -> Result<Listed, GraphError> {
+    client.passes(&user.user_id, Priority::Issue).await
 }

@@ -20,7 +20,8 @@ fn pass_path(user_id: &str, pass_id: &str) -> String {
 impl Client {
     /// Lists the passes of the user.
     pub async fn passes(&self, user_id: &str, priority: Priority) -> Result<Listed, GraphError> {
-        let request = Request::new(Call::Passes, priority, passes_path(user_id));
+        let request =
+            Request::new(Call::Passes, priority, passes_path(user_id)).for_whom(&self.share);
         let (passes, date) = self.exchange.pages::<wire::PassAnswer>(request).await?;
         let date = date.ok_or_else(|| unexpected(Call::Passes, "the answer has no Date"))?;
         Ok(Listed { passes: passes.into_iter().map(Into::into).collect(), date })
@@ -51,7 +52,8 @@ impl Client {
         let request = Request::new(Call::CreatePass, Priority::Issue, passes_path(user_id))
             .with_body(&wire::NewPassBody::from(new))
             .map_err(CreateError::NotSent)?
-            .with_id(client_request_id);
+            .with_id(client_request_id)
+            .for_whom(&self.share);
         let began = Instant::now();
         let created = self.create(&request, latest).await;
         let failed = created.as_ref().err().map(|error| error.graph().kind);

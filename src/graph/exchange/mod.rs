@@ -31,7 +31,7 @@ use sign_in::{Refusal, SignIn};
 
 pub(super) use answer::{Answer, unexpected};
 pub use options::{CallReport, Clock, OnDate, Options};
-pub use pacing::{Pace, Priority};
+pub use pacing::{Pace, Priority, Share};
 pub(super) use request::Request;
 pub(super) use sign_in::Token;
 pub use transport::{
@@ -140,7 +140,7 @@ impl Exchange {
             ..error
         };
         let token = self.token(request.call, latest).await.map_err(unsent)?;
-        (self.pacer(request.call).admit(request.priority, latest).await)
+        (self.pacer(request.call).admit(request.priority, &request.share, latest).await)
             .map_err(|refused| unsent(not_admitted(request.call, refused)))?;
 
         let url = format!("{}{VERSION}{}", connection.graph_url, request.path);

@@ -14,8 +14,19 @@ pub enum Priority {
     Revoke,
     /// Creates a pass, or reads what must be known right before that.
     Issue,
-    /// Anything that can wait: drift, early checks, whether a pass was used. Gets at most half of the pace.
+    /// Anything that can wait: drift, early checks, whether a pass was used. Gets at most half of the pace, and one call
+    /// after every third that is to create a pass.
     Read,
+}
+
+/// For whom a call is made. Calls of one priority are shared out between namespaces, and within one between requesters, so
+/// that whoever asks for much makes nobody else wait.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Share {
+    /// The namespace.
+    pub namespace: Arc<str>,
+    /// The requester.
+    pub requester: Arc<str>,
 }
 
 /// How many calls may be made in how long a time.
@@ -56,10 +67,26 @@ struct Queue {
     recent: VecDeque<(Instant, Priority)>,
     /// Until when Graph has asked the client to wait.
     paused_until: Option<Instant>,
-    /// The calls that wait, the next one first. Only the first of them watches the clock. When it leaves, it wakes the next.
-    waiting: BTreeMap<(Priority, u64), Arc<Notify>>,
+    /// The calls that wait, by priority and arrival. Only the next of them watches the clock. When it leaves, it wakes the
+    /// one after it.
+    waiting: BTreeMap<(Priority, u64), Waiting>,
     arrivals: u64,
+    /// For whom the last calls to create passes were made, the oldest first.
+    served: VecDeque<Share>,
+    /// How many of them were made since the last read.
+    since_a_read: usize,
 }
+
+#[derive(Debug)]
+struct Waiting {
+    wake: Arc<Notify>,
+    share: Share,
+}
+
+/// How many calls are remembered for the sharing. More never wait at once, because no more reconciles run.
+const SERVED: usize = 128;
+/// After so many calls to create passes, one read goes first.
+const ISSUES_FOR_A_READ: usize = 3;
 
 impl Pacer {
     pub(super) fn new(pace: Option<Pace>) -> Self {
@@ -70,9 +97,10 @@ impl Pacer {
     pub(super) async fn admit(
         &self,
         priority: Priority,
+        share: &Share,
         latest: Instant,
     ) -> Result<(), NotAdmitted> {
-        let waiter = Waiter::join(self, priority);
+        let waiter = Waiter::join(self, priority, share);
         loop {
             let (woken, due) = match waiter.ask(latest)? {
                 Progress::Admitted => return Ok(()),
@@ -117,12 +145,13 @@ struct Waiter<'a> {
 }
 
 impl<'a> Waiter<'a> {
-    fn join(pacer: &'a Pacer, priority: Priority) -> Self {
+    fn join(pacer: &'a Pacer, priority: Priority, share: &Share) -> Self {
         let mut queue = pacer.queue();
         queue.arrivals += 1;
         let key = (priority, queue.arrivals);
         let wake = Arc::new(Notify::new());
-        queue.waiting.insert(key, Arc::clone(&wake));
+        let waiting = Waiting { wake: Arc::clone(&wake), share: share.clone() };
+        queue.waiting.insert(key, waiting);
         Self { pacer, key, wake }
     }
 
@@ -134,7 +163,12 @@ impl<'a> Waiter<'a> {
         if due > latest {
             return Err(NotAdmitted { retry_after: due - now });
         }
-        if queue.waiting.keys().next() != Some(&self.key) {
+        let next = queue.next(self.pacer.pace, now);
+        if next != Some(self.key) {
+            // It may not know yet that it is the next.
+            if let Some(next) = next.and_then(|key| queue.waiting.get(&key)) {
+                next.wake.notify_one();
+            }
             if now >= latest {
                 let retry_after = self.pacer.pace.map_or(Duration::ZERO, |pace| pace.window);
                 return Err(NotAdmitted { retry_after });
@@ -146,6 +180,7 @@ impl<'a> Waiter<'a> {
         }
         if self.pacer.pace.is_some() {
             queue.recent.push_back((now, self.key.0));
+            queue.serve(self.key);
         }
         Ok(Progress::Admitted)
     }
@@ -155,13 +190,52 @@ impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let mut queue = self.pacer.queue();
         queue.waiting.remove(&self.key);
-        if let Some(next) = queue.waiting.values().next() {
-            next.notify_one();
+        let next = queue.next(self.pacer.pace, Instant::now());
+        if let Some(next) = next.and_then(|key| queue.waiting.get(&key)) {
+            next.wake.notify_one();
         }
     }
 }
 
 impl Queue {
+    /// The call that is admitted next: revocations, then what creates passes, with a read after every third of those.
+    fn next(&mut self, pace: Option<Pace>, now: Instant) -> Option<(Priority, u64)> {
+        let first =
+            |queue: &Self, priority| queue.waiting.keys().find(|(of, _)| *of == priority).copied();
+        let revocation = first(self, Priority::Revoke);
+        let (issue, read) = (self.next_issue(), first(self, Priority::Read));
+        let read_is_due = self.since_a_read >= ISSUES_FOR_A_READ
+            && self.due(Priority::Read, pace, now) <= self.due(Priority::Issue, pace, now);
+        revocation.or(read.filter(|_| read_is_due)).or(issue).or(read)
+    }
+
+    /// Of the calls to create passes, that of the namespace, and then of the requester, whose last was longest ago.
+    fn next_issue(&self) -> Option<(Priority, u64)> {
+        let last = |so: &dyn Fn(&Share) -> bool| self.served.iter().rposition(so);
+        let rank = |share: &Share| {
+            let namespace = last(&|served| served.namespace == share.namespace);
+            (namespace, last(&|served| served == share))
+        };
+        let issues = self.waiting.iter().filter(|((priority, _), _)| *priority == Priority::Issue);
+        issues.min_by_key(|(key, waiting)| (rank(&waiting.share), key.1)).map(|(key, _)| *key)
+    }
+
+    /// Takes note of an admitted call.
+    fn serve(&mut self, key: (Priority, u64)) {
+        match key.0 {
+            Priority::Revoke => {}
+            Priority::Read => self.since_a_read = 0,
+            Priority::Issue => {
+                self.since_a_read += 1;
+                let share = self.waiting.get(&key).map(|waiting| waiting.share.clone());
+                self.served.extend(share);
+                if self.served.len() > SERVED {
+                    self.served.pop_front();
+                }
+            }
+        }
+    }
+
     /// When a call of this priority can be admitted if no other call waits.
     fn due(&mut self, priority: Priority, pace: Option<Pace>, now: Instant) -> Instant {
         let mut due = self.paused_until.unwrap_or(now).max(now);
@@ -187,209 +261,4 @@ fn nth_from_end(times: impl DoubleEndedIterator<Item = Instant>, n: usize) -> Op
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn revocation_goes_first() {
-        assert!(Priority::Revoke < Priority::Issue && Priority::Issue < Priority::Read);
-    }
-
-    fn within(seconds: u64) -> Instant {
-        Instant::now() + Duration::from_secs(seconds)
-    }
-
-    fn patiently() -> Instant {
-        within(300)
-    }
-
-    fn pacer(calls: u32) -> Arc<Pacer> {
-        Arc::new(Pacer::new(Some(Pace { calls, window: Duration::from_secs(10) })))
-    }
-
-    /// Lets all tasks that are ready run, without letting time pass.
-    async fn settle() {
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// Lets these calls wait in this order, and returns in which order and second they were admitted.
-    async fn order(
-        pacer: &Arc<Pacer>,
-        arrivals: &[(&'static str, Priority)],
-    ) -> Vec<(&'static str, u64)> {
-        let began = Instant::now();
-        let (done, mut admitted) = tokio::sync::mpsc::unbounded_channel();
-        for (name, priority) in arrivals.iter().copied() {
-            let (pacer, done) = (Arc::clone(pacer), done.clone());
-            tokio::spawn(async move {
-                pacer.admit(priority, patiently()).await.unwrap();
-                done.send((name, began.elapsed().as_secs())).unwrap();
-            });
-            settle().await;
-        }
-        drop(done);
-        let mut order = Vec::new();
-        while let Some(call) = admitted.recv().await {
-            order.push(call);
-        }
-        order
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn no_window_holds_more_calls_than_the_pace() {
-        let (pacer, began) = (pacer(5), Instant::now());
-        let mut admitted = Vec::new();
-        for _ in 0..23 {
-            pacer.admit(Priority::Revoke, patiently()).await.unwrap();
-            admitted.push(began.elapsed());
-            tokio::time::sleep(Duration::from_millis(700)).await;
-        }
-        for (index, call) in admitted.iter().enumerate() {
-            let later = admitted.get(index + 5).copied();
-            assert!(
-                later.is_none_or(|later| later >= *call + Duration::from_secs(10)),
-                "{admitted:?}"
-            );
-        }
-        // And the pacer is no slower than that.
-        assert!(admitted[22] < Duration::from_secs(44), "{admitted:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn urgent_calls_go_first_and_equals_by_arrival() {
-        let pacer = pacer(1);
-        let admitted = order(
-            &pacer,
-            &[
-                ("first", Priority::Read),
-                ("read 1", Priority::Read),
-                ("issue 1", Priority::Issue),
-                ("read 2", Priority::Read),
-                ("revoke 1", Priority::Revoke),
-                ("issue 2", Priority::Issue),
-                ("revoke 2", Priority::Revoke),
-            ],
-        )
-        .await;
-        let names = ["first", "revoke 1", "revoke 2", "issue 1", "issue 2", "read 1", "read 2"];
-        let expected: Vec<_> = names.into_iter().zip((0..).step_by(10)).collect();
-        assert_eq!(admitted, expected);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn reads_leave_half_of_the_pace_to_other_calls() {
-        let pacer = pacer(5);
-        let admitted = order(
-            &pacer,
-            &[
-                ("read 1", Priority::Read),
-                ("read 2", Priority::Read),
-                ("read 3", Priority::Read),
-                ("revoke 1", Priority::Revoke),
-                ("issue 1", Priority::Issue),
-                ("revoke 2", Priority::Revoke),
-                ("revoke 3", Priority::Revoke),
-            ],
-        )
-        .await;
-        let expected = [
-            ("read 1", 0),
-            ("read 2", 0),
-            ("revoke 1", 0),
-            ("issue 1", 0),
-            ("revoke 2", 0),
-            ("revoke 3", 10),
-            ("read 3", 10),
-        ];
-        assert_eq!(admitted, expected);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_pause_holds_all_calls_and_keeps_their_order() {
-        let (pacer, began) = (pacer(5), Instant::now());
-        pacer.pause(Duration::from_secs(30));
-        pacer.pause(Duration::from_secs(3));
-        let waiting =
-            order(&pacer, &[("read", Priority::Read), ("revoke", Priority::Revoke)]).await;
-        assert_eq!(waiting, [("revoke", 30), ("read", 30)]);
-        assert_eq!(began.elapsed().as_secs(), 30);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_pause_holds_calls_that_already_wait() {
-        let pacer = pacer(1);
-        pacer.admit(Priority::Issue, patiently()).await.unwrap();
-        let began = Instant::now();
-        let waiting = tokio::spawn({
-            let pacer = Arc::clone(&pacer);
-            async move { pacer.admit(Priority::Revoke, patiently()).await }
-        });
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        pacer.pause(Duration::from_secs(20));
-        waiting.await.unwrap().unwrap();
-        assert_eq!(began.elapsed().as_secs(), 25);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_that_cannot_be_admitted_in_time_is_refused_at_once() {
-        let (pacer, began) = (pacer(5), Instant::now());
-        pacer.pause(Duration::from_mins(2));
-        let refused = pacer.admit(Priority::Revoke, within(30)).await;
-        assert_eq!(refused, Err(NotAdmitted { retry_after: Duration::from_mins(2) }));
-        assert_eq!(began.elapsed(), Duration::ZERO);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_behind_others_gives_up_in_time() {
-        let pacer = pacer(1);
-        pacer.admit(Priority::Revoke, patiently()).await.unwrap();
-        let others: Vec<_> = (0..4)
-            .map(|_| {
-                let pacer = Arc::clone(&pacer);
-                tokio::spawn(async move { pacer.admit(Priority::Revoke, patiently()).await })
-            })
-            .collect();
-        settle().await;
-        let began = Instant::now();
-        let late = pacer.admit(Priority::Read, within(30)).await;
-        assert_eq!(late, Err(NotAdmitted { retry_after: Duration::from_secs(10) }));
-        assert_eq!(began.elapsed().as_secs(), 30);
-        for other in others {
-            other.await.unwrap().unwrap();
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_that_is_dropped_lets_the_next_one_go() {
-        let (pacer, began) = (pacer(1), Instant::now());
-        pacer.admit(Priority::Revoke, patiently()).await.unwrap();
-        let first = tokio::spawn({
-            let pacer = Arc::clone(&pacer);
-            async move { pacer.admit(Priority::Revoke, patiently()).await }
-        });
-        settle().await;
-        let second = tokio::spawn({
-            let pacer = Arc::clone(&pacer);
-            async move { pacer.admit(Priority::Read, patiently()).await }
-        });
-        settle().await;
-        first.abort();
-        second.await.unwrap().unwrap();
-        assert_eq!(began.elapsed().as_secs(), 10);
-        assert!(pacer.queue().waiting.is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn without_a_pace_only_a_pause_holds_calls() {
-        let (pacer, began) = (Pacer::new(None), Instant::now());
-        for _ in 0..1000 {
-            pacer.admit(Priority::Read, within(0)).await.unwrap();
-        }
-        assert_eq!(began.elapsed(), Duration::ZERO);
-        pacer.pause(Duration::from_secs(7));
-        pacer.admit(Priority::Read, patiently()).await.unwrap();
-        assert_eq!(began.elapsed().as_secs(), 7);
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT}
 use serde::Serialize;
 
 use super::answer::unexpected;
-use super::pacing::Priority;
+use super::pacing::{Priority, Share};
 use super::sign_in::Token;
 use crate::entra::{Call, GraphError};
 
@@ -16,6 +16,7 @@ const PRODUCT: &str = concat!("tap-operator/", env!("CARGO_PKG_VERSION"));
 pub(in crate::graph) struct Request<'a> {
     pub(super) call: Call,
     pub(super) priority: Priority,
+    pub(super) share: Share,
     /// What follows host and version, including the query.
     pub(super) path: String,
     body: Option<Bytes>,
@@ -25,7 +26,20 @@ pub(in crate::graph) struct Request<'a> {
 
 impl<'a> Request<'a> {
     pub(in crate::graph) fn new(call: Call, priority: Priority, path: String) -> Self {
-        Self { call, priority, path, body: None, advanced: false, client_request_id: None }
+        Self {
+            call,
+            priority,
+            share: Share::default(),
+            path,
+            body: None,
+            advanced: false,
+            client_request_id: None,
+        }
+    }
+
+    /// Names for whom the call is made.
+    pub(in crate::graph) fn for_whom(self, share: &Share) -> Self {
+        Self { share: share.clone(), ..self }
     }
 
     pub(in crate::graph) fn with_body(self, body: &impl Serialize) -> Result<Self, GraphError> {
