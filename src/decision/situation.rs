@@ -142,6 +142,8 @@ pub struct Reads {
     pub eligibility: Option<Result<Eligibility, GraphError>>,
     /// Whether one more pass is within the policy's quota.
     pub slot: Option<Slot>,
+    /// What is known, without asking Graph, of other passes for the user.
+    pub neighbours: Option<Neighbours>,
     /// Whether it is this request's turn to issue for the user.
     pub turn: Option<Turn>,
     /// The user's passes.
@@ -254,13 +256,27 @@ pub enum Slot {
     Taken(Reached),
 }
 
+/// What is known, without asking Graph, of other passes for a request's user.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Neighbours {
+    /// Nothing stands in the way.
+    None,
+    /// Another request for the user is being issued, or its outcome is being resolved.
+    InTurn,
+    /// This other request has a live pass until then; as namespace/name.
+    Live(String, Timestamp),
+    /// Graph listed a live pass that no request records, for whichever request asked. It is asked again at that time.
+    Listed(Timestamp),
+}
+
 /// Whether it is a request's turn to issue for its user.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Turn {
     /// It is.
     Ours,
-    /// It is not known yet: another request for the same user is being checked right now, or this process does not know all
-    /// attempts of earlier processes yet.
+    /// It is not known yet, because this process does not know all attempts of earlier processes yet.
+    NotKnown,
+    /// It is not known yet: another request for the same user is being checked right now.
     Busy,
     /// Another request for the same user is being issued; as namespace/name.
     Of(String),

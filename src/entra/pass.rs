@@ -1,6 +1,6 @@
 //! Passes.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::PassCode;
 
@@ -21,6 +21,14 @@ pub struct TapMethod {
     pub usable: Option<bool>,
     /// Why it can or cannot be used.
     pub reason: Option<UsabilityReason>,
+}
+
+impl TapMethod {
+    /// When its lifetime is over, if Graph told enough to say.
+    pub fn expires(&self) -> Option<Timestamp> {
+        let (start, minutes) = self.start.zip(self.lifetime_minutes)?;
+        start.checked_add(SignedDuration::from_mins(i64::from(minutes))).ok()
+    }
 }
 
 /// Why a pass can or cannot be used (`methodUsabilityReason`). Graph may add further values.

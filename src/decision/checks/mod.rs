@@ -15,11 +15,12 @@ use jiff::{SignedDuration, Timestamp};
 pub use self::quota::QUOTA_AGAIN;
 use super::Reason;
 use super::clock::later;
+use super::ids::UserKey;
 use super::quota::Bounds;
-use super::situation::{Approvals, Situation};
+use super::situation::{Approvals, Neighbours, Situation};
 use super::step::Look;
 use super::terms::DEFAULT_TIMEOUT;
-use crate::api::{Check, CheckResult, Resolved};
+use crate::api::{Check, CheckResult, OnExistingPass, Phase, Resolved, TapRequest};
 use crate::entra::GraphError;
 
 /// How long to wait before reading the tenant again if its state made the request wait.
@@ -49,6 +50,8 @@ pub enum Verdict<'a> {
     Ask(Vec<Look>),
     /// The state machine must say first whether one more pass is within these bounds of the policy's quota.
     Slot(Bounds),
+    /// The state machine must say first what is known of other passes for this user.
+    Neighbours(UserKey),
     /// The pass may not be issued, or not yet.
     Not(Obstacle<'a>),
 }
@@ -65,6 +68,9 @@ pub enum Obstacle<'a> {
     /// Other requests may be about to use up the policy's quota. The message is shown unless the status already says what
     /// the request waits for.
     Contested(String),
+    /// What the status says that the request waits for is still so, as is known without asking Graph. The checks are made
+    /// again at this time, and when something changes.
+    StillSo(Timestamp),
     /// A call to the tenant failed.
     Unknown(&'a GraphError),
     /// The pass may never be issued for this request.
@@ -108,6 +114,17 @@ fn deadline(s: &Situation) -> Timestamp {
     }
 }
 
+/// How long to wait for another request for the same user. It wakes those who wait when it ends.
+pub const TURN_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// The object id of the user, for a request that passed all checks and waits for another pass for its user.
+pub fn contends(request: &TapRequest) -> Option<&str> {
+    let ready = request.ready().filter(|_| request.phase() == Phase::Pending)?;
+    let waits_for = [Reason::ExistingPass, Reason::AnotherRequest].map(Reason::as_str);
+    let resolved = request.status.as_ref()?.resolved.as_ref()?;
+    waits_for.contains(&ready.reason.as_str()).then_some(&resolved.user_id)
+}
+
 struct Run<'a> {
     s: Situation<'a>,
     checks: Vec<Check>,
@@ -137,6 +154,7 @@ impl<'a> Run<'a> {
         self.delivery(issuance)?;
         self.replacement(issuance)?;
         let tenant_id = self.connection(policy)?;
+        self.neighbours(tenant_id)?;
         // Before people are asked to approve. Each reconcile reads anew, so the same checks also bind just before the issue.
         Self::ask([
             self.s.reads.method.is_none().then_some(Look::Method),
@@ -153,6 +171,20 @@ impl<'a> Run<'a> {
         // Last, because a request that passes this check takes part of the quota.
         self.quota(terms)?;
         Ok(Verdict::Issue)
+    }
+
+    /// A request that passed all checks, and waits for another pass for its user, need not ask Graph whether it still must.
+    fn neighbours(&self, tenant_id: &str) -> Checked<'a> {
+        let s = &self.s;
+        let Some(user_id) = contends(s.request) else { return Ok(()) };
+        let waits = s.request.spec.on_existing_pass == Some(OnExistingPass::Wait);
+        let again = match &s.reads.neighbours {
+            None => return Err(Verdict::Neighbours(UserKey::new(tenant_id, user_id))),
+            Some(Neighbours::InTurn) => later(s.now.earliest, TURN_AGAIN),
+            Some(Neighbours::Live(_, until) | Neighbours::Listed(until)) if waits => *until,
+            Some(Neighbours::None | Neighbours::Live(..) | Neighbours::Listed(_)) => return Ok(()),
+        };
+        Err(Obstacle::StillSo(again).into())
     }
 
     /// Asks for all of this at once, if there is anything left to read.

@@ -25,6 +25,8 @@ pub(super) struct Entry {
     pub work: Option<Box<Work>>,
     /// Whose turn it has.
     pub turn: Option<UserKey>,
+    /// For which user it waits for its turn, and when it was created.
+    pub waits_for_turn: Option<(UserKey, Timestamp)>,
     /// When it is due.
     pub due: Option<Due>,
     /// The looks at its recorded pass.

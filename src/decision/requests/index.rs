@@ -18,6 +18,8 @@ pub(super) struct Index {
     replacing: Map<PassId, Set<Uid>>,
     /// Those with a live pass of a user, by when the user's passes were listed before it was made.
     issued: Map<UserKey, Set<(jiff::Timestamp, Uid)>>,
+    /// Those that wait for another pass for their user, by when they were created.
+    contending: Map<UserKey, Set<(jiff::Timestamp, Uid)>>,
     /// Those that have no pass yet, by the policy that they name.
     waiting: Map<Arc<str>, Set<Uid>>,
 }
@@ -48,6 +50,10 @@ impl Index {
                     change(&mut self.replacing, replaced.clone(), uid.clone(), enter);
                 }
             }
+        }
+        if let Some(user) = &observed.contends {
+            let waits = (observed.created, uid.clone());
+            change(&mut self.contending, user.clone(), waits, enter);
         }
         if !observed.phase.is_final() && observed.recorded.is_none() {
             change(&mut self.waiting, observed.party.policy.clone(), uid.clone(), enter);
@@ -84,6 +90,11 @@ impl Index {
     /// The requests with a live pass of a user, the newest first.
     pub fn issued_for(&self, user: &UserKey) -> impl Iterator<Item = &Uid> {
         self.issued.get(user).into_iter().flat_map(|all| all.iter().rev()).map(|(_, uid)| uid)
+    }
+
+    /// The requests that wait for another pass for a user, the oldest first.
+    pub fn contending_for(&self, user: &UserKey) -> impl Iterator<Item = &Uid> {
+        self.contending.get(user).into_iter().flatten().map(|(_, uid)| uid)
     }
 
     /// The requests without a pass that name a policy.

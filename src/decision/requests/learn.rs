@@ -154,7 +154,10 @@ impl Requests {
             }
         });
         if let Ok(listing) = &listing {
-            let seen = existing_pass(listing).map(|pass| pass.id.clone());
+            let existing = existing_pass(listing);
+            let foreign = existing.filter(|pass| !listing.known.contains_key(&pass.id));
+            self.saw_listed_pass(user, foreign, listing.date);
+            let seen = existing.map(|pass| pass.id.clone());
             self.learn_of_memory(uid, |memory, asked_at| {
                 let before = memory.existing.take();
                 memory.existing = seen.map(|id| {

@@ -11,6 +11,7 @@
 //! | `observed` | what is known of a request as the watch or an answer showed it, parsed once for each version |
 //! | `entry` | what is kept of one request |
 //! | `index`, `own_passes`, `holders` | look-ups about others: users and passes, passes of this process, quotas |
+//! | `neighbours` | what is known of other passes for a user |
 //! | `ordered` | the maps and sets that all this is kept in |
 //! | `unwritable` | who finds out whether the API server writes Secrets again |
 //! | `ready` | which of those that want a pass is next |
@@ -24,6 +25,7 @@ mod holders;
 mod index;
 mod learn;
 pub mod life;
+mod neighbours;
 mod next;
 mod observed;
 mod ordered;
@@ -43,6 +45,7 @@ use jiff::{SignedDuration, Timestamp};
 use self::entry::{Entry, LookState};
 use self::holders::Holders;
 use self::index::Index;
+use self::neighbours::ListedPass;
 pub use self::next::Rested;
 pub use self::observed::{Observed, Recorded, Unreadable, Version, name_of};
 use self::ordered::{Map, Set};
@@ -119,6 +122,11 @@ pub struct Requests {
     is_caught_up: bool,
     /// Whether all active passes are to be revoked.
     revokes_active: bool,
+    /// Requests that wait for their turn, by the user, and by when they were created.
+    waiting_for_turn: Map<UserKey, Set<(Timestamp, Uid)>>,
+    /// Live passes that Graph listed and no request records, by their user, and when they are forgotten.
+    listed_passes: Map<UserKey, ListedPass>,
+    listed_until: Set<(Timestamp, UserKey)>,
     /// Where no Secrets are being written.
     unwritable: BTreeMap<Scope, Unwritable>,
 }
@@ -138,6 +146,9 @@ impl Requests {
             listing: None,
             is_caught_up: false,
             revokes_active: false,
+            waiting_for_turn: Map::new(),
+            listed_passes: Map::new(),
+            listed_until: Set::new(),
             unwritable: BTreeMap::new(),
         }
     }
@@ -194,7 +205,7 @@ impl Requests {
         let Some(mut entry) = self.entries.remove(uid) else { return };
         self.schedule.not_due(uid, &mut entry);
         entry.let_go();
-        self.give_back_turn(uid, &mut entry);
+        self.give_back_turn(uid, &mut entry, moment);
         self.entries.insert(uid.clone(), entry);
         let called = self.holders.give_back(uid, false);
         self.call(called, moment);
@@ -232,6 +243,8 @@ impl Requests {
             |observed: &Observed| observed.recorded.as_ref()?.attempt.as_ref()?.replaces.clone();
         let before = entry.observed.as_ref().and_then(replaces);
         let replaced = replaces(&new).filter(|replaced| before.as_ref() != Some(replaced));
+        let freed =
+            entry.observed.as_ref().and_then(Observed::issued_to).filter(|_| new.has_ended());
         let called =
             self.holders.observe(uid, &new.party, new.created, new.holds(), new.has_ended());
         // A pass that no connection reaches is not looked at: its request says so, and waits.
@@ -243,6 +256,9 @@ impl Requests {
             _ => {}
         }
         self.call(called, moment);
+        if let Some(user) = freed {
+            self.call_next_for(&user, uid, moment);
+        }
         if let Some(replaced) = replaced {
             let superseded: Vec<Uid> =
                 self.index.recording(replaced.as_str(), uid).cloned().collect();
@@ -288,20 +304,25 @@ impl Requests {
     fn forget(&mut self, uid: &Uid, moment: Moment) {
         let Some(mut entry) = self.entries.remove(uid) else { return };
         self.schedule.end(uid, &mut entry);
+        self.forget_waiting(uid, entry.waits_for_turn.take());
         if let Some(observed) = &entry.observed {
             self.index.remove(uid, observed);
+            if let Some(user) = observed.issued_to() {
+                self.call_next_for(&user, uid, moment);
+            }
         }
-        self.give_back_turn(uid, &mut entry);
+        self.give_back_turn(uid, &mut entry, moment);
         self.waits_no_more(uid);
         let called = self.holders.forget(uid);
         self.call(called, moment);
     }
 
-    fn give_back_turn(&mut self, uid: &Uid, entry: &mut Entry) {
+    fn give_back_turn(&mut self, uid: &Uid, entry: &mut Entry, moment: Moment) {
         if let Some(user) = entry.turn.take()
             && self.turns.get(&user) == Some(uid)
         {
             self.turns.remove(&user);
+            self.call_next_for(&user, uid, moment);
         }
     }
 

@@ -59,6 +59,10 @@ impl Requests {
                 memory: &work.memory,
             });
             match decided {
+                Decided::Neighbours(user) => {
+                    let neighbours = self.neighbours(uid, &user, around.now);
+                    self.reads_mut(uid, |reads| reads.neighbours = Some(neighbours));
+                }
                 Decided::Turn(user) => {
                     let turn = self.take_turn(uid, &user);
                     self.reads_mut(uid, |reads| reads.turn = Some(turn));
@@ -105,7 +109,7 @@ impl Requests {
     /// It is a request's turn when no other one is being issued for the user, here or by a process that died.
     fn take_turn(&mut self, uid: &Uid, user: &UserKey) -> Turn {
         if !self.is_caught_up {
-            return Turn::Busy;
+            return Turn::NotKnown;
         }
         let open = self.index.unresolved_for(user, uid).filter_map(|other| self.name_of(other));
         if let Some(other) = open.min() {
@@ -113,6 +117,7 @@ impl Requests {
         }
         let holder = self.turns.entry(user.clone()).or_insert_with(|| uid.clone());
         if holder != uid {
+            self.waits_for_turn(uid, user);
             return Turn::Busy;
         }
         let before = self.entries.get_mut(uid).and_then(|entry| entry.turn.replace(user.clone()));
@@ -255,7 +260,7 @@ impl Requests {
         let unsettled = entry.work.as_ref().is_some_and(|work| work.memory.attempt.is_some());
         let observed = entry.observed.as_ref();
         if !unsettled && observed.is_none_or(|observed| observed.unresolved.is_none()) {
-            self.give_back_turn(uid, &mut entry);
+            self.give_back_turn(uid, &mut entry, moment);
             self.finds_out_no_more(uid);
         }
         let holds = entry.observed.as_ref().is_some_and(Observed::holds);

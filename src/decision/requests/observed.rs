@@ -8,6 +8,7 @@ use kube::core::ObjectMeta;
 
 use crate::api::{DecisionKind, Phase, TapRequest};
 use crate::decision::Reason;
+use crate::decision::checks;
 use crate::decision::clock::later;
 use crate::decision::ids::{PassId, RequestName, UserKey};
 use crate::decision::intent::{self, Intent};
@@ -39,6 +40,8 @@ pub struct Observed {
     pub is_to_end: bool,
     /// Whether its status says that no tenant connection reaches its pass.
     pub says_unreached: bool,
+    /// For whom it waits for another pass to end, or another request to be issued.
+    pub contends: Option<UserKey>,
     /// For whom nobody may ask for a pass because of it: nobody knows yet what became of its POST.
     pub unresolved: Option<Unresolved>,
     /// The pass in its status.
@@ -155,6 +158,7 @@ impl Observed {
             says_unreached: request
                 .ready()
                 .is_some_and(|ready| ready.reason == Reason::TenantNotConfigured.as_str()),
+            contends: contends(request),
             unresolved: unresolved(request),
             recorded: recorded.map(|pass| Recorded {
                 pass_id: pass.id.as_str().into(),
@@ -179,6 +183,12 @@ impl Observed {
             unreadable: Some(Arc::new(Unreadable(why.into()))),
             ..Self::of(&request)
         }
+    }
+
+    /// The user of its pass, if it has not ended.
+    pub fn issued_to(&self) -> Option<UserKey> {
+        let attempt = self.recorded.as_ref()?.attempt.as_ref().filter(|_| !self.has_ended())?;
+        Some(attempt.user.clone())
     }
 
     /// Whether it came to its end: beside a final phase only the finalizer is left to take off.
@@ -228,6 +238,11 @@ fn tenant_of(request: &TapRequest, intent: Option<&Intent>) -> Option<Arc<str>> 
         return Some(resolved.tenant_id.as_str().into());
     }
     intent::remains(request).tenant_id.map(Into::into)
+}
+
+fn contends(request: &TapRequest) -> Option<UserKey> {
+    let resolved = request.status.as_ref()?.resolved.as_ref()?;
+    checks::contends(request).map(|user_id| UserKey::new(&resolved.tenant_id, user_id))
 }
 
 fn attempted(request: &TapRequest, intent: &Intent, recorded: &str) -> Attempted {

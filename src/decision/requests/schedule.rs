@@ -178,6 +178,7 @@ impl Requests {
 
     /// Begins to reconcile a request, unless that goes on.
     pub fn begin(&mut self, uid: &Uid) {
+        self.waits_for_no_turn(uid);
         if let Some(entry) = self.entries.get_mut(uid).filter(|entry| entry.reconcile().is_none()) {
             self.schedule.begins(uid, entry);
         }

@@ -31,6 +31,8 @@ use crate::entra::{Advice, GraphError};
 /// What is decided for a request.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Decided {
+    /// The state machine must say first what is known of other passes for this user.
+    Neighbours(UserKey),
     /// The state machine must say first whether it is the request's turn to issue for this user.
     Turn(UserKey),
     /// The state machine must say first whether one more pass is within these bounds of the policy's quota.

@@ -16,18 +16,16 @@ use crate::decision::intent::{self, Intent, Replaced, Stage};
 use crate::decision::report::Report;
 use crate::decision::requests::observed::leaves_at;
 use crate::decision::situation::{
-    Cause, Connection, Grounds, Known, Listing, PAUSE, Place, SecretFound, Secrets, Situation,
-    Turn, Unlisted, Written,
+    Cause, Connection, Grounds, Known, Listing, Neighbours, PAUSE, Place, SecretFound, Secrets,
+    Situation, Turn, Unlisted, Written,
 };
 use crate::decision::step::{Action, Look, Rest, Step};
 use crate::entra::{ErrorKind, GraphError, TapMethod, UsabilityReason};
 
 /// How long to wait before listing the passes of a user again.
 const AGAIN: SignedDuration = SignedDuration::from_secs(30);
-/// How long to wait while another request for the same user is being checked.
-const BUSY: SignedDuration = SignedDuration::from_secs(2);
-/// How long to wait while another request for the same user is being issued.
-const TURN_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+/// How long to wait after a start until all attempts of earlier processes are known.
+const START_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 /// How long to wait while the lease is not fresh.
 const LEASE_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 /// A start that is not further ahead than this is not sent: the pass starts when it is created.
@@ -48,6 +46,7 @@ pub(super) fn next(s: &Situation) -> Decided {
     match &findings.verdict {
         Verdict::Ask(looks) => Step::Ask(looks.clone()).into(),
         Verdict::Slot(bounds) => Decided::Slot(*bounds),
+        Verdict::Neighbours(user) => Decided::Neighbours(user.clone()),
         Verdict::Issue => to_the_post(s, &findings),
         Verdict::Not(obstacle) => not_now(s, &findings, obstacle).into(),
     }
@@ -130,6 +129,7 @@ fn not_now(s: &Situation, findings: &Findings, obstacle: &Obstacle) -> Step {
             let rest = until(Rest::For(checks::QUOTA_AGAIN));
             pending(s, findings, Reason::QuotaReached, message, rest)
         }
+        Obstacle::StillSo(again) => Step::Rest(until(Rest::Until(*again))),
         Obstacle::Unknown(error) => unanswered(s, findings, error, until(rest_after(error))),
         Obstacle::AwaitApproval(message) => {
             let waiting =
@@ -168,22 +168,30 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Decided {
         }
         Some(Secrets::Writable) => {}
     }
-    match &s.reads.turn {
-        None => {
-            return Decided::Turn(UserKey::new(&resolved.tenant_id, &resolved.user_id));
+    let user = UserKey::new(&resolved.tenant_id, &resolved.user_id);
+    let waits = s.request.spec.on_existing_pass == Some(OnExistingPass::Wait);
+    match &s.reads.neighbours {
+        None => return Decided::Neighbours(user),
+        Some(Neighbours::Live(request, time)) if waits => {
+            let whose = format!("of request {request}");
+            return waits_for_its_end(s, findings, &whose, until(Rest::Until(*time))).into();
         }
+        Some(Neighbours::Listed(time)) if waits => {
+            return waits_for_its_end(s, findings, FOREIGN, until(Rest::Until(*time))).into();
+        }
+        Some(
+            Neighbours::InTurn | Neighbours::Live(..) | Neighbours::Listed(_) | Neighbours::None,
+        ) => {}
+    }
+    match &s.reads.turn {
+        None => return Decided::Turn(user),
+        Some(Turn::NotKnown) => return Step::Rest(Rest::For(START_AGAIN)).into(),
         // The status does not mention it, or requests for the same user would rewrite each other's status for ever.
-        Some(Turn::Busy) => return Step::Rest(Rest::For(BUSY)).into(),
+        Some(Turn::Busy) => return Step::Rest(until(Rest::For(checks::TURN_AGAIN))).into(),
         Some(Turn::Of(other)) => {
             let message = format!("request {other} for the same user is being issued first");
-            return pending(
-                s,
-                findings,
-                Reason::AnotherRequest,
-                &message,
-                until(Rest::For(TURN_AGAIN)),
-            )
-            .into();
+            let rest = until(Rest::For(checks::TURN_AGAIN));
+            return pending(s, findings, Reason::AnotherRequest, &message, rest).into();
         }
         Some(Turn::Ours) => {}
     }
@@ -336,17 +344,16 @@ fn existing(
         Some(Known::Recorded(request)) => Some(request.clone()),
         Some(Known::Gone) | None => None,
     };
-    let whose = owner
-        .as_ref()
-        .map_or("that somebody else created".to_owned(), |request| format!("of request {request}"));
+    let whose =
+        owner.as_ref().map_or(FOREIGN.to_owned(), |request| format!("of request {request}"));
     let until = |rest: Rest| rest.or_until(findings.deadline, s.now.earliest);
     match s.request.spec.on_existing_pass.unwrap_or_default() {
         OnExistingPass::Replace => Ok(Some(Replaced { pass_id: pass.id.clone(), request: owner })),
         OnExistingPass::Wait => {
-            let message = format!(
-                "the user has a live pass {whose}; the pass of this request will be issued once that one has ended"
-            );
-            Err(pending(s, findings, Reason::ExistingPass, &message, until(Rest::For(AGAIN))))
+            let rest = pass.expires().map_or(Rest::For(AGAIN), |expires| {
+                Rest::For(AGAIN).or_until(expires, s.now.earliest)
+            });
+            Err(waits_for_its_end(s, findings, &whose, until(rest)))
         }
         OnExistingPass::Refuse | OnExistingPass::Unknown => {
             // A list may lag behind a deletion, so a pass that no request records must be seen twice.
@@ -369,6 +376,17 @@ fn existing(
             Err(pending(s, findings, Reason::ExistingPass, &message, until(Rest::For(AGAIN))))
         }
     }
+}
+
+/// Whose a pass is that no request records.
+const FOREIGN: &str = "that somebody else created";
+
+/// The user has a live pass, and the request waits for its end.
+fn waits_for_its_end(s: &Situation, findings: &Findings, whose: &str, rest: Rest) -> Step {
+    let message = format!(
+        "the user has a live pass {whose}; the pass of this request will be issued once that one has ended"
+    );
+    pending(s, findings, Reason::ExistingPass, &message, rest)
 }
 
 /// The list shows no live pass. A pass that was just created for another request may be missing from it and still be live:
@@ -403,12 +421,7 @@ fn is_live(pass: &TapMethod, now: Timestamp) -> bool {
     if matches!(pass.reason, Some(UsabilityReason::Expired | UsabilityReason::OneTimeUsed)) {
         return false;
     }
-    match (pass.start, pass.lifetime_minutes) {
-        (Some(start), Some(minutes)) => {
-            now < later(start, SignedDuration::from_mins(i64::from(minutes)))
-        }
-        _ => true,
-    }
+    pass.expires().is_none_or(|expires| now < expires)
 }
 
 fn attempt(

@@ -130,12 +130,17 @@ fn a_decision_costs_the_same_beside_ten_and_ten_thousand_requests() {
             expect(life, Phase::Active);
             assert_eq!(life.go_on(), ["replaced".into()]);
         }),
-        ("a request waits for its turn, and for a place", |life| {
+        ("a request waits for a place, and for its turn", |life| {
             life.beside(unresolved("first"));
-            life.reconcile();
+            life.show();
             life.edit_policy("{quota: {activePerNamespace: 1}}");
             life.reconcile_only(&life.uid());
             assert_eq!(life.reason(), "QuotaReached");
+            life.edit_policy("{quota: {activePerNamespace: 100000}}");
+            for _ in 0..2 {
+                life.reconcile_only(&life.uid());
+                assert_eq!(life.reason(), "AnotherRequest");
+            }
         }),
         ("a policy that nobody names changes", |life| {
             let bounds = Some(Bounds::default());

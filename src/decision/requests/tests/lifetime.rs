@@ -69,6 +69,7 @@ fn nothing_is_left_of_requests_that_are_gone_but_their_passes_for_a_while() {
             life.requests.own_passes.forget_until(at(10_000));
             // Whether Secrets are written concerns the requests that come next.
             life.requests.unwritable.clear();
+            life.requests.forget_listed_passes(at(100_000));
             let fresh = life.fresh();
             assert_eq!(life.requests, fresh, "{what}, shown: {shown}");
         }

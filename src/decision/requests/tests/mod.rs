@@ -12,6 +12,7 @@ mod issue;
 mod lifetime;
 mod looks;
 mod naive;
+mod neighbours;
 mod order;
 mod places;
 mod quota;

@@ -41,6 +41,7 @@ fn of_a_place_that_others_may_take_only_who_has_said_nothing_yet_speaks() {
     life.reconcile();
     life.expect(Phase::Pending, "ExistingPass", &["status Pending"]);
     life.contest_the_quota();
+    life.now = at(80);
     assert_eq!(life.reconcile(), Rest::For(SignedDuration::from_mins(10)));
     life.expect(Phase::Pending, "ExistingPass", &["status Pending"]);
 

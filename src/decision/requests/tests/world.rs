@@ -54,6 +54,8 @@ pub(super) struct Life {
     pub eligibility: Result<Eligibility, GraphError>,
     pub roles: Vec<DirectoryRole>,
     pub passes: Result<Vec<TapMethod>, GraphError>,
+    /// How often passes were listed.
+    pub lists: usize,
     /// How long a list takes.
     pub list_takes: SignedDuration,
     /// The recorded pass, when it is looked at.
@@ -150,6 +152,7 @@ impl Life {
             eligibility: Ok(Eligibility::None),
             roles: vec![],
             passes: Ok(vec![]),
+            lists: 0,
             list_takes: SignedDuration::ZERO,
             seen: Ok(pass("ours", at(10), 60, true)),
             secret_refused: None,
@@ -273,7 +276,10 @@ impl Life {
             json!({"phase": "Pending", "decisions": [{"by": "paul", "decision": "Approve"}]});
         first.status = Some(serde_json::from_value(approve).unwrap());
         self.beside(first);
+        let user = self.user.clone();
+        self.user.as_mut().unwrap().id = "22222222-0000-4000-8000-000000000002".into();
         self.reconcile_up_to_the_list(&"first".into());
+        self.user = user;
     }
 
     /// Another request gets a pass and is revoked, by this process, and is gone.

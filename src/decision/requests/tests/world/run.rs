@@ -283,6 +283,7 @@ impl Life {
             Look::Eligibility { .. } => Outcome::Eligibility(self.eligibility.clone()),
             Look::Passes { user, .. } => {
                 (self.before_a_list)(self);
+                self.lists += 1;
                 self.now += self.list_takes;
                 let passes = self.passes.clone();
                 Outcome::Passes(

@@ -1,0 +1,115 @@
+//! What is known, without asking Graph, of other passes for a request's user. Many requests may wait for one user, so they
+//! wait for what is known to come, and one of them at a time asks Graph.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::index::change;
+use super::{Moment, Requests};
+use crate::api::Phase;
+use crate::decision::clock::{Now, later};
+use crate::decision::ids::{Uid, UserKey};
+use crate::decision::situation::Neighbours;
+use crate::entra::TapMethod;
+
+/// How long after Graph listed a pass that no request records it is asked again.
+const PAUSE: SignedDuration = SignedDuration::from_secs(30);
+/// The longest such pause. It grows by half each time.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
+
+/// A live pass that Graph listed, and no request records.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ListedPass {
+    pass_id: String,
+    pause: SignedDuration,
+    /// When Graph is asked again.
+    again: Timestamp,
+}
+
+impl Requests {
+    /// What is known of other passes for a request's user.
+    pub(super) fn neighbours(&self, uid: &Uid, user: &UserKey, now: Now) -> Neighbours {
+        let is_in_turn = self.turns.get(user).is_some_and(|other| other != uid);
+        if is_in_turn || self.index.unresolved_for(user, uid).next().is_some() {
+            return Neighbours::InTurn;
+        }
+        let live = self.index.issued_for(user).filter(|other| *other != uid).find_map(|other| {
+            let other = self.observed(other).filter(|other| other.phase == Phase::Active)?;
+            let expires = other.recorded.as_ref()?.expires;
+            (now.earliest < expires).then(|| Neighbours::Live(other.name.to_string(), expires))
+        });
+        let listed = || {
+            let again = self.listed_passes.get(user)?.again;
+            (now.earliest < again).then_some(Neighbours::Listed(again))
+        };
+        live.or_else(listed).unwrap_or(Neighbours::None)
+    }
+
+    /// Graph listed a live pass of a user that no request records, or (`None`) no such pass.
+    pub(super) fn saw_listed_pass(
+        &mut self,
+        user: &UserKey,
+        pass: Option<&TapMethod>,
+        at: Timestamp,
+    ) {
+        let before = self.listed_passes.remove(user);
+        self.forget_listed_passes(at);
+        if let Some(before) = &before {
+            self.listed_until.remove(&(before.forgotten_at(), user.clone()));
+        }
+        let Some(pass) = pass else { return };
+        let same = before.filter(|before| before.pass_id == pass.id);
+        let pause = same.map_or(PAUSE, |b| (b.pause + b.pause / 2).min(LONGEST_PAUSE));
+        let again = later(at, pause).min(pass.expires().unwrap_or(Timestamp::MAX));
+        let listed = ListedPass { pass_id: pass.id.clone(), pause, again };
+        self.listed_until.insert((listed.forgotten_at(), user.clone()));
+        self.listed_passes.insert(user.clone(), listed);
+    }
+
+    /// Forgets listed passes of users for whom nobody has asked for long.
+    pub(super) fn forget_listed_passes(&mut self, now: Timestamp) {
+        while let Some((_, user)) = self.listed_until.first().filter(|(until, _)| *until < now) {
+            let user = user.clone();
+            self.listed_until.pop_first();
+            self.listed_passes.remove(&user);
+        }
+    }
+
+    /// It is another request's turn for the user.
+    pub(super) fn waits_for_turn(&mut self, uid: &Uid, user: &UserKey) {
+        let Some(entry) = self.entries.get_mut(uid) else { return };
+        let Some(observed) = &entry.observed else { return };
+        let before = entry.waits_for_turn.replace((user.clone(), observed.created));
+        let now = entry.waits_for_turn.clone();
+        self.forget_waiting(uid, before);
+        if let Some((user, created)) = now {
+            change(&mut self.waiting_for_turn, user, (created, uid.clone()), true);
+        }
+    }
+
+    /// A reconcile of the request begins, or it is gone: it does not wait for its turn any more.
+    pub(super) fn waits_for_no_turn(&mut self, uid: &Uid) {
+        let before = self.entries.get_mut(uid).and_then(|entry| entry.waits_for_turn.take());
+        self.forget_waiting(uid, before);
+    }
+
+    pub(super) fn forget_waiting(&mut self, uid: &Uid, before: Option<(UserKey, Timestamp)>) {
+        if let Some((user, created)) = before {
+            change(&mut self.waiting_for_turn, user, (created, uid.clone()), false);
+        }
+    }
+
+    /// Of the requests that wait for their turn for a user, and of those that wait for another pass, the oldest looks again.
+    pub(super) fn call_next_for(&mut self, user: &UserKey, but: &Uid, moment: Moment) {
+        let in_line = self.waiting_for_turn.get(user).into_iter().flatten().map(|(_, uid)| uid);
+        let first =
+            |mut of: Box<dyn Iterator<Item = &Uid> + '_>| of.find(|uid| *uid != but).cloned();
+        let next = [first(Box::new(in_line)), first(Box::new(self.index.contending_for(user)))];
+        self.call(next.into_iter().flatten(), moment);
+    }
+}
+
+impl ListedPass {
+    fn forgotten_at(&self) -> Timestamp {
+        later(self.again, LONGEST_PAUSE)
+    }
+}
