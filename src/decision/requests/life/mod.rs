@@ -5,6 +5,7 @@
 //! recorded in the status ([`tend`]); or the outcome is unknown, because a process died or an answer was lost
 //! ([`recover`]).
 
+mod existing;
 mod issue;
 mod recover;
 mod seek;
@@ -14,7 +15,7 @@ mod unreadable;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
-pub use self::seek::existing_pass;
+pub use self::existing::existing_pass;
 pub use self::unreadable::latest_expiry;
 use crate::api::{DecisionKind, Pass, Phase, TapRequest, TapRequestStatus};
 use crate::decision::Reason;

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
+use super::existing::{FOREIGN, existing, waits_for_its_end};
 use super::{
     Decided, Ending, ending, left_behind, needs_a_human, refused, remove_secret, report,
     rest_after, secret_stays,
@@ -16,14 +17,14 @@ use crate::decision::intent::{self, Intent, Replaced, Stage};
 use crate::decision::report::Report;
 use crate::decision::requests::observed::leaves_at;
 use crate::decision::situation::{
-    Cause, Connection, Grounds, Known, Listing, Neighbours, PAUSE, Place, SecretFound, Secrets,
-    Situation, Turn, Unlisted, Written,
+    Cause, Connection, Grounds, Listing, Neighbours, PAUSE, Place, SecretFound, Secrets, Situation,
+    Turn, Written,
 };
 use crate::decision::step::{Action, Look, Rest, Step};
-use crate::entra::{ErrorKind, GraphError, TapMethod, UsabilityReason};
+use crate::entra::{ErrorKind, GraphError};
 
 /// How long to wait before listing the passes of a user again.
-const AGAIN: SignedDuration = SignedDuration::from_secs(30);
+pub(super) const AGAIN: SignedDuration = SignedDuration::from_secs(30);
 /// How long to wait after a start until all attempts of earlier processes are known.
 const START_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 /// How long to wait while the lease is not fresh.
@@ -332,98 +333,6 @@ fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> {
     (s.now.earliest < again).then(|| pending(s, findings, reason, &message, rest))
 }
 
-/// The live pass that this request replaces, if any. `Err` is the next step if a live pass that was not issued for this
-/// request prevents the issue.
-fn existing(
-    s: &Situation,
-    findings: &Findings,
-    listing: &Listing,
-) -> Result<Option<Replaced>, Step> {
-    let Some(pass) = existing_pass(listing) else { return unlisted(s, findings, listing) };
-    let owner = match listing.known.get(&pass.id) {
-        Some(Known::Recorded(request)) => Some(request.clone()),
-        Some(Known::Gone) | None => None,
-    };
-    let whose =
-        owner.as_ref().map_or(FOREIGN.to_owned(), |request| format!("of request {request}"));
-    let until = |rest: Rest| rest.or_until(findings.deadline, s.now.earliest);
-    match s.request.spec.on_existing_pass.unwrap_or_default() {
-        OnExistingPass::Replace => Ok(Some(Replaced { pass_id: pass.id.clone(), request: owner })),
-        OnExistingPass::Wait => {
-            let rest = pass.expires().map_or(Rest::For(AGAIN), |expires| {
-                Rest::For(AGAIN).or_until(expires, s.now.earliest)
-            });
-            Err(waits_for_its_end(s, findings, &whose, until(rest)))
-        }
-        OnExistingPass::Refuse | OnExistingPass::Unknown => {
-            // A list may lag behind a deletion, so a pass that no request records must be seen twice.
-            let seen = s.memory.existing.as_ref().filter(|(id, _)| *id == pass.id);
-            let certain =
-                owner.is_some() || seen.is_some_and(|(_, told)| told.is_certain(s.settings.settle));
-            if certain {
-                let message = format!(
-                    "the user has a live pass {whose}: make another request once it has ended, or one with onExistingPass Wait or Replace"
-                );
-                return Err(report(
-                    s,
-                    Report::new(s, Phase::Failed, Reason::ExistingPass, message).findings(findings),
-                    Rest::ForChange,
-                ));
-            }
-            let message = format!(
-                "the user has a live pass {whose}; the operator looks once more before the request fails"
-            );
-            Err(pending(s, findings, Reason::ExistingPass, &message, until(Rest::For(AGAIN))))
-        }
-    }
-}
-
-/// Whose a pass is that no request records.
-const FOREIGN: &str = "that somebody else created";
-
-/// The user has a live pass, and the request waits for its end.
-fn waits_for_its_end(s: &Situation, findings: &Findings, whose: &str, rest: Rest) -> Step {
-    let message = format!(
-        "the user has a live pass {whose}; the pass of this request will be issued once that one has ended"
-    );
-    pending(s, findings, Reason::ExistingPass, &message, rest)
-}
-
-/// The list shows no live pass. A pass that was just created for another request may be missing from it and still be live:
-/// only a later list shows whether somebody removed it.
-fn unlisted(
-    s: &Situation,
-    findings: &Findings,
-    listing: &Listing,
-) -> Result<Option<Replaced>, Step> {
-    let Some(Unlisted { request, pass_id }) = &listing.unlisted else { return Ok(None) };
-    if s.request.spec.on_existing_pass == Some(OnExistingPass::Replace) {
-        let request = Some(request.clone());
-        return Ok(Some(Replaced { pass_id: pass_id.clone(), request }));
-    }
-    let message = format!(
-        "request {request} just got a pass for the same user, and Graph does not list it yet; the operator looks once more"
-    );
-    let rest = Rest::For(AGAIN).or_until(findings.deadline, s.now.earliest);
-    Err(pending(s, findings, Reason::ExistingPass, &message, rest))
-}
-
-/// The first live pass in a list, except passes that are known to be gone.
-pub fn existing_pass(listing: &Listing) -> Option<&TapMethod> {
-    listing
-        .passes
-        .iter()
-        .find(|p| is_live(p, listing.date) && listing.known.get(&p.id) != Some(&Known::Gone))
-}
-
-/// Whether a pass may still sign somebody in, whatever `isUsable` says.
-fn is_live(pass: &TapMethod, now: Timestamp) -> bool {
-    if matches!(pass.reason, Some(UsabilityReason::Expired | UsabilityReason::OneTimeUsed)) {
-        return false;
-    }
-    pass.expires().is_none_or(|expires| now < expires)
-}
-
 fn attempt(
     s: &Situation,
     connection: &Connection,
@@ -492,7 +401,13 @@ fn shows_what_it_waits_for(s: &Situation) -> bool {
         && shown.is_some_and(|shown| STILL_HOLDS.iter().any(|reason| reason.as_str() == shown))
 }
 
-fn pending(s: &Situation, findings: &Findings, reason: Reason, message: &str, rest: Rest) -> Step {
+pub(super) fn pending(
+    s: &Situation,
+    findings: &Findings,
+    reason: Reason,
+    message: &str,
+    rest: Rest,
+) -> Step {
     let waiting = Report::new(s, Phase::Pending, reason, message)
         .findings(findings)
         .reconciling(reason, message);
