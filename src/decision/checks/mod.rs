@@ -177,7 +177,10 @@ impl<'a> Run<'a> {
     fn neighbours(&self, tenant_id: &str) -> Checked<'a> {
         let s = &self.s;
         let Some(user_id) = contends(s.request) else { return Ok(()) };
-        let waits = s.request.spec.on_existing_pass == Some(OnExistingPass::Wait);
+        let says = s.request.ready().map(|ready| ready.reason.as_str());
+        // One that does not say yet that it waits for that pass makes all checks once more, and says so.
+        let waits = s.request.spec.on_existing_pass == Some(OnExistingPass::Wait)
+            && says == Some(Reason::ExistingPass.as_str());
         let again = match &s.reads.neighbours {
             None => return Err(Verdict::Neighbours(UserKey::new(tenant_id, user_id))),
             Some(Neighbours::InTurn) => later(s.now.earliest, TURN_AGAIN),

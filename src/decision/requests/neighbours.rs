@@ -14,7 +14,7 @@ use crate::entra::TapMethod;
 /// How long after Graph listed a pass that no request records it is asked again.
 const PAUSE: SignedDuration = SignedDuration::from_secs(30);
 /// The longest such pause. It grows by half each time.
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(2);
 
 /// A live pass that Graph listed, and no request records.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
