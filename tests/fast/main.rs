@@ -4,6 +4,7 @@
 mod admission;
 mod clock;
 mod crashes;
+mod floods;
 mod graph;
 mod issue;
 mod leadership;

@@ -1,0 +1,96 @@
+//! One namespace asks for far more than the tenant allows, and makes nobody else wait.
+
+use std::time::Duration;
+
+use graph_simulator::Operation;
+use graph_simulator::tenant::User;
+use serde_json::json;
+use tap_operator::api::Phase;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::world::{NAMESPACE, SOON, USE_CHECK, World};
+
+/// The namespace of the flood.
+const FLOODED: &str = "flooded";
+
+/// A world with two namespaces and so many users.
+fn world(users: usize) -> World {
+    let world = World::new();
+    let flooded = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": FLOODED}});
+    world.kubernetes.put(flooded);
+    world.policy(&json!({"namespaces": {"names": [NAMESPACE, FLOODED]}}));
+    for number in 0..users {
+        let id = Uuid::from_u128(0x0f10_0000 + number as u128);
+        world.tenant.add_user(User::member(id, &user(number), "A User"));
+    }
+    world
+}
+
+fn user(number: usize) -> String {
+    format!("u{number}@contoso.com")
+}
+
+/// So many requests that wait for a pass of somebody else: all for one user, or each for one of its own.
+fn flood(world: &World, count: usize, for_one: bool) {
+    for number in 0..count {
+        let user = user(if for_one { 0 } else { number });
+        if number == 0 || !for_one {
+            world
+                .tenant
+                .portal_create_pass(&user, &json!({"lifetimeInMinutes": 480}))
+                .expect("a pass");
+        }
+        world.kubernetes.put(json!({
+            "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest",
+            "metadata": {"name": format!("flood-{number}"), "namespace": FLOODED},
+            "spec": {
+                "policyRef": {"name": "contoso"}, "user": user, "lifetime": "10m",
+                "requestedBy": "mallory@contoso.com", "onExistingPass": "Wait",
+            },
+        }));
+    }
+}
+
+/// How long a request of another namespace takes to be issued.
+async fn issues(world: &World, name: &str, user: &str) -> Duration {
+    let began = Instant::now();
+    world.request(name, &json!({"user": user, "lifetime": "10m"}));
+    world.until_phase(name, Phase::Active, Duration::from_mins(5)).await;
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_requests_for_one_user_ask_graph_as_seldom_as_one() {
+    let world = world(2);
+    let _operator = world.operator();
+    flood(&world, 300, true);
+    sleep(Duration::from_mins(10)).await;
+    // 0, 30, 75, 143, 244, 364, 484 and 604 seconds, and one while the first was on its way.
+    let lists = world.tenant.requests_for(Operation::PassList).len();
+    assert!(lists <= 9, "{lists} lists");
+    // Each makes its other checks once: six calls. One of them makes them each time that it lists.
+    let calls = world.tenant.requests().len();
+    assert!(calls <= 300 * 6 + 9 * 6 + 60, "{calls} calls");
+    let took = issues(&world, "another", &user(1)).await;
+    assert!(took < SOON * 2, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_one_namespace_makes_no_other_wait_and_no_used_pass_stay() {
+    let world = world(502);
+    let _operator = world.operator();
+    let quiet = issues(&world, "before", &user(500)).await;
+    let code = world.delivered("before").expect("a code");
+    flood(&world, 500, false);
+    sleep(Duration::from_mins(2)).await;
+    let list = || world.tenant.requests_for(Operation::PassList).len();
+    assert!(list() > 50, "the pace of the tenant is used up: {}", list());
+    // Its list and its POST each wait for the next call that the pace admits, and no longer.
+    let took = issues(&world, "during", &user(501)).await;
+    assert!(took < quiet + Duration::from_secs(20), "{quiet:?} before, {took:?} during the flood");
+
+    world.tenant.sign_in(&user(500), &code).expect("it can be used");
+    world.until_phase("before", Phase::Used, 3 * USE_CHECK).await;
+    assert!(world.delivered("before").is_none());
+}
