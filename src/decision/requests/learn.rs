@@ -61,7 +61,7 @@ impl Requests {
             Outcome::Outdated => self.must_read(uid),
             Outcome::Refused(refused) => self.learn_refusal(uid, refused),
             Outcome::Posted(posted) => self.learn_post(uid, posted, now),
-            Outcome::SecretCreated(created) => self.learn_creation(uid, created, now, moment),
+            Outcome::SecretCreated(created) => self.learn_creation(uid, &created, now, moment),
             Outcome::SecretDeleted(deleted) => self.learn_deletion(uid, deleted),
             Outcome::PassDeleted(deleted) => self.learn_pass_deleted(uid, deleted),
             Outcome::RequestDeleted => {
@@ -326,13 +326,13 @@ impl Requests {
         self.reads_mut(uid, |reads| reads.passes = None);
     }
 
-    fn learn_creation(&mut self, uid: &Uid, created: SecretCreation, now: Now, moment: Moment) {
+    fn learn_creation(&mut self, uid: &Uid, created: &SecretCreation, now: Now, moment: Moment) {
         let Some(entry) = self.entries.get_mut(uid) else { return };
         let work = entry.work_mut();
         let Some(Attempt { progress: Progress::Held(held), .. }) = &mut work.memory.attempt else {
             return;
         };
-        let secrets_are_refused = match &created {
+        let secrets_are_refused = match created {
             SecretCreation::Yes(secret) => {
                 held.secret = SecretWritten::Created(secret.clone());
                 entry.secret_uid = Some(secret.as_str().into());
@@ -350,7 +350,7 @@ impl Requests {
         | SecretCreation::Busy(why)
         | SecretCreation::Taken(why)
         | SecretCreation::Refused(why)
-        | SecretCreation::Unknown(why)) = &created;
+        | SecretCreation::Unknown(why)) = created;
         held.secret = match created {
             SecretCreation::Unknown(_) => SecretWritten::Unknown,
             _ => SecretWritten::Refused,
