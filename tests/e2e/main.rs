@@ -11,6 +11,7 @@ mod deletion;
 mod endings;
 mod faults;
 mod mutators;
+mod others;
 mod outside;
 mod permissions;
 mod phases;

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use crate::gate::Gate;
+use crate::others::{self, Configuration};
 use crate::world::World;
 use kubernetes_api::{Match, Verb, WatchEnd};
 
@@ -35,6 +36,15 @@ pub enum Trouble {
     CutOff { replica: usize, lasts: u64 },
     /// The same for its lease only.
     NoRenewals { replica: usize, lasts: u64 },
+    /// Somebody else's admission, or a busy API server, refuses the operator's writes of a kind with this status. Dry runs
+    /// pass.
+    Refuses { class: Class, status: u16, lasts: u64 },
+    /// Graph answers 403 to so many POSTs for a user.
+    Forbids { user: &'static str, times: u32 },
+    /// All tokens expire, and so many of the next sign-ins fail.
+    SignInFails { times: u32 },
+    /// The operator is restarted with other tenant connections.
+    Reconfigure(Configuration),
 }
 
 /// Which watches are late.
@@ -198,7 +208,20 @@ pub fn strike(world: &World, gate: &Gate, trouble: &Trouble) -> Option<(u64, Rel
         }
         Trouble::CutOff { replica, lasts } => gate.hold(*replica, until(*lasts), false),
         Trouble::NoRenewals { replica, lasts } => gate.hold(*replica, until(*lasts), true),
-        Trouble::Die { .. } | Trouble::Stop { .. } => {}
+        Trouble::Refuses { class, status, lasts } => gate.refuse(*class, *status, until(*lasts)),
+        Trouble::Forbids { user, times } => others::forbid(world, user, *times),
+        Trouble::SignInFails { times } => {
+            let status = FaultKind::Status {
+                status: 401,
+                effect: false,
+                code: None,
+                retry_after_seconds: None,
+            };
+            world.tenant.inject(Fault::on(Operation::Token, status).times(*times));
+            world.tenant.expire_tokens();
+            gate.count("graph: sign-in fails", 1);
+        }
+        Trouble::Die { .. } | Trouble::Stop { .. } | Trouble::Reconfigure(_) => {}
     }
     None
 }

@@ -24,6 +24,7 @@ use tower::{BoxError, Service as _, service_fn};
 
 use crate::faults::{ApiFault, Class};
 use crate::history::{self, History};
+use crate::others::FABRIKAM_HOST;
 use crate::plan::{Crash, Moment};
 use crate::transport::InProcess;
 use crate::world::SERVICE_ACCOUNT;
@@ -53,6 +54,8 @@ struct Inner {
     effects: u64,
     crashes: Vec<Crash>,
     armed: Vec<Armed>,
+    /// Which writes are refused with which status, and until when.
+    refused: Vec<(Class, u16, Instant)>,
     /// For each process its replica, and whether it is dead.
     processes: Vec<(usize, bool)>,
     /// Which replicas are held up, until when, and whether only the calls about the lease are.
@@ -114,6 +117,11 @@ impl Gate {
         self.inner().armed.push(Armed { class, skip, times, fault });
     }
 
+    /// Refuses all calls of a class for some time.
+    pub fn refuse(&self, class: Class, status: u16, until: Instant) {
+        self.inner().refused.push((class, status, until));
+    }
+
     /// Holds up all calls of a replica, or only those about its lease.
     pub fn hold(&self, replica: usize, until: Instant, lease_only: bool) {
         self.inner().held.push((replica, until, lease_only));
@@ -124,6 +132,7 @@ impl Gate {
     pub fn calm(&self) {
         let mut inner = self.inner();
         inner.armed.clear();
+        inner.refused.clear();
         inner.crashes.clear();
         inner.held.clear();
     }
@@ -164,9 +173,15 @@ impl Gate {
         kube::Client::new(service, "default")
     }
 
-    /// A transport to the tenant for a process.
-    pub fn graph(self: &Arc<Self>, process: usize, tenant: Simulator) -> Arc<dyn Transport> {
-        Arc::new(GraphTransport { gate: Arc::clone(self), process, tenant: InProcess(tenant) })
+    /// A transport to the tenant, and to the other one, for a process.
+    pub fn graph(
+        self: &Arc<Self>,
+        process: usize,
+        tenant: Simulator,
+        other: Simulator,
+    ) -> Arc<dyn Transport> {
+        let (tenant, other) = (InProcess(tenant), InProcess(other));
+        Arc::new(GraphTransport { gate: Arc::clone(self), process, tenant, other })
     }
 
     async fn pass<W: Route>(self: &Arc<Self>, call: Call, way: W) -> Result<W::Answer, W::Error> {
@@ -262,6 +277,12 @@ impl Gate {
             }
         }
         inner.armed.retain(|armed| armed.times > 0);
+        let now = Instant::now();
+        let refused =
+            |(class, _, until): &&(Class, u16, Instant)| Some(*class) == call.class && now < *until;
+        if let Some((_, status, _)) = inner.refused.iter().find(refused) {
+            fault = fault.or(Some(ApiFault::Refused(*status)));
+        }
         let alive = !inner.processes[call.process].1;
         let mut crash = None;
         if call.effect && alive {
@@ -400,9 +421,10 @@ impl Call {
         let attempt = id.filter(|_| effect && *request.method() == Method::POST);
         let attempt = attempt.map(|id| format!(" {}", history::short(id))).unwrap_or_default();
         let path = history::shortened(path);
+        let host = request.uri().host().filter(|host| *host == FABRIKAM_HOST).unwrap_or_default();
         Self {
             process,
-            what: format!("graph {} {path}{attempt}", request.method()),
+            what: format!("graph {} {host}{path}{attempt}", request.method()),
             class: None,
             effect,
         }
@@ -456,6 +478,7 @@ struct GraphTransport {
     gate: Arc<Gate>,
     process: usize,
     tenant: InProcess,
+    other: InProcess,
 }
 
 struct ToGraph {
@@ -472,7 +495,8 @@ impl Transport for GraphTransport {
         options: SendOptions,
     ) -> Result<Response<graph::Body>, TransportError> {
         let call = Call::graph(self.process, &request);
-        let tenant = self.tenant.clone();
+        let elsewhere = request.uri().host() == Some(FABRIKAM_HOST);
+        let tenant = if elsewhere { &self.other } else { &self.tenant }.clone();
         self.gate.pass(call, ToGraph { tenant, request, options }).await
     }
 }

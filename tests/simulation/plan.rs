@@ -5,6 +5,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use crate::faults::{ApiFault, Class, Trouble, WatchKind};
+use crate::others::{self, Configuration};
 use crate::people::Act;
 use kubernetes_api::WatchEnd;
 
@@ -36,6 +37,12 @@ pub struct Plan {
     pub quiet_from: u64,
     /// Whether the verdict waits until the last pass has expired.
     pub to_the_end: bool,
+    /// The user to whom Graph never gives a pass.
+    pub forbidden: Option<&'static str>,
+    /// Whether somebody else's admission refuses the operator's status writes when all is quiet, and never ceases to.
+    pub statuses_stay_refused: bool,
+    /// The tenant connections when all is quiet.
+    pub configuration: Configuration,
 }
 
 /// The settings of the policy.
@@ -98,6 +105,13 @@ pub enum Moment {
 impl Plan {
     /// The plan of a seed.
     pub fn draw(seed: u64) -> Self {
+        let mut plan = Self::without_others(seed);
+        others::draw(&mut plan);
+        plan
+    }
+
+    /// The plan of a seed without [`crate::others`].
+    pub fn without_others(seed: u64) -> Self {
         let mut dice = Dice(StdRng::seed_from_u64(seed));
         let quiet_from = dice.within(45, 300);
         let rules = Rules {
@@ -121,6 +135,9 @@ impl Plan {
             wishes,
             quiet_from,
             to_the_end: dice.chance(35),
+            forbidden: None,
+            statuses_stay_refused: false,
+            configuration: Configuration::Usual,
         };
         for number in 0..plan.wishes.len() {
             let made = plan.wishes[number].at;
@@ -160,6 +177,20 @@ impl Plan {
         self.acts.iter().any(|(_, act)| ends(act))
     }
 
+    /// Whether Graph may answer 403 to a POST for this user, although the app has the permission.
+    pub fn may_be_forbidden(&self, user: &str) -> bool {
+        let forbids = |trouble: &Trouble| match trouble {
+            Trouble::Forbids { user: forbidden, .. } => *forbidden == user,
+            Trouble::Graph {
+                on: Operation::PassCreate,
+                kind: FaultKind::Status { status: 403, .. },
+                ..
+            } => true,
+            _ => false,
+        };
+        self.forbidden == Some(user) || self.troubles.iter().any(|(_, trouble)| forbids(trouble))
+    }
+
     /// Whether Graph's clock is always right.
     pub fn clock_is_right(&self) -> bool {
         let wrong = |trouble: &Trouble| match trouble {
@@ -171,14 +202,15 @@ impl Plan {
     }
 }
 
-struct Dice(StdRng);
+/// Draws from a seed.
+pub struct Dice(pub StdRng);
 
 impl Dice {
-    fn chance(&mut self, percent: u32) -> bool {
+    pub fn chance(&mut self, percent: u32) -> bool {
         self.0.random_range(0..100) < percent
     }
 
-    fn within(&mut self, from: u64, to: u64) -> u64 {
+    pub fn within(&mut self, from: u64, to: u64) -> u64 {
         self.0.random_range(from..to.max(from + 1))
     }
 
@@ -190,7 +222,7 @@ impl Dice {
         self.0.random_range(0..below)
     }
 
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.0.random_range(0..all.len())]
     }
 

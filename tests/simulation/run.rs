@@ -10,15 +10,16 @@ use std::task::Poll;
 use std::time::Duration;
 
 use graph_simulator::switches::{PostOverLivePass, UsabilityFields};
-use graph_simulator::{End, Operation};
+use graph_simulator::{End, Operation, Simulator};
 use jiff::SignedDuration;
 use tap_operator::controller::Chance;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep_until};
 
-use crate::faults::{self, Relief, Trouble};
+use crate::faults::{self, Class, Relief, Trouble};
 use crate::gate::{Death, Gate};
 use crate::history::History;
+use crate::others::{self, Configuration};
 use crate::people::{self, Act, Policy};
 use crate::plan::{Nature, Plan};
 use crate::verdict;
@@ -33,6 +34,8 @@ const LONG_REST: Duration = Duration::from_secs(330);
 const RESTART: Duration = Duration::from_secs(1);
 /// The longest wait after faults have stopped.
 const LONGEST: Duration = Duration::from_mins(25);
+/// Longer than any run.
+const FOR_EVER: Duration = Duration::from_hours(24);
 
 /// The result of a plan.
 pub struct Outcome {
@@ -74,13 +77,17 @@ pub fn run_plan(plan: Plan) -> Outcome {
         .start_paused(true)
         .build()
         .expect("a runtime");
-    let stage: OnceCell<(Arc<Gate>, World)> = OnceCell::new();
+    let stage: OnceCell<(Arc<Gate>, World, Simulator)> = OnceCell::new();
     let played = catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async {
             let (deaths, died) = mpsc::unbounded_channel();
             let gate = Gate::new(plan.seed, &plan.crashes, deaths);
-            let (gate, world) = stage.get_or_init(|| (gate, World::new()));
-            play(&plan, world, gate, died).await
+            let (gate, world, other) = stage.get_or_init(|| {
+                let world = World::new();
+                let other = others::fabrikam(world.kubernetes.now());
+                (gate, world, other)
+            });
+            play(&plan, world, gate, other, died).await
         })
     }));
     let (violation, foreign) = match played {
@@ -95,7 +102,7 @@ pub fn run_plan(plan: Plan) -> Outcome {
     let stage = stage.into_inner();
     let _guard = runtime.enter();
     let (mut tally, mut history, mut report) = Default::default();
-    if let Some((gate, world)) = &stage {
+    if let Some((gate, world, _)) = &stage {
         tally = count(world, gate, foreign);
         history = gate.history();
         if violation.is_some() {
@@ -109,19 +116,29 @@ async fn play(
     plan: &Plan,
     world: &World,
     gate: &Arc<Gate>,
+    other: &Simulator,
     deaths: UnboundedReceiver<Death>,
 ) -> Result<verdict::Foreign, String> {
-    let mut director = Director::new(plan, world, gate, deaths);
+    let mut director = Director::new(plan, world, gate, other, deaths);
     let quiet = director.began + Duration::from_secs(plan.quiet_second());
     director.until(quiet).await?;
     gate.note("--- all is quiet from now on");
     director.events.clear();
     faults::relieve_all(world, gate);
+    if let Some(user) = plan.forbidden {
+        others::forbid(world, user, u32::MAX);
+    }
+    if plan.statuses_stay_refused {
+        gate.refuse(Class::Status, 403, quiet + FOR_EVER);
+    }
+    director.reconfigure(plan.configuration).await;
     director.all_back();
     let quiet_at = world.kubernetes.now();
     director.until(quiet + IN_ORDER).await?;
     gate.note("--- all is in order from now on");
-    verdict::no_orphan(world)?;
+    if !plan.statuses_stay_refused {
+        verdict::no_orphan(world)?;
+    }
     let rest = if plan.passes_vanish() { LONG_REST } else { REST };
     director.until(quiet + IN_ORDER + rest).await?;
     gate.note("--- nothing is under way any more");
@@ -135,6 +152,7 @@ async fn play(
         director.until((Instant::now() + last).min(quiet + LONGEST)).await?;
         verdict::at_rest(world, plan, &director.policy)?;
     }
+    verdict::none_of_the_other_tenants_passes(other)?;
     verdict::of_the_whole_run(world, plan, quiet_at)
 }
 
@@ -142,6 +160,8 @@ struct Director<'a> {
     plan: &'a Plan,
     world: &'a World,
     gate: &'a Arc<Gate>,
+    other: &'a Simulator,
+    configuration: Configuration,
     deaths: UnboundedReceiver<Death>,
     policy: Policy,
     began: Instant,
@@ -173,6 +193,7 @@ impl<'a> Director<'a> {
         plan: &'a Plan,
         world: &'a World,
         gate: &'a Arc<Gate>,
+        other: &'a Simulator,
         deaths: UnboundedReceiver<Death>,
     ) -> Self {
         world.tenant.seed(plan.seed);
@@ -191,6 +212,8 @@ impl<'a> Director<'a> {
             plan,
             world,
             gate,
+            other,
+            configuration: Configuration::Usual,
             deaths,
             policy,
             began,
@@ -203,6 +226,9 @@ impl<'a> Director<'a> {
         }
         for (at, act) in &plan.acts {
             director.schedule(*at, Event::Act(act.clone()));
+        }
+        if let Some(user) = plan.forbidden {
+            others::forbid(world, user, u32::MAX);
         }
         for (at, trouble) in &plan.troubles {
             director.schedule(*at, Event::Trouble(trouble.clone()));
@@ -293,6 +319,9 @@ impl<'a> Director<'a> {
                     let slot = &self.slots[replica % self.slots.len()];
                     slot.operator.iter().for_each(Operator::tell_to_end);
                     self.gate.count("process: summary to end", 1);
+                } else if let Trouble::Reconfigure(configuration) = trouble {
+                    self.gate.count("configuration: changes", 1);
+                    self.reconfigure(configuration).await;
                 } else if let Some((lasts, relief)) =
                     faults::strike(self.world, self.gate, &trouble)
                 {
@@ -301,6 +330,17 @@ impl<'a> Director<'a> {
                 }
             }
             Event::Relief(relief) => faults::relieve(self.world, &relief),
+        }
+    }
+
+    /// Restarts all processes with other connections.
+    async fn reconfigure(&mut self, configuration: Configuration) {
+        if self.configuration == configuration {
+            return;
+        }
+        self.configuration = configuration;
+        for slot in 0..self.slots.len() {
+            self.die(slot, 1).await;
         }
     }
 
@@ -330,8 +370,9 @@ impl<'a> Director<'a> {
         let (gate, world) = (Arc::clone(self.gate), self.world.kubernetes.clone());
         let mut hasher = DefaultHasher::new();
         (self.plan.seed, process).hash(&mut hasher);
-        let transport = self.gate.graph(process, self.world.tenant.clone());
-        self.world.operator_through(transport, skew, |options| {
+        let transport = self.gate.graph(process, self.world.tenant.clone(), self.other.clone());
+        let connections = self.configuration.connections();
+        self.world.start(skew, connections, transport, |options| {
             options.chance = Chance::from_seed(hasher.finish());
             // The backoff of watches uses this global generator.
             fastrand::seed(hasher.finish());

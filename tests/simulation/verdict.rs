@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use graph_simulator::{Actor, End, LedgerEntry, Operation};
+use graph_simulator::{Actor, End, LedgerEntry, Operation, RequestRecord, Simulator};
 use jiff::{SignedDuration, Timestamp};
 use tap_operator::api::names::{INTENT_ANNOTATION, SECRET_TYPE};
 use tap_operator::api::{DecisionKind, Phase, TapRequest};
 use tap_operator::decision::intent::{Intent, has_finalizer};
 
 use crate::faults::{Class, Trouble};
+use crate::others::{Configuration, finding_out};
 use crate::people::{Act, Policy, name};
 use crate::plan::{Moment, Plan};
 use crate::world::{NAMESPACE, SERVICE_ACCOUNT, SYSTEM, World};
@@ -54,6 +55,15 @@ pub fn no_orphan(world: &World) -> Verdict {
     Ok(())
 }
 
+/// The other tenant was not asked about any pass: none of them is there.
+pub fn none_of_the_other_tenants_passes(other: &Simulator) -> Verdict {
+    let about_passes = |call: &&RequestRecord| call.path.contains("temporaryAccessPassMethods");
+    match other.requests().iter().find(about_passes) {
+        Some(call) => Err(format!("the other tenant was asked: {} {}", call.method, call.path)),
+        None => Ok(()),
+    }
+}
+
 /// A one-time pass that was used: it is left to expire, and does not count any more.
 fn used_up(pass: &LedgerEntry) -> bool {
     pass.is_usable_once && !pass.uses.is_empty()
@@ -67,6 +77,9 @@ fn everything_was_revoked(plan: &Plan) -> bool {
 
 /// No request is stuck, and nothing is left of requests that have ended.
 pub fn at_rest(world: &World, plan: &Plan, policy: &Policy) -> Verdict {
+    if plan.statuses_stay_refused {
+        return untold(world);
+    }
     no_orphan(world)?;
     let now = world.tenant.now();
     let live = world.live();
@@ -81,7 +94,7 @@ pub fn at_rest(world: &World, plan: &Plan, policy: &Policy) -> Verdict {
             if has_finalizer(request) {
                 return Err(format!("{name} is {phase} and has the finalizer"));
             }
-            ended(request, &name, world)?;
+            ended(request, &name, world, plan)?;
         } else if phase == Phase::Active {
             let id = pass_of(request).cloned().unwrap_or_default();
             let recorded = request.status.as_ref().and_then(|status| status.pass.as_ref());
@@ -112,6 +125,46 @@ pub fn at_rest(world: &World, plan: &Plan, policy: &Policy) -> Verdict {
     no_secret_without_pass(world)
 }
 
+/// While the operator's status writes are refused: deletion ends, and a live pass is recorded at least by an open intent. An
+/// expired pass keeps no Secret, and one that was recorded keeps no finalizer.
+fn untold(world: &World) -> Verdict {
+    let now = world.tenant.now();
+    let requests = world.requests();
+    let ledger = world.tenant.ledger();
+    let over = |pass: &LedgerEntry| matches!(pass.end, End::Expired { at } if now.duration_since(at) > ON_TIME);
+    let mut held = Vec::new();
+    for request in &requests {
+        let name = request.metadata.name.clone().unwrap_or_default();
+        if request.metadata.deletion_timestamp.is_some() {
+            return Err(format!("deletion ends: {name} is still there"));
+        }
+        let intent = Intent::of(request).filter(Intent::is_open);
+        let Some(intent) = intent.filter(|_| has_finalizer(request)) else { continue };
+        let of_it = |pass: &&LedgerEntry| pass.client_request_id.as_ref() == Some(&intent.attempt);
+        let Some(pass) = ledger.iter().find(of_it) else { continue };
+        if over(pass) && pass_of(request) == Some(&pass.id.to_string()) {
+            return Err(format!("deletion ends: {name} has the finalizer after its pass expired"));
+        }
+        let revoked = request.decisions().iter().any(|d| d.decision != DecisionKind::Approve);
+        if revoked && pass.is_live() && !used_up(pass) {
+            return Err(format!("{name} is revoked, and its pass is live"));
+        }
+        held.push((name, pass));
+    }
+    for pass in world.live().iter().filter(|pass| !used_up(pass)) {
+        if !held.iter().any(|(_, of_it)| of_it.id == pass.id) {
+            return Err(format!("no orphan: the pass {} is live and recorded nowhere", pass.id));
+        }
+    }
+    for secret in world.kubernetes.list("secrets").iter().filter(|s| s["type"] == SECRET_TYPE) {
+        let of = secret["metadata"]["name"].as_str().unwrap_or_default();
+        if !held.iter().any(|(name, pass)| name == of && !over(pass)) {
+            return Err(format!("the Secret {of} belongs to no live pass"));
+        }
+    }
+    Ok(())
+}
+
 fn no_secret_without_pass(world: &World) -> Verdict {
     let requests = world.requests();
     for secret in world.kubernetes.list("secrets") {
@@ -127,7 +180,11 @@ fn no_secret_without_pass(world: &World) -> Verdict {
 }
 
 /// The final status of a request says what really happened.
-fn ended(request: &TapRequest, name: &str, world: &World) -> Verdict {
+fn ended(request: &TapRequest, name: &str, world: &World, plan: &Plan) -> Verdict {
+    let reason = request.ready().map(|ready| ready.reason.as_str()).unwrap_or_default();
+    if reason == "UserForbidden" && !plan.may_be_forbidden(&request.spec.user) {
+        return Err(format!("{name} failed, though Graph gives its user passes"));
+    }
     let Some(id) = pass_of(request) else { return Ok(()) };
     let ledger = world.tenant.ledger();
     let Some(pass) = ledger.iter().find(|pass| pass.id.to_string() == *id) else {
@@ -183,6 +240,8 @@ fn waits_for_a_true_reason(
             others_active >= quota as usize || world.tenant.ledger().iter().any(lately)
         }),
         "ExistingPass" => has_a_pass(),
+        // What `default` leads to.
+        "MethodDisabled" => plan.configuration == Configuration::Renamed,
         // The operator does not give up at the first refusal.
         "RefusedByTenant" => plan.nature.refuses_over_live && has_a_pass(),
         _ => false,
@@ -202,7 +261,11 @@ pub fn of_the_whole_run(world: &World, plan: &Plan, quiet: Timestamp) -> Result<
     let log = world.kubernetes.requests_for(&Match::writes().user(SERVICE_ACCOUNT).dry_run(false));
     let ledger = world.tenant.ledger();
     let intents = intents(&log);
-    nothing_lost(&ledger, &log)?;
+    // What is not recorded by a status is in an intent. See `untold`.
+    if !plan.statuses_stay_refused {
+        nothing_lost(&ledger, &log)?;
+    }
+    one_finds_out(world, plan, quiet)?;
     final_is_final(plan, &log)?;
     on_time(world, plan, &ledger, &log, quiet)?;
     within_the_quota(plan, &ledger)?;
@@ -324,10 +387,7 @@ fn stopped(world: &World, plan: &Plan, quiet: Timestamp) -> Verdict {
     if plan.troubles.iter().any(|(_, trouble)| held_up(trouble)) {
         return Ok(());
     }
-    let second = |at: u64| {
-        let before = plan.quiet_second().saturating_sub(at);
-        quiet - SignedDuration::from_secs(i64::try_from(before).unwrap_or_default())
-    };
+    let second = |at: u64| second(plan, quiet, at);
     let mut set_at = None;
     for (at, act) in &plan.acts {
         match act {
@@ -341,6 +401,39 @@ fn stopped(world: &World, plan: &Plan, quiet: Timestamp) -> Verdict {
         }
     }
     set_at.map_or(Ok(()), |since| no_post_between(world, since + in_flight(plan), Timestamp::MAX))
+}
+
+/// While Secrets are not written, one request at a time finds out for all. Those that were on their way when the first was
+/// refused may make a pass, too.
+fn one_finds_out(world: &World, plan: &Plan, quiet: Timestamp) -> Verdict {
+    // What else goes wrong may forget what was found out.
+    let [(at, Trouble::Refuses { class: Class::SecretCreate, lasts, .. })] =
+        plan.troubles.as_slice()
+    else {
+        return Ok(());
+    };
+    if !plan.crashes.is_empty() {
+        return Ok(());
+    }
+    let from = second(plan, quiet, *at);
+    let until = second(plan, quiet, (at + lasts).min(plan.quiet_second()));
+    let posts = world.tenant.requests_for(Operation::PassCreate);
+    let posts = posts.iter().filter(|post| from < post.at && post.at < until).count();
+    let most = plan.wishes.len()
+        + plan.acts.len()
+        + finding_out(until.duration_since(from).unsigned_abs());
+    if posts > most {
+        return Err(format!(
+            "{posts} POSTs while no Secret could be written, at most {most} expected"
+        ));
+    }
+    Ok(())
+}
+
+/// A second of the plan.
+fn second(plan: &Plan, quiet: Timestamp, at: u64) -> Timestamp {
+    let before = plan.quiet_second().saturating_sub(at);
+    quiet - SignedDuration::from_secs(i64::try_from(before).unwrap_or_default())
 }
 
 /// How long after the last read of the stop a POST may arrive.

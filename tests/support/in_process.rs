@@ -65,7 +65,8 @@ static DEFINITIONS: LazyLock<(Resource, Resource)> = LazyLock::new(|| {
     (Resource::from_crd(&TapRequest::crd()), Resource::from_crd(&TapPolicy::crd()))
 });
 
-fn secret_file() -> String {
+/// The path of that file.
+pub fn secret_file() -> String {
     SECRET_FILE.path().display().to_string()
 }
 
@@ -318,7 +319,8 @@ impl World {
         self.start(SignedDuration::ZERO, connections.expect("connections"), transport, |_| {})
     }
 
-    fn start(
+    /// Starts an operator with these connections.
+    pub fn start(
         &self,
         ahead: SignedDuration,
         connections: Vec<ConnectionConfig>,

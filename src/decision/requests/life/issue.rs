@@ -69,6 +69,13 @@ pub(super) fn after_post(
             Some(_) => Step::Rest(Rest::For(BUSY_AGAIN)).into(),
             None => Step::Act(Action::CreateSecret).into(),
         },
+        // The status was refused for as long as the pass lasted.
+        SecretWritten::Created(_) if s.now.earliest >= held.expires => {
+            undo(s, intent, held).unwrap_or_else(|| unrecorded(s, intent, held)).into()
+        }
+        SecretWritten::Removed if s.now.earliest >= held.expires => {
+            unrecorded(s, intent, held).into()
+        }
         SecretWritten::Created(_) => {
             let active = active(s, intent, held).grounds(&attempt.grounds);
             report(s, active, Rest::For(s.settings.use_check)).into()
@@ -121,15 +128,27 @@ fn is_the_last(s: &Situation, intent: &Intent) -> bool {
 }
 
 fn active<'a>(s: &Situation<'a>, intent: &Intent, held: &Held) -> Report<'a> {
-    let pass = Pass {
+    let pass = pass(intent, held);
+    let message = delivered(s, &pass);
+    Report::new(s, Phase::Active, Reason::Issued, message).issued(pass, resolved(intent))
+}
+
+fn pass(intent: &Intent, held: &Held) -> Pass {
+    Pass {
         id: held.pass_id.clone(),
         start_time: Time(whole_second(held.start)),
         // Rounded up, because the Secret must not be deleted early.
         expiration_time: Time(whole_second(later(held.expires, NEARLY_A_SECOND))),
         client_request_id: intent.attempt.clone(),
-    };
-    let message = delivered(s, &pass);
-    Report::new(s, Phase::Active, Reason::Issued, message).issued(pass, resolved(intent))
+    }
+}
+
+/// The pass was delivered and has expired, and could not be recorded. The finalizer stays until that can be told, or the
+/// request would be issued again.
+fn unrecorded(s: &Situation, intent: &Intent, held: &Held) -> Step {
+    let message = "the pass expired, and its Secret is gone";
+    let expired = Report::new(s, Phase::Expired, Reason::PassExpired, message);
+    write_or(s, expired.pass(pass(intent, held)).finish(), release(intent))
 }
 
 /// Where the code is, for people.

@@ -133,15 +133,25 @@ fn report(s: &Situation, report: Report, rest: Rest) -> Step {
 fn write_or(s: &Situation, status: TapRequestStatus, otherwise: Step) -> Step {
     if s.request.status.as_ref() == Some(&status) {
         otherwise
-    } else if refused(s, Written::Status).is_some() {
+    } else if refused(s, Written::Status).is_none() {
+        Step::Act(Action::WriteStatus(Box::new(status)))
+    } else if s.request.is_being_deleted() {
+        otherwise
+    } else {
         // The shell tells of it, for the status cannot.
-        let pass = s.request.status.as_ref().and_then(|status| status.pass.as_ref());
-        let expires = pass.map(|pass| pass.expiration_time.0).filter(|at| s.now.earliest < *at);
+        let expires = expiry(s).filter(|at| s.now.earliest < *at);
         let again = Rest::Backoff(None);
         Step::Rest(expires.map_or(again, |expires| again.or_until(expires, s.now.earliest)))
-    } else {
-        Step::Act(Action::WriteStatus(Box::new(status)))
     }
+}
+
+/// When the pass expires that is recorded, or that this process holds.
+fn expiry(s: &Situation) -> Option<Timestamp> {
+    let recorded = s.request.status.as_ref().and_then(|status| status.pass.as_ref());
+    recorded.map(|pass| pass.expiration_time.0).or_else(|| {
+        let Progress::Held(held) = &s.memory.attempt.as_ref()?.progress else { return None };
+        Some(held.expires)
+    })
 }
 
 /// Why a write of this kind was refused, for people.

@@ -232,6 +232,36 @@ fn a_deleted_request_owes_no_status() {
     assert_eq!(life.done, ["delete secret", "delete pass ours", "release"]);
 }
 
+/// Its pass was made and delivered, and the status never said so.
+#[test]
+fn a_deleted_request_whose_pass_may_not_be_recorded_is_released() {
+    let mut life = Life::new();
+    life.refused = Some(Written::Status);
+    life.reconcile();
+    life.request.metadata.deletion_timestamp = Some(Time(at(20)));
+    life.now = at(20);
+    life.reconcile();
+    let made = ["intent", "post", "secret"];
+    assert_eq!(life.done, [&made[..], &["delete secret", "delete pass ours", "release"]].concat());
+}
+
+#[test]
+fn a_pass_that_may_not_be_recorded_leaves_no_secret_beyond_its_expiry() {
+    let mut life = Life::new();
+    life.refused = Some(Written::Status);
+    let expires = life.reconcile();
+    assert_eq!(expires, Rest::BackoffUntil(None, at(10 + 3600)));
+    life.now = at(10 + 3600);
+    life.reconcile();
+    assert_eq!(life.done, ["intent", "post", "secret", "delete secret"]);
+    // It is not issued again, and told when it can be.
+    life.refused = None;
+    life.now = at(10 + 3700);
+    life.reconcile();
+    let done = ["intent", "post", "secret", "delete secret", "status Expired", "release"];
+    life.expect(Phase::Expired, "PassExpired", &done);
+}
+
 /// Whatever fails, and however often.
 #[test]
 fn a_reconcile_that_keeps_failing_is_repeated_at_the_expiry_at_the_latest() {
