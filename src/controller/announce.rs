@@ -63,15 +63,15 @@ pub async fn transition(recorder: &Recorder, before: &TapRequest, after: &TapReq
     publish(recorder, after, type_, reason, &phase.to_string(), message).await;
 }
 
-/// Reports that the API server refuses the status of a request, which therefore cannot tell it.
-pub async fn refused_status(recorder: &Recorder, request: &TapRequest, phase: Phase, why: &str) {
+/// Reports that the API server refuses a write of a request which its status cannot tell.
+pub async fn refused(recorder: &Recorder, request: &TapRequest, what: &str, why: &str) {
     let name = name_of(request);
-    tracing::warn!(request = name, %phase, why, "the API server refuses the status of the request");
+    tracing::warn!(request = name, why, "the API server refuses to {what} of the request");
     let note = format!(
-        "the API server refuses to write the status {phase}: {why}; an admission policy or a webhook of the cluster may refuse it"
+        "the API server refuses to {what}: {why}; an admission policy or a webhook of the cluster may be the cause"
     );
     let reason = Reason::WriteRefused.as_str();
-    publish(recorder, request, EventType::Warning, reason, "WriteStatus", &note).await;
+    publish(recorder, request, EventType::Warning, reason, "Write", &note).await;
 }
 
 /// Logs a decision of a person.

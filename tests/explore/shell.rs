@@ -9,7 +9,7 @@ use tap_operator::api::names::{FINALIZER, INTENT_ANNOTATION};
 use tap_operator::decision::intent::{Intent, Stage};
 use tap_operator::decision::outcome::{Outcome, Posted, SecretCreation};
 use tap_operator::decision::requests::{Requests, Rested, Seen as Watched};
-use tap_operator::decision::situation::{Place, SecretFound};
+use tap_operator::decision::situation::{Place, RefusedWrite, SecretFound, Written};
 use tap_operator::decision::step::{Action, Look, Rest, Step};
 use tap_operator::entra::Listed;
 
@@ -60,6 +60,8 @@ pub enum Learned {
     /// Whether it is gone; absent where nobody knows.
     SecretDeleted(Option<bool>),
     PassDeleted(Result<(), Failure>),
+    /// A write of the request was refused.
+    Refused(Written),
     Rested,
 }
 
@@ -75,7 +77,8 @@ pub enum Secret {
 /// Why a Secret was not created, as far as the process knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NotCreated {
-    Refused,
+    Taken,
+    Busy,
     Unknown,
 }
 
@@ -313,13 +316,18 @@ impl Core {
             }),
             Learned::SecretCreated(created) => Outcome::SecretCreated(match created {
                 Ok(number) => SecretCreation::Yes(secret_uid(*number)),
-                Err(NotCreated::Refused) => SecretCreation::Refused("it is there".into()),
+                Err(NotCreated::Taken) => SecretCreation::Taken("it is there".into()),
+                Err(NotCreated::Busy) => SecretCreation::Busy("too many requests".into()),
                 Err(NotCreated::Unknown) => SecretCreation::Unknown("no answer".into()),
             }),
             Learned::SecretDeleted(gone) => {
                 Outcome::SecretDeleted(gone.ok_or_else(|| "no answer".to_owned()))
             }
             Learned::PassDeleted(deleted) => Outcome::PassDeleted(deleted.map_err(error)),
+            Learned::Refused(what) => {
+                let why = "somebody refuses it".into();
+                Outcome::Refused(RefusedWrite { what: *what, why })
+            }
             Learned::Rested => Outcome::Rested,
         }
     }

@@ -60,6 +60,8 @@ pub struct Left {
     pub late: u8,
     /// A look at Graph shows what was before, or a watch lags.
     pub stale: u8,
+    /// Somebody else's admission refuses a write of a request, or the API server is too busy for a Secret. Nothing was done.
+    pub refused: u8,
     /// A process stands still for a tick in the middle of its work.
     pub slow: u8,
     /// Somebody makes a pass in the portal.

@@ -1,5 +1,7 @@
 //! What a process changes, in the cluster and in the tenant, and what may come of it.
 
+use tap_operator::decision::situation::Written;
+
 use super::events::{Event, Next};
 use super::machine::Machine;
 use super::objects::{IntentId, ObjectId};
@@ -12,7 +14,23 @@ use super::world::{Failure, number};
 
 impl Step<'_> {
     /// A write that rests on what was read: what becomes of it in the cluster, and what the process learns of that.
-    fn writes(&mut self, machine: &Machine, what: &str, version: Version, out: &mut Vec<Next>) {
+    fn writes(
+        &mut self,
+        machine: &Machine,
+        (kind, what): (Written, &str),
+        version: Version,
+        out: &mut Vec<Next>,
+    ) {
+        if self.s.left.refused > 0 {
+            let mut next = self.next(machine, "", Answer::Fine);
+            let (process, request) = (self.s.process(self.who).number, self.request);
+            next.event = Event::Wrong(self.core.said(format_args!(
+                "somebody refuses what process {process} writes of request {request}: {what}"
+            )));
+            next.state.left.refused -= 1;
+            self.learns(&mut next, Learned::Refused(kind));
+            out.push(next);
+        }
         for answer in answers(self.s) {
             let mut next = self.next(machine, what, *answer);
             let Version { read, written } = version;
@@ -56,7 +74,7 @@ impl Step<'_> {
     pub fn write(&mut self, machine: &Machine, version: Version, out: &mut Vec<Next>) {
         let object = self.core.objects.object(version.written);
         let what = format!("writes status {} {}", object.phase, object.reason);
-        self.writes(machine, &what, version, out);
+        self.writes(machine, (Written::Status, &what), version, out);
     }
 
     pub fn record(
@@ -69,7 +87,8 @@ impl Step<'_> {
     ) {
         let first = out.len();
         let does = if issuing { "records" } else { "takes over as" };
-        self.writes(machine, &format!("{does} attempt {attempt}"), version, out);
+        let what = format!("{does} attempt {attempt}");
+        self.writes(machine, (Written::Intent, &what), version, out);
         // However it came out, nobody uses that number again.
         for next in &mut out[first..] {
             next.state.next_attempt = next.state.next_attempt.max(attempt + 1);
@@ -78,7 +97,7 @@ impl Step<'_> {
 
     pub fn release(&mut self, machine: &Machine, version: Version, out: &mut Vec<Next>) {
         let what = "closes the intent and takes the finalizer off";
-        self.writes(machine, what, version, out);
+        self.writes(machine, (Written::Release, what), version, out);
     }
 
     pub fn post(&mut self, machine: &Machine, intent: IntentId, out: &mut Vec<Next>) {
@@ -103,6 +122,16 @@ impl Step<'_> {
         if self.s.left.late > 0 {
             self.give_up_creating(machine, secret, out);
         }
+        if self.s.left.refused > 0 {
+            let mut next = self.next(machine, "", Answer::Fine);
+            next.event = Event::Wrong(self.core.said(format_args!(
+                "the API server is too busy for the Secret of request {}",
+                self.request
+            )));
+            next.state.left.refused -= 1;
+            self.learns(&mut next, Learned::SecretCreated(Err(NotCreated::Busy)));
+            out.push(next);
+        }
         for answer in answers(self.s) {
             let mut next = self.next(machine, "creates the Secret", *answer);
             if !self.lease_is_fresh() {
@@ -117,11 +146,11 @@ impl Step<'_> {
                 }
             }
             let created = match answer {
-                Answer::Fine if taken => Err(NotCreated::Refused),
+                Answer::Fine if taken => Err(NotCreated::Taken),
                 Answer::Fine => Ok(pass),
                 Answer::Lost | Answer::Void => Err(NotCreated::Unknown),
             };
-            if created == Err(NotCreated::Refused) {
+            if created == Err(NotCreated::Taken) {
                 next.event.adds(": conflict");
             }
             self.learns(&mut next, Learned::SecretCreated(created));

@@ -37,7 +37,12 @@ impl Operator {
             Action::Release(intent) => {
                 *code = None;
                 let released = requests::release(client, &request, intent.as_deref()).await;
-                written(Written::Release, released)?
+                let outcome = written(Written::Release, released)?;
+                if let Outcome::Refused(RefusedWrite { why, .. }) = &outcome {
+                    announce::refused(&self.recorder(), &request, "remove the finalizer", why)
+                        .await;
+                }
+                outcome
             }
             Action::Post(intent) => Outcome::Posted(self.post(&request, &intent, code).await),
             Action::CreateSecret => {
@@ -73,7 +78,8 @@ impl Operator {
             Outcome::Written(after) => after,
             outcome => {
                 if let Outcome::Refused(RefusedWrite { why, .. }) = &outcome {
-                    announce::refused_status(&self.recorder(), before, status.phase, why).await;
+                    let what = format!("write the status {}", status.phase);
+                    announce::refused(&self.recorder(), before, &what, why).await;
                 }
                 self.learn(uid, outcome);
                 return Ok(());

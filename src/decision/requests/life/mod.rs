@@ -23,9 +23,7 @@ use crate::decision::ids::UserKey;
 use crate::decision::intent::{self, Intent, POST_WINDOW, has_ended, has_finalizer};
 use crate::decision::quota::Bounds;
 use crate::decision::report::Report;
-use crate::decision::situation::{
-    Progress, Reads, RefusedWrite, SecretFound, Situation, Stop, Written,
-};
+use crate::decision::situation::{Progress, Reads, SecretFound, Situation, Stop, Written};
 use crate::decision::step::{Action, Look, Rest, Step};
 use crate::entra::{Advice, GraphError};
 
@@ -59,10 +57,9 @@ pub(super) fn next(s: &Situation) -> Decided {
     if let Some(step) = drop_what_was_superseded(s, ours.as_ref()) {
         return step;
     }
-    if let Some(why) = refused(s, Written::Release) {
-        let stays = Report::new(s, s.request.phase(), Reason::WriteRefused, &why)
-            .reconciling(Reason::WriteRefused, &why);
-        return report(s, stays, Rest::Backoff(None)).into();
+    if refused(s, Written::Release).is_some() {
+        // The shell tells of it. A status would outlive it, for nothing is written after the release.
+        return Step::Rest(Rest::Backoff(None)).into();
     }
     if intent::is_unreadable(s.request) && !s.request.phase().is_final() {
         return unreadable::next(s).into();
@@ -154,18 +151,17 @@ fn expiry(s: &Situation) -> Option<Timestamp> {
     })
 }
 
-/// Why a write of this kind was refused, for people.
-fn refused(s: &Situation, what: Written) -> Option<String> {
-    let RefusedWrite { why, .. } = s.reads.refused.as_ref().filter(|r| r.what == what)?;
-    Some(match what {
-        Written::Status => format!("the API server refuses to change the status: {why}"),
-        Written::Intent => format!(
-            "the API server refuses to record the attempt: {why}; no pass is requested before it does"
-        ),
-        Written::Release => format!(
-            "the API server refuses to remove the finalizer: {why}; the operator tries again"
-        ),
-    })
+/// Why a write of this kind was refused; the API server's message.
+fn refused<'a>(s: &Situation<'a>, what: Written) -> Option<&'a str> {
+    let refused = s.reads.refused.as_ref().filter(|refused| refused.what == what)?;
+    Some(&refused.why)
+}
+
+/// What a request says for which no attempt may be recorded.
+fn unrecordable(why: &str) -> String {
+    format!(
+        "the API server refuses to record the attempt: {why}; it is recorded before anything is done in the tenant"
+    )
 }
 
 /// Why a pass must be taken away, or must not be issued.

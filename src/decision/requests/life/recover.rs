@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     left_behind, refused, release, remove_pass, remove_secret, report, rest_after, secret_stays,
-    write_or,
+    unrecordable, write_or,
 };
 use crate::api::{Pass, Phase};
 use crate::decision::Reason;
@@ -41,7 +41,7 @@ pub(super) fn next(s: &Situation, intent: &Intent, by_its_sender: bool) -> Step 
             let now = whole_second(s.now.latest);
             if let Some(why) = refused(s, Written::Intent) {
                 let rest = Rest::Backoff(None).or_until(intent.latest_expiry, s.now.earliest);
-                return report(s, resolving(s, &why), rest);
+                return report(s, resolving(s, &unrecordable(why)), rest);
             }
             let raised = intent.raised(attempt, holder, now, by_its_sender);
             return Step::Act(Action::RecordIntent(Box::new(raised), Grounds::default()));

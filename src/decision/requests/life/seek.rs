@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use super::existing::{FOREIGN, existing, waits_for_its_end};
 use super::{
     Decided, Ending, ending, left_behind, needs_a_human, refused, remove_secret, report,
-    rest_after, secret_stays,
+    rest_after, secret_stays, unrecordable,
 };
 use crate::api::{DecisionKind, OnExistingPass, Phase, Resolved};
 use crate::decision::Reason;
@@ -244,7 +244,8 @@ fn with_the_list(
         Err(step) => return step,
     };
     if let Some(why) = refused(s, Written::Intent) {
-        return pending(s, findings, Reason::WriteRefused, &why, until(Rest::Backoff(None)));
+        let message = unrecordable(why);
+        return pending(s, findings, Reason::WriteRefused, &message, until(Rest::Backoff(None)));
     }
     let intent = attempt(s, connection, resolved, listing, replaces);
     let grounds = Grounds {

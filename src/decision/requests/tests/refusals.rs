@@ -185,19 +185,20 @@ fn an_attempt_that_may_not_be_recorded_is_told_and_makes_no_pass() {
 }
 
 #[test]
-fn a_finalizer_that_may_not_be_removed_is_told() {
+fn a_finalizer_that_may_not_be_removed_is_tried_again_and_leaves_no_trace_in_the_status() {
     let mut life = Life::active();
     life.decide("helen", "Revoke");
     life.refused = Some(Written::Release);
-    life.reconcile();
+    assert_eq!(life.reconcile(), Rest::Backoff(None));
     life.expect(
         Phase::Revoked,
-        "WriteRefused",
-        &["delete secret", "delete pass ours", "status Revoked", "status Revoked"],
+        "Revoked",
+        &["delete secret", "delete pass ours", "status Revoked"],
     );
     life.refused = None;
     life.reconcile();
     assert_eq!(life.done.last().unwrap(), "release");
+    assert_eq!(life.reason(), "Revoked");
 }
 
 #[test]
