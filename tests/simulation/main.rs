@@ -40,6 +40,18 @@ fn the_promises_hold_in_a_slice_of_plans() {
     soak::check_all(0, SLICE);
 }
 
+/// How many plans are run with each of the things that others do.
+const OF_EACH: u64 = 3;
+
+#[test]
+fn the_promises_hold_whatever_others_do() {
+    for kind in others::Kind::ALL {
+        for seed in 0..OF_EACH {
+            soak::check_known(&run_plan(others::alone(kind, seed)), &format!("{kind:?}"));
+        }
+    }
+}
+
 /// Seeds that once found a fault of the product, and the fault.
 const SEEDS_THAT_FAILED: [(u64, &str); 6] = [
     (17, "a POST replaced the pass of another request that was not listed yet"),
@@ -56,7 +68,8 @@ const SEEDS_THAT_FAILED: [(u64, &str); 6] = [
 #[test]
 fn seeds_that_once_failed_hold() {
     for (seed, fault) in SEEDS_THAT_FAILED {
-        soak::check_known(&run_plan(Plan::without_others(seed)), fault);
+        let about = format!("once it was: {fault}");
+        soak::check_known(&run_plan(Plan::without_others(seed)), &about);
     }
 }
 

@@ -11,7 +11,8 @@ use tap_operator::graph::{self, ConnectionConfig};
 use uuid::{Uuid, uuid};
 
 use crate::faults::{Class, Trouble};
-use crate::plan::{Dice, Plan, USERS};
+use crate::people::Act;
+use crate::plan::{Dice, Plan, Rules, USERS, Wish};
 use crate::world::{World, secret_file};
 
 /// The id of the other tenant.
@@ -108,8 +109,101 @@ pub fn draw(plan: &mut Plan) {
         };
         plan.troubles.push((at, trouble));
     }
-    plan.statuses_stay_refused = dice.chance(4);
+    if dice.chance(6) {
+        let at = dice.within(0, plan.quiet_from);
+        refuse_statuses_from(plan, at);
+    }
     plan.troubles.sort_by_key(|(at, _)| *at);
+}
+
+/// Refuses the operator's status writes from this second on, for ever.
+fn refuse_statuses_from(plan: &mut Plan, at: u64) {
+    let lasts = plan.quiet_second().saturating_sub(at);
+    plan.troubles.push((at, Trouble::Refuses { class: Class::Status, status: 403, lasts }));
+    plan.statuses_stay_refused = true;
+}
+
+/// One of the things that others do.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    RefuseStatuses,
+    RefuseStatusesForEver,
+    RefuseMetadata,
+    RefuseSecrets,
+    AreBusy,
+    ForbidAUser,
+    FailToSignIn,
+    Reconfigure,
+    Rename,
+}
+
+impl Kind {
+    /// Each of them.
+    pub const ALL: [Self; 9] = [
+        Self::RefuseStatuses,
+        Self::RefuseStatusesForEver,
+        Self::RefuseMetadata,
+        Self::RefuseSecrets,
+        Self::AreBusy,
+        Self::ForbidAUser,
+        Self::FailToSignIn,
+        Self::Reconfigure,
+        Self::Rename,
+    ];
+}
+
+/// A plan in which nothing else goes wrong: two requests for each user, one after the other, and what people do to them.
+pub fn alone(kind: Kind, seed: u64) -> Plan {
+    let mut dice = Dice(StdRng::seed_from_u64(seed ^ OF_OTHERS));
+    let mut plan = Plan::without_others(seed);
+    (plan.troubles, plan.crashes, plan.replicas) = (Vec::new(), Vec::new(), vec![0]);
+    plan.rules = Rules { approvals: 0, quota: None, replace: false };
+    plan.quiet_from = plan.quiet_from.max(120);
+    let half = plan.quiet_from / 2;
+    let wish = |number: usize, at| Wish {
+        at,
+        user: USERS[number % USERS.len()],
+        minutes: 10,
+        on_existing: "Wait",
+        start: None,
+        sealed: false,
+        one_time: true,
+    };
+    plan.wishes = (0..6).map(|number| wish(number, if number < 3 { 0 } else { half })).collect();
+    plan.acts.push((half + 1, Act::Delete(0)));
+    plan.acts.push((half + 20, Act::Delete(3)));
+    plan.acts.sort_by_key(|(at, _)| *at);
+    let at = dice.within(1, half);
+    let lasts = plan.quiet_from - at;
+    let refuses = |class, status| Trouble::Refuses { class, status, lasts };
+    let trouble = match kind {
+        Kind::RefuseStatusesForEver => {
+            plan.to_the_end = true;
+            refuse_statuses_from(&mut plan, at);
+            return plan;
+        }
+        Kind::ForbidAUser => {
+            plan.forbidden = Some(dice.one_of(&USERS));
+            return plan;
+        }
+        Kind::RefuseStatuses => refuses(Class::Status, refusal(&mut dice)),
+        Kind::RefuseMetadata => refuses(Class::Metadata, refusal(&mut dice)),
+        Kind::RefuseSecrets | Kind::AreBusy => {
+            plan.wishes.iter_mut().for_each(|wish| wish.at = 1);
+            let status = if let Kind::AreBusy = kind { 429 } else { refusal(&mut dice) };
+            let lasts = plan.quiet_from;
+            plan.troubles.push((0, Trouble::Refuses { class: Class::SecretCreate, status, lasts }));
+            return plan;
+        }
+        Kind::FailToSignIn => Trouble::SignInFails { times: dice.one_of(&[1, 2]) },
+        Kind::Reconfigure => Trouble::Reconfigure(Configuration::Elsewhere),
+        Kind::Rename => {
+            plan.configuration = Configuration::Renamed;
+            Trouble::Reconfigure(Configuration::Elsewhere)
+        }
+    };
+    plan.troubles.push((at, trouble));
+    plan
 }
 
 fn refusal(dice: &mut Dice) -> u16 {

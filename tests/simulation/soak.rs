@@ -22,9 +22,9 @@ pub fn check(outcome: &Outcome) {
     assert!(outcome.violation.is_none(), "{}", summary(outcome));
 }
 
-/// The same for a seed that once failed because of this fault.
-pub fn check_known(outcome: &Outcome, fault: &str) {
-    assert!(outcome.violation.is_none(), "{}\nonce it was: {fault}", summary(outcome));
+/// The same for a plan that is not the one of its seed alone.
+pub fn check_known(outcome: &Outcome, about: &str) {
+    assert!(outcome.violation.is_none(), "{}\n{about}", summary(outcome));
 }
 
 /// Fails if one of these plans does, with the history and state of the first that failed.
