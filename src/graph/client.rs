@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::connection::ConnectionConfig;
-use super::exchange::{Exchange, Options, Pacers, Share};
+use super::exchange::{Exchange, Options, Pacers, Priority, Request, Share};
+use crate::entra::Call;
 
 /// The client of one tenant connection. Cheap to clone.
 #[derive(Clone)]
@@ -39,6 +40,11 @@ impl Client {
     #[must_use]
     pub fn for_whom(&self, share: Share) -> Self {
         Self { share, ..self.clone() }
+    }
+
+    /// A request, for whom the client makes its calls.
+    pub(super) fn request(&self, call: Call, priority: Priority, path: String) -> Request<'_> {
+        Request::new(call, priority, path).for_whom(&self.share)
     }
 
     /// The tenant's id, a GUID in lower case.

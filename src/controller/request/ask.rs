@@ -44,7 +44,7 @@ impl Operator {
                 Outcome::Roles(client.directory_roles(&user_id, priority).await)
             }
             (Look::Eligibility { user_id }, Some(client)) => {
-                Outcome::Eligibility(eligibility(client, &user_id).await)
+                Outcome::Eligibility(eligibility(&client, &user_id).await)
             }
             (
                 Look::Method
@@ -84,10 +84,12 @@ impl Operator {
         Outcome::Secret { found, unfenced_for }
     }
 
-    fn policy_client(&self, request: &TapRequest) -> Option<&Client> {
+    /// The client of the policy's tenant, for calls that are made for the requester.
+    fn policy_client(&self, request: &TapRequest) -> Option<Client> {
         let policy = self.stores.policies.get(&ObjectRef::new(&request.spec.policy_ref.name))?;
         let connection = &policy.0.as_ref().ok()?.spec.tenant;
-        self.tenants.get(connection).map(|tenant| &tenant.client)
+        let tenant = self.tenants.get(connection)?;
+        Some(tenant.client.for_whom(share_of(request)))
     }
 }
 

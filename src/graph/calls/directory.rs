@@ -3,7 +3,7 @@
 use super::path::{keyed, literal};
 use crate::entra::{Call, DirectoryRole, EligibleRole, GraphError, User};
 use crate::graph::client::Client;
-use crate::graph::exchange::{Priority, Request};
+use crate::graph::exchange::Priority;
 use crate::graph::wire;
 
 /// The most groups that one check may name (documented).
@@ -13,7 +13,7 @@ impl Client {
     /// Reads a user by object id or sign-in name.
     pub async fn user(&self, id_or_upn: &str, priority: Priority) -> Result<User, GraphError> {
         let path = format!("{}?$select={}", keyed("users", id_or_upn), wire::USER_FIELDS);
-        let request = Request::new(Call::User, priority, path);
+        let request = self.request(Call::User, priority, path);
         Ok(self.exchange.read::<wire::UserAnswer>(&request).await?.into())
     }
 
@@ -30,7 +30,8 @@ impl Client {
         let path = format!("{}/checkMemberGroups", keyed("users", user_id));
         let mut member_of = Vec::new();
         for group_ids in group_ids.chunks(GROUPS_PER_CHECK) {
-            let request = Request::new(Call::MemberGroups, priority, path.clone())
+            let request = self
+                .request(Call::MemberGroups, priority, path.clone())
                 .with_body(&wire::MemberGroupsBody { group_ids })?;
             let page: wire::Page<String> = self.exchange.read(&request).await?;
             let is_in =
@@ -51,7 +52,7 @@ impl Client {
             "{}/transitiveMemberOf/microsoft.graph.directoryRole?$count=true&$select=id,displayName,roleTemplateId",
             keyed("users", user_id)
         );
-        let request = Request::new(Call::DirectoryRoles, priority, path).advanced();
+        let request = self.request(Call::DirectoryRoles, priority, path).advanced();
         let (roles, _) = self.exchange.pages::<wire::RoleAnswer>(request).await?;
         Ok(roles.into_iter().map(Into::into).collect())
     }
@@ -92,7 +93,7 @@ impl Client {
             "/roleManagement/directory/roleEligibilityScheduleInstances?$filter=principalId%20eq%20{}",
             literal(principal_id)
         );
-        let request = Request::new(Call::EligibleRoles, priority, path);
+        let request = self.request(Call::EligibleRoles, priority, path);
         match self.exchange.pages::<wire::EligibleRoleAnswer>(request).await {
             Ok((roles, _)) => Ok(roles.into_iter().next().map(|role| EligibleRole {
                 definition_id: role.role_definition_id,
@@ -113,7 +114,7 @@ impl Client {
             "{}/transitiveMemberOf/microsoft.graph.group?$count=true&$select=id,isAssignableToRole&$top=999",
             keyed("users", user_id)
         );
-        let request = Request::new(Call::RoleGroups, priority, path).advanced();
+        let request = self.request(Call::RoleGroups, priority, path).advanced();
         let (groups, _) = self.exchange.pages::<wire::RoleGroupAnswer>(request).await?;
         let may_hold =
             groups.into_iter().filter(|group| group.is_assignable_to_role != Some(false));
@@ -127,7 +128,7 @@ impl Client {
         priority: Priority,
     ) -> Result<Option<String>, GraphError> {
         let path = format!("{}?$select=id,displayName", keyed("groups", group_id));
-        let request = Request::new(Call::GroupName, priority, path);
+        let request = self.request(Call::GroupName, priority, path);
         match self.exchange.read::<wire::GroupAnswer>(&request).await {
             Ok(group) => Ok(Some(group.display_name)),
             Err(error) if error.is_not_found() => Ok(None),

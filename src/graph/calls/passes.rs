@@ -20,8 +20,7 @@ fn pass_path(user_id: &str, pass_id: &str) -> String {
 impl Client {
     /// Lists the passes of the user.
     pub async fn passes(&self, user_id: &str, priority: Priority) -> Result<Listed, GraphError> {
-        let request =
-            Request::new(Call::Passes, priority, passes_path(user_id)).for_whom(&self.share);
+        let request = self.request(Call::Passes, priority, passes_path(user_id));
         let (passes, date) = self.exchange.pages::<wire::PassAnswer>(request).await?;
         let date = date.ok_or_else(|| unexpected(Call::Passes, "the answer has no Date"))?;
         Ok(Listed { passes: passes.into_iter().map(Into::into).collect(), date })
@@ -34,7 +33,7 @@ impl Client {
         pass_id: &str,
         priority: Priority,
     ) -> Result<TapMethod, GraphError> {
-        let request = Request::new(Call::Pass, priority, pass_path(user_id, pass_id));
+        let request = self.request(Call::Pass, priority, pass_path(user_id, pass_id));
         Ok(self.exchange.read::<wire::PassAnswer>(&request).await?.into())
     }
 
@@ -49,11 +48,11 @@ impl Client {
         client_request_id: &str,
         latest: Instant,
     ) -> Result<Created, CreateError> {
-        let request = Request::new(Call::CreatePass, Priority::Issue, passes_path(user_id))
+        let request = self
+            .request(Call::CreatePass, Priority::Issue, passes_path(user_id))
             .with_body(&wire::NewPassBody::from(new))
             .map_err(CreateError::NotSent)?
-            .with_id(client_request_id)
-            .for_whom(&self.share);
+            .with_id(client_request_id);
         let began = Instant::now();
         let created = self.create(&request, latest).await;
         let failed = created.as_ref().err().map(|error| error.graph().kind);
@@ -94,7 +93,7 @@ impl Client {
     /// Deletes a pass. The call goes before all others that are waiting.
     pub async fn delete_pass(&self, user_id: &str, pass_id: &str) -> Result<(), GraphError> {
         let path = pass_path(user_id, pass_id);
-        let request = Request::new(Call::DeletePass, Priority::Revoke, path);
+        let request = self.request(Call::DeletePass, Priority::Revoke, path);
         self.exchange.send(&request).await.map(drop)
     }
 }

@@ -64,7 +64,7 @@ impl Pacers {
     pub(super) fn new(pace: Pace) -> Self {
         Self {
             authentication_methods: Arc::new(Pacer::new(Some(pace))),
-            others: Arc::new(Pacer::new(None)),
+            others: Arc::new(Pacer::new(Some(pace.of_others()))),
         }
     }
 }

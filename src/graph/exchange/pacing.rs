@@ -38,6 +38,17 @@ pub struct Pace {
     pub window: Duration,
 }
 
+/// How many more calls than to authentication methods may be made to everything else. The directory allows at least 3,500
+/// units in 10 s, and a call costs one to three (documented).
+const OTHERS: u32 = 100;
+
+impl Pace {
+    /// The pace of calls that are not about authentication methods.
+    pub(super) fn of_others(self) -> Self {
+        Self { calls: self.calls.max(1).saturating_mul(OTHERS), ..self }
+    }
+}
+
 impl Default for Pace {
     /// 5 calls in 10 s, the documented limit of an app in a tenant, plus half a second. The half second is for the network:
     /// two calls may take different times to arrive, so they may be closer together at Graph than they were here.
