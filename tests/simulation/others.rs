@@ -19,6 +19,8 @@ use crate::world::{World, secret_file};
 const FABRIKAM: Uuid = uuid!("fab21ca0-0000-4000-8000-000000000001");
 /// The host of the other tenant's Graph and sign-in.
 pub const FABRIKAM_HOST: &str = "fabrikam.test";
+/// So many seconds the same Secret is created again by far if the API server is busy.
+pub const BUSY_SPELL: u64 = 20;
 /// Keeps these draws apart from those of the rest of the plan.
 const OF_OTHERS: u64 = 0x6f74_6865_7273;
 
@@ -191,11 +193,17 @@ pub fn alone(kind: Kind, seed: u64) -> Plan {
         Kind::RefuseSecrets | Kind::AreBusy => {
             plan.wishes.iter_mut().for_each(|wish| wish.at = 1);
             let status = if let Kind::AreBusy = kind { 429 } else { refusal(&mut dice) };
-            let lasts = plan.quiet_from;
+            let short = matches!(kind, Kind::AreBusy) && seed.is_multiple_of(2);
+            let lasts = if short { BUSY_SPELL } else { plan.quiet_from };
             plan.troubles.push((0, Trouble::Refuses { class: Class::SecretCreate, status, lasts }));
             return plan;
         }
-        Kind::FailToSignIn => Trouble::SignInFails { times: dice.one_of(&[1, 2]) },
+        Kind::FailToSignIn => {
+            // When the next requests are about to be checked.
+            let times = dice.one_of(&[2, 3]);
+            plan.troubles.push((half, Trouble::SignInFails { times }));
+            return plan;
+        }
         Kind::Reconfigure => Trouble::Reconfigure(Configuration::Elsewhere),
         Kind::Rename => {
             plan.configuration = Configuration::Renamed;

@@ -1,6 +1,6 @@
 //! Whether the promises were kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use graph_simulator::{Actor, End, LedgerEntry, Operation, RequestRecord, Simulator};
 use jiff::{SignedDuration, Timestamp};
@@ -9,7 +9,7 @@ use tap_operator::api::{DecisionKind, Phase, TapRequest};
 use tap_operator::decision::intent::{Intent, has_finalizer};
 
 use crate::faults::{Class, Trouble};
-use crate::others::{Configuration, finding_out};
+use crate::others::{BUSY_SPELL, Configuration, finding_out};
 use crate::people::{Act, Policy, name};
 use crate::plan::{Moment, Plan};
 use crate::world::{NAMESPACE, SERVICE_ACCOUNT, SYSTEM, World};
@@ -404,10 +404,10 @@ fn stopped(world: &World, plan: &Plan, quiet: Timestamp) -> Verdict {
 }
 
 /// While Secrets are not written, one request at a time finds out for all. Those that were on their way when the first was
-/// refused may make a pass, too.
+/// refused may make a pass, too. A short spell of 429 costs no pass: the same Secret is created again.
 fn one_finds_out(world: &World, plan: &Plan, quiet: Timestamp) -> Verdict {
     // What else goes wrong may forget what was found out.
-    let [(at, Trouble::Refuses { class: Class::SecretCreate, lasts, .. })] =
+    let [(at, Trouble::Refuses { class: Class::SecretCreate, status, lasts })] =
         plan.troubles.as_slice()
     else {
         return Ok(());
@@ -419,9 +419,13 @@ fn one_finds_out(world: &World, plan: &Plan, quiet: Timestamp) -> Verdict {
     let until = second(plan, quiet, (at + lasts).min(plan.quiet_second()));
     let posts = world.tenant.requests_for(Operation::PassCreate);
     let posts = posts.iter().filter(|post| from < post.at && post.at < until).count();
-    let most = plan.wishes.len()
-        + plan.acts.len()
-        + finding_out(until.duration_since(from).unsigned_abs());
+    let acts = plan.acts.iter().filter(|(second, _)| *second <= at + lasts).count();
+    let most = acts
+        + if *status == 429 && *lasts <= BUSY_SPELL {
+            plan.wishes.iter().map(|wish| wish.user).collect::<BTreeSet<_>>().len()
+        } else {
+            plan.wishes.len() + finding_out(until.duration_since(from).unsigned_abs())
+        };
     if posts > most {
         return Err(format!(
             "{posts} POSTs while no Secret could be written, at most {most} expected"
