@@ -166,8 +166,13 @@ impl Step<'_> {
             self.request
         )));
         next.state.left.late -= 1;
+        // How long it may take counts from when it was sent.
+        let sent = match self.s.process(self.who).work(self.request) {
+            Work::OnItsWay(_, sent) => *sent,
+            _ => self.s.now,
+        };
         if self.s.request(self.request).object.is_some() {
-            next.state.request_mut(self.request).coming = Some((secret, self.s.now));
+            next.state.request_mut(self.request).coming = Some((secret, sent));
         }
         self.learns(&mut next, Learned::SecretCreated(Err(NotCreated::Unknown)));
         out.push(next);
