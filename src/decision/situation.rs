@@ -263,7 +263,7 @@ pub enum Neighbours {
     None,
     /// Another request for the user is being issued, or its outcome is being resolved.
     InTurn,
-    /// This other request has a live pass until then; as namespace/name.
+    /// This other request has a live pass, and that is looked at again then; as namespace/name.
     Live(String, Timestamp),
     /// Graph listed a live pass that no request records, for whichever request asked. It is asked again at that time.
     Listed(Timestamp),
@@ -494,4 +494,6 @@ pub enum SecretWritten {
     Unknown,
     /// It was deleted again, or does not exist.
     Removed,
+    /// It was not created, and is not any more: its pass is being taken back.
+    Forgone,
 }

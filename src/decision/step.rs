@@ -122,6 +122,7 @@ impl Rest {
             // Jitter adds up to a tenth.
             Self::For(length) if now + length + length / 10 > time => Self::Until(time),
             Self::For(_) => self,
+            Self::Backoff(_) | Self::BackoffUntil(..) if time <= now => self,
             Self::Backoff(least) => Self::BackoffUntil(least, time),
             Self::BackoffUntil(least, other) => Self::BackoffUntil(least, other.min(time)),
         }

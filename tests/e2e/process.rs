@@ -178,7 +178,10 @@ fn not_ready_while_the_resources_are_not_defined() -> Result<()> {
         wait::until(wait::PATIENCE * 2, "it reports which watch is dead", || async {
             let not_ready = operator.get("readyz").await.err().context("it is ready")?;
             let message = format!("{not_ready:#}");
-            contains_all(&message, &["503", "the watch of TapPolicies has been failing"])
+            contains_all(
+                &message,
+                &["503", "custom resource definitions are missing", "TapPolicies"],
+            )
         })
         .await?;
         operator.get("healthz").await?;

@@ -27,6 +27,10 @@ impl Operator {
         code: &mut Option<PassCode>,
     ) -> Result<(), ApiError> {
         let Some(request) = self.requests().request(uid) else { return Ok(()) };
+        // No step but these two leads to the Secret.
+        if !matches!(action, Action::Post(_) | Action::CreateSecret) {
+            *code = None;
+        }
         let client = &self.client;
         let outcome = match action {
             Action::WriteStatus(status) => return self.write_status(uid, &request, &status).await,
@@ -35,7 +39,6 @@ impl Operator {
                 written(Written::Intent, recorded)?
             }
             Action::Release(intent) => {
-                *code = None;
                 let released = requests::release(client, &request, intent.as_deref()).await;
                 let outcome = written(Written::Release, released)?;
                 if let Outcome::Refused(RefusedWrite { why, .. }) = &outcome {
@@ -185,6 +188,8 @@ fn written(what: Written, answer: Result<TapRequest, ApiError>) -> Result<Outcom
         Ok(written) => Ok(Outcome::Written(written.into())),
         // Somebody else wrote the request meanwhile, or it does not exist any more.
         Err(ApiError::Conflict { .. } | ApiError::NotFound { .. }) => Ok(Outcome::Outdated),
+        // A server that is busy, or does not know the operator any more, refuses nothing in particular.
+        Err(error @ ApiError::Refused { code: 401 | 429, .. }) => Err(error),
         Err(ApiError::Refused { message, .. }) => {
             Ok(Outcome::Refused(RefusedWrite { what, why: message }))
         }

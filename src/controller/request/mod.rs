@@ -72,7 +72,7 @@ async fn perform(
             Some(Rested::Ended) => return,
             // The reconcile goes on while this process holds an answer of Graph, at the latest until that pass expires.
             Some(Rested::HoldsAnAnswer(length)) => {
-                tokio::time::sleep(length).await;
+                operator.sleep_beside(uid, length).await;
                 operator.learn(uid, Outcome::Rested);
                 steps = 0..STEPS;
             }
@@ -129,6 +129,19 @@ impl Operator {
             };
             requests.next(uid, &around, moment)
         })
+    }
+
+    /// Sleeps for as long as a rest lasts, or until something happens to the request.
+    async fn sleep_beside(&self, uid: &Uid, length: Duration) {
+        let mut updates = self.updates.subscribe();
+        let until = tokio::time::Instant::now() + length;
+        while !self.requests().is_outrun(uid) {
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => return,
+                // The sender is dropped only with the operator.
+                _ = updates.changed() => {}
+            }
+        }
     }
 
     /// Reads the request from the API server, and notes the decisions in it that are new.

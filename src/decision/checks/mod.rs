@@ -17,7 +17,7 @@ use super::Reason;
 use super::clock::later;
 use super::ids::UserKey;
 use super::quota::Bounds;
-use super::situation::{Approvals, Neighbours, Situation};
+use super::situation::{Approvals, Neighbours, Secrets, Situation};
 use super::step::Look;
 use super::terms::DEFAULT_TIMEOUT;
 use crate::api::{Check, CheckResult, OnExistingPass, Phase, Resolved, TapRequest};
@@ -52,6 +52,8 @@ pub enum Verdict<'a> {
     Slot(Bounds),
     /// The state machine must say first what is known of other passes for this user.
     Neighbours(UserKey),
+    /// The state machine must say first whether the API server writes Secrets.
+    Secrets,
     /// The pass may not be issued, or not yet.
     Not(Obstacle<'a>),
 }
@@ -155,6 +157,7 @@ impl<'a> Run<'a> {
         self.replacement(issuance)?;
         let tenant_id = self.connection(policy)?;
         self.neighbours(tenant_id)?;
+        self.secrets()?;
         // Before people are asked to approve. Each reconcile reads anew, so the same checks also bind just before the issue.
         Self::ask([
             self.s.reads.method.is_none().then_some(Look::Method),
@@ -188,6 +191,18 @@ impl<'a> Run<'a> {
             Some(Neighbours::None | Neighbours::Live(..) | Neighbours::Listed(_)) => return Ok(()),
         };
         Err(Obstacle::StillSo(again).into())
+    }
+
+    /// Nor need one that waits until the API server writes Secrets.
+    fn secrets(&self) -> Checked<'a> {
+        let s = &self.s;
+        let ready = s.request.ready().filter(|_| s.request.phase() == Phase::Pending);
+        match &s.reads.secrets {
+            _ if ready.is_none_or(|r| r.reason != Reason::SecretRefused.as_str()) => Ok(()),
+            None => Err(Verdict::Secrets),
+            Some(Secrets::Unwritable { again }) => Err(Obstacle::StillSo(*again).into()),
+            Some(Secrets::Writable) => Ok(()),
+        }
     }
 
     /// Asks for all of this at once, if there is anything left to read.

@@ -11,7 +11,7 @@ use crate::api::TapRequest;
 use crate::decision::ids::UserKey;
 use crate::decision::intent::{Intent, has_finalizer};
 use crate::decision::quota::Party;
-use crate::decision::situation::{Memory, Progress, Reads};
+use crate::decision::situation::{Held, Memory, Progress, Reads};
 use crate::entra::{GraphError, TapMethod};
 
 /// Everything that is kept of one request. It comes with the first word of the request, and goes when the request is gone.
@@ -172,7 +172,15 @@ impl Entry {
 impl Work {
     /// Whether Graph answered with a pass that is neither recorded nor taken back yet.
     pub fn holds_an_answer(&self) -> bool {
-        matches!(self.memory.attempt.as_ref().map(|a| &a.progress), Some(Progress::Held(_)))
+        self.held().is_some()
+    }
+
+    /// The pass in that answer.
+    pub fn held(&self) -> Option<&Held> {
+        match &self.memory.attempt.as_ref()?.progress {
+            Progress::Held(held) => Some(held),
+            Progress::Armed | Progress::Sent | Progress::Void => None,
+        }
     }
 
     /// Forgets an attempt that the request, as it was just read, does not carry: it was not recorded, or it is over. What

@@ -70,6 +70,11 @@ impl Requests {
                 }
             }
             Outcome::Rested => {
+                // It is read again, with all that happened meanwhile.
+                if let Some(work) = self.entries.get_mut(uid).and_then(|entry| entry.work.as_mut())
+                {
+                    work.is_outrun = false;
+                }
                 if let Some(reconcile) = self.reconcile_mut(uid) {
                     reconcile.must_read = true;
                     if std::mem::take(&mut reconcile.rests) {
@@ -321,7 +326,8 @@ impl Requests {
                 attempt.progress = Progress::Void;
                 set_back(work, now, Cause::Graph(error));
             }
-            Posted::Unknown => {}
+            // That may take long to find out.
+            Posted::Unknown => self.finds_out_no_more(uid),
         }
         self.reads_mut(uid, |reads| reads.passes = None);
     }

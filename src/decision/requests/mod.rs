@@ -204,6 +204,7 @@ impl Requests {
         }
         let Some(mut entry) = self.entries.remove(uid) else { return };
         self.schedule.not_due(uid, &mut entry);
+        self.forget_waiting(uid, entry.waits_for_turn.take());
         entry.let_go();
         self.give_back_turn(uid, &mut entry, moment);
         self.entries.insert(uid.clone(), entry);
@@ -243,8 +244,11 @@ impl Requests {
             |observed: &Observed| observed.recorded.as_ref()?.attempt.as_ref()?.replaces.clone();
         let before = entry.observed.as_ref().and_then(replaces);
         let replaced = replaces(&new).filter(|replaced| before.as_ref() != Some(replaced));
-        let freed =
-            entry.observed.as_ref().and_then(Observed::issued_to).filter(|_| new.has_ended());
+        let before = entry.observed.as_ref();
+        let freed = before.and_then(Observed::issued_to).filter(|_| new.has_ended());
+        // Whoever is next must not wait for one that does not wait any more.
+        let contended = before.and_then(|before| before.contends.clone());
+        let freed = freed.or(contended.filter(|user| new.contends.as_ref() != Some(user)));
         let called =
             self.holders.observe(uid, &new.party, new.created, new.holds(), new.has_ended());
         // A pass that no connection reaches is not looked at: its request says so, and waits.
@@ -307,7 +311,7 @@ impl Requests {
         self.forget_waiting(uid, entry.waits_for_turn.take());
         if let Some(observed) = &entry.observed {
             self.index.remove(uid, observed);
-            if let Some(user) = observed.issued_to() {
+            if let Some(user) = observed.issued_to().or_else(|| observed.contends.clone()) {
                 self.call_next_for(&user, uid, moment);
             }
         }
@@ -322,7 +326,7 @@ impl Requests {
             && self.turns.get(&user) == Some(uid)
         {
             self.turns.remove(&user);
-            self.call_next_for(&user, uid, moment);
+            self.call_next_in_line(&user, moment);
         }
     }
 
@@ -375,6 +379,12 @@ impl Requests {
     pub fn request(&self, uid: &Uid) -> Option<Arc<TapRequest>> {
         let reconcile = self.entries.get(uid)?.reconcile()?;
         reconcile.request.as_ref().map(|read| Arc::clone(&read.0))
+    }
+
+    /// Whether something happened to a request that its reconcile may not have seen.
+    pub fn is_outrun(&self, uid: &Uid) -> bool {
+        let work = self.entries.get(uid).and_then(|entry| entry.work.as_ref());
+        work.is_some_and(|work| work.is_outrun)
     }
 
     /// What is known of a request.

@@ -16,6 +16,9 @@ const PAUSE: SignedDuration = SignedDuration::from_secs(30);
 /// The longest such pause. It grows by half each time.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(2);
 
+/// How long a request waits for the pass of another one before it looks again.
+const LIVE_AGAIN: SignedDuration = SignedDuration::from_mins(5);
+
 /// A live pass that Graph listed, and no request records.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ListedPass {
@@ -35,7 +38,9 @@ impl Requests {
         let live = self.index.issued_for(user).filter(|other| *other != uid).find_map(|other| {
             let other = self.observed(other).filter(|other| other.phase == Phase::Active)?;
             let expires = other.recorded.as_ref()?.expires;
-            (now.earliest < expires).then(|| Neighbours::Live(other.name.to_string(), expires))
+            // Looked at now and then, in case that nobody tells of its end.
+            let again = expires.min(later(now.earliest, LIVE_AGAIN));
+            (now.earliest < expires).then(|| Neighbours::Live(other.name.to_string(), again))
         });
         let listed = || {
             let again = self.listed_passes.get(user)?.again;
@@ -98,13 +103,17 @@ impl Requests {
         }
     }
 
-    /// Of the requests that wait for their turn for a user, and of those that wait for another pass, the oldest looks again.
+    /// The oldest of the requests that wait for their turn for a user takes it.
+    pub(super) fn call_next_in_line(&mut self, user: &UserKey, moment: Moment) {
+        let line = self.waiting_for_turn.get(user);
+        let next = line.and_then(|line| line.first()).map(|(_, uid)| uid.clone());
+        self.call(next, moment);
+    }
+
+    /// The oldest of the requests that wait for another pass for a user looks whether it still must.
     pub(super) fn call_next_for(&mut self, user: &UserKey, but: &Uid, moment: Moment) {
-        let in_line = self.waiting_for_turn.get(user).into_iter().flatten().map(|(_, uid)| uid);
-        let first =
-            |mut of: Box<dyn Iterator<Item = &Uid> + '_>| of.find(|uid| *uid != but).cloned();
-        let next = [first(Box::new(in_line)), first(Box::new(self.index.contending_for(user)))];
-        self.call(next.into_iter().flatten(), moment);
+        let next = self.index.contending_for(user).find(|uid| *uid != but).cloned();
+        self.call(next, moment);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::decision::ids::{Uid, UserKey};
 use crate::decision::intent::{Stage, has_finalizer};
 use crate::decision::quota::Bounds;
 use crate::decision::situation::{
-    Attempt, Progress, SecretFound, Situation, Slot, Stop, Surroundings, Turn,
+    Attempt, Progress, SecretFound, SecretWritten, Situation, Slot, Stop, Surroundings, Turn,
 };
 use crate::decision::step::{Action, Look, Rest, Step};
 use jiff::SignedDuration;
@@ -170,7 +170,16 @@ impl Requests {
                 None
             }
             Action::DeleteSecret(uid) => Some(Doing::DeleteSecret(uid.clone())),
-            Action::DeletePass { pass_id, .. } => Some(Doing::DeletePass(pass_id.clone())),
+            Action::DeletePass { pass_id, .. } => {
+                // Its code is worthless from here on, so its Secret is not created any more.
+                if let Some(Attempt { progress: Progress::Held(held), .. }) =
+                    &mut work.memory.attempt
+                    && held.secret == SecretWritten::NotYet
+                {
+                    held.secret = SecretWritten::Forgone;
+                }
+                Some(Doing::DeletePass(pass_id.clone()))
+            }
             Action::CreateSecret | Action::DeleteRequest => None,
         };
         if let Some(reconcile) = &mut work.reconcile {
@@ -218,12 +227,17 @@ impl Requests {
         moment: Moment,
         length: impl FnOnce(u32) -> Duration,
     ) -> Rested {
+        let tenant_id = self.tenant_of(uid);
+        let now = (moment.graph)(tenant_id.as_deref());
         let Some(entry) = self.entries.get_mut(uid) else { return Rested::Ended };
         let work = entry.work_mut();
         work.failures = work.failures.saturating_add(1);
         let length = length(work.failures);
         if work.holds_an_answer() {
-            return self.pause(uid, length);
+            let expires = work.held().map(|held| held.expires).filter(|at| *at > now.earliest);
+            let left = expires.map(|at| moment.until(at, tenant_id.as_deref()));
+            let left = left.map(|at| at.saturating_sub(moment.at));
+            return self.pause(uid, left.map_or(length, |left| length.min(left)));
         }
         let recorded = entry.observed.as_ref().filter(|o| !o.has_ended()).and_then(|o| {
             let expires = o.recorded.as_ref()?.expires;

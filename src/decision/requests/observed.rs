@@ -242,6 +242,11 @@ fn tenant_of(request: &TapRequest, intent: Option<&Intent>) -> Option<Arc<str>> 
 
 fn contends(request: &TapRequest) -> Option<UserKey> {
     let resolved = request.status.as_ref()?.resolved.as_ref()?;
+    let is_to_end = request.is_being_deleted()
+        || request.decisions().iter().any(|d| d.decision != DecisionKind::Approve);
+    if is_to_end {
+        return None;
+    }
     checks::contends(request).map(|user_id| UserKey::new(&resolved.tenant_id, user_id))
 }
 

@@ -74,7 +74,7 @@ impl Requests {
             .remove(&scope)
             .map_or((None, Set::new()), |before| (Some(before.setback), before.waiting));
         let setback = Setback::after(before, now.earliest, Cause::Secret(why.into()));
-        let unwritable = Unwritable { setback, tried_by: Some(uid.clone()), waiting };
+        let unwritable = Unwritable { setback, tried_by: None, waiting };
         self.unwritable.insert(scope, unwritable);
     }
 

@@ -49,7 +49,7 @@ impl Client {
         latest: Instant,
     ) -> Result<Created, CreateError> {
         let request = self
-            .request(Call::CreatePass, Priority::Issue, passes_path(user_id))
+            .request(Call::CreatePass, Priority::Create, passes_path(user_id))
             .with_body(&wire::NewPassBody::from(new))
             .map_err(CreateError::NotSent)?
             .with_id(client_request_id);

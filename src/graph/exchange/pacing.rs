@@ -12,7 +12,9 @@ use tokio::time::{Instant, sleep_until};
 pub enum Priority {
     /// Takes a pass away.
     Revoke,
-    /// Creates a pass, or reads what must be known right before that.
+    /// Creates a pass. It must follow its list soon, or it is not made.
+    Create,
+    /// Reads what must be known right before that.
     Issue,
     /// Anything that can wait: drift, early checks, whether a pass was used. Gets at most half of the pace, and one call
     /// after every third that is to create a pass.
@@ -209,7 +211,8 @@ impl Drop for Waiter<'_> {
 }
 
 impl Queue {
-    /// The call that is admitted next: revocations, then what creates passes, with a read after every third of those.
+    /// The call that is admitted next: revocations, then what creates passes, then what is read for that, with another read
+    /// after every third of all those.
     fn next(&mut self, pace: Option<Pace>, now: Instant) -> Option<(Priority, u64)> {
         let first =
             |queue: &Self, priority| queue.waiting.keys().find(|(of, _)| *of == priority).copied();
@@ -217,10 +220,11 @@ impl Queue {
         let (issue, read) = (self.next_issue(), first(self, Priority::Read));
         let read_is_due = self.since_a_read >= ISSUES_FOR_A_READ
             && self.due(Priority::Read, pace, now) <= self.due(Priority::Issue, pace, now);
-        revocation.or(read.filter(|_| read_is_due)).or(issue).or(read)
+        let create = first(self, Priority::Create);
+        revocation.or(create).or(read.filter(|_| read_is_due)).or(issue).or(read)
     }
 
-    /// Of the calls to create passes, that of the namespace, and then of the requester, whose last was longest ago.
+    /// Of the reads for passes, that of the namespace, and then of the requester, whose last was longest ago.
     fn next_issue(&self) -> Option<(Priority, u64)> {
         let last = |so: &dyn Fn(&Share) -> bool| self.served.iter().rposition(so);
         let rank = |share: &Share| {
@@ -235,6 +239,7 @@ impl Queue {
     fn serve(&mut self, key: (Priority, u64)) {
         match key.0 {
             Priority::Revoke => {}
+            Priority::Create => self.since_a_read += 1,
             Priority::Read => self.since_a_read = 0,
             Priority::Issue => {
                 self.since_a_read += 1;

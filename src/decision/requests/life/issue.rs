@@ -92,7 +92,7 @@ pub(super) fn undo(s: &Situation, intent: &Intent, held: &Held) -> Option<Step> 
     let unseen = may_be_ours && !s.lease_is_fresh;
     let secret = match (&held.secret, &s.reads.secret) {
         // No Secret exists, or it cannot be deleted now: the pass is deleted first.
-        (SecretWritten::NotYet | SecretWritten::Removed, _)
+        (SecretWritten::NotYet | SecretWritten::Removed | SecretWritten::Forgone, _)
         | (_, Some(SecretFound::Unclear(_))) => None,
         (SecretWritten::Created(uid), _) => Some(Step::Act(Action::DeleteSecret(uid.clone()))),
         // The Secret may exist. One of that name belongs to this attempt, as no later attempt can have created one.

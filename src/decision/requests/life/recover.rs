@@ -40,6 +40,10 @@ pub(super) fn next(s: &Situation, intent: &Intent, by_its_sender: bool) -> Step 
             let (attempt, holder) = (s.new_attempt.into(), s.holder.into());
             let now = whole_second(s.now.latest);
             if let Some(why) = refused(s, Written::Intent) {
+                // Whatever it made has expired by itself: nothing is owed but to take the Secret and the finalizer away.
+                if s.now.earliest >= intent.latest_expiry {
+                    return remove_secret(s.reads).unwrap_or_else(|| close(s, intent));
+                }
                 let rest = Rest::Backoff(None).or_until(intent.latest_expiry, s.now.earliest);
                 return report(s, resolving(s, &unrecordable(why)), rest);
             }

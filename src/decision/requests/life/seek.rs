@@ -47,6 +47,7 @@ pub(super) fn next(s: &Situation) -> Decided {
     match &findings.verdict {
         Verdict::Ask(looks) => Step::Ask(looks.clone()).into(),
         Verdict::Slot(bounds) => Decided::Slot(*bounds),
+        Verdict::Secrets => Decided::Secrets,
         Verdict::Neighbours(user) => Decided::Neighbours(user.clone()),
         Verdict::Issue => to_the_post(s, &findings),
         Verdict::Not(obstacle) => not_now(s, &findings, obstacle).into(),

@@ -107,3 +107,46 @@ fn a_request_whose_record_is_gone_makes_nobody_wait() {
     life.apply(Seen::Deleted("first".into()));
     assert!(life.requests.due(&uids[0]) <= Some(life.moment_at()));
 }
+
+/// Each would else call the other as soon as it has looked.
+#[test]
+fn two_that_wait_for_the_same_pass_do_not_call_each_other() {
+    let (mut life, uids) = crowd(2, pass("theirs", at(0), 480, true));
+    for uid in &uids {
+        life.others.get_mut(uid).unwrap().spec.on_existing_pass = None;
+    }
+    life.show();
+    for second in 10..100 {
+        life.now = at(second);
+        for uid in &uids {
+            if life.requests.due(uid).is_some_and(|due| due <= life.moment_at()) {
+                life.reconcile_only(uid);
+                life.show();
+            }
+        }
+    }
+    // Each looks every 30 seconds.
+    assert!(life.lists <= 8, "{}", life.lists);
+}
+
+#[test]
+fn whoever_waits_no_more_without_a_pass_calls_the_next() {
+    let (mut life, uids) = crowd(3, pass("theirs", at(0), 480, true));
+    life.passes = Ok(vec![]);
+    life.beside(recording("first", "pass of first", &intent_of("first")));
+    life.show();
+    for uid in &uids {
+        life.reconcile_only(uid);
+    }
+    life.show();
+    let is_due = |life: &Life, uid: &Uid| life.requests.due(uid) <= Some(life.moment_at());
+    // The pass ends, the oldest is called, and ends without one.
+    let first = life.others.get_mut("first").unwrap();
+    first.status.as_mut().unwrap().phase = Phase::Used;
+    first.metadata.finalizers = None;
+    life.show();
+    assert_eq!([is_due(&life, &uids[0]), is_due(&life, &uids[1])], [true, false]);
+    life.others.get_mut(&uids[0]).unwrap().status.as_mut().unwrap().phase = Phase::Failed;
+    life.show();
+    assert!(is_due(&life, &uids[1]));
+}

@@ -73,6 +73,13 @@ fn while_secrets_are_not_written_one_request_finds_out_for_all() {
     assert_eq!((waits.phase(), ready.reason.as_str()), (Phase::Pending, "SecretRefused"));
     assert!(ready.message.contains("finds out with one request at a time"), "{}", ready.message);
 
+    // Who waits need not ask Graph.
+    life.method = Err(error(ErrorKind::Unavailable));
+    reconcile_other(&mut life, "other-19");
+    let reason = life.others[&Uid::from("other-19")].ready().unwrap().reason.clone();
+    assert_eq!(reason, "SecretRefused");
+    life.method = Life::new().method;
+
     life.create_secret = SecretCreation::Yes("s1".into());
     life.now = at(100);
     reconcile_other(&mut life, "other-7");
@@ -85,10 +92,10 @@ fn while_secrets_are_not_written_one_request_finds_out_for_all() {
 
 #[test]
 fn a_refusal_keeps_only_its_namespace_waiting_and_a_lost_answer_the_whole_cluster() {
-    for (created, waits) in [
-        (SecretCreation::Refused("no".into()), false),
-        (SecretCreation::Busy("too many requests".into()), true),
-        (SecretCreation::Unknown("no answer".into()), true),
+    for (created, again, waits) in [
+        (SecretCreation::Refused("no".into()), 11, false),
+        (SecretCreation::Busy("too many requests".into()), 41, true),
+        (SecretCreation::Unknown("no answer".into()), 11, true),
     ] {
         let mut life = Life::new();
         life.edit_policy("{namespaces: {names: [helpdesk, elsewhere]}}");
@@ -97,10 +104,9 @@ fn a_refusal_keeps_only_its_namespace_waiting_and_a_lost_answer_the_whole_cluste
         life.beside(other);
         life.create_secret = created;
         life.reconcile();
-        life.now = at(41);
+        life.now = at(again);
         life.reconcile();
         life.create_secret = SecretCreation::Yes("s1".into());
-        life.now = at(42);
         reconcile_other(&mut life, "other");
         let is_active = life.others[&Uid::from("other")].phase() == Phase::Active;
         assert_eq!(is_active, !waits, "{:?}", life.done);
@@ -118,24 +124,60 @@ fn a_name_that_is_taken_keeps_nobody_else_waiting() {
     assert_eq!(life.others[&Uid::from("other")].phase(), Phase::Active);
 }
 
-/// The one that finds out may go before it has.
+/// How long it takes to find out what became of an attempt does not matter to others, nor whether that can be found out.
 #[test]
-fn another_finds_out_when_the_first_is_denied() {
+fn nobody_waits_longer_than_the_pause_for_whoever_finds_out() {
     let mut life = Life::new();
     life.beside(request("other", "other"));
     life.create_secret = SecretCreation::Unknown("no answer".into());
     life.reconcile();
+    life.passes = Err(error(ErrorKind::Unavailable));
     life.create_secret = SecretCreation::Yes("s1".into());
-    life.now = at(60);
+    life.now = at(15);
     reconcile_other(&mut life, "other");
-    assert_eq!(posts(&life), 1, "the outcome of the first is not known yet");
-    life.decide("helen", "Revoke");
+    assert_eq!(posts(&life), 1);
     life.passes = Ok(vec![]);
-    life.now = at(400);
-    life.reconcile();
-    assert_eq!(life.request.phase(), Phase::Revoked, "{:?}", life.done);
+    life.secret = SecretFound::Absent;
+    life.now = at(21);
     reconcile_other(&mut life, "other");
     assert_eq!(life.others[&Uid::from("other")].phase(), Phase::Active);
+}
+
+#[test]
+fn a_pass_that_is_deleted_gets_no_secret() {
+    let mut life = Life::new();
+    life.create_secret = SecretCreation::Busy("too many requests".into());
+    life.reconcile();
+    life.lease_is_fresh = false;
+    life.delete_pass = Ok(());
+    let uid = life.uid();
+    life.with_moment(|requests, moment| requests.learn(&uid, Outcome::Rested, moment));
+    for _ in 0..64 {
+        if life.done.contains(&"delete pass ours".to_owned()) {
+            break;
+        }
+        life.step(&uid);
+    }
+    // The lease is fresh again.
+    (life.lease_is_fresh, life.create_secret) = (true, SecretCreation::Yes("s1".into()));
+    life.reconcile();
+    let done: Vec<&str> = life.done.iter().map(String::as_str).collect();
+    assert_eq!(done[..3], ["intent", "post", "secret"]);
+    // The Secret of the next attempt is another one.
+    let next = done[3..].iter().position(|done| *done == "intent").unwrap();
+    assert!(!done[3..3 + next].contains(&"secret"), "{done:?}");
+}
+
+#[test]
+fn a_record_that_may_not_be_taken_over_ends_with_the_last_expiry() {
+    let mut life = Life::new();
+    life.request = unresolved("lost-phone");
+    life.refused = Some(Written::Intent);
+    assert_eq!(life.reconcile(), Rest::BackoffUntil(None, at(3600 + 180)));
+    life.now = at(3600 + 180);
+    life.done.clear();
+    life.reconcile();
+    assert_eq!(life.done[0], "release", "{:?}", life.done);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use super::*;
 
 #[test]
 fn revocation_goes_first() {
-    assert!(Priority::Revoke < Priority::Issue && Priority::Issue < Priority::Read);
+    let order = [Priority::Revoke, Priority::Create, Priority::Issue, Priority::Read];
+    assert!(order.is_sorted());
 }
 
 fn within(seconds: u64) -> Instant {
