@@ -322,8 +322,9 @@ fn a_policy_that_was_created_anew_closes_the_intent() {
     let mut life = Life::new();
     let metadata = &mut life.policy.as_mut().unwrap().metadata;
     (metadata.uid, metadata.generation) = (Some("old".into()), Some(1));
-    let brakes = PolicyVersion { uid: Some("new".into()), generation: Some(1) };
-    life.brakes.policy = Some(brakes);
+    let mut anew = metadata.clone();
+    anew.uid = Some("new".into());
+    life.brakes.policy = Some(PolicyVersion::of(&anew));
     life.reconcile();
     assert_eq!(life.done, ["intent", "release", "status Pending"]);
 }
