@@ -338,7 +338,8 @@ impl Requests {
         let Some(Attempt { progress: Progress::Held(held), .. }) = &mut work.memory.attempt else {
             return;
         };
-        let secrets_are_refused = match created {
+        // What it says of the Secrets of other requests: nothing, or whether they are refused or the server is in trouble.
+        let (written, why, is_refused) = match created {
             SecretCreation::Yes(secret) => {
                 held.secret = SecretWritten::Created(secret.clone());
                 entry.secret_uid = Some(secret.as_str().into());
@@ -348,21 +349,14 @@ impl Requests {
             SecretCreation::Busy(why) if now.latest < later(held.answered, BUSY_WINDOW) => {
                 return self.reads_mut(uid, |reads| reads.busy = Some(why.clone()));
             }
-            SecretCreation::Taken(_) => None,
-            SecretCreation::Refused(_) => Some(true),
-            SecretCreation::Busy(_) | SecretCreation::Unknown(_) => Some(false),
+            SecretCreation::Taken(why) => (SecretWritten::Refused, why, None),
+            SecretCreation::Refused(why) => (SecretWritten::Refused, why, Some(true)),
+            SecretCreation::Busy(why) => (SecretWritten::Refused, why, Some(false)),
+            SecretCreation::Unknown(why) => (SecretWritten::Unknown, why, Some(false)),
         };
-        let (SecretCreation::Yes(why)
-        | SecretCreation::Busy(why)
-        | SecretCreation::Taken(why)
-        | SecretCreation::Refused(why)
-        | SecretCreation::Unknown(why)) = created;
-        held.secret = match created {
-            SecretCreation::Unknown(_) => SecretWritten::Unknown,
-            _ => SecretWritten::Refused,
-        };
+        held.secret = written;
         set_back(work, now, Cause::Secret(why.clone()));
-        if let Some(is_refused) = secrets_are_refused {
+        if let Some(is_refused) = is_refused {
             self.secret_was_not_written(uid, is_refused, why, now);
         }
         // Whose a Secret of that name is depends on whether the request is still there.

@@ -81,14 +81,13 @@ impl Requests {
 
     /// It is another request's turn for the user.
     pub(super) fn waits_for_turn(&mut self, uid: &Uid, user: &UserKey) {
+        self.waits_for_no_turn(uid);
         let Some(entry) = self.entries.get_mut(uid) else { return };
-        let Some(observed) = &entry.observed else { return };
-        let before = entry.waits_for_turn.replace((user.clone(), observed.created));
-        let now = entry.waits_for_turn.clone();
-        self.forget_waiting(uid, before);
-        if let Some((user, created)) = now {
-            change(&mut self.waiting_for_turn, user, (created, uid.clone()), true);
-        }
+        let Some(created) = entry.observed.as_ref().map(|observed| observed.created) else {
+            return;
+        };
+        entry.waits_for_turn = Some((user.clone(), created));
+        change(&mut self.waiting_for_turn, user.clone(), (created, uid.clone()), true);
     }
 
     /// A reconcile of the request begins, or it is gone: it does not wait for its turn any more.

@@ -144,6 +144,9 @@ impl Observed {
         let intent = Intent::of(request);
         let recorded = request.status.as_ref().and_then(|status| status.pass.as_ref());
         let ends = |kind| kind != DecisionKind::Approve;
+        let is_to_end = request.is_being_deleted()
+            || request.decisions().iter().any(|d| ends(d.decision))
+            || life::is_being_revoked(request);
         Self {
             name: name_of(&request.metadata),
             version: Version::of(&request.metadata),
@@ -152,13 +155,11 @@ impl Observed {
             tenant_id: tenant_of(request, intent.as_ref()),
             phase: request.phase(),
             finalizer: intent::has_finalizer(request),
-            is_to_end: request.is_being_deleted()
-                || request.decisions().iter().any(|d| ends(d.decision))
-                || life::is_being_revoked(request),
+            is_to_end,
             says_unreached: request
                 .ready()
                 .is_some_and(|ready| ready.reason == Reason::TenantNotConfigured.as_str()),
-            contends: contends(request),
+            contends: contends(request).filter(|_| !is_to_end),
             unresolved: unresolved(request),
             recorded: recorded.map(|pass| Recorded {
                 pass_id: pass.id.as_str().into(),
@@ -242,11 +243,6 @@ fn tenant_of(request: &TapRequest, intent: Option<&Intent>) -> Option<Arc<str>> 
 
 fn contends(request: &TapRequest) -> Option<UserKey> {
     let resolved = request.status.as_ref()?.resolved.as_ref()?;
-    let is_to_end = request.is_being_deleted()
-        || request.decisions().iter().any(|d| d.decision != DecisionKind::Approve);
-    if is_to_end {
-        return None;
-    }
     checks::contends(request).map(|user_id| UserKey::new(&resolved.tenant_id, user_id))
 }
 

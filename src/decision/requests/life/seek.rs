@@ -200,10 +200,8 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Decided {
     // Not before it is the request's turn, because the list must show the passes of other requests.
     let (Some(place), Some(passes)) = (&s.reads.place, &s.reads.passes) else {
         let place = s.reads.place.is_none().then_some(Look::Place);
-        let passes = s.reads.passes.is_none().then(|| Look::Passes {
-            connections: vec![connection.name.clone()],
-            user: UserKey::new(&resolved.tenant_id, &resolved.user_id),
-        });
+        let passes = Look::Passes { connections: vec![connection.name.clone()], user };
+        let passes = s.reads.passes.is_none().then_some(passes);
         return Step::Ask(place.into_iter().chain(passes).collect()).into();
     };
     match place {
