@@ -221,7 +221,7 @@ fn answer(look: Look) -> Outcome {
         }
         Look::Place => Outcome::Place(Place::Free),
         Look::Secret => Outcome::Secret { found: SecretFound::Absent, unfenced_for: None },
-        Look::Permission { .. } => Outcome::Permitted(true),
+        Look::Permission { .. } => Outcome::Permitted(Ok(true)),
         Look::Brakes => Outcome::Brakes(Brakes {
             stop: Stop::Off,
             suspended: false,

@@ -26,14 +26,11 @@ impl Operator {
         Ok(held)
     }
 
-    /// Whether the app of this connection has the permission to create passes, after Graph refused to create one. If that
-    /// cannot be told, it counts as having it.
-    pub(super) async fn may_create_passes(&self, connection: &str) -> bool {
-        let Some(tenant) = self.tenants.get(connection) else { return false };
-        match tenant.client.new_token_roles().await {
-            Ok(held) => Need::Passes.is_covered_by(&held),
-            Err(_) => true,
-        }
+    /// Whether the app of this connection has the permission to create passes, after Graph refused to create one.
+    pub(super) async fn may_create_passes(&self, connection: &str) -> Result<bool, GraphError> {
+        let Some(tenant) = self.tenants.get(connection) else { return Ok(false) };
+        let held = tenant.client.new_token_roles().await?;
+        Ok(Need::Passes.is_covered_by(&held))
     }
 
     /// Whether any policy that uses the app of this connection corrects the tenant's method.

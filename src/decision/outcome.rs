@@ -39,7 +39,7 @@ pub enum Outcome {
     /// Stop and suspension.
     Brakes(Brakes),
     /// Whether the app has the permission to create passes.
-    Permitted(bool),
+    Permitted(Result<bool, GraphError>),
     /// A write of the request succeeded; the request as it is now.
     Written(Arc<TapRequest>),
     /// A write of the request failed, because somebody else wrote the request in between, or it does not exist any more.

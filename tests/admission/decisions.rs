@@ -204,6 +204,8 @@ fn a_comment_reads_as_it_is_written() -> Result<()> {
             ("an embedding", bob, with("\u{202a}"), Forbidden(rule)),
             ("an override", bob, with("\u{202e}"), Forbidden(rule)),
             ("an isolate", bob, with("\u{2066}"), Forbidden(rule)),
+            ("a line separator", bob, with("\u{2028}"), Forbidden(rule)),
+            ("a paragraph separator", bob, with("\u{2029}"), Forbidden(rule)),
             ("the end of an isolate", bob, with("\u{2069}"), Forbidden(rule)),
         ])
         .await

@@ -134,7 +134,7 @@ impl World {
             Look::Groups { .. } | Look::Roles { .. } | Look::Eligibility { .. } => {
                 panic!("the policy asks for neither groups nor roles")
             }
-            Look::Permission { .. } => Some(Outcome::Permitted(true)),
+            Look::Permission { .. } => Some(Outcome::Permitted(Ok(true))),
             Look::Passes { .. } | Look::Place | Look::Secret | Look::Brakes => None,
         }
     }

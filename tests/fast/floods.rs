@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use graph_simulator::Operation;
 use graph_simulator::tenant::User;
+use graph_simulator::{Fault, FaultKind, Operation};
 use serde_json::json;
 use tap_operator::api::Phase;
 use tokio::time::{Instant, sleep};
@@ -93,4 +93,32 @@ async fn a_flood_of_one_namespace_makes_no_other_wait_and_no_used_pass_stay() {
     world.tenant.sign_in(&user(500), &code).expect("it can be used");
     world.until_phase("before", Phase::Used, 3 * USE_CHECK).await;
     assert!(world.delivered("before").is_none());
+}
+
+/// A tenant that does not answer holds up neither the Secrets of the other passes that are revoked, nor an expiry.
+#[tokio::test(start_paused = true)]
+async fn a_stop_takes_every_secret_away_at_once_though_no_pass_can_be_deleted() {
+    const MANY: usize = 70;
+    let world = world(MANY + 1);
+    let _operator = world.operator();
+    for number in 0..MANY {
+        let name = format!("active-{number}");
+        world.request(&name, &json!({"user": user(number), "lifetime": "1h"}));
+    }
+    let all_are = |phase| (0..MANY).all(|number| world.phase(&format!("active-{number}")) == phase);
+    world.until("all are active", Duration::from_mins(10), || all_are(Phase::Active)).await;
+    world.request("expires", &json!({"user": user(MANY), "lifetime": "10m"}));
+    world.until_phase("expires", Phase::Active, Duration::from_mins(1)).await;
+    let hang = FaultKind::Hang { seconds: None };
+    world.tenant.inject(Fault::on(Operation::PassDelete, hang).times(10_000));
+    for number in 0..MANY {
+        world.decide(&format!("active-{number}"), "helen@contoso.com", "Revoke").await;
+    }
+    let secrets = || world.kubernetes.list("secrets").len();
+    world.until("their Secrets are gone", SOON, || secrets() == 1).await;
+    world.until_ended("expires", Phase::Expired, Duration::from_mins(11)).await;
+
+    world.tenant.clear_faults();
+    world.until("all are revoked", Duration::from_mins(10), || all_are(Phase::Revoked)).await;
+    world.check_at_rest();
 }

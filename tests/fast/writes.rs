@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::world::{IN_ORDER, NAMESPACE, SOON, World, active_write, intent_write, secret_write};
-use kubernetes_api::{Fault, Match, Operation, Point, statuses};
+use kubernetes_api::{Fault, Match, Operation, Point, Verb, statuses};
 
 /// The name of a write, and how to recognize it.
 type Write = (&'static str, fn() -> Match);
@@ -430,4 +430,22 @@ async fn a_secret_that_others_keep_is_not_somebody_elses() {
     keeping.store(false, Ordering::Relaxed);
     world.until_ended("lost-phone", Phase::Revoked, Duration::from_mins(2)).await;
     world.check_at_rest();
+}
+
+/// Of writes to a deleted request only its release is owed.
+#[tokio::test(start_paused = true)]
+async fn a_deleted_request_goes_though_its_status_cannot_be_written() {
+    for fault in [Fault::server_error(503), Fault::too_many_requests(1), Fault::ConnectionLost] {
+        let world = World::new();
+        let _operator = world.operator();
+        world.request("lost-phone", &json!({}));
+        world.until_phase("lost-phone", Phase::Active, SOON).await;
+        let status = Match::verb(Verb::Patch).resource("taprequests").subresource("status");
+        let _outage = world.kubernetes.fail(status, fault.clone());
+        world.delete("lost-phone");
+        let gone = || world.find("lost-phone").is_none();
+        world.until("the request is gone", SOON, gone).await;
+        assert!(world.live().is_empty(), "{fault:?}");
+        world.check_at_rest();
+    }
 }

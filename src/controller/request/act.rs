@@ -77,7 +77,14 @@ impl Operator {
         status: &TapRequestStatus,
     ) -> Result<(), ApiError> {
         let after = requests::write_status(&self.client, before, status).await;
-        let after = match written(Written::Status, after)? {
+        let written = match written(Written::Status, after) {
+            // Of writes to a deleted request only its release is owed.
+            Err(error) if before.is_being_deleted() => {
+                Outcome::Refused(RefusedWrite { what: Written::Status, why: error.to_string() })
+            }
+            written => written?,
+        };
+        let after = match written {
             Outcome::Written(after) => after,
             outcome => {
                 if let Outcome::Refused(RefusedWrite { why, .. }) = &outcome {

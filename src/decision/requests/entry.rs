@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::deletions::Deleting;
 use super::observed::Observed;
 use crate::api::TapRequest;
 use crate::decision::ids::UserKey;
@@ -19,6 +20,8 @@ use crate::entra::{GraphError, TapMethod};
 pub(super) struct Entry {
     /// The newest version that is known; absent only until the first is.
     pub observed: Option<Observed>,
+    /// When that version was first seen, in local time.
+    pub changed: Duration,
     /// Whether the request is gone, and only a reconcile of it goes on.
     pub is_gone: bool,
     /// What goes on, or is remembered; absent where there is nothing.
@@ -27,6 +30,8 @@ pub(super) struct Entry {
     pub turn: Option<UserKey>,
     /// For which user it waits for its turn, and when it was created.
     pub waits_for_turn: Option<(UserKey, Timestamp)>,
+    /// Where its recorded pass is being deleted, or waits for that.
+    pub deleting: Option<Deleting>,
     /// When it is due.
     pub due: Option<Due>,
     /// The looks at its recorded pass.
@@ -78,12 +83,17 @@ pub(super) struct Reconcile {
     pub tenant_id: Option<Arc<str>>,
     /// What was read.
     pub reads: Reads,
+    /// The name of the connection to that tenant.
+    pub connection: Option<Arc<str>>,
     /// Graph's time, at least, when what is being read now was asked for.
     pub asked_at: Timestamp,
+    /// The local time at that moment.
+    pub asked: Duration,
     /// What is being done now.
     pub doing: Option<Doing>,
-    /// Whether it rests, with an answer of Graph in its hands.
-    pub rests: bool,
+    /// Whether it gives way to others: it rests with an answer of Graph in its hands, or waits until Graph deletes its recorded
+    /// pass.
+    pub gives_way: bool,
     /// For whom it counts among those on the way to a pass, if it does.
     pub wants_a_pass: Option<Arc<Party>>,
 }

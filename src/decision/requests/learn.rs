@@ -32,17 +32,20 @@ impl Requests {
         let now = (moment.graph)(self.tenant_of(uid).as_deref());
         match outcome {
             Outcome::Request(found) => self.learn_request(uid, found, moment),
-            Outcome::Method(method) => self.reads_mut(uid, |reads| reads.method = Some(method)),
+            Outcome::Method(method) => {
+                self.share_method(uid, &method);
+                self.learn_fact(uid, |reads| reads.method = Some(method));
+            }
             Outcome::User(user) => {
                 self.learn_of_memory(uid, |memory, asked_at| {
                     note_missing(&mut memory.user_missing, &user, asked_at, now.latest);
                 });
-                self.reads_mut(uid, |reads| reads.user = Some(user));
+                self.learn_fact(uid, |reads| reads.user = Some(user));
             }
-            Outcome::Groups(groups) => self.reads_mut(uid, |reads| reads.groups = Some(groups)),
-            Outcome::Roles(roles) => self.reads_mut(uid, |reads| reads.roles = Some(roles)),
+            Outcome::Groups(groups) => self.learn_fact(uid, |reads| reads.groups = Some(groups)),
+            Outcome::Roles(roles) => self.learn_fact(uid, |reads| reads.roles = Some(roles)),
             Outcome::Eligibility(eligibility) => {
-                self.reads_mut(uid, |reads| reads.eligibility = Some(eligibility));
+                self.learn_fact(uid, |reads| reads.eligibility = Some(eligibility));
             }
             Outcome::Passes(user, listed) => self.learn_passes(uid, &user, listed),
             Outcome::Place(place) => self.reads_mut(uid, |reads| reads.place = Some(place)),
@@ -75,13 +78,8 @@ impl Requests {
                 {
                     work.is_outrun = false;
                 }
-                if let Some(reconcile) = self.reconcile_mut(uid) {
-                    reconcile.must_read = true;
-                    if std::mem::take(&mut reconcile.rests) {
-                        let wants_a_pass = reconcile.wants_a_pass.clone();
-                        self.schedule.goes_on(wants_a_pass.as_deref());
-                    }
-                }
+                self.must_read(uid);
+                self.go_on(uid);
             }
         }
     }
@@ -152,6 +150,7 @@ impl Requests {
             let known = listed.passes.iter();
             let known = known.filter_map(|p| Some((p.id.clone(), self.known(&p.id, uid)?)));
             Listing {
+                user: user.clone(),
                 known: known.collect(),
                 unlisted: self.unlisted(user, uid, &listed),
                 passes: listed.passes,
@@ -385,6 +384,7 @@ impl Requests {
     }
 
     fn learn_pass_deleted(&mut self, uid: &Uid, deleted: Result<(), GraphError>) {
+        self.go_on(uid);
         let Some(reconcile) = self.reconcile_mut(uid) else { return };
         let doing = reconcile.doing.take();
         let intent = reconcile.request.as_ref().and_then(|read| Intent::of(&read.0));
@@ -423,6 +423,14 @@ impl Requests {
 
     pub(super) fn reconcile_mut(&mut self, uid: &Uid) -> Option<&mut Reconcile> {
         self.entries.get_mut(uid)?.work.as_mut()?.reconcile.as_mut()
+    }
+
+    /// Takes note of something that was read of the tenant or the user.
+    fn learn_fact(&mut self, uid: &Uid, change: impl FnOnce(&mut Reads)) {
+        if let Some(reconcile) = self.reconcile_mut(uid) {
+            reconcile.reads.asked_for_facts(reconcile.asked_at);
+            change(&mut reconcile.reads);
+        }
     }
 
     pub(super) fn reads_mut(&mut self, uid: &Uid, change: impl FnOnce(&mut Reads)) {

@@ -13,6 +13,8 @@
 //! | `index`, `own_passes`, `holders` | look-ups about others: users and passes, passes of this process, quotas |
 //! | `neighbours` | what is known of other passes for a user |
 //! | `ordered` | the maps and sets that all this is kept in |
+//! | `deletions` | whose passes are being deleted, and who waits for that |
+//! | `shared` | what was read of a tenant for one request, and holds for another |
 //! | `unwritable` | who finds out whether the API server writes Secrets again |
 //! | `ready` | which of those that want a pass is next |
 //! | `schedule` | when which request is due, and which pass is to be looked at |
@@ -20,6 +22,7 @@
 //! | `learn` | what an outcome does to what is known |
 //! | `life` | the life of one request, from what is known of it to the next thing to do |
 
+mod deletions;
 mod entry;
 mod holders;
 mod index;
@@ -32,6 +35,7 @@ mod ordered;
 mod own_passes;
 mod ready;
 mod schedule;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod unwritable;
@@ -42,6 +46,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::deletions::Deletions;
 use self::entry::{Entry, LookState};
 use self::holders::Holders;
 use self::index::Index;
@@ -52,6 +57,7 @@ use self::ordered::{Map, Set};
 use self::own_passes::OwnPasses;
 pub use self::schedule::PassLook;
 use self::schedule::Schedule;
+use self::shared::SharedMethod;
 use self::unwritable::{Scope, Unwritable};
 use crate::api::{Decision, Phase, TapRequest};
 use crate::decision::clock::Now;
@@ -116,6 +122,9 @@ pub struct Requests {
     /// Whose turn it is to be issued for a user.
     turns: Map<UserKey, Uid>,
     schedule: Schedule,
+    deletions: Deletions,
+    /// The tenants' methods, by the names of their connections.
+    methods: Map<Arc<str>, SharedMethod>,
     /// What a list that has begun showed so far.
     listing: Option<Listing>,
     /// Whether all attempts of the process that led before are known.
@@ -143,6 +152,8 @@ impl Requests {
             own_passes: OwnPasses::default(),
             turns: Map::new(),
             schedule: Schedule::default(),
+            deletions: Deletions::default(),
+            methods: Map::new(),
             listing: None,
             is_caught_up: false,
             revokes_active: false,
@@ -207,6 +218,7 @@ impl Requests {
         self.forget_waiting(uid, entry.waits_for_turn.take());
         entry.let_go();
         self.give_back_turn(uid, &mut entry, moment);
+        self.forget_deletion(uid, &mut entry, moment);
         self.entries.insert(uid.clone(), entry);
         let called = self.holders.give_back(uid, false);
         self.call(called, moment);
@@ -254,6 +266,7 @@ impl Requests {
         // A pass that no connection reaches is not looked at: its request says so, and waits.
         let is_looked_at = new.settled().is_some_and(|r| r.is_reached(&self.connections));
         entry.observed = Some(new);
+        entry.changed = moment.at;
         match entry.look {
             LookState::None if is_looked_at => self.schedule.look_at(uid, entry, moment.at),
             _ if !is_looked_at => self.schedule.look_no_more(uid, entry),
@@ -309,6 +322,7 @@ impl Requests {
         let Some(mut entry) = self.entries.remove(uid) else { return };
         self.schedule.end(uid, &mut entry);
         self.forget_waiting(uid, entry.waits_for_turn.take());
+        self.forget_deletion(uid, &mut entry, moment);
         if let Some(observed) = &entry.observed {
             self.index.remove(uid, observed);
             if let Some(user) = observed.issued_to().or_else(|| observed.contends.clone()) {
@@ -352,6 +366,8 @@ impl Requests {
 
     /// The requests that wait for a policy, or for its tenant, are looked at.
     pub fn wake_waiting(&mut self, policy: &str, moment: Moment) {
+        // The operator changed the method, or the policy is another one now.
+        self.methods = Map::new();
         let waiting = self.index.waiting_for(policy);
         let created = |uid: &Uid| Some(self.entries.get(uid)?.observed.as_ref()?.created);
         let mut waiting: Vec<_> = waiting.map(|uid| (created(uid), uid.clone())).collect();

@@ -9,7 +9,7 @@ use crate::decision::ids::{Uid, UserKey};
 use crate::decision::intent::{Stage, has_finalizer};
 use crate::decision::quota::Bounds;
 use crate::decision::situation::{
-    Attempt, Progress, SecretFound, SecretWritten, Situation, Slot, Stop, Surroundings, Turn,
+    Attempt, Progress, Reads, SecretFound, SecretWritten, Situation, Slot, Stop, Surroundings, Turn,
 };
 use crate::decision::step::{Action, Look, Rest, Step};
 use jiff::SignedDuration;
@@ -34,6 +34,7 @@ impl Requests {
         }
         if let Some(reconcile) = self.reconcile_mut(uid) {
             reconcile.tenant_id = around.connection.map(|c| c.tenant_id.as_str().into());
+            reconcile.connection = around.connection.map(|c| c.name.as_str().into());
         }
         loop {
             let superseded_by = self.superseded_by(uid);
@@ -75,6 +76,11 @@ impl Requests {
                     let secrets = self.may_write_secret(uid, around.now);
                     self.reads_mut(uid, |reads| reads.secrets = Some(secrets));
                 }
+                Decided::Facts => self.reads_mut(uid, Reads::forget_facts),
+                Decided::Deletion(tenant_id) => {
+                    let deletion = self.may_delete(uid, &tenant_id);
+                    self.reads_mut(uid, |reads| reads.deletion = Some(deletion));
+                }
                 Decided::Forget => {
                     work.memory.attempt = None;
                     // What was held may have been held for a request that is gone.
@@ -84,9 +90,13 @@ impl Requests {
                     if has_finalizer(&request) && self.is_beside_another(uid, &looks) {
                         return Step::Rest(Rest::For(BESIDE_ANOTHER));
                     }
-                    let asked_at = around.now.earliest;
+                    let connection = around.connection.map(|connection| connection.name.as_str());
+                    let looks = self.still_to_read(uid, connection, looks, moment);
+                    if looks.is_empty() {
+                        continue;
+                    }
                     if let Some(reconcile) = self.reconcile_mut(uid) {
-                        reconcile.asked_at = asked_at;
+                        (reconcile.asked_at, reconcile.asked) = (around.now.earliest, moment.at);
                     }
                     return Step::Ask(looks);
                 }
@@ -185,6 +195,9 @@ impl Requests {
         if let Some(reconcile) = &mut work.reconcile {
             reconcile.doing = doing;
         }
+        if matches!(action, Action::DeletePass { .. }) && entry.deleting.is_some() {
+            self.give_way(uid);
+        }
     }
 
     /// Nothing is to be done for a request now: its reconcile ends, unless it holds an answer of Graph. `length` says how
@@ -208,8 +221,10 @@ impl Requests {
         let is_unclear =
             reads.is_some_and(|reads| matches!(reads.secret, Some(SecretFound::Unclear(_))));
         // What was seen of the pass was acted on, but where the Secret did not go, or it was seen since.
+        // Nor where the status that says so was refused.
+        let is_untold = reads.is_some_and(|reads| reads.refused.is_some());
         let is_outrun = entry.work.as_ref().is_some_and(|work| work.is_outrun);
-        if matches!(entry.look, LookState::Seen(_)) && !is_unclear && !is_outrun {
+        if matches!(entry.look, LookState::Seen(_)) && !is_unclear && !is_untold && !is_outrun {
             let again = moment.at + self.settings.use_check.unsigned_abs();
             self.schedule.look_at(uid, entry, again);
         }
@@ -257,13 +272,28 @@ impl Requests {
     }
 
     fn pause(&mut self, uid: &Uid, length: Duration) -> Rested {
+        self.give_way(uid);
+        Rested::HoldsAnAnswer(length)
+    }
+
+    /// A reconcile waits, and others may go on meanwhile.
+    fn give_way(&mut self, uid: &Uid) {
         if let Some(reconcile) = self.reconcile_mut(uid)
-            && !std::mem::replace(&mut reconcile.rests, true)
+            && !std::mem::replace(&mut reconcile.gives_way, true)
         {
             let wants_a_pass = reconcile.wants_a_pass.clone();
             self.schedule.rests(wants_a_pass.as_deref());
         }
-        Rested::HoldsAnAnswer(length)
+    }
+
+    /// A reconcile that gave way goes on.
+    pub(super) fn go_on(&mut self, uid: &Uid) {
+        if let Some(reconcile) = self.reconcile_mut(uid)
+            && std::mem::take(&mut reconcile.gives_way)
+        {
+            let wants_a_pass = reconcile.wants_a_pass.clone();
+            self.schedule.goes_on(wants_a_pass.as_deref());
+        }
     }
 
     /// The reconcile of a request ends. The turn for its user is given back once nothing of the request is unresolved, the
@@ -277,6 +307,7 @@ impl Requests {
             self.give_back_turn(uid, &mut entry, moment);
             self.finds_out_no_more(uid);
         }
+        self.deletes_no_more(uid, &mut entry, moment);
         let holds = entry.observed.as_ref().is_some_and(Observed::holds);
         let is_outrun = entry.work.as_mut().is_some_and(|work| std::mem::take(&mut work.is_outrun));
         // One that was called since it looked for a place looks again at once.

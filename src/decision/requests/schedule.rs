@@ -34,7 +34,7 @@ pub(super) struct Schedule {
     looks: Set<(Duration, Uid)>,
     /// Passes that are to be looked at now, by the id of their tenant: the newest first.
     wanted: Map<Arc<str>, Set<(Reverse<Timestamp>, Uid)>>,
-    /// Reconciles that go on and do not rest, and those of them on the way to a pass.
+    /// Reconciles that go on and do not give way, and those of them on the way to a pass.
     going_on: usize,
     wanting: usize,
 }
@@ -155,7 +155,7 @@ impl Schedule {
     /// The reconcile of a request ends, if one goes on.
     pub fn ends(&mut self, entry: &mut Entry) -> Option<Reconcile> {
         let reconcile = entry.work.as_mut()?.reconcile.take()?;
-        if !reconcile.rests {
+        if !reconcile.gives_way {
             self.rests(reconcile.wants_a_pass.as_deref());
         }
         Some(reconcile)
@@ -179,6 +179,7 @@ impl Requests {
     /// Begins to reconcile a request, unless that goes on.
     pub fn begin(&mut self, uid: &Uid) {
         self.waits_for_no_turn(uid);
+        self.waits_for_no_deletion(uid);
         if let Some(entry) = self.entries.get_mut(uid).filter(|entry| entry.reconcile().is_none()) {
             self.schedule.begins(uid, entry);
         }
@@ -256,7 +257,7 @@ impl Requests {
 
 #[cfg(test)]
 impl Schedule {
-    /// How many reconciles go on and do not rest, and how many of them are on the way to a pass.
+    /// How many reconciles go on and do not give way, and how many of them are on the way to a pass.
     pub fn going_on_now(&self) -> (usize, usize) {
         (self.going_on, self.wanting)
     }
@@ -283,7 +284,7 @@ impl Schedule {
                 }
                 LookState::None | LookState::UnderWay(_) | LookState::Seen(_) => {}
             }
-            let reconcile = entry.reconcile().filter(|reconcile| !reconcile.rests);
+            let reconcile = entry.reconcile().filter(|reconcile| !reconcile.gives_way);
             if let Some(reconcile) = reconcile {
                 schedule.goes_on(reconcile.wants_a_pass.as_deref());
             }

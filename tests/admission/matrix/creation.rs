@@ -98,6 +98,7 @@ fn table(who: &Caller) -> Vec<New> {
             Always(INTENT_RULE),
         ),
         ("with a reason that turns around", reason("INC1 \u{202e}ecila"), Always(TEXT_RULE)),
+        ("with a line separator", reason("INC1 \u{2028}approved"), Always(TEXT_RULE)),
         ("with a reason on two lines", reason("INC1\nfor bob"), Always(TEXT_RULE)),
         ("with a reason in another script", reason("INC1 القاهرة 東京 👩‍💻"), Nothing),
         (

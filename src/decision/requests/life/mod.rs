@@ -38,6 +38,10 @@ pub(super) enum Decided {
     Slot(Bounds),
     /// The state machine must say first whether the API server writes Secrets.
     Secrets,
+    /// The state machine must forget first what was read of the tenant and the user, because it is too old.
+    Facts,
+    /// The state machine must say first whether the recorded pass may be deleted now in the tenant with this id.
+    Deletion(String),
     /// Forget Graph's answer that this process holds, because its pass is gone or recorded.
     Forget,
     /// The next step.
@@ -81,7 +85,7 @@ fn in_custody(s: &Situation, intent: &Intent) -> Decided {
         if s.memory.attempt.is_some() {
             return Decided::Forget;
         }
-        return tend::next(s, intent, pass).into();
+        return tend::next(s, intent, pass);
     }
     match s.memory.attempt.as_ref().filter(|a| a.intent.attempt == intent.attempt) {
         Some(attempt) => match &attempt.progress {
@@ -273,6 +277,8 @@ fn remove_pass<'a>(
 
 /// Why a pass could not be deleted yet.
 enum Obstacle<'a> {
+    /// Passes of other requests of its tenant are being deleted first.
+    InTurn,
     /// Graph does not know the new pass yet.
     NotYetKnown,
     /// The call failed.
@@ -284,6 +290,7 @@ enum Obstacle<'a> {
 impl Obstacle<'_> {
     fn sentence(&self) -> String {
         match self {
+            Self::InTurn => "passes of other requests are being deleted first".into(),
             Self::NotYetKnown => {
                 "Graph does not know the new pass yet; the operator deletes it again soon".into()
             }
@@ -296,8 +303,9 @@ impl Obstacle<'_> {
         match self {
             Self::NotYetKnown => Rest::For(SignedDuration::from_secs(10)),
             Self::Graph(error) => rest_after(error),
-            // Only another configuration changes that, and the process reads it when it starts.
-            Self::Unreached(_) => Rest::ForChange,
+            // The state machine calls when it is its turn. Only another configuration leads to a tenant that none reaches, and
+            // the process reads it when it starts.
+            Self::InTurn | Self::Unreached(_) => Rest::ForChange,
         }
     }
 }

@@ -198,12 +198,17 @@ fn to_the_post(s: &Situation, findings: &Findings) -> Decided {
         Some(Turn::Ours) => {}
     }
     // Not before it is the request's turn, because the list must show the passes of other requests.
-    let (Some(place), Some(passes)) = (&s.reads.place, &s.reads.passes) else {
+    let passes = s.reads.passes.as_ref();
+    let passes = passes.filter(|passes| passes.as_ref().map_or(true, |list| list.user == user));
+    let (Some(place), Some(passes)) = (&s.reads.place, passes) else {
         let place = s.reads.place.is_none().then_some(Look::Place);
-        let passes = Look::Passes { connections: vec![connection.name.clone()], user };
-        let passes = s.reads.passes.is_none().then_some(passes);
-        return Step::Ask(place.into_iter().chain(passes).collect()).into();
+        let list = Look::Passes { connections: vec![connection.name.clone()], user };
+        let list = passes.is_none().then_some(list);
+        return Step::Ask(place.into_iter().chain(list).collect()).into();
     };
+    if s.reads.facts_are_old(s.now) {
+        return Decided::Facts;
+    }
     match place {
         Place::Free => with_the_list(s, findings, resolved, connection, passes).into(),
         Place::Taken => taken(s, findings).into(),
@@ -294,17 +299,22 @@ fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> {
             let message = format!("Secret {name} could not be created: {why}");
             (Reason::SecretRefused, message, grown, false)
         }
-        Cause::Graph(error) if error.kind == ErrorKind::Forbidden => match s.reads.permitted {
+        Cause::Graph(error) if error.kind == ErrorKind::Forbidden => match &s.reads.permitted {
             None => {
                 let connection = s.connection?.name.clone();
                 return Some(Step::Ask(vec![Look::Permission { connection }]));
             }
             // Every attempt would end like the last one, so none is made before the app has the permission.
-            Some(false) => {
+            Some(Ok(false)) => {
                 let rest = rest_after(error).or_until(findings.deadline, s.now.earliest);
                 return Some(unanswered(s, findings, error, rest));
             }
-            Some(true) => {
+            // It is not known whose fault the refusal is.
+            Some(Err(unknown)) => {
+                let rest = rest_after(unknown).or_until(findings.deadline, s.now.earliest);
+                return Some(unanswered(s, findings, unknown, rest));
+            }
+            Some(Ok(true)) => {
                 let name =
                     findings.resolved.as_ref().map_or("the user", |r| &r.user_principal_name);
                 let message = format!(

@@ -2,25 +2,30 @@
 
 use super::issue::delivered;
 use super::{
-    Ending, ending, left_behind, refused, release, remove_pass, remove_secret, report, secret_stays,
+    Decided, Ending, Obstacle, ending, left_behind, refused, release, remove_pass, remove_secret,
+    report, secret_stays,
 };
 use crate::api::{Pass, Phase};
 use crate::decision::Reason;
 use crate::decision::intent::Intent;
 use crate::decision::report::Report;
-use crate::decision::situation::{Situation, Written};
+use crate::decision::situation::{Deletion, Situation, Written};
 use crate::decision::step::{Rest, Step};
 use crate::entra::UsabilityReason;
 
 /// The next step for a request with a recorded pass.
-pub(super) fn next(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
-    let expires = pass.expiration_time.0;
-    if s.now.earliest >= expires {
-        return expired(s, intent, pass);
+pub(super) fn next(s: &Situation, intent: &Intent, pass: &Pass) -> Decided {
+    if s.now.earliest >= pass.expiration_time.0 {
+        return expired(s, intent, pass).into();
     }
-    if let Some(ending) = ending(s) {
-        return take_away(s, intent, pass, &ending);
+    match ending(s) {
+        Some(ending) => take_away(s, intent, pass, &ending),
+        None => watched(s, intent, pass).into(),
     }
+}
+
+/// The next step while nothing demands that the pass is taken away.
+fn watched(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
     if let Some(other) = s.superseded_by {
         return after_secret(
             s,
@@ -74,11 +79,16 @@ fn is_certainly_missing(s: &Situation) -> bool {
     s.memory.pass_missing.is_some_and(|told| told.is_certain(s.settings.settle))
 }
 
-fn take_away(s: &Situation, intent: &Intent, pass: &Pass, ending: &Ending) -> Step {
+fn take_away(s: &Situation, intent: &Intent, pass: &Pass, ending: &Ending) -> Decided {
     if let Some(step) = remove_secret(s.reads) {
-        return step;
+        return step.into();
     }
-    match remove_pass(s, intent, &pass.id) {
+    let removed = match (remove_pass(s, intent, &pass.id), s.reads.deletion) {
+        (Some(Ok(_)), None) => return Decided::Deletion(intent.tenant_id.clone()),
+        (Some(Ok(_)), Some(Deletion::InTurn)) => Some(Err(Obstacle::InTurn)),
+        (removed, _) => removed,
+    };
+    let step = match removed {
         Some(Ok(step)) => step,
         Some(Err(obstacle)) => {
             let left = left_behind(s, pass.expiration_time.0);
@@ -93,7 +103,8 @@ fn take_away(s: &Situation, intent: &Intent, pass: &Pass, ending: &Ending) -> St
             report(s, revoking, obstacle.rest().or_until(pass.expiration_time.0, s.now.earliest))
         }
         None => finish(s, intent, pass, Phase::Revoked, ending.reason, ending.message.clone()),
-    }
+    };
+    step.into()
 }
 
 fn expired(s: &Situation, intent: &Intent, pass: &Pass) -> Step {

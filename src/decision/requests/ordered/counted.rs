@@ -109,6 +109,11 @@ impl<T: Ord> Set<T> {
         Self::default()
     }
 
+    pub fn len(&self) -> usize {
+        visit();
+        self.0.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -201,7 +201,7 @@ impl Chaos {
                     if requests
                         .entries
                         .get(&uid)
-                        .is_some_and(|e| e.reconcile().is_some_and(|r| r.rests))
+                        .is_some_and(|e| e.reconcile().is_some_and(|r| r.gives_way))
                     {
                         requests.learn(&uid, Outcome::Rested, moment);
                     }

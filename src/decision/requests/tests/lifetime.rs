@@ -1,6 +1,7 @@
 //! One entry, one lifetime: nothing is left of requests that are gone.
 
 use super::*;
+use crate::decision::requests::ordered::Map;
 
 type Ends = fn(&mut Life);
 
@@ -70,6 +71,8 @@ fn nothing_is_left_of_requests_that_are_gone_but_their_passes_for_a_while() {
             // Whether Secrets are written concerns the requests that come next.
             life.requests.unwritable.clear();
             life.requests.forget_listed_passes(at(100_000));
+            // One for each connection.
+            life.requests.methods = Map::new();
             let fresh = life.fresh();
             assert_eq!(life.requests, fresh, "{what}, shown: {shown}");
         }

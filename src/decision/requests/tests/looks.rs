@@ -233,3 +233,19 @@ fn what_is_looked_at_is_what_is_recorded() {
         Some(PassLook { uid, connections, tenant_id, user_id, pass_id: "ours".into() })
     );
 }
+
+/// The pass may be gone at the next look, and nobody would know that it was used.
+#[test]
+fn a_use_that_may_not_be_told_is_not_forgotten() {
+    let mut life = Life::active();
+    life.now = at(70);
+    life.seen = Ok(used(pass("ours", at(10), 60, true)));
+    life.refused = Some(Written::Status);
+    life.reconcile();
+    assert_eq!(life.request.phase(), Phase::Active);
+    life.refused = None;
+    life.seen = Err(error(ErrorKind::NotFound));
+    life.now = at(400);
+    life.reconcile();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Used, "PassUsed"));
+}

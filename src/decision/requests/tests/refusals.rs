@@ -197,14 +197,31 @@ fn a_user_to_whom_graph_gives_no_pass_although_it_may_is_final_after_some_refusa
 #[test]
 fn without_the_permission_no_attempt_is_made_before_it_is_granted() {
     let mut life = Life::new();
-    (life.post, life.permitted) = (forbidden, false);
+    (life.post, life.permitted) = (forbidden, Ok(false));
     for second in 0..300 {
         life.now = at(second);
         life.reconcile();
     }
     assert_eq!(posts(&life), 1, "{:?}", life.done);
     assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "PermissionMissing"));
-    (life.post, life.permitted) = (made, true);
+    (life.post, life.permitted) = (made, Ok(true));
+    life.now = at(300);
+    life.reconcile();
+    assert_eq!(life.request.phase(), Phase::Active);
+}
+
+/// Neither the user nor the app is blamed while nobody knows.
+#[test]
+fn an_unknown_permission_ends_nothing() {
+    let mut life = Life::new();
+    (life.post, life.permitted) = (forbidden, Err(error(ErrorKind::Unavailable)));
+    for second in 0..300 {
+        life.now = at(second);
+        life.reconcile();
+    }
+    assert_eq!(posts(&life), 1, "{:?}", life.done);
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "TenantUnreachable"));
+    (life.post, life.permitted) = (made, Ok(true));
     life.now = at(300);
     life.reconcile();
     assert_eq!(life.request.phase(), Phase::Active);

@@ -40,7 +40,7 @@ pub(super) struct Life {
     pub stop: Stop,
     pub brakes: Brakes,
     /// Whether the app has the permission to create passes.
-    pub permitted: bool,
+    pub permitted: Result<bool, GraphError>,
     /// What the API server refuses to write of requests.
     pub refused: Option<Written>,
     pub lease_is_fresh: bool,
@@ -54,6 +54,8 @@ pub(super) struct Life {
     pub eligibility: Result<Eligibility, GraphError>,
     pub roles: Vec<DirectoryRole>,
     pub passes: Result<Vec<TapMethod>, GraphError>,
+    /// How often the method was read.
+    pub method_reads: usize,
     /// How often passes were listed.
     pub lists: usize,
     /// How long a list takes.
@@ -131,7 +133,7 @@ impl Life {
             before_a_list: |_| {},
             answer_lost: None,
             stop: Stop::Off,
-            permitted: true,
+            permitted: Ok(true),
             refused: None,
             brakes: Brakes { stop: Stop::Off, suspended: false, policy: Some(NO_VERSION) },
             lease_is_fresh: true,
@@ -152,6 +154,7 @@ impl Life {
             eligibility: Ok(Eligibility::None),
             roles: vec![],
             passes: Ok(vec![]),
+            method_reads: 0,
             lists: 0,
             list_takes: SignedDuration::ZERO,
             seen: Ok(pass("ours", at(10), 60, true)),

@@ -134,7 +134,7 @@ impl Life {
         for _ in 0..64 {
             let step = self.next(uid);
             let there = is_there(&step);
-            self.waiting.insert(uid.clone(), step);
+            self.put_off(uid, step);
             if there {
                 return;
             }
@@ -142,6 +142,11 @@ impl Life {
             assert_eq!(rest, None, "it came to rest");
         }
         panic!("it goes in circles: {:?}", self.done);
+    }
+
+    /// This step is performed when the reconcile of the request goes on.
+    pub fn put_off(&mut self, uid: &Uid, step: Step) {
+        self.waiting.insert(uid.clone(), step);
     }
 
     /// The next request that is due, to reconcile.
@@ -274,7 +279,10 @@ impl Life {
 
     pub fn answer(&mut self, look: &Look) -> Outcome {
         match look {
-            Look::Method => Outcome::Method(self.method.clone()),
+            Look::Method => {
+                self.method_reads += 1;
+                Outcome::Method(self.method.clone())
+            }
             Look::User => Outcome::User(self.user.clone()),
             Look::Groups { .. } => Outcome::Groups(self.member_of.clone().map(|()| vec![])),
             Look::Roles { .. } => {
@@ -300,7 +308,7 @@ impl Life {
                 Outcome::Secret { found: self.secret.clone(), unfenced_for: self.unfenced_for }
             }
             Look::Brakes => Outcome::Brakes(self.brakes.clone()),
-            Look::Permission { .. } => Outcome::Permitted(self.permitted),
+            Look::Permission { .. } => Outcome::Permitted(self.permitted.clone()),
         }
     }
 
