@@ -10,9 +10,8 @@ use std::time::Duration;
 use graph_simulator::tenant::{ALICE, CONTOSO, OPERATOR, OPERATOR_SECRET};
 use graph_simulator::tls::Server;
 use graph_simulator::{Fault, FaultKind, Operation, Simulator, Tenant};
-use tap_operator::graph::{
-    Client, NewPass, Options, Priority, ReqwestTransport, connections_from_text,
-};
+use tap_operator::entra::NewPass;
+use tap_operator::graph::{Client, Options, Priority, ReqwestTransport, connections_from_text};
 
 /// The log.
 #[derive(Clone, Default)]

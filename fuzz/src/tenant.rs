@@ -9,9 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use tap_operator::entra::{GraphError, MethodPatch, NewPass};
 use tap_operator::graph::{
-    Body, Client, GraphError, MethodPatch, NewPass, Options, Pace, Priority, SendOptions,
-    Transport, TransportError, connections_from_text,
+    Body, Client, Options, Pace, Priority, SendOptions, Transport, TransportError,
+    connections_from_text,
 };
 
 use super::is_a_message;

@@ -171,7 +171,7 @@ fn tenants(
     options.clock = Arc::new(move || local.local());
     let dates = Arc::clone(clocks);
     options.on_date =
-        Arc::new(move |connection, sample| dates.learn(&connection.tenant_id, sample.into()));
+        Arc::new(move |connection, sample| dates.learn(&connection.tenant_id, sample));
     let calls = metrics.clone();
     options.on_call =
         Arc::new(move |report| calls.called(report.call, report.outcome, report.duration));

@@ -314,6 +314,9 @@ impl Keeper<'_> {
                 why,
                 "the admission policies are not in force as this version ships them, so nothing is issued: apply them with kubectl apply -k deploy, or your overlay"
             ),
+            Guard::Unknown | Guard::Overridden if allow_unguarded => tracing::warn!(
+                "it is not known whether the admission policies are in force, but passes are issued, because of --allow-unguarded"
+            ),
             Guard::Unknown | Guard::Overridden => tracing::warn!(
                 "it is not known whether the admission policies are in force; nothing is issued until it is"
             ),

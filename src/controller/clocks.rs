@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::decision::clock::{Agreement, GraphClock, Now, Sample};
+use crate::decision::clock::{Agreement, GraphClock, Now};
+use crate::entra::DateSample;
 
 /// The local clock. The system's clock is read once at the start, and the monotonic clock counts from there, so later steps
 /// of the system's clock have no effect.
@@ -66,7 +67,7 @@ impl Clocks {
     }
 
     /// Learns from the `Date` of an answer.
-    pub fn learn(&self, tenant_id: &str, sample: Sample) {
+    pub fn learn(&self, tenant_id: &str, sample: DateSample) {
         let verdict = {
             let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
             if !tenants.contains_key(tenant_id) {
@@ -100,7 +101,7 @@ mod tests {
         assert!(now.earliest < wall && wall < now.latest);
 
         let date = wall + SignedDuration::from_mins(4);
-        clocks.learn("tenant", Sample { date, sent: wall, received: wall });
+        clocks.learn("tenant", DateSample { date, sent: wall, received: wall });
         let now = clocks.now(Some("tenant"));
         assert!(date <= now.latest && now.latest.duration_since(now.earliest).as_secs() <= 1);
         clocks.jumped.notified().await;

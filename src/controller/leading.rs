@@ -99,10 +99,11 @@ async fn ask(operator: &Operator, tenant: &Tenant) {
 /// Asks a tenant until its time is certain, so that no pass ends early because of a wrong local clock or one wrong answer.
 /// A tenant that does not answer soon is not waited for, because revocations must go on while Graph is down.
 async fn ask_for_the_time(operator: &Operator, tenant: &Tenant) {
+    let mut last_error = None;
     let until_certain = async {
         loop {
             // Only the Date of the answer matters.
-            let _ = tenant.client.method(graph::Priority::Read).await;
+            last_error = tenant.client.method(graph::Priority::Read).await.err();
             if operator.clocks.is_certain(&tenant.connection.tenant_id) {
                 break;
             }
@@ -111,8 +112,10 @@ async fn ask_for_the_time(operator: &Operator, tenant: &Tenant) {
     };
     if tokio::time::timeout(FIRST_ANSWER, until_certain).await.is_err() {
         let name = tenant.connection.name.as_str();
+        let cause = last_error.map_or("it has not answered".into(), |error| error.to_string());
         tracing::warn!(
             connection = name,
+            cause,
             "no answer from the tenant yet; using this machine's clock meanwhile"
         );
     }

@@ -6,6 +6,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::entra::DateSample;
+
 /// How many samples in a row must agree on a jump before it is believed.
 const JUMP_SAMPLES: u32 = 3;
 
@@ -19,23 +21,6 @@ const DRIFT: i128 = 10_000;
 /// The time later by this much, or the last time there is: values that people and servers write may lie beyond it.
 pub fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.checked_add(by).unwrap_or(Timestamp::MAX)
-}
-
-/// The `Date` of one answer, and the local times around it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sample {
-    /// The `Date` of the answer. The server cuts off the fraction of the second.
-    pub date: Timestamp,
-    /// Local time just before the request was sent.
-    pub sent: Timestamp,
-    /// Local time just after the answer arrived.
-    pub received: Timestamp,
-}
-
-impl From<crate::entra::DateSample> for Sample {
-    fn from(sample: crate::entra::DateSample) -> Self {
-        Self { date: sample.date, sent: sample.sent, received: sample.received }
-    }
 }
 
 /// Graph's time, which lies between these two.
@@ -79,7 +64,7 @@ impl Offset {
         Self { low: -LOCAL_ERROR, high: LOCAL_ERROR, at }
     }
 
-    fn of(sample: Sample) -> Self {
+    fn of(sample: DateSample) -> Self {
         Self {
             low: sample.date.duration_since(sample.received),
             high: sample.date.duration_since(sample.sent) + SignedDuration::from_secs(1),
@@ -111,7 +96,7 @@ pub struct GraphClock {
 
 impl GraphClock {
     /// Learns from one answer.
-    pub fn learn(&mut self, sample: Sample) -> Agreement {
+    pub fn learn(&mut self, sample: DateSample) -> Agreement {
         let seen = Offset::of(sample);
         let known = self.known.unwrap_or(Offset::of_the_local_clock(seen.at));
         if let Some(both) = known.at(seen.at).and(seen) {
@@ -160,9 +145,13 @@ mod tests {
     }
 
     /// An answer that took 200 ms, from a Graph whose clock is `ahead` seconds ahead of ours.
-    fn sample(local: i64, ahead: i64) -> Sample {
+    fn sample(local: i64, ahead: i64) -> DateSample {
         let sent = at(local);
-        Sample { date: at(local + ahead), sent, received: sent + SignedDuration::from_millis(200) }
+        DateSample {
+            date: at(local + ahead),
+            sent,
+            received: sent + SignedDuration::from_millis(200),
+        }
     }
 
     #[test]
@@ -214,7 +203,11 @@ mod tests {
             let sent = at(i * 7) + SignedDuration::from_millis(i * 37 % 1000);
             let stamped = sent + SignedDuration::from_millis(60) + true_offset;
             let date = Timestamp::from_second(stamped.as_second()).unwrap();
-            clock.learn(Sample { date, sent, received: sent + SignedDuration::from_millis(120) });
+            clock.learn(DateSample {
+                date,
+                sent,
+                received: sent + SignedDuration::from_millis(120),
+            });
             let now = clock.now(at(i * 7));
             assert!(
                 now.earliest <= at(i * 7) + true_offset && at(i * 7) + true_offset <= now.latest

@@ -32,10 +32,3 @@ pub use exchange::{
     Body, CallReport, Clock, OnDate, Options, Pace, Priority, ReqwestTransport, SendOptions, Share,
     Transport, TransportError, TransportSetupError,
 };
-
-pub use crate::entra::{
-    Advice, Cloud, CreateError, Created, DateSample, DirectoryRole, EligibleRole, EntraName,
-    ErrorKind, GraphError, GraphTarget, Identity, Listed, MethodConfiguration, MethodPatch,
-    MethodState, NewPass, PassCode, SignInErrorKind, TapMethod, UsabilityReason, User, UserKind,
-    UserNameForm, UserNames,
-};

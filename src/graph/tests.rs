@@ -16,6 +16,11 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::*;
+use crate::entra::{
+    Advice, Cloud, CreateError, Created, DateSample, ErrorKind, GraphError, GraphTarget,
+    MethodConfiguration, MethodPatch, MethodState, NewPass, SignInErrorKind, UsabilityReason,
+    UserKind,
+};
 use graph_simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
 use graph_simulator::{Fault, FaultKind, Operation, Simulator, Tenant};
 use in_process::InProcess;

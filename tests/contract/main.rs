@@ -24,7 +24,8 @@ use graph_simulator::{
 use http::Request;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use tap_operator::graph::{self, GraphTarget, MethodPatch, MethodState, NewPass, Priority};
+use tap_operator::entra::{GraphTarget, MethodPatch, MethodState, NewPass};
+use tap_operator::graph::{self, Priority};
 
 use tokio::time::Instant;
 use uuid::Uuid;

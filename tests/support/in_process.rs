@@ -364,7 +364,7 @@ fn graph_clients(
     options.clock = Arc::new(move || local.local());
     options.pace = Pace { calls: 1000, window: Duration::from_secs(10) };
     options.on_date = Arc::new(move |connection, seen| {
-        learning.learn(&connection.tenant_id, seen.into());
+        learning.learn(&connection.tenant_id, seen);
     });
     Client::connect(connections, &options)
 }
