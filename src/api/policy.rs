@@ -16,8 +16,8 @@ const INTERVAL_MESSAGE: &str =
 const TIMEOUT: &str = "self.matches('^([0-9]{1,3}h)?([0-9]{1,5}m)?$') && size(self) > 0 && duration(self) >= duration('5m') && duration(self) <= duration('720h')";
 const TIMEOUT_MESSAGE: &str =
     "must be between 5m and 720h, written in hours and minutes such as 24h (a day is 24h)";
-const LEAD_TIME: &str = "self.matches('^([0-9]{1,3}h)?([0-9]{1,5}m)?$') && size(self) > 0 && duration(self) <= duration('168h')";
-const LEAD_TIME_MESSAGE: &str =
+const UP_TO_A_WEEK: &str = "self.matches('^([0-9]{1,3}h)?([0-9]{1,5}m)?$') && size(self) > 0 && duration(self) <= duration('168h')";
+const UP_TO_A_WEEK_MESSAGE: &str =
     "must be at most 168h, written in hours and minutes such as 5m or 12h (a day is 24h)";
 
 /// A `TapPolicy` says what the Temporary Access Pass method of a Microsoft Entra tenant must look like, and who may get
@@ -227,8 +227,13 @@ pub struct Issuance {
     pub start_time: Option<StartTimeRule>,
     /// How long before its start a pass may be issued. 0m to 168h, default 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new(LEAD_TIME).message(LEAD_TIME_MESSAGE))]
+    #[x_kube(validation = Rule::new(UP_TO_A_WEEK).message(UP_TO_A_WEEK_MESSAGE))]
     pub lead_time: Option<Lifetime>,
+    /// How long a request without a start time waits for what time may heal: its user is not there yet, the account is not
+    /// enabled yet, the user is not in a group yet. A request with a start time waits until its end. 0m to 168h, default 1h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(UP_TO_A_WEEK).message(UP_TO_A_WEEK_MESSAGE))]
+    pub patience: Option<Lifetime>,
     /// Whether a request may say `onExistingPass: Replace`. Default Forbidden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replace_existing_pass: Option<ReplaceExistingPass>,

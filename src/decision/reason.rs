@@ -98,6 +98,10 @@ reasons! {
     NamespaceTerminating,
     /// The tenant's method is disabled.
     MethodDisabled,
+    /// A change of the tenant's method, or of a group, is not in effect yet.
+    NotInEffectYet,
+    /// The start is more than 30 days ahead.
+    StartsLater,
     /// The user does not exist yet, or no longer exists.
     UserNotFound,
     /// The user has a live pass that was not issued for this request.
@@ -144,8 +148,6 @@ reasons! {
     ReasonNotAccepted,
     /// The policy requires a start time.
     StartTimeRequired,
-    /// The start time is too far ahead.
-    StartTimeTooFar,
     /// The lifetime is longer than the policy allows.
     LifetimeNotAllowed,
     /// The lifetime is not within the range that the tenant allows now.

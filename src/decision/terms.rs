@@ -12,6 +12,8 @@ use crate::api::{Issuance, Lifetime, LifetimeError};
 
 /// How long after its creation a request without a start time may still be issued if the policy does not say.
 pub const DEFAULT_TIMEOUT: SignedDuration = SignedDuration::from_hours(24);
+/// How long a request without a start time waits for what time may heal if the policy does not say.
+pub const DEFAULT_PATIENCE: SignedDuration = SignedDuration::from_hours(1);
 /// How long before its start a pass may be issued if the policy does not say.
 const DEFAULT_LEAD_TIME: SignedDuration = SignedDuration::from_mins(5);
 
@@ -27,6 +29,8 @@ pub struct Terms {
     pub lifetime: Option<(u32, u32)>,
     /// How long after its creation a request without a start time may still be issued.
     pub timeout: SignedDuration,
+    /// How long after its creation a request without a start time waits for what time may heal.
+    pub patience: SignedDuration,
     /// How long before its start a pass may be issued.
     pub lead_time: SignedDuration,
     /// How many different people must approve.
@@ -71,6 +75,7 @@ impl Terms {
         Self {
             lifetime: lifetime(issuance).ok(),
             timeout: duration(approval.and_then(|a| a.timeout.as_ref())).unwrap_or(DEFAULT_TIMEOUT),
+            patience: duration(issuance.patience.as_ref()).unwrap_or(DEFAULT_PATIENCE),
             lead_time: duration(issuance.lead_time.as_ref()).unwrap_or(DEFAULT_LEAD_TIME),
             approvals: usize::try_from(required).unwrap_or(1),
             pattern: pattern.map(Pattern::new),

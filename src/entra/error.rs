@@ -102,6 +102,13 @@ impl GraphError {
         Self { call: "reach the tenant", ..Self::new(Call::Token, ErrorKind::Unavailable, message) }
     }
 
+    /// Whether Graph refused a pass because the method does not include its user, or not yet: a change of the method, or of a
+    /// group, takes effect minutes later (reported). The code of the error says nothing, so its words must.
+    pub fn is_out_of_scope(&self) -> bool {
+        self.kind == ErrorKind::BadRequest
+            && self.message.contains("UserCredentialPolicy does not allow")
+    }
+
     /// Whether to try again, to wait or to give up.
     pub fn advice(&self) -> Advice {
         match self.kind {

@@ -33,10 +33,10 @@ fn contains_all(text: &str, words: &[&str]) -> Result<()> {
 fn a_user_who_does_not_appear() -> Result<()> {
     run(async {
         let scene = tenants::scene("nobody").await?;
-        // In the tenant, the ten minutes in which a new user may still appear are already over when the request is
-        // created. Issuing another pass there has told the operator the tenant's time.
+        // In the tenant, the ten minutes for which the policy has a request wait for its user are already over when the
+        // request is created. Issuing another pass there has told the operator the tenant's time.
         scene.simulator.step_clock(SignedDuration::from_mins(11));
-        scene.policy(json!({})).await?;
+        scene.policy(json!({ "patience": "10m" })).await?;
         scene.ask("known", &scene.user(), json!({ "lifetime": "8h" })).await?;
         let known = scene.wait_active("known").await?;
         wait_for_reads(&scene, &known, 6).await?;

@@ -140,7 +140,7 @@ fn what_changes_in_the_tenant_meanwhile_is_noticed() -> Result<()> {
         };
         let world = quick_world(Options { control_plane, ..quick(&[]) }).await?;
         let scene = Scene::new(&world, "changes").await?;
-        scene.policy(json!({ "approval": { "required": 1 } })).await?;
+        scene.policy(json!({ "approval": { "required": 1 }, "patience": "0m" })).await?;
         let [active, waiting, deleted, orphaned] = std::array::from_fn(|_| scene.user());
         for (name, user) in [("active", &active), ("deleted", &deleted), ("orphaned", &orphaned)] {
             scene.ask(name, user, json!({ "lifetime": "4h" })).await?;

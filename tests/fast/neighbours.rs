@@ -187,7 +187,7 @@ async fn a_user_who_is_deleted_takes_the_pass_along() {
     held.release();
     let let_go = || !has_finalizer(&world.get("lost-phone"));
     world.until("it is released", IN_ORDER, let_go).await;
-    world.until_phase("lost-phone", Phase::Failed, Duration::from_mins(15)).await;
+    world.until_phase("lost-phone", Phase::Failed, Duration::from_mins(65)).await;
     assert_eq!(world.reason("lost-phone"), "UserNotFound");
 }
 

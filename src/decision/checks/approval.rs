@@ -35,15 +35,11 @@ impl<'a> Run<'a> {
         Err(Obstacle::AwaitApproval(message).into())
     }
 
-    pub(super) fn start_is_near(&mut self, terms: &Terms) -> Checked<'a> {
-        let Some(start) = self.s.request.spec.start_time.as_ref().map(|t| t.0) else {
-            return Ok(());
-        };
-        let from = start - terms.lead_time;
-        if self.s.now.earliest >= from {
-            return Ok(());
+    pub(super) fn start_is_near(&mut self) -> Checked<'a> {
+        match self.issued_from() {
+            Some(from) if self.s.now.earliest < from => Err(Obstacle::Schedule(from).into()),
+            Some(_) | None => Ok(()),
         }
-        Err(Obstacle::Schedule(from).into())
     }
 }
 

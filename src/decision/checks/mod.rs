@@ -4,7 +4,9 @@
 //! does not pass decides; its message says what would make it pass.
 
 mod approval;
+mod foreseen;
 mod memo;
+mod patience;
 mod quota;
 mod request;
 mod tenant;
@@ -33,12 +35,43 @@ pub struct Findings<'a> {
     pub checks: Vec<Check>,
     /// When the request ends if its pass is not issued by then.
     pub deadline: Timestamp,
+    /// Until when the request waits for what time may heal.
+    pub patient_until: Timestamp,
     /// The tenant, user, lifetime and kind of pass for which the request asks; absent until the user was found.
     pub resolved: Option<Resolved>,
     /// The approvals that count; absent until that check was made.
     pub approvals: Option<Approvals>,
     /// The conclusion from all checks.
     pub verdict: Verdict<'a>,
+}
+
+impl Findings<'_> {
+    /// The same, where the request waits for something that no check is about: a check of its own says so.
+    #[must_use]
+    pub fn but_for(&self, reason: Reason, message: &str) -> Self {
+        self.with(CheckResult::Waiting, reason, message)
+    }
+
+    /// The same, where the request fails because of that.
+    #[must_use]
+    pub fn failed_for(&self, reason: Reason, message: &str) -> Self {
+        self.with(CheckResult::Failed, reason, message)
+    }
+
+    fn with(&self, result: CheckResult, reason: Reason, message: &str) -> Self {
+        let mut findings = self.clone();
+        if matches!(self.verdict, Verdict::Issue) {
+            let name = match reason {
+                Reason::ExistingPass | Reason::AnotherRequest => "OtherPasses",
+                Reason::SecretRefused | Reason::SecretNameTaken => "Secret",
+                _ => "Issue",
+            };
+            let message = Some(message.into());
+            findings.checks.retain(|check| check.name != name);
+            findings.checks.push(Check { name: name.into(), result, message });
+        }
+        findings
+    }
 }
 
 /// The conclusion from all checks.
@@ -50,6 +83,8 @@ pub enum Verdict<'a> {
     Ask(Vec<Look>),
     /// The state machine must say first whether one more pass is within these bounds of the policy's quota.
     Slot(Bounds),
+    /// The state machine must say first what is known that would prevent a pass for this user, within these bounds.
+    Foreseen(UserKey, Bounds),
     /// The state machine must say first what is known of other passes for this user.
     Neighbours(UserKey),
     /// The state machine must say first whether the API server writes Secrets.
@@ -67,6 +102,8 @@ pub enum Obstacle<'a> {
     Schedule(Timestamp),
     /// The pass may be issued later. The checks are made again after this time, if any, and when something changes.
     Wait(Reason, String, Option<SignedDuration>),
+    /// The checks are made again at this time, and when something changes.
+    Later(Reason, String, Timestamp),
     /// Other requests may be about to use up the policy's quota. The message is shown unless the status already says what
     /// the request waits for.
     Contested(String),
@@ -89,10 +126,17 @@ impl<'a> From<Obstacle<'a>> for Verdict<'a> {
 
 /// Runs the checks.
 pub fn check<'a>(s: &Situation<'a>) -> Findings<'a> {
-    let mut run =
-        Run { s: *s, checks: Vec::new(), deadline: deadline(s), resolved: None, approvals: None };
+    let mut run = Run {
+        s: *s,
+        checks: Vec::new(),
+        deadline: deadline(s),
+        resolved: None,
+        approvals: None,
+        not_yet: None,
+    };
     let verdict = run.all().unwrap_or_else(|verdict| verdict);
     Findings {
+        patient_until: run.patient_until(),
         checks: run.checks,
         deadline: run.deadline,
         resolved: run.resolved,
@@ -133,6 +177,8 @@ struct Run<'a> {
     deadline: Timestamp,
     resolved: Option<Resolved>,
     approvals: Option<Approvals>,
+    /// The first thing that prevents the pass and that time may heal.
+    not_yet: Option<Obstacle<'a>>,
 }
 
 type Checked<'a, T = ()> = Result<T, Verdict<'a>>;
@@ -156,8 +202,10 @@ impl<'a> Run<'a> {
         self.delivery(issuance)?;
         self.replacement(issuance)?;
         let tenant_id = self.connection(policy)?;
+        self.start_is_not_far()?;
         self.neighbours(tenant_id)?;
         self.secrets()?;
+        self.domain(issuance)?;
         // Before people are asked to approve. Each reconcile reads anew, so the same checks also bind just before the issue.
         Self::ask([
             self.s.reads.method.is_none().then_some(Look::Method),
@@ -169,8 +217,12 @@ impl<'a> Run<'a> {
         self.ask_about(issuance, method, user)?;
         self.membership(issuance, method, user)?;
         self.roles(issuance, user)?;
+        self.foreseen(tenant_id, user, terms)?;
         self.approval(terms, user)?;
-        self.start_is_near(terms)?;
+        if let Some(obstacle) = self.not_yet.take() {
+            return Err(obstacle.into());
+        }
+        self.start_is_near()?;
         // Last, because a request that passes this check takes part of the quota.
         self.quota(terms)?;
         Ok(Verdict::Issue)

@@ -16,6 +16,8 @@ impl<'a> Run<'a> {
     pub(super) fn quota(&mut self, terms: &Terms) -> Checked<'a> {
         let bounds = terms.bounds;
         let party = Party::of(self.s.request);
+        // What was foreseen is decided now.
+        self.checks.retain(|check| check.name != "Quota");
         match self.s.reads.slot {
             None => Err(Verdict::Slot(bounds)),
             Some(Slot::Ours) if bounds.is_empty() => self.pass("Quota", "the policy has no quota"),

@@ -15,9 +15,6 @@ use crate::decision::situation::{PolicyFound, Stop};
 use crate::decision::terms::{Pattern, Terms};
 use crate::seal::{RecipientError, Recipients};
 
-/// The latest start of a pass, counted from the creation of its request.
-const START_AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
-
 /// How many verdicts are cached: more than requests are reconciled at once.
 const REQUESTS_AT_ONCE: usize = 64;
 
@@ -169,11 +166,6 @@ impl<'a> Run<'a> {
                 Reason::StartTimeRequired,
                 "the policy requires a start time: make another request with spec.startTime",
             ),
-            Some(start) if start.0 > self.s.request.created() + START_AHEAD => self.fail(
-                "StartTime",
-                Reason::StartTimeTooFar,
-                "spec.startTime is more than 30 days after the creation of the request: make another request later",
-            ),
             Some(start) => self.pass("StartTime", format!("the pass starts at {:.0}", start.0)),
         }
     }
@@ -200,7 +192,8 @@ impl<'a> Run<'a> {
                     format!("spec.lifetime: {error}"),
                 );
             }
-            Ok(asked) => asked.unwrap_or(default),
+            // What people were asked to approve stays, whatever the default is now.
+            Ok(asked) => asked.or(self.approved_lifetime()).unwrap_or(default),
         };
         if minutes > maximum {
             return self.fail(
@@ -224,6 +217,12 @@ impl<'a> Run<'a> {
         let kind = if one_time { "once" } else { "several times" };
         self.pass("Lifetime", format!("{}, usable {kind}", Lifetime::from_minutes(minutes)))?;
         Ok((minutes, one_time))
+    }
+
+    /// The lifetime that people are or were asked to approve, in minutes.
+    fn approved_lifetime(&self) -> Option<u32> {
+        let resolved = self.s.request.status.as_ref()?.resolved.as_ref()?;
+        resolved.lifetime.minutes().ok()
     }
 
     pub(super) fn delivery(&mut self, issuance: &Issuance) -> Checked<'a> {

@@ -43,16 +43,17 @@ impl<'a> Run<'a> {
         let minimum = method.minimum_lifetime_minutes.unwrap_or(0);
         let maximum = method.maximum_lifetime_minutes.unwrap_or(u32::MAX);
         if !(minimum..=maximum).contains(&lifetime) {
-            return self.fail(
-                "Method",
-                Reason::LifetimeOutOfRange,
-                format!(
-                    "the tenant allows lifetimes from {} to {}, not {}: make another request with a lifetime in that range",
-                    Lifetime::from_minutes(minimum),
-                    Lifetime::from_minutes(maximum),
-                    Lifetime::from_minutes(lifetime)
-                ),
+            let range = format!(
+                "the tenant allows lifetimes from {} to {}, not {}",
+                Lifetime::from_minutes(minimum),
+                Lifetime::from_minutes(maximum),
+                Lifetime::from_minutes(lifetime)
             );
+            let yet = format!(
+                "{range}: change that with method.lifetime of a TapPolicy, or make another request with a lifetime in that range"
+            );
+            let never = format!("{range}: make another request with a lifetime in that range");
+            return self.not_there_yet("Method", Reason::LifetimeOutOfRange, yet, never);
         }
         if method.one_time_required == Some(true) && !one_time {
             return self.fail(

@@ -10,14 +10,27 @@ use crate::decision::situation::{Eligibility, Situation};
 use crate::decision::step::Look;
 use crate::entra::{EntraName, MethodConfiguration, User, UserKind};
 
-/// How long after its creation a request waits for its user to appear.
-const USER_WAIT: SignedDuration = SignedDuration::from_mins(10);
 /// How long to wait before looking up a missing user again.
 const USER_AGAIN: SignedDuration = SignedDuration::from_secs(20);
 /// The target that means all users (documented).
 const ALL_USERS: &str = "all_users";
 
 impl<'a> Run<'a> {
+    /// A user of another domain is refused at once, before anybody waits for them.
+    pub(super) fn domain(&mut self, issuance: &Issuance) -> Checked<'a> {
+        let domains = issuance.users.as_ref().and_then(|users| users.domains.as_ref());
+        let (Some(domains), name) = (domains, &self.s.request.spec.user) else { return Ok(()) };
+        if !name.contains('@') || is_of_one_of(name, domains) {
+            return Ok(());
+        }
+        let policy = &self.s.request.spec.policy_ref.name;
+        let message = format!(
+            "TapPolicy {policy} admits only users of {}, not {name}: see its issuance.users",
+            domains.join(", ")
+        );
+        self.fail("Users", Reason::UserNotAllowed, message)
+    }
+
     pub(super) fn user(&mut self) -> Checked<'a, &'a User> {
         let name = &self.s.request.spec.user;
         let user = match &self.s.reads.user {
@@ -26,26 +39,14 @@ impl<'a> Run<'a> {
             Some(Err(error)) => return self.unknown("User", error),
             Some(Ok(user)) => user,
         };
-        match user.account_enabled {
-            Some(true) => {}
-            Some(false) => {
-                return self.fail(
-                    "User",
-                    Reason::UserDisabled,
-                    format!(
-                        "the account of {name} is disabled: enable it, then make another request"
-                    ),
-                );
-            }
-            None => {
-                return self.wait(
-                    "User",
-                    Reason::PermissionMissing,
-                    "Graph does not say whether the account is enabled: grant the operator User.Read.All",
-                    Some(TENANT_AGAIN),
-                );
-            }
-        }
+        let Some(is_enabled) = user.account_enabled else {
+            return self.wait(
+                "User",
+                Reason::PermissionMissing,
+                "Graph does not say whether the account is enabled: grant the operator User.Read.All",
+                Some(TENANT_AGAIN),
+            );
+        };
         match user.kind() {
             UserKind::Member | UserKind::InternalGuest => {}
             UserKind::ExternalGuest => {
@@ -63,7 +64,16 @@ impl<'a> Run<'a> {
         if user.is_management_restricted {
             return self.fail("User", Reason::UserRestricted, format!("{name} is in a restricted management administrative unit, in which applications cannot create passes: ask an administrator of that unit for a pass"));
         }
-        self.pass("User", format!("{} exists and is enabled", user.user_principal_name))?;
+        if is_enabled {
+            self.pass("User", format!("{} exists and is enabled", user.user_principal_name))?;
+        } else {
+            self.not_yet(
+                "User",
+                Reason::UserDisabled,
+                format!("the account of {name} is disabled: the pass is issued once it is enabled"),
+                format!("the account of {name} is disabled: enable it, then make another request"),
+            )?;
+        }
         self.requester(user)?;
         Ok(user)
     }
@@ -93,18 +103,29 @@ impl<'a> Run<'a> {
 
     pub(super) fn user_missing<T>(&mut self) -> Checked<'a, T> {
         let name = &self.s.request.spec.user;
-        let waited_enough = self.s.now.earliest >= self.s.request.created() + USER_WAIT;
         let missing = self.s.memory.user_missing;
         let seen_twice = missing.is_some_and(|told| told.is_certain(self.s.settings.settle));
-        if waited_enough && seen_twice {
-            return self.fail("User", Reason::UserNotFound, format!("there is no user {name} in the tenant: check the name, then make another request"));
+        let resolved = self.s.request.status.as_ref().and_then(|status| status.resolved.as_ref());
+        if resolved.is_some() && seen_twice {
+            let message = format!(
+                "the user {name} does not exist any more: if the user was created again, make another request"
+            );
+            return self.fail("User", Reason::UserNotFound, message);
         }
-        self.wait(
-            "User",
-            Reason::UserNotFound,
-            format!("there is no user {name} in the tenant yet; the operator looks again until 10 minutes after the creation of the request"),
-            Some(USER_AGAIN),
-        )
+        if !seen_twice && self.s.now.earliest >= self.patient_until() {
+            let message = format!(
+                "there is no user {name} in the tenant; the operator looks once more before the request fails"
+            );
+            return self.wait("User", Reason::UserNotFound, message, Some(USER_AGAIN));
+        }
+        let until = self.patient_until();
+        let yet = format!(
+            "there is no user {name} in the tenant yet: check the name; the operator looks again until {until:.0}, for it may be created or synchronized by then"
+        );
+        let never = format!(
+            "there is no user {name} in the tenant: check the name, then make another request"
+        );
+        self.not_there_yet("User", Reason::UserNotFound, yet, never)
     }
 
     /// The user was found, but a look-up by their id was answered with 404, because Graph's indexes lag (documented).
@@ -188,14 +209,20 @@ impl<'a> Run<'a> {
             );
             return self.fail("Users", Reason::UserNotAllowed, message);
         }
-        if !admits_user(users, user, is_in) {
-            let message = format!(
-                "TapPolicy {policy} does not admit {}: see its issuance.users",
-                user.user_principal_name
-            );
-            return self.fail("Users", Reason::UserNotAllowed, message);
+        let name = &user.user_principal_name;
+        match admits_user(users, user, is_in) {
+            Admission::Admitted => self.pass("Users", "the policy admits the user")?,
+            Admission::NotInAGroup => self.not_yet(
+                "Users",
+                Reason::UserNotAllowed,
+                format!("{name} is in none of the groups that TapPolicy {policy} admits: the pass is issued once the user is in one of them (issuance.users.groups)"),
+                format!("{name} is in none of the groups that TapPolicy {policy} admits: see its issuance.users"),
+            )?,
+            Admission::Refused => {
+                let message = format!("TapPolicy {policy} does not admit {name}: see its issuance.users");
+                return self.fail("Users", Reason::UserNotAllowed, message);
+            }
         }
-        self.pass("Users", "the policy admits the user")?;
 
         let targets = |t: &crate::entra::GraphTarget| {
             t.id == ALL_USERS || t.id.eq_ignore_ascii_case(&user.id) || is_in(&t.id)
@@ -208,10 +235,14 @@ impl<'a> Run<'a> {
             );
         }
         if !method.include.iter().any(targets) {
-            return self.fail(
+            let outside = "the tenant's Temporary Access Pass method does not include the user, who could not sign in with a pass";
+            return self.not_yet(
                 "Scope",
                 Reason::UserNotInScope,
-                "the tenant's Temporary Access Pass method does not include the user, who could not sign in with a pass",
+                format!(
+                    "{outside}: the pass is issued once the user is in one of the method's groups"
+                ),
+                outside,
             );
         }
         self.pass("Scope", "the tenant's Temporary Access Pass method includes the user")
@@ -311,15 +342,29 @@ fn groups_to_ask(users: Option<&Users>, method: &MethodConfiguration) -> Vec<Str
     ids
 }
 
-fn admits_user(users: Option<&Users>, user: &User, is_in: impl Fn(&str) -> bool) -> bool {
-    let Some(users) = users else { return false };
-    let domain = user.user_principal_name.rsplit_once('@').map_or("", |(_, domain)| domain);
-    let by_domain =
-        users.domains.as_ref().map(|d| d.iter().any(|d| d.eq_ignore_ascii_case(domain)));
+/// Whether a user principal name is of one of these domains.
+fn is_of_one_of(name: &str, domains: &[String]) -> bool {
+    let domain = name.rsplit_once('@').map_or("", |(_, domain)| domain);
+    domains.iter().any(|admitted| admitted.eq_ignore_ascii_case(domain))
+}
+
+/// Whether a policy admits a user.
+enum Admission {
+    Admitted,
+    /// The user may be in one of its groups later.
+    NotInAGroup,
+    Refused,
+}
+
+fn admits_user(users: Option<&Users>, user: &User, is_in: impl Fn(&str) -> bool) -> Admission {
+    let Some(users) = users else { return Admission::Refused };
+    let name = &user.user_principal_name;
+    let by_domain = users.domains.as_ref().map(|domains| is_of_one_of(name, domains));
     let by_group = users.groups.as_ref().map(|g| g.iter().any(|g| is_in(&g.group)));
     match (by_domain, by_group) {
-        (None, None) => false,
-        (domain, group) => domain.unwrap_or(true) && group.unwrap_or(true),
+        (None, None) | (Some(false), _) => Admission::Refused,
+        (_, Some(false)) => Admission::NotInAGroup,
+        (_, Some(true) | None) => Admission::Admitted,
     }
 }
 

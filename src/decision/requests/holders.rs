@@ -126,7 +126,7 @@ impl Holders {
         bounds: Bounds,
     ) -> (Slot, Vec<Uid>) {
         let freed = self.take_out(uid);
-        let taken = self.reached(party, bounds, |counts| counts.certain);
+        let taken = self.used_up(party, bounds);
         let contested = self.reached(party, bounds, |counts| counts.certain + counts.coming);
         let slot = taken.map(Slot::Taken).or(contested.map(Slot::Contested)).unwrap_or(Slot::Ours);
         let (stand, count) = match slot {
@@ -183,6 +183,11 @@ impl Holders {
             let live = self.counts.get(&key).map_or(0, &live);
             (live >= allowed).then_some(Reached { bound: key.1, live, allowed })
         })
+    }
+
+    /// The bound that the live passes of a party have reached, if any.
+    pub fn used_up(&self, party: &Party, bounds: Bounds) -> Option<Reached> {
+        self.reached(party, bounds, |counts| counts.certain)
     }
 
     /// Puts a claim in the place of what was there, and calls those who find a place now.

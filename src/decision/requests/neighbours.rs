@@ -8,7 +8,8 @@ use super::{Moment, Requests};
 use crate::api::Phase;
 use crate::decision::clock::{Now, later};
 use crate::decision::ids::{Uid, UserKey};
-use crate::decision::situation::Neighbours;
+use crate::decision::quota::Bounds;
+use crate::decision::situation::{Foreseen, LivePass, Neighbours};
 use crate::entra::TapMethod;
 
 /// How long after Graph listed a pass that no request records it is asked again.
@@ -26,6 +27,7 @@ pub(super) struct ListedPass {
     pause: SignedDuration,
     /// When Graph is asked again.
     again: Timestamp,
+    expires: Option<Timestamp>,
 }
 
 impl Requests {
@@ -35,18 +37,44 @@ impl Requests {
         if is_in_turn || self.index.unresolved_for(user, uid).next().is_some() {
             return Neighbours::InTurn;
         }
-        let live = self.index.issued_for(user).filter(|other| *other != uid).find_map(|other| {
-            let other = self.observed(other).filter(|other| other.phase == Phase::Active)?;
-            let expires = other.recorded.as_ref()?.expires;
+        let live = self.live_pass_of_another(uid, user, now).map(|(request, expires)| {
             // Looked at now and then, in case that nobody tells of its end.
-            let again = expires.min(later(now.earliest, LIVE_AGAIN));
-            (now.earliest < expires).then(|| Neighbours::Live(other.name.to_string(), again))
+            Neighbours::Live(request, expires.min(later(now.earliest, LIVE_AGAIN)))
         });
         let listed = || {
             let again = self.listed_passes.get(user)?.again;
             (now.earliest < again).then_some(Neighbours::Listed(again))
         };
         live.or_else(listed).unwrap_or(Neighbours::None)
+    }
+
+    /// What is known that would prevent the pass of a request now.
+    pub(super) fn foreseen(&self, uid: &Uid, user: &UserKey, bounds: Bounds, now: Now) -> Foreseen {
+        let of_another = self.live_pass_of_another(uid, user, now);
+        let of_another = of_another
+            .map(|(request, expires)| LivePass { request: Some(request), expires: Some(expires) });
+        let listed = || {
+            let listed = self.listed_passes.get(user)?;
+            let is_live = listed.expires.is_none_or(|expires| now.earliest < expires);
+            is_live.then_some(LivePass { request: None, expires: listed.expires })
+        };
+        let observed = self.observed(uid);
+        let quota = observed.and_then(|observed| self.holders.used_up(&observed.party, bounds));
+        Foreseen { live: of_another.or_else(listed), quota }
+    }
+
+    /// The other request that has a live pass for the user, and when that expires.
+    fn live_pass_of_another(
+        &self,
+        uid: &Uid,
+        user: &UserKey,
+        now: Now,
+    ) -> Option<(String, Timestamp)> {
+        self.index.issued_for(user).filter(|other| *other != uid).find_map(|other| {
+            let other = self.observed(other).filter(|other| other.phase == Phase::Active)?;
+            let expires = other.recorded.as_ref()?.expires;
+            (now.earliest < expires).then(|| (other.name.to_string(), expires))
+        })
     }
 
     /// Graph listed a live pass of a user that no request records, or (`None`) no such pass.
@@ -65,7 +93,8 @@ impl Requests {
         let same = before.filter(|before| before.pass_id == pass.id);
         let pause = same.map_or(PAUSE, |b| (b.pause + b.pause / 2).min(LONGEST_PAUSE));
         let again = later(at, pause).min(pass.expires().unwrap_or(Timestamp::MAX));
-        let listed = ListedPass { pass_id: pass.id.clone(), pause, again };
+        let expires = pass.expires();
+        let listed = ListedPass { pass_id: pass.id.clone(), pause, again, expires };
         self.listed_until.insert((listed.forgotten_at(), user.clone()));
         self.listed_passes.insert(user.clone(), listed);
     }

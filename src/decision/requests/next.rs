@@ -60,6 +60,10 @@ impl Requests {
                 memory: &work.memory,
             });
             match decided {
+                Decided::Foreseen(user, bounds) => {
+                    let foreseen = self.foreseen(uid, &user, bounds, around.now);
+                    self.reads_mut(uid, |reads| reads.foreseen = Some(foreseen));
+                }
                 Decided::Neighbours(user) => {
                     let neighbours = self.neighbours(uid, &user, around.now);
                     self.reads_mut(uid, |reads| reads.neighbours = Some(neighbours));

@@ -12,8 +12,8 @@ pub use self::memory::{
     Approvals, Attempt, Cause, Grounds, Held, Memory, PAUSE, Progress, SecretWritten, Setback, Told,
 };
 pub use self::reads::{
-    Brakes, Deletion, Eligibility, Known, Listing, Neighbours, Place, Reads, RefusedWrite,
-    SecretFound, Secrets, Slot, Turn, Unlisted, Written,
+    Brakes, Deletion, Eligibility, Foreseen, Known, Listing, LivePass, Neighbours, Place, Reads,
+    RefusedWrite, SecretFound, Secrets, Slot, Turn, Unlisted, Written,
 };
 use crate::api::{TapPolicy, TapRequest};
 use crate::decision::admission::Guard;

@@ -29,6 +29,8 @@ pub struct Reads {
     pub facts_asked_at: Option<Timestamp>,
     /// Whether one more pass is within the policy's quota.
     pub slot: Option<Slot>,
+    /// What is known, without asking Graph, that would prevent the pass now.
+    pub foreseen: Option<Foreseen>,
     /// What is known, without asking Graph, of other passes for the user.
     pub neighbours: Option<Neighbours>,
     /// Whether it is this request's turn to issue for the user.
@@ -77,7 +79,7 @@ impl Reads {
     pub fn forget_facts(&mut self) {
         (self.method, self.user, self.groups) = (None, None, None);
         (self.roles, self.eligibility, self.facts_asked_at) = (None, None, None);
-        (self.neighbours, self.turn) = (None, None);
+        (self.foreseen, self.neighbours, self.turn) = (None, None, None);
     }
 }
 
@@ -177,6 +179,24 @@ pub enum Slot {
     Contested(Reached),
     /// It is not: live passes and recorded attempts use up the quota.
     Taken(Reached),
+}
+
+/// What is known, without asking Graph, that would prevent a pass now. It is said before people are asked to approve.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Foreseen {
+    /// A live pass of the user that was not issued for the request.
+    pub live: Option<LivePass>,
+    /// A bound of the policy's quota that is reached.
+    pub quota: Option<Reached>,
+}
+
+/// A live pass of a user that was not issued for a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LivePass {
+    /// The request that records it, as namespace/name; absent if none does.
+    pub request: Option<String>,
+    /// When it expires, if that is known.
+    pub expires: Option<Timestamp>,
 }
 
 /// What is known, without asking Graph, of other passes for a request's user.

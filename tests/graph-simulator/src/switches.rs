@@ -22,7 +22,7 @@
 //! | `resetState` | I | `state` after DELETE | `disabled`: the older tenants' default |
 //! | `policyErrorCode` | I | the error code of a refused PATCH | `badRequest`: as the same service does for passes; others saw an empty one on policies |
 //! | `policyReadLagSeconds` | I | a GET after a PATCH shows the old values for so long | 0: the documentation asks only to read again |
-//! | `policyEffectLagSeconds` | D | sign-in and usability follow a PATCH so much later ("a few minutes") | 0: a test that needs a lag sets it |
+//! | `policyEffectLagSeconds` | D | sign-in, usability and POSTs follow a PATCH so much later ("a few minutes") | 0: a test that needs a lag sets it |
 //!
 //! ## Passes
 //!
@@ -33,7 +33,7 @@
 //! | `multiUseUnderOneTimePolicy` | I | usability of a multi-use pass once the policy requires one-time use | `disabledByPolicy`: sign-in is documented as blocked |
 //! | `defaultOneTime` | I | the flag of a pass if the POST has none | `policy`: the tenant's value is the only one there is |
 //! | `postWhileDisabled` | ?, R | POST while the policy is disabled | `create`: others check for `DisabledByPolicy` in the answer |
-//! | `postOutOfScope` | D, R | POST for a user outside the policy's targets | `create`: documented |
+//! | `postOutOfScope` | D, R | POST for a user outside the policy's targets | `refuse`: reported by several since 2023; the documentation says that any user may have one |
 //! | `disabledUserPost` | ? | POST for a disabled user | `create`: nothing says otherwise |
 //! | `adminPost` | ? | app-only POST for a user who holds a directory role | `create`: no restriction is documented |
 //! | `pastStart` | ? | `startDateTime` in the past | `accept`: no limit is documented |
@@ -174,7 +174,7 @@ impl Default for Switches {
             multi_use_under_one_time_policy: MultiUse::DisabledByPolicy,
             default_one_time: DefaultOneTime::Policy,
             post_while_disabled: CreateOrRefuse::Create,
-            post_out_of_scope: CreateOrRefuse::Create,
+            post_out_of_scope: CreateOrRefuse::Refuse,
             disabled_user_post: CreateOrRefuse::Create,
             admin_post: CreateOrRefuse::Create,
             past_start: PastStart::Accept,

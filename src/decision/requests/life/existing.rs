@@ -4,12 +4,12 @@ use jiff::Timestamp;
 
 use super::report;
 use super::seek::{AGAIN, pending};
-use crate::api::{OnExistingPass, Phase};
+use crate::api::{OnExistingPass, Phase, ReplaceExistingPass};
 use crate::decision::Reason;
 use crate::decision::checks::Findings;
 use crate::decision::intent::Replaced;
 use crate::decision::report::Report;
-use crate::decision::situation::{Known, Listing, Situation, Unlisted};
+use crate::decision::situation::{Known, Listing, PolicyFound, Situation, Unlisted};
 use crate::decision::step::{Rest, Step};
 use crate::entra::{TapMethod, UsabilityReason};
 
@@ -43,11 +43,14 @@ pub(super) fn existing(
                 owner.is_some() || seen.is_some_and(|(_, told)| told.is_certain(s.settings.settle));
             if certain {
                 let message = format!(
-                    "the user has a live pass {whose}: make another request once it has ended, or one with onExistingPass Wait or Replace"
+                    "the user has a live pass {whose}{}: make another request once it has ended, or one with onExistingPass {}",
+                    until_when(pass.expires()),
+                    if may_replace(s) { "Wait or Replace" } else { "Wait" },
                 );
                 return Err(report(
                     s,
-                    Report::new(s, Phase::Failed, Reason::ExistingPass, message).findings(findings),
+                    Report::new(s, Phase::Failed, Reason::ExistingPass, &message)
+                        .findings(&findings.failed_for(Reason::ExistingPass, &message)),
                     Rest::ForChange,
                 ));
             }
@@ -57,6 +60,18 @@ pub(super) fn existing(
             Err(pending(s, findings, Reason::ExistingPass, &message, until(Rest::For(AGAIN))))
         }
     }
+}
+
+/// Until when a pass is live.
+fn until_when(expires: Option<Timestamp>) -> String {
+    expires.map_or_else(String::new, |expires| format!(" until {expires:.0}"))
+}
+
+/// Whether the policy lets a request replace a pass.
+fn may_replace(s: &Situation) -> bool {
+    let PolicyFound::Found(policy) = s.policy else { return false };
+    let issuance = policy.spec.issuance.as_ref();
+    issuance.is_some_and(|i| i.replace_existing_pass == Some(ReplaceExistingPass::Allowed))
 }
 
 /// Whose a pass is that no request records.

@@ -30,6 +30,8 @@ use crate::entra::{Advice, GraphError};
 /// What is decided for a request.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Decided {
+    /// The state machine must say first what is known that would prevent a pass for this user, within these bounds.
+    Foreseen(UserKey, Bounds),
     /// The state machine must say first what is known of other passes for this user.
     Neighbours(UserKey),
     /// The state machine must say first whether it is the request's turn to issue for this user.

@@ -48,6 +48,7 @@ pub(super) fn next(s: &Situation) -> Decided {
         Verdict::Ask(looks) => Step::Ask(looks.clone()).into(),
         Verdict::Slot(bounds) => Decided::Slot(*bounds),
         Verdict::Secrets => Decided::Secrets,
+        Verdict::Foreseen(user, bounds) => Decided::Foreseen(user.clone(), *bounds),
         Verdict::Neighbours(user) => Decided::Neighbours(user.clone()),
         Verdict::Issue => to_the_post(s, &findings),
         Verdict::Not(obstacle) => not_now(s, &findings, obstacle).into(),
@@ -122,6 +123,9 @@ fn not_now(s: &Situation, findings: &Findings, obstacle: &Obstacle) -> Step {
         ),
         Obstacle::Wait(reason, message, again) => {
             pending(s, findings, *reason, message, until(again.map_or(Rest::ForChange, Rest::For)))
+        }
+        Obstacle::Later(reason, message, at) => {
+            pending(s, findings, *reason, message, until(Rest::Until(*at)))
         }
         // The reason already shown is kept, or contending requests would rewrite each other's status for ever.
         Obstacle::Contested(_) if shows_what_it_waits_for(s) => {
@@ -279,8 +283,9 @@ fn taken(s: &Situation, findings: &Findings) -> Step {
             let message = format!(
                 "a Secret named {name} exists already and does not belong to this request: delete it or choose another name, then make another request"
             );
+            let findings = findings.failed_for(Reason::SecretNameTaken, &message);
             let failed = Report::new(s, Phase::Failed, Reason::SecretNameTaken, message);
-            report(s, failed.findings(findings), Rest::ForChange)
+            report(s, failed.findings(&findings), Rest::ForChange)
         }
     }
 }
@@ -324,6 +329,16 @@ fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> {
                 (Reason::UserForbidden, message, grown, true)
             }
         },
+        // The checks said that the method includes the user, so the change that says so is not in effect yet.
+        Cause::Graph(error)
+            if error.is_out_of_scope() && s.now.earliest < findings.patient_until =>
+        {
+            let message = format!(
+                "the tenant's Temporary Access Pass method includes the user, but that is not in effect yet; the operator tries again: {}",
+                error.message
+            );
+            (Reason::NotInEffectYet, message, grown, false)
+        }
         Cause::Graph(error) => {
             let asked = error.retry_after.and_then(|d| SignedDuration::try_from(d).ok());
             let refused = matches!(error.kind, ErrorKind::BadRequest | ErrorKind::NotFound);
@@ -332,11 +347,9 @@ fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> {
         }
     };
     if refused && setback.lasts() >= REFUSALS {
-        return Some(report(
-            s,
-            Report::new(s, Phase::Failed, reason, message).findings(findings),
-            Rest::ForChange,
-        ));
+        let findings = findings.failed_for(reason, &message);
+        let failed = Report::new(s, Phase::Failed, reason, message).findings(&findings);
+        return Some(report(s, failed, Rest::ForChange));
     }
     let again = later(setback.last, pause);
     let rest = Rest::Until(again).or_until(findings.deadline, s.now.earliest);
@@ -419,7 +432,7 @@ pub(super) fn pending(
     rest: Rest,
 ) -> Step {
     let waiting = Report::new(s, Phase::Pending, reason, message)
-        .findings(findings)
+        .findings(&findings.but_for(reason, message))
         .reconciling(reason, message);
     report(s, waiting, rest)
 }

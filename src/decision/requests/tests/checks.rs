@@ -1,6 +1,7 @@
 //! The checks, each with its own reason.
 
 use super::*;
+use crate::api::{Check, CheckResult};
 
 #[test]
 fn approvals_are_waited_for_and_count_each_person_once_and_never_the_requester() {
@@ -137,7 +138,7 @@ fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
         (|l| l.edit_policy("{reason: {}}"), Phase::Failed, "ReasonNotAccepted"),
         (|l| l.edit_policy("{startTime: Required}"), Phase::Failed, "StartTimeRequired"),
         (|l| l.edit_spec("{lifetime: 9h}"), Phase::Failed, "LifetimeNotAllowed"),
-        (|l| l.edit_spec("{lifetime: 30m}"), Phase::Failed, "LifetimeOutOfRange"),
+        (|l| l.edit_spec("{lifetime: 30m}"), Phase::Pending, "LifetimeOutOfRange"),
         (|l| l.edit_spec("{oneTimeUse: false}"), Phase::Failed, "OneTimeUseRequired"),
         (|l| l.edit_spec("{recipients: [age1x]}"), Phase::Failed, "RecipientInvalid"),
         (|l| l.edit_policy("{delivery: Sealed}"), Phase::Failed, "RecipientsRequired"),
@@ -153,10 +154,14 @@ fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
         (|l| l.method = Err(error(ErrorKind::Forbidden)), Phase::Pending, "PermissionMissing"),
         (|l| l.user = Err(error(ErrorKind::NotFound)), Phase::Pending, "UserNotFound"),
         (|l| l.user = Err(error(ErrorKind::Unavailable)), Phase::Pending, "TenantUnreachable"),
-        (|l| l.user.as_mut().unwrap().account_enabled = Some(false), Phase::Failed, "UserDisabled"),
+        (
+            |l| l.user.as_mut().unwrap().account_enabled = Some(false),
+            Phase::Pending,
+            "UserDisabled",
+        ),
         (|l| l.edit_policy("{users: {domains: [fabrikam.com]}}"), Phase::Failed, "UserNotAllowed"),
         (|l| l.edit_policy("{users: null}"), Phase::Failed, "UserNotAllowed"),
-        (|l| l.method.as_mut().unwrap().include.clear(), Phase::Failed, "UserNotInScope"),
+        (|l| l.method.as_mut().unwrap().include.clear(), Phase::Pending, "UserNotInScope"),
         (|l| l.secret = SecretFound::Foreign, Phase::Failed, "SecretNameTaken"),
         (
             |l| {
@@ -202,14 +207,14 @@ fn a_request_with_recipients_is_issued_where_delivery_is_sealed() {
 }
 
 #[test]
-fn a_user_who_stays_missing_fails_the_request_after_ten_minutes() {
+fn a_user_who_stays_missing_fails_the_request_after_an_hour() {
     let mut life = Life::new();
     life.user = Err(error(ErrorKind::NotFound));
     life.reconcile();
-    life.now = at(599);
+    life.now = at(3599);
     life.reconcile();
     assert_eq!(life.request.phase(), Phase::Pending);
-    life.now = at(601);
+    life.now = at(3601);
     life.reconcile();
     assert_eq!((life.request.phase(), life.reason()), (Phase::Failed, "UserNotFound"));
 }
@@ -246,4 +251,53 @@ fn a_pass_that_cannot_be_used_yet_is_in_the_way_and_one_that_is_over_is_not() {
         life.reconcile();
         assert_eq!((life.request.phase(), life.reason()), (Phase::Active, "Issued"));
     }
+}
+
+/// Whoever approves reads what would prevent the pass now.
+#[test]
+fn what_the_operator_knows_by_itself_is_said_before_people_are_asked() {
+    let asked = |change: fn(&mut Life)| {
+        let mut life = Life::new();
+        life.edit_policy("{approval: {required: 1}, replaceExistingPass: Allowed}");
+        change(&mut life);
+        life.reconcile();
+        assert_eq!(life.request.phase(), Phase::AwaitingApproval);
+        assert_eq!(life.lists, 0, "Graph is not asked for it");
+        life.request.status.unwrap().checks
+    };
+    let find = |checks: Vec<Check>, name: &str| {
+        let check = checks.into_iter().find(|check| check.name == name)?;
+        Some((check.result, check.message.unwrap()))
+    };
+    let others = |checks| find(checks, "OtherPasses").unwrap();
+    assert_eq!(others(asked(|_| {})).0, CheckResult::Passed);
+    let beside = |life: &mut Life| life.beside(recording("other", "p", &intent_of("other")));
+    let (result, message) = others(asked(beside));
+    assert_eq!(result, CheckResult::Waiting);
+    assert_eq!(
+        message,
+        "request helpdesk/other has a live pass for the user until 2027-01-15T09:00:00Z: this request fails if it is still \
+         live when the pass is to be issued"
+    );
+    let (result, message) = others(asked(|life| {
+        life.beside(recording("other", "p", &intent_of("other")));
+        life.edit_spec("{onExistingPass: Replace}");
+    }));
+    assert!(result == CheckResult::Passed && message.ends_with("replaces it"), "{message}");
+    let (result, message) = others(asked(|life| {
+        // Somebody else's pass was listed for another request.
+        life.beside(request("first", "first"));
+        life.edit_policy("{approval: {required: 0}}");
+        life.passes = Ok(vec![pass("portal", at(0), 60, true)]);
+        life.show();
+        life.reconcile_only(&"first".into());
+        life.edit_policy("{approval: {required: 1}}");
+        life.edit_spec("{onExistingPass: Wait}");
+        life.lists = 0;
+    }));
+    assert!(result == CheckResult::Waiting && message.contains("somebody else"), "{message}");
+
+    assert_eq!(find(asked(|_| {}), "Quota"), None, "it is decided last");
+    let (result, message) = find(asked(|life| life.fill_the_quota(1)), "Quota").unwrap();
+    assert!(result == CheckResult::Waiting && message.contains("allows 1"), "{message}");
 }

@@ -16,7 +16,7 @@ fn after_a_long_wait(meanwhile: fn(&mut Life)) -> Life {
 #[test]
 fn a_user_who_is_disabled_while_the_list_waits_gets_no_pass() {
     let life = after_a_long_wait(|life| life.user.as_mut().unwrap().account_enabled = Some(false));
-    life.expect(Phase::Failed, "UserDisabled", &["status Failed"]);
+    life.expect(Phase::Pending, "UserDisabled", &["status Pending"]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod lifetime;
 mod looks;
 mod naive;
 mod neighbours;
+mod onboarding;
 mod order;
 mod places;
 mod quota;

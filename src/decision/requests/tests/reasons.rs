@@ -92,9 +92,9 @@ fn what_stands_in_the_way_is_told_with_its_remedy() {
             &["recipients"],
         ),
         (
-            |l| l.edit_spec(&format!("{{startTime: '{}'}}", at(30 * 24 * 3600 + 1))),
-            Phase::Failed,
-            "StartTimeTooFar",
+            |l| l.edit_spec(&format!("{{startTime: '{}'}}", at(31 * 24 * 3600))),
+            Phase::Pending,
+            "StartsLater",
             &["30 days"],
         ),
         (
@@ -128,7 +128,6 @@ fn what_changed_after_people_were_asked_is_not_issued() {
         ("the user", |l| {
             l.user.as_mut().unwrap().id = "99999999-0000-4000-8000-000000000001".into();
         }),
-        ("the lifetime", |l| l.edit_policy("{lifetime: {default: 2h}}")),
         ("the tenant", |l| {
             let resolved = l.request.status.as_mut().unwrap().resolved.as_mut().unwrap();
             resolved.tenant_id = "another".into();
@@ -153,6 +152,18 @@ fn what_changed_after_people_were_asked_is_not_issued() {
             assert!(message(&life).contains(words), "{what}: {}", message(&life));
         }
     }
+
+    // What the default was when people were asked is what they approved.
+    let mut life = Life::new();
+    life.edit_policy("{approval: {required: 1}, lifetime: {default: 1h, maximum: 2h}}");
+    life.request.spec.lifetime = None;
+    life.reconcile();
+    life.decide("paul", "Approve");
+    life.edit_policy("{lifetime: {default: 2h}}");
+    life.reconcile();
+    assert_eq!(life.request.phase(), Phase::Active);
+    let issued = Intent::of(&life.request).unwrap();
+    assert_eq!(issued.lifetime_minutes, 60);
 
     // A new name for the same user is no other user.
     let mut life = Life::new();

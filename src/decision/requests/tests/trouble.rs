@@ -7,7 +7,7 @@ use crate::decision::intent::is_unresolved_for;
 const LAST_START: &str = "9999-12-30T21:30:00Z";
 
 #[test]
-fn a_start_at_the_end_of_time_fails_like_any_other_that_is_too_far() {
+fn a_start_at_the_end_of_time_waits_like_any_other_that_is_far() {
     for spec in [
         format!("{{startTime: '{LAST_START}'}}"),
         format!("{{startTime: '{LAST_START}', ttlAfterFinished: 8760h}}"),
@@ -15,7 +15,7 @@ fn a_start_at_the_end_of_time_fails_like_any_other_that_is_too_far() {
         let mut life = Life::new();
         life.edit_spec(&spec);
         life.reconcile();
-        life.expect(Phase::Failed, "StartTimeTooFar", &["status Failed"]);
+        life.expect(Phase::Pending, "StartsLater", &["status Pending"]);
         life.reconcile();
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Life {
     pub method: Result<MethodConfiguration, GraphError>,
     pub user: Result<User, GraphError>,
     pub member_of: Result<(), GraphError>,
+    /// The groups that the user is in.
+    pub groups: Vec<String>,
     pub eligibility: Result<Eligibility, GraphError>,
     pub roles: Vec<DirectoryRole>,
     pub passes: Result<Vec<TapMethod>, GraphError>,
@@ -151,6 +153,7 @@ impl Life {
             }),
             user: Ok(user),
             member_of: Ok(()),
+            groups: vec![],
             eligibility: Ok(Eligibility::None),
             roles: vec![],
             passes: Ok(vec![]),

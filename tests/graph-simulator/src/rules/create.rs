@@ -136,8 +136,10 @@ impl State {
     }
 
     fn may_have_a_pass(&self, user: &User) -> Result<(), Refusal> {
-        let (switches, directory, policy) =
-            (&self.switches, self.directory.current(), self.policy.current());
+        let (switches, directory) = (&self.switches, self.directory.current());
+        // What sign-in does not see yet, a POST does not see either: clients repeat it for minutes (reported).
+        let lag = seconds(switches.policy_effect_lag_seconds);
+        let policy = self.policy.seen(self.now(), lag);
         let refuse = CreateOrRefuse::Refuse;
         if user.is_external() {
             let dot = if switches.guest_message_final_dot { "." } else { "" };
@@ -157,12 +159,12 @@ impl State {
             );
         }
         if policy.state == MethodState::Disabled && switches.post_while_disabled == refuse {
-            return Err(bad_request("The method is not enabled by policy."));
+            return Err(not_allowed());
         }
         if !policy.covers(user.id, &directory.group_ids_of(user.id))
             && switches.post_out_of_scope == refuse
         {
-            return Err(bad_request("The method is not enabled by policy for this user."));
+            return Err(not_allowed());
         }
         Ok(())
     }
@@ -202,4 +204,11 @@ impl State {
 
 fn new_code(length: u32, random: &mut impl rand::Rng) -> String {
     (0..length).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())])).collect()
+}
+
+/// The method is disabled, or does not include the user, or not yet (reported, word for word).
+fn not_allowed() -> Refusal {
+    bad_request(
+        "Converged UserCredentialPolicy does not allow creating or updating this authentication method. AuthMethodType [TemporaryAccessPass].",
+    )
 }

@@ -77,6 +77,7 @@ async fn special_users() {
 async fn disabled_policies_and_users_out_of_scope() {
     let client = Client::new().await;
     client.patch(json!({"includeTargets": [{"targetType": "group", "id": PILOT_GROUP}]})).await;
+    client.simulator.switch(|switches| switches.post_out_of_scope = CreateOrRefuse::Create);
     assert_eq!(
         client.create(CAROL, json!({})).await.body["methodUsabilityReason"],
         "DisabledByPolicy"

@@ -177,6 +177,25 @@ impl Life {
         }
     }
 
+    /// Time passes until then, and whatever comes due is done.
+    pub fn let_pass(&mut self, until: Timestamp) {
+        self.show();
+        self.go_on();
+        let due = |life: &Self| {
+            let due =
+                life.requests.next_due().into_iter().chain(life.requests.next_look()).min()?;
+            Some(life.now + SignedDuration::try_from(due.saturating_sub(life.moment_at())).ok()?)
+        };
+        while let Some(due) = due(self).filter(|due| *due <= until) {
+            self.now = due;
+            self.show();
+            self.go_on();
+        }
+        self.now = until;
+        self.show();
+        self.go_on();
+    }
+
     pub fn begin(&mut self, uid: &Uid) {
         if self.resting.remove(uid) {
             self.with_moment(|requests, moment| requests.learn(uid, Outcome::Rested, moment));
@@ -284,7 +303,9 @@ impl Life {
                 Outcome::Method(self.method.clone())
             }
             Look::User => Outcome::User(self.user.clone()),
-            Look::Groups { .. } => Outcome::Groups(self.member_of.clone().map(|()| vec![])),
+            Look::Groups { .. } => {
+                Outcome::Groups(self.member_of.clone().map(|()| self.groups.clone()))
+            }
             Look::Roles { .. } => {
                 Outcome::Roles(self.member_of.clone().map(|()| self.roles.clone()))
             }
