@@ -16,6 +16,8 @@ pub enum ConditionType {
     Approved,
     /// The tenant is as the policy says.
     Synced,
+    /// Requests that name the policy can get a pass. Absent if the policy has no issuance section.
+    Issuing,
     /// The app of the tenant connection has the permissions that the policy needs.
     Permissions,
     /// The operator can make every check of who may have a pass. Absent if the policy issues no passes.
@@ -37,6 +39,7 @@ impl ConditionType {
             Self::Finished => "Finished",
             Self::Approved => "Approved",
             Self::Synced => "Synced",
+            Self::Issuing => "Issuing",
             Self::Permissions => "Permissions",
             Self::ChecksComplete => "ChecksComplete",
             Self::Stopped => "Stopped",

@@ -36,10 +36,12 @@ const UP_TO_A_WEEK_MESSAGE: &str =
     printcolumn(name = "Tenant", type_ = "string", json_path = ".spec.tenant"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.observed.state"),
     printcolumn(name = "Drift", type_ = "string", json_path = ".status.driftedFields"),
+    printcolumn(name = "Issuing", type_ = "string", json_path = ".status.conditions[?(@.type==\"Issuing\")].status"),
     printcolumn(name = "Synced", type_ = "string", json_path = ".status.conditions[?(@.type==\"Synced\")].status"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1),
-    validation = Rule::new("size(self.metadata.name) <= 63").message("the name must be at most 63 characters")
+    validation = Rule::new("size(self.metadata.name) <= 63").message("the name must be at most 63 characters"),
+    validation = Rule::new("!has(self.spec.enforcement) || self.spec.enforcement != 'Enforce' || has(self.spec.method)").message("enforcement: Enforce has nothing to enforce: say in spec.method what the tenant's method must look like, or leave enforcement out")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct TapPolicySpec {
@@ -416,7 +418,8 @@ pub struct TapPolicyStatus {
     /// Names of the fields in `drift`, or None; Unknown while the tenant cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drifted_fields: Option<String>,
-    /// Ready and Synced; Reconciling or Stalled while they are true; Permissions: whether the operator's app has the
+    /// Ready and Synced; Reconciling or Stalled while they are true; Issuing: whether requests that name the policy can get
+    /// a pass; Permissions: whether the operator's app has the
     /// permissions that this policy needs, and no others; `ChecksComplete`: whether every check of a request can be made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -82,6 +82,10 @@ reasons! {
     Resolving,
 
     // what a request waits for
+    /// Requests that name the policy can get a pass.
+    AdmitsRequests,
+    /// No request that names the policy can get a pass, whoever it is for.
+    AdmitsNobody,
     /// The policy does not exist.
     PolicyNotFound,
     /// This version cannot read the policy.

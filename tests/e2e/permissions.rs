@@ -30,7 +30,7 @@ async fn says(scene: &Scene<'_>, type_: &str, status: &str, reason: &str) -> Res
     let policy = scene.world.wait_for(&policies, &scene.policy, &what, is).await?;
     // Neither affects whether the tenant is as the policy requires.
     let ready = policy_condition(&policy, "Ready").context("no condition Ready")?;
-    ensure!((ready.0, ready.1) == ("True", "NothingManaged"), "{ready:?}");
+    ensure!((ready.0, ready.1) == ("True", "AdmitsRequests"), "{ready:?}");
     Ok(policy_condition(&policy, type_).context("no such condition")?.2.to_owned())
 }
 

@@ -320,7 +320,7 @@ fn a_policy_that_manages_nothing_reads_and_says_so() -> Result<()> {
     run(async {
         let scene = tenants::scene("nothing").await?;
         scene.policy(json!({})).await?;
-        let policy = settled(&scene, &scene.policy, "NothingManaged").await?;
+        let policy = settled(&scene, &scene.policy, "AdmitsRequests").await?;
         ensure!(policy_condition(&policy, "Ready").is_some_and(|c| c.0 == "True"));
         let version = policy.metadata.resource_version;
         // Another reconcile does not write it again.

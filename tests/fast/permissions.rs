@@ -70,7 +70,7 @@ async fn one_app_issues_and_another_writes_the_method() {
     for policy in ["contoso", "method"] {
         assert_eq!(world.policy_says(policy, "Permissions"), "True PermissionsGranted", "{policy}");
     }
-    assert_eq!(world.policy_says("contoso", "Ready"), "True NothingManaged");
+    assert_eq!(world.policy_says("contoso", "Ready"), "True AdmitsRequests");
 
     let apps = |operation| {
         let calls = world.tenant.requests_for(operation);

@@ -45,7 +45,7 @@ fn of_passes() -> Vec<Answer> {
         ("defaultOneTime", json!({"defaultOneTime": "oneTime"})),
         ("defaultOneTime", json!({"defaultOneTime": "multiUse"})),
         ("postWhileDisabled", json!({"postWhileDisabled": "refuse"})),
-        ("postOutOfScope", json!({"postOutOfScope": "refuse"})),
+        ("postOutOfScope", json!({"postOutOfScope": "create"})),
         ("disabledUserPost", json!({"disabledUserPost": "refuse"})),
         ("adminPost", json!({"adminPost": "refuse"})),
         ("pastStart", json!({"pastStart": "refuse"})),

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 
 use super::draft::Draft;
+use super::issuing::issuing;
 use super::{PolicySituation, PolicyStep, interval};
 use crate::api::Enforcement;
 use crate::decision::Reason;
@@ -32,10 +33,15 @@ pub(super) fn next(
         } else {
             format!("{}; {nothing}", found.sentence())
         };
-        return draft
-            .ready(true, Reason::NothingManaged, &message)
-            .synced("True", Reason::NothingManaged, &message)
-            .or_rest(rest);
+        let draft = match issuing(s) {
+            None => draft.ready(true, Reason::NothingManaged, &message),
+            // Somebody wants it so for now.
+            Some((_, reason @ (Reason::Suspended | Reason::Stopped), why)) => {
+                draft.ready(true, reason, &why)
+            }
+            Some((can, reason, why)) => draft.ready(can == "True", reason, &why),
+        };
+        return draft.synced("True", Reason::NothingManaged, &message).or_rest(rest);
     }
     if !s.rivals.is_empty() {
         let message = format!(

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::advice::{self, Finding};
+use super::issuing::issuing;
 use super::{PolicySituation, PolicyStep, rest_after};
 use crate::api::{ConditionType, TapPolicy, TapPolicyStatus, merge_conditions};
 use crate::decision::Reason;
@@ -31,6 +32,7 @@ impl<'a> Draft<'a> {
             s.connection.and_then(|connection| advice(s, connection))
         };
         let advice = [
+            (ConditionType::Issuing, issuing(s)),
             (ConditionType::Stopped, advice::stopped(s)),
             (ConditionType::Permissions, of_the_tenant(advice::permissions)),
             (ConditionType::ChecksComplete, of_the_tenant(advice::checks_complete)),

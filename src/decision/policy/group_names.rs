@@ -26,6 +26,11 @@ pub(super) fn of(policy: &TapPolicy) -> Vec<(String, String)> {
     named
 }
 
+/// Whether it was asked for the name of a group that does not exist.
+pub(super) fn is_gone(id: &str, found: &[GroupName]) -> bool {
+    found.iter().any(|(other, name)| other.eq_ignore_ascii_case(id) && name.is_none())
+}
+
 /// The groups that have another name than the policy says, or do not exist.
 pub(super) fn renamed(named: &[(String, String)], found: &[GroupName]) -> Vec<Drift> {
     let has = |id: &str| {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `correct` | what to do about differences between the policy and the tenant |
 //! | `advice` | the conditions Stopped, Permissions and `ChecksComplete`, which do not change Ready |
+//! | `issuing` | the condition Issuing: whether requests that name the policy can get a pass |
 //! | `group_names` | the display names that a policy gives to groups |
 //! | `draft` | a status while it is built |
 
@@ -11,6 +12,7 @@ mod advice;
 mod correct;
 mod draft;
 mod group_names;
+mod issuing;
 #[cfg(test)]
 mod tests;
 

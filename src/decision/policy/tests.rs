@@ -1,5 +1,6 @@
 //! The conditions Permissions and `ChecksComplete`, the display names of groups, and when a correction is sent again.
 
+mod issuing;
 mod writing;
 
 use super::*;
@@ -7,7 +8,7 @@ use crate::api::{ObservedMethod, yaml};
 use crate::decision::situation::Stop;
 use crate::entra::{Cloud, ErrorKind, GraphTarget, MethodState, UserNameForm, UserNames};
 
-const ISSUES: &str = "{tenant: default, issuance: {users: {domains: [contoso.com]}}}";
+const ISSUES: &str = "{tenant: default, issuance: {namespaces: {names: [helpdesk]}, users: {domains: [contoso.com]}}}";
 const FITTING: [&str; 4] = [
     "UserAuthMethod-TAP.ReadWrite.All",
     "Policy.Read.AuthenticationMethod",
@@ -119,14 +120,14 @@ fn missing_and_excessive_permissions_do_not_change_ready() {
     let (words, message) = reconcile.says("Permissions").unwrap();
     assert_eq!(words, "False PermissionMissing");
     assert!(message.contains("UserAuthMethod-TAP.ReadWrite.All ["), "{message}");
-    assert_eq!(reconcile.words("Ready").unwrap(), "True NothingManaged");
+    assert_eq!(reconcile.words("Ready").unwrap(), "True AdmitsRequests");
 
     let too_much = [&FITTING[..], &["Directory.ReadWrite.All"]].concat();
     reconcile = Reconcile::new(ISSUES, &too_much);
     let (words, message) = reconcile.says("Permissions").unwrap();
     assert_eq!(words, "True PermissionExcessive");
     assert!(message.contains("Directory.ReadWrite.All (User.Read.All"), "{message}");
-    assert_eq!(reconcile.words("Ready").unwrap(), "True NothingManaged");
+    assert_eq!(reconcile.words("Ready").unwrap(), "True AdmitsRequests");
     assert_eq!(reconcile.words("Stalled"), None);
 }
 
@@ -181,7 +182,7 @@ fn checks_that_cannot_be_made_are_reported_by_policies_that_issue() {
     for word in ["\"default\"", "TAP_OPERATOR_USER_NAME", "RoleEligibilitySchedule"] {
         assert!(message.contains(word), "{word}: {message}");
     }
-    assert_eq!(reconcile.words("Ready").unwrap(), "True NothingManaged");
+    assert_eq!(reconcile.words("Ready").unwrap(), "True AdmitsRequests");
 
     let allowed = "{tenant: default, issuance: {directoryRoleHolders: Allow}}";
     assert_eq!(
