@@ -53,6 +53,7 @@
 //! | [`controller`] | the process: watches, reconcilers, leading, events, health, metrics |
 //! | [`seal`] | encryption of a code to the public keys of its readers |
 //! | [`effect`] | the list of all changes that the program makes in the cluster and the tenant |
+//! | [`version`] | version and commit of the program |
 //!
 //! Imports go one way. `controller` performs what `decision` says, through `cluster` and `graph`, and nothing imports
 //! `controller`. `cluster` makes of `api`, `seal` and the types of `decision` what it sends. `graph` returns the types of
@@ -69,3 +70,4 @@ pub mod effect;
 pub mod entra;
 pub mod graph;
 pub mod seal;
+pub mod version;

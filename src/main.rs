@@ -8,10 +8,11 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tap_operator::version;
 
 /// Microsoft Entra Temporary Access Passes the Kubernetes way.
 #[derive(Parser)]
-#[command(name = "tap-operator", version, about, max_term_width = 100)]
+#[command(name = "tap-operator", version = version::TEXT.as_str(), about, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -23,6 +24,8 @@ enum Command {
     Crds(commands::crds::Arguments),
     Release(commands::release::Arguments),
     Uninstall(commands::uninstall::Arguments),
+    /// Print version and commit, as --version does
+    Version,
 }
 
 /// Zeroes memory when it is freed, so that copies of a code in the buffers of HTTP and TLS libraries do not stay behind.
@@ -37,6 +40,7 @@ async fn main() -> ExitCode {
         Command::Crds(arguments) => commands::crds::run(&arguments),
         Command::Release(arguments) => commands::release::run(arguments).await,
         Command::Uninstall(arguments) => commands::uninstall::run(arguments).await,
+        Command::Version => commands::version::run(),
     };
     match outcome {
         Ok(code) => code,

@@ -6,3 +6,4 @@ mod custody;
 pub mod release;
 pub mod run;
 pub mod uninstall;
+pub mod version;

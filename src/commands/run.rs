@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::Config;
 use tap_operator::controller::{self, Chance, Clocks, LocalClock, Metrics, Options};
 use tap_operator::decision::situation::Settings;
-use tap_operator::graph;
+use tap_operator::{graph, version};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -129,7 +129,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(arguments.listen).with_context(|| {
         format!("cannot listen on {}: choose another address with --listen", arguments.listen)
     })?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = arguments.namespace, listen = %arguments.listen, "starting");
+    tracing::info!(version = version::VERSION, commit = version::COMMIT, namespace = arguments.namespace, listen = %arguments.listen, "starting");
     controller::run(Options {
         client,
         own_connection: Box::new(move || kube::Client::try_from(config.clone())),
