@@ -4,7 +4,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint fmt bench explore soak replay crash mutants mutants-fit fuzz crds control-plane age clean rust
+.PHONY: help demo test test-fast lint fmt bench explore soak replay crash mutants mutants-fit fuzz generate image reproducible sbom charts release-check release-notes publish test-deploy control-plane age clean rust
 
 say = @printf '\n==> %s\n' >&2
 
@@ -67,9 +67,41 @@ fuzz: rust ## hostile input for everything that reads, a minute for each kind (S
 	$(say) 'fuzzing'
 	@fuzz/run $(or $(SECONDS),60)
 
-crds: rust ## write crds/*.yaml from the Rust types
-	$(say) 'writing the custom resource definitions into crds/'
-	@$(CARGO) run --quiet --locked -- crds --output-dir crds
+generate: rust ## write what is made from other files: crds/, the charts' copies and values, pages of docs/reference
+	$(say) 'writing crds/, parts of deploy/helm and of docs/reference'
+	@TAP_OPERATOR_GENERATE=1 $(CARGO) test --quiet --locked --test generated what_is_generated
+
+image: rust ## the image as an OCI archive below target/image, without a container engine
+	$(say) 'building the static program (with optimizations), and the image around it'
+	@deploy/image/archive
+
+reproducible: rust ## the image twice, in two places: both must be the same to the last bit
+	$(say) 'building the image twice (with optimizations)'
+	@deploy/release/reproducible
+
+sbom: rust ## the software bill of materials of the program, checked against Cargo.lock
+	$(say) 'writing the bill of materials'
+	@deploy/release/sbom
+
+charts: ## the charts as packages below target/charts
+	@deploy/release/charts
+
+release-check: ## check that program, charts and kustomization have one version (TAG=v0.1.0: that of the tag, with an entry in the changelog)
+	@deploy/release/check $(TAG)
+
+release-notes: ## what the changelog says about TAG=v0.1.0
+	@deploy/release/notes $(TAG)
+
+publish: ## push images and charts to REGISTRY=ghcr.io/tap-operator, and print their digests
+	@deploy/release/publish $(REGISTRY)
+
+test-deploy: control-plane ## what users install: image, charts with real Helm, workflows, examples, commands of the documentation
+	$(say) 'looking for helm and actionlint, and building the image'
+	@tests/helm/build
+	@tests/actionlint/build
+	@deploy/image/archive
+	$(say) 'building and running the tests of what is installed'
+	@$(CARGO) test --locked --test deploy -- --ignored
 
 control-plane: rust ## etcd, kube-apiserver, kube-controller-manager and kubectl: built once, then cached
 	$(say) 'looking for the control plane'

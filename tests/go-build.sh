@@ -1,5 +1,5 @@
-# Builds Go programs from the modules in a directory, once for each state of its go.mod and go.sum, and caches them
-# outside the checkout. It is sourced by the `build` script beside the go.mod, which sets:
+# Builds Go programs from the modules in a directory, once for each state of its go.mod, go.sum and Go files, and caches
+# them outside the checkout. It is sourced by the `build` script beside the go.mod, which sets:
 #
 #   what      a name for messages
 #   cache     the directory for the programs
@@ -39,7 +39,7 @@ at_least() {
 # Prints the directory with the programs, and builds them if they are not there yet.
 built() {
     local hash directory
-    hash=$(cat go.mod go.sum | sha256 | cut -c 1-12)
+    hash=$(shopt -s nullglob; cat go.mod go.sum *.go | sha256 | cut -c 1-12)
     directory=$cache/$version-$hash
     if [[ ! -d $directory ]]; then
         build "$directory"

@@ -92,6 +92,15 @@ impl Identity {
         Kubectl::new(&self.kubectl, self, arguments.into_iter().map(Into::into).collect())
     }
 
+    /// Another program that reads a kubeconfig, such as helm, as this user.
+    pub fn program<A: Into<String>>(
+        &self,
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Kubectl {
+        Kubectl::new(program, self, arguments.into_iter().map(Into::into).collect())
+    }
+
     /// `kubectl apply` of these manifests.
     pub fn apply(&self, manifests: &str) -> Kubectl {
         self.kubectl(["apply", "--filename=-"]).input(manifests)

@@ -78,6 +78,11 @@ impl Operator {
         Ok(Self { component, port })
     }
 
+    /// A replica that is started in another way, and serves at this port.
+    pub fn of(component: Component, port: Port) -> Self {
+        Self { component, port }
+    }
+
     /// Starts it (again) and waits until its readiness probe succeeds.
     pub async fn start(&self) -> Result<()> {
         self.component.start()?;

@@ -149,7 +149,7 @@ impl World {
 
 /// Waits until requests can be created and are stamped. Mutating admission policies come into force a moment after they
 /// are written, and know a new kind a moment after it is served. Until then they refuse it.
-async fn requests_are_known(control_plane: &ControlPlane, stamped: bool) -> Result<()> {
+pub async fn requests_are_known(control_plane: &ControlPlane, stamped: bool) -> Result<()> {
     let requests: Api<TapRequest> =
         Api::namespaced(control_plane.admin().client().await?, "default");
     let request = serde_json::from_value(serde_json::json!({

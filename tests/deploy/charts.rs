@@ -1,0 +1,331 @@
+//! What the charts render, without a cluster: nothing else than the kustomizations for the same settings.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::helm::{CHART, DEFINITIONS, IDS, Nobody, chart, objects};
+use crate::repository;
+use crate::support::{program, run};
+
+/// The API that renders the policy that stamps the requester.
+const NEWER: &str = "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy";
+const NAMESPACE: &str = "--namespace=tap-operator-system";
+
+#[test]
+#[ignore = "make test-deploy"]
+fn lint_finds_nothing() -> Result<()> {
+    run(async {
+        let nobody = Nobody::new()?;
+        for arguments in [
+            vec!["lint", "--strict", &chart(DEFINITIONS)],
+            [&["lint", "--strict", &chart(CHART)], &IDS[..]].concat(),
+        ] {
+            let told = nobody.helm(&arguments).await?.ok().await?;
+            ensure!(told.contains("0 chart(s) failed") && !told.contains("WARNING"), "{told}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "make test-deploy"]
+fn chart_and_kustomization_are_the_same_objects() -> Result<()> {
+    run(async {
+        let nobody = Nobody::new()?;
+        let definitions = nobody.template(&["crds", &chart(DEFINITIONS)]).await?;
+        same(definitions, kustomization("crds")?)?;
+
+        let image = "--set=image.repository=registry.contoso.com/tap-operator";
+        for (deploy, more) in
+            [("deploy", vec![NEWER]), ("deploy/overlays/without-mutating-policies", vec![])]
+        {
+            let chart = chart(CHART);
+            let rendered = [&["tap-operator", &chart, NAMESPACE, image], &IDS[..], &more].concat();
+            let rendered = nobody.template(&rendered).await?;
+            // The overlay of the documentation.
+            let overlay = json!({
+                "resources": [up(&nobody, deploy)?],
+                "images": [{"name": "tap-operator", "newName": "registry.contoso.com/tap-operator"}],
+                "configMapGenerator": [{
+                    "name": "tap-operator-azure", "namespace": "tap-operator-system",
+                    "options": {"disableNameSuffixHash": true, "labels": {"app.kubernetes.io/name": "tap-operator"}},
+                    "literals": [
+                        "AZURE_TENANT_ID=11111111-2222-3333-4444-555555555555",
+                        "AZURE_CLIENT_ID=66666666-7777-8888-9999-aaaaaaaaaaaa",
+                    ],
+                }],
+                "patches": [{"patch": json!({
+                    "apiVersion": "v1", "kind": "ServiceAccount",
+                    "metadata": {
+                        "name": "tap-operator", "namespace": "tap-operator-system",
+                        "annotations": {
+                            "azure.workload.identity/client-id": "66666666-7777-8888-9999-aaaaaaaaaaaa",
+                            "azure.workload.identity/tenant-id": "11111111-2222-3333-4444-555555555555",
+                        },
+                    },
+                }).to_string()}],
+            });
+            let directory = nobody.scratch.file("overlay");
+            std::fs::create_dir_all(&directory)?;
+            std::fs::write(directory.join("kustomization.yaml"), overlay.to_string())?;
+            let mut kustomized = kustomize(&directory)?;
+            // Helm makes the namespace, or somebody else does.
+            kustomized.retain(|object| object["kind"] != "Namespace");
+            same(rendered, kustomized).with_context(|| deploy.to_owned())?;
+        }
+        Ok(())
+    })
+}
+
+/// Compares objects by kind and name, apart from what only Helm writes.
+fn same(rendered: Vec<Value>, kustomized: Vec<Value>) -> Result<()> {
+    let by_name = |objects: Vec<Value>| -> Result<BTreeMap<String, Value>> {
+        let mut all = BTreeMap::new();
+        for mut object in objects {
+            let name = format!("{} {}", object["kind"], object["metadata"]["name"]);
+            tidy(&mut object);
+            ensure!(all.insert(name.clone(), object).is_none(), "{name} is there twice");
+        }
+        Ok(all)
+    };
+    let (rendered, kustomized) = (by_name(rendered)?, by_name(kustomized)?);
+    ensure!(rendered.keys().eq(kustomized.keys()), "{:#?}", (rendered.keys(), kustomized.keys()));
+    let mut differences = Vec::new();
+    for (name, object) in &rendered {
+        compare(name, object, &kustomized[name], &mut differences);
+    }
+    ensure!(differences.is_empty(), "{differences:#?}");
+    Ok(())
+}
+
+/// Where two values differ, with what the chart and what the kustomization has there.
+fn compare(at: &str, chart: &Value, kustomization: &Value, out: &mut Vec<String>) {
+    match (chart, kustomization) {
+        (Value::Object(one), Value::Object(other)) => {
+            let keys: BTreeSet<_> = one.keys().chain(other.keys()).collect();
+            for key in keys {
+                compare(&format!("{at}.{key}"), &chart[key], &kustomization[key], out);
+            }
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            for (index, (one, other)) in one.iter().zip(other).enumerate() {
+                compare(&format!("{at}[{index}]"), one, other, out);
+            }
+        }
+        _ if chart == kustomization => {}
+        _ => out.push(format!("{at}: {chart} and {kustomization}")),
+    }
+}
+
+/// Removes what only Helm writes.
+fn tidy(object: &mut Value) {
+    for labels in ["/metadata/labels", "/spec/template/metadata/labels"] {
+        let Some(labels) = object.pointer_mut(labels).and_then(Value::as_object_mut) else {
+            continue;
+        };
+        for own in ["instance", "managed-by", "version"] {
+            labels.remove(&format!("app.kubernetes.io/{own}"));
+        }
+        labels.remove("helm.sh/chart");
+    }
+    for (place, own) in [
+        ("/spec/template/metadata/annotations", "checksum/configuration"),
+        ("/metadata/annotations", "helm.sh/resource-policy"),
+    ] {
+        if let Some(annotations) = object.pointer_mut(place).and_then(Value::as_object_mut) {
+            annotations.remove(own);
+        }
+    }
+    for (above, name) in [
+        ("/spec/template/metadata", "annotations"),
+        ("/metadata", "annotations"),
+        ("/metadata", "labels"),
+    ] {
+        let Some(above) = object.pointer_mut(above).and_then(Value::as_object_mut) else {
+            continue;
+        };
+        if above.get(name) == Some(&json!({})) {
+            above.remove(name);
+        }
+    }
+    // The definitions have no labels of their own, and the chart's are all Helm's but this.
+    if object["kind"] == "CustomResourceDefinition" {
+        object["metadata"].as_object_mut().map(|metadata| metadata.remove("labels"));
+    }
+}
+
+fn kustomization(directory: &str) -> Result<Vec<Value>> {
+    kustomize(&repository(directory))
+}
+
+fn kustomize(directory: &std::path::Path) -> Result<Vec<Value>> {
+    let kubectl = program::built_by("tests/control-plane/build")?.join("kubectl");
+    let output = Command::new(kubectl).arg("kustomize").arg(directory).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    objects(&String::from_utf8(output.stdout)?)
+}
+
+/// The way from the overlay to a directory of this repository: a kustomization accepts no absolute paths.
+fn up(nobody: &Nobody, directory: &str) -> Result<String> {
+    let from = nobody.scratch.file("overlay");
+    let to = repository(directory);
+    let to = to.strip_prefix("/")?.to_str().context("a path that is no text")?.to_owned();
+    Ok("../".repeat(from.components().count() - 1) + &to)
+}
+
+#[test]
+#[ignore = "make test-deploy"]
+fn values_that_cannot_be_meant_are_refused() -> Result<()> {
+    run(async {
+        let nobody = Nobody::new()?;
+        let chart = chart(CHART);
+        let with_ids = [&["template", "x", &chart], &IDS[..]].concat();
+        for (values, words) in [
+            (vec!["--set=replica=2"], vec!["replica"]),
+            (vec!["--set=replicas=two"], vec!["/replicas", "integer"]),
+            (vec!["--set=tenant.id=contoso.com"], vec!["/tenant/id", "pattern"]),
+            (vec!["--set=tenant.graphUrl=http://graph"], vec!["/tenant/graphUrl"]),
+            (vec!["--set=credential.type=password"], vec!["/credential/type", "clientSecret"]),
+            (vec!["--set=tenant.userNamePrefix=entra:"], vec!["needs tenant.userName"]),
+            (
+                vec![
+                    "--set-json=tenants=[{\"name\":\"a\",\"tenantId\":\"b\",\"clientId\":\"c\",\"credential\":{}}]",
+                ],
+                vec!["set either tenant or tenants"],
+            ),
+        ] {
+            nobody.refused(&[&with_ids[..], &values].concat(), &words).await?;
+        }
+        nobody.refused(&["template", "x", &chart], &["set tenant.id and tenant.clientId"]).await?;
+        nobody
+            .refused(&["template", "x", &self::chart(DEFINITIONS), "--set=keep=false"], &["keep"])
+            .await
+    })
+}
+
+#[test]
+#[ignore = "make test-deploy"]
+fn nothing_of_the_charts_is_a_hook() -> Result<()> {
+    run(async {
+        // A hook that deletes requests would revoke passes.
+        let nobody = Nobody::new()?;
+        for (path, ids) in [(CHART, &IDS[..]), (DEFINITIONS, &[])] {
+            for object in nobody.template(&[&["x", &chart(path)], ids].concat()).await? {
+                ensure!(
+                    !object["metadata"]["annotations"].to_string().contains("helm.sh/hook"),
+                    "{object:#}"
+                );
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "make test-deploy"]
+fn settings_reach_the_pod() -> Result<()> {
+    run(async {
+        let nobody = Nobody::new()?;
+        let render = async |values: &[&str]| -> Result<BTreeMap<String, Value>> {
+            let chart = chart(CHART);
+            let objects = nobody.template(&[&["x", &chart, NAMESPACE], values].concat()).await?;
+            let kind = |object: &Value| object["kind"].as_str().unwrap_or_default().to_owned();
+            Ok(objects.into_iter().map(|object| (kind(&object), object)).collect())
+        };
+        let secret = [&IDS[..], &["--set=credential.type=clientSecret"]].concat();
+        let objects = render(&secret).await?;
+        let file = "/var/run/secrets/tap-operator/client-secret";
+        ensure!(objects["ConfigMap"]["data"]["AZURE_CLIENT_SECRET_FILE"] == file);
+        let labels = &objects["Deployment"]["spec"]["template"]["metadata"]["labels"];
+        ensure!(labels["azure.workload.identity/use"].is_null(), "{labels}");
+        ensure!(objects["ServiceAccount"]["metadata"]["annotations"].is_null());
+        ensure!(
+            !objects.contains_key("PodDisruptionBudget") && !objects.contains_key("PodMonitor")
+        );
+
+        let own_token = [&IDS[..], &["--set=workloadIdentity.webhook=false"]].concat();
+        let objects = render(&own_token).await?;
+        let path = "/var/run/secrets/azure/tokens/azure-identity-token";
+        ensure!(objects["ConfigMap"]["data"]["AZURE_FEDERATED_TOKEN_FILE"] == path);
+        let text = objects["Deployment"].to_string();
+        ensure!(text.contains("api://AzureADTokenExchange"), "{text}");
+
+        let more = [
+            &IDS[..],
+            &[
+                "--set=replicas=2",
+                "--set=podMonitor.enabled=true",
+                "--set=networkPolicy.egress.enabled=true",
+                "--set=extraCa.configMap=proxy-ca",
+                "--set=settings.callsPer10Seconds=3",
+                "--set=settings.settleTime=180s",
+                "--set=extraLabels.team=identity",
+                "--set=image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
+            ],
+        ]
+        .concat();
+        let objects = render(&more).await?;
+        for (kind, object) in &objects {
+            ensure!(object["metadata"]["labels"]["team"] == "identity", "{kind}: {object:#}");
+        }
+        ensure!(objects["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 1);
+        ensure!(objects["PodMonitor"]["spec"]["podMetricsEndpoints"][0]["port"] == "http");
+        ensure!(objects["NetworkPolicy"]["spec"]["policyTypes"] == json!(["Ingress", "Egress"]));
+        let pod = objects["Deployment"]["spec"]["template"]["spec"].to_string();
+        for word in [
+            "\"TAP_OPERATOR_CALLS_PER_10_SECONDS\",\"value\":\"3\"",
+            "\"TAP_OPERATOR_SETTLE_TIME\",\"value\":\"180s\"",
+            "\"TAP_OPERATOR_EXTRA_CA\",\"value\":\"/etc/tap-operator-ca/ca.crt\"",
+            "topologySpreadConstraints",
+            "tap-operator@sha256:0000",
+        ] {
+            ensure!(pod.contains(word), "no {word} in {pod}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "make test-deploy"]
+fn it_is_a_part_of_another_chart() -> Result<()> {
+    run(async {
+        let nobody = Nobody::new()?;
+        let umbrella = nobody.scratch.file("umbrella");
+        std::fs::create_dir_all(umbrella.join("templates"))?;
+        let part = |name: &str, path: &str| {
+            json!({
+                "name": name, "version": "0.1.0", "condition": format!("{name}.enabled"),
+                "repository": format!("file://{}", repository(path).display()),
+            })
+        };
+        let chart = json!({
+            "apiVersion": "v2", "name": "identity", "version": "1.0.0",
+            "dependencies": [part("tap-operator", CHART), part("tap-operator-crds", DEFINITIONS)],
+        });
+        std::fs::write(umbrella.join("Chart.yaml"), chart.to_string())?;
+        let values = json!({
+            "global": {"imageRegistry": "registry.contoso.com"},
+            "tap-operator": {
+                "enabled": true,
+                "tenant": {
+                    "id": "11111111-2222-3333-4444-555555555555",
+                    "clientId": "66666666-7777-8888-9999-aaaaaaaaaaaa",
+                },
+            },
+        });
+        std::fs::write(umbrella.join("values.yaml"), values.to_string())?;
+        let umbrella = umbrella.display().to_string();
+        nobody.helm(&["dependency", "build", &umbrella]).await?.ok().await?;
+        let kinds =
+            |objects: &[Value]| objects.iter().filter(|o| o["kind"] == "Deployment").count();
+        let all = nobody.template(&["identity", &umbrella]).await?;
+        ensure!(kinds(&all) == 1 && all.iter().any(|o| o["kind"] == "CustomResourceDefinition"));
+        let off = "--set=tap-operator.enabled=false,tap-operator-crds.enabled=false";
+        let none = nobody.helm(&["template", "identity", &umbrella, off]).await?.ok().await?;
+        ensure!(objects(&none)?.is_empty(), "{none}");
+        Ok(())
+    })
+}

@@ -1,0 +1,47 @@
+//! The reference of the command line, as the program tells it itself.
+
+use std::fmt::Write as _;
+use std::process::Command;
+
+use super::{Files, made_from};
+
+pub fn files() -> Files {
+    let mut page = format!(
+        "{}\n# Command line\n\nWhat `tap-operator --help` and `tap-operator help COMMAND` say. [Settings](settings.md) says more about \
+         `run`.\n",
+        made_from("the program's own help")
+    );
+    let overview = help(&["--help"]);
+    let _ = write!(page, "\n## tap-operator\n\n```text\n{overview}```\n");
+    let (_, commands) = overview.split_once("Commands:\n").unwrap();
+    let (commands, _) = commands.split_once("\n\n").unwrap();
+    for line in commands.lines() {
+        // What continues a line is indented further.
+        let Some(line) = line.strip_prefix("  ").filter(|line| !line.starts_with(' ')) else {
+            continue;
+        };
+        let command = line.split_whitespace().next().unwrap();
+        if command != "help" {
+            let _ = write!(
+                page,
+                "\n## tap-operator {command}\n\n```text\n{}```\n",
+                help(&[command, "--help"])
+            );
+        }
+    }
+    Files::from([("docs/reference/command-line.md".into(), page)])
+}
+
+fn help(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_tap-operator"))
+        .args(arguments)
+        // Neither the width of a terminal nor what is set for the operator shows in it.
+        .env_clear()
+        .env("COLUMNS", "100")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    // Lines of nothing but spaces would be trimmed by editors.
+    text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
+}
