@@ -20,6 +20,10 @@ const UP_TO_A_WEEK: &str = "self.matches('^([0-9]{1,3}h)?([0-9]{1,5}m)?$') && si
 const UP_TO_A_WEEK_MESSAGE: &str =
     "must be at most 168h, written in hours and minutes such as 5m or 12h (a day is 24h)";
 
+const OBJECT_ID: &str =
+    "self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')";
+const OBJECT_ID_MESSAGE: &str = "must be the object id of a group in Entra, not its name, such as 6c1f8a4e-0b5d-4f7a-9b1c-2d3e4f5a6b7c";
+
 /// A `TapPolicy` says what the Temporary Access Pass method of a Microsoft Entra tenant must look like, and who may get
 /// a pass through requests that name it. The operator reads the tenant, reports every difference, and corrects it if
 /// `enforcement` is Enforce. Deleting a `TapPolicy` never changes the tenant.
@@ -148,12 +152,8 @@ pub struct MethodLifetime {
 pub struct Target {
     /// Object id of a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        regex(
-            pattern = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
-        ),
-        length(max = 36)
-    )]
+    #[schemars(length(max = 256))]
+    #[x_kube(validation = Rule::new(OBJECT_ID).message(OBJECT_ID_MESSAGE))]
     pub group: Option<String>,
     /// Everybody in the tenant. Must be `true`, and the only target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,12 +169,8 @@ pub struct Target {
 #[serde(rename_all = "camelCase")]
 pub struct GroupRef {
     /// Object id of the group.
-    #[schemars(
-        regex(
-            pattern = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
-        ),
-        length(max = 36)
-    )]
+    #[schemars(length(max = 256))]
+    #[x_kube(validation = Rule::new(OBJECT_ID).message(OBJECT_ID_MESSAGE))]
     pub group: String,
     /// Display name of the group, for readers. If it is set and the group has another name, `status.drift` reports that.
     #[serde(default, skip_serializing_if = "Option::is_none")]

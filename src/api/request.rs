@@ -44,6 +44,11 @@ const ONCE_MESSAGE: &str = "each recipient must be named once";
 // The admission policies, not the schema, keep the spec from being changed: a schema rule answers 422, upon which a
 // GitOps tool may delete and recreate the request, and that would ask for another pass.
 
+/// In place of the schema's format date-time, which says nothing of the zone that people leave out, and allows what the
+/// operator cannot read.
+const START_TIME: &str = "self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self) < timestamp('2200-01-01T00:00:00Z')";
+const START_TIME_MESSAGE: &str = "must be a date and time with a zone, such as 2026-11-23T08:00:00Z or 2026-11-23T09:00:00+01:00, and before the year 2200";
+
 /// A `TapRequest` asks for one Temporary Access Pass for one user. The operator checks it, waits for approval and start
 /// time, puts the code into a Secret of the same name, and removes everything again when the pass is used, revoked or
 /// expired, or the request is deleted. Its spec cannot be changed: create another request to get another pass.
@@ -85,10 +90,11 @@ pub struct TapRequestSpec {
     /// Whether the pass works only once. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_time_use: Option<bool>,
-    /// When the pass becomes valid, up to 30 days ahead, with at most nine digits of a fraction of a second. If it is left out,
-    /// when it is issued.
+    /// When the pass becomes valid: date and time with a zone, such as 2026-11-23T08:00:00Z or 2026-11-23T09:00:00+01:00,
+    /// with at most nine digits of a fraction of a second. If it is left out, when it is issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self < timestamp('2200-01-01T00:00:00Z')").message("must be at most 30 days ahead"))]
+    #[schemars(with = "Option<String>", length(max = 40))]
+    #[x_kube(validation = Rule::new(START_TIME).message(START_TIME_MESSAGE))]
     pub start_time: Option<Time>,
     /// Why the pass is needed, such as a ticket. Up to 512 characters, on one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]

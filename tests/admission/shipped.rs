@@ -36,7 +36,7 @@ fn the_api_server_finds_no_fault_with_the_expressions() -> Result<()> {
     run(async {
         let cluster = Cluster::shared().await?;
         wait::until(wait::PATIENCE, "the policies were type-checked", || async {
-            for name in ["requests", "decisions", "secrets"] {
+            for name in ["requests", "decisions", "secrets", "request-hints", "policy-hints"] {
                 let policy = Call::get(&format!("{POLICIES}/tap-operator-{name}"));
                 let policy = cluster.admin.call(policy).await?;
                 ensure!(policy["status"]["typeChecking"] == json!({}), "{:#}", policy["status"]);

@@ -10,6 +10,7 @@ mod crashes;
 mod deletion;
 mod endings;
 mod faults;
+mod hints;
 mod mutators;
 mod others;
 mod outside;

@@ -11,7 +11,7 @@ const CHART: &str = "deploy/helm/tap-operator";
 const DEFINITIONS: &str = "deploy/helm/tap-operator-crds";
 /// The folders whose manifests the chart renders, as they are in `deploy` and in its `files`.
 const SHIPPED: [(&str, &[&str]); 3] = [
-    ("admission", &["decisions.yaml", "requests.yaml", "secrets.yaml"]),
+    ("admission", &["decisions.yaml", "hints.yaml", "requests.yaml", "secrets.yaml"]),
     ("mutating", &["stamp.yaml"]),
     ("base", &["rbac.yaml", "roles.yaml"]),
 ];

@@ -12,7 +12,7 @@ use crate::office::{Office, POLICY};
 const INTENT: &str = "tap-operator.io/intent";
 const INTENT_RULE: &str = "the annotation tap-operator.io/intent has at most 4096 bytes";
 const TEXT_RULE: &str = "spec.user and spec.reason must be text on one line";
-const TIME_RULE: &str = "at most nine digits of a fraction of a second";
+const TIME_RULE: &str = "must be a date and time with a zone";
 
 /// A request with a particular field, and what is wrong with it.
 struct New {

@@ -7,6 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{ending, left_behind, remove_secret, report, secret_stays};
+use crate::api::names::OPERATOR;
 use crate::api::{Phase, TapRequest};
 use crate::decision::Reason;
 use crate::decision::clock::later;
@@ -15,9 +16,9 @@ use crate::decision::report::Report;
 use crate::decision::situation::Situation;
 use crate::decision::step::{Rest, Step};
 
-/// The longest time from a request's creation to the expiry of its pass: a start 30 days ahead, a lifetime of 720 hours, and
-/// a day for delays.
-const LONGEST: SignedDuration = SignedDuration::from_hours(61 * 24);
+/// The longest time from the operator's last write of a request to the expiry of its pass: 168 hours until its start, a
+/// lifetime of 720 hours, and a day for delays.
+const LONGEST: SignedDuration = SignedDuration::from_hours(168 + 720 + 24);
 
 /// The next step for a request whose intent cannot be read.
 pub(super) fn next(s: &Situation) -> Step {
@@ -49,5 +50,13 @@ pub fn latest_expiry(request: &TapRequest) -> Timestamp {
     let recorded = request.status.as_ref().and_then(|status| status.pass.as_ref());
     let noted = intent::remains(request).latest_expiry;
     let known = noted.max(recorded.map(|pass| pass.expiration_time.0));
-    known.unwrap_or(later(request.created(), LONGEST))
+    known.unwrap_or_else(|| later(last_written(request), LONGEST))
+}
+
+/// When the operator last wrote a request: it records each attempt before it asks for the pass.
+fn last_written(request: &TapRequest) -> Timestamp {
+    let writes = request.metadata.managed_fields.iter().flatten();
+    let ours = writes.filter(|write| write.manager.as_deref() == Some(OPERATOR));
+    let last = ours.filter_map(|write| Some(write.time.as_ref()?.0)).max();
+    last.map_or(request.created(), |last| last.max(request.created()))
 }

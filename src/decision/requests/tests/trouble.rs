@@ -1,7 +1,10 @@
 //! What others write, refuse or lose: nothing of it may stop what must go on.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+
 use super::*;
 use crate::decision::intent::is_unresolved_for;
+use crate::decision::requests::life::latest_expiry;
 
 /// The last start that the API server takes and this process can read.
 const LAST_START: &str = "9999-12-30T21:30:00Z";
@@ -291,4 +294,24 @@ fn one_list_with_a_foreign_pass_does_not_count_twice() {
     assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "ExistingPass"));
     life.reconcile();
     assert_eq!(life.request.phase(), Phase::Failed);
+}
+
+/// A start may be far ahead, so the creation of the request says nothing of when its pass expires.
+#[test]
+fn an_unreadable_intent_is_held_from_when_it_was_written() {
+    let written = |manager: &str, second: i64| ManagedFieldsEntry {
+        manager: Some(manager.into()),
+        time: Some(Time(at(second))),
+        ..ManagedFieldsEntry::default()
+    };
+    let day = 24 * 3600;
+    let mut request = request("far", "far");
+    let unreadable = [(INTENT_ANNOTATION.into(), "{version: 9}".into())];
+    request.metadata.annotations = Some(unreadable.into());
+    assert_eq!(latest_expiry(&request), at(38 * day));
+    request.metadata.managed_fields = Some(vec![written("kubectl", 400 * day)]);
+    assert_eq!(latest_expiry(&request), at(38 * day), "what others write says nothing");
+    let both = vec![written("tap-operator", 90 * day), written("tap-operator", 100 * day)];
+    request.metadata.managed_fields = Some(both);
+    assert_eq!(latest_expiry(&request), at(138 * day));
 }
