@@ -451,7 +451,7 @@ mod tests {
             [
                 format!(r#"{policy}: spec.failurePolicy is "Ignore" instead of "Fail""#),
                 format!("{policy}: spec.matchConstraints.namespaceSelector was added"),
-                format!("{policy}: spec.validations has 1 instead of 19 entries"),
+                format!("{policy}: spec.validations has 1 instead of 18 entries"),
                 format!("{policy}: spec.variables[byOperator].expression was changed"),
             ]
             .join("; ")

@@ -17,7 +17,7 @@ use kube::ResourceExt as _;
 
 pub use self::existing::existing_pass;
 pub use self::unreadable::latest_expiry;
-use crate::api::{DecisionKind, Pass, Phase, TapRequest, TapRequestStatus};
+use crate::api::{Decision, DecisionKind, Pass, Phase, TapRequest, TapRequestStatus};
 use crate::decision::Reason;
 use crate::decision::ids::UserKey;
 use crate::decision::intent::{self, Intent, POST_WINDOW, has_ended, has_finalizer};
@@ -189,14 +189,11 @@ fn ending(s: &Situation) -> Option<Ending> {
     if let Some(denied) = said(DecisionKind::Deny).or_else(|| said(DecisionKind::Unknown)) {
         return Some(Ending {
             reason: Reason::DeniedAfterIssue,
-            message: format!("denied by {} after the pass was issued", denied.by),
+            message: format!("{} after the pass was issued", said_by("denied", denied)),
         });
     }
     if let Some(revoked) = said(DecisionKind::Revoke) {
-        return Some(Ending {
-            reason: Reason::Revoked,
-            message: format!("revoked by {}", revoked.by),
-        });
+        return Some(Ending { reason: Reason::Revoked, message: said_by("revoked", revoked) });
     }
     // A revocation that has begun is completed even if the stop is lifted meanwhile: the Secret with the code is gone.
     if s.stop == Stop::RevokeActive || is_being_revoked(s.request) {
@@ -204,6 +201,15 @@ fn ending(s: &Situation) -> Option<Ending> {
         return Some(Ending { reason: Reason::StopRevokesActive, message });
     }
     None
+}
+
+/// Who made a decision, and why, as far as they say.
+fn said_by(what: &str, decision: &Decision) -> String {
+    let by = &decision.by;
+    match decision.comment.as_deref().map(str::trim).filter(|comment| !comment.is_empty()) {
+        Some(comment) => format!("{what} by {by}: {comment:?}"),
+        None => format!("{what} by {by}"),
+    }
 }
 
 /// Whether a revocation has deleted the Secret, but not yet the pass.
@@ -277,6 +283,9 @@ fn remove_pass<'a>(
     }
 }
 
+/// How long to wait before a pass is deleted again that Graph could not delete. Few of a tenant are deleted at once.
+const GRAPH_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+
 /// Why a pass could not be deleted yet.
 enum Obstacle<'a> {
     /// Passes of other requests of its tenant are being deleted first.
@@ -304,7 +313,11 @@ impl Obstacle<'_> {
     fn rest(&self) -> Rest {
         match self {
             Self::NotYetKnown => Rest::For(SignedDuration::from_secs(10)),
-            Self::Graph(error) => rest_after(error),
+            // Graph that is back is noticed soon: what must be revoked does not wait for a backoff that has grown.
+            Self::Graph(error) => match rest_after(error) {
+                Rest::Backoff(least) => Rest::For(least.unwrap_or(GRAPH_AGAIN).max(GRAPH_AGAIN)),
+                rest => rest,
+            },
             // The state machine calls when it is its turn. Only another configuration leads to a tenant that none reaches, and
             // the process reads it when it starts.
             Self::InTurn | Self::Unreached(_) => Rest::ForChange,

@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use super::existing::{FOREIGN, existing, waits_for_its_end};
 use super::{
     Decided, Ending, ending, left_behind, needs_a_human, refused, remove_secret, report,
-    rest_after, secret_stays, unrecordable,
+    rest_after, said_by, secret_stays, unrecordable,
 };
 use crate::api::{DecisionKind, OnExistingPass, Phase, Resolved};
 use crate::decision::Reason;
@@ -90,7 +90,11 @@ fn without_checks(s: &Situation) -> Option<Step> {
                 .find(|d| d.decision != DecisionKind::Approve && d.decision != DecisionKind::Revoke)
             {
                 Some(denied) => {
-                    end(s, Phase::Denied, Reason::Denied, format!("denied by {}", denied.by))
+                    let message = format!(
+                        "{}: if that can be settled, make another request under another name",
+                        said_by("denied", denied)
+                    );
+                    end(s, Phase::Denied, Reason::Denied, message)
                 }
                 None => {
                     end(s, Phase::Revoked, reason, format!("{message} before a pass was issued"))

@@ -98,6 +98,7 @@ fn take_away(s: &Situation, intent: &Intent, pass: &Pass, ending: &Ending) -> De
                 });
             let message = format!("{}; {secret}: {}", ending.message, obstacle.sentence());
             let revoking = Report::new(s, s.request.phase(), Reason::Revoking, &message)
+                .not_ready()
                 .reconciling(Reason::Revoking, &message);
             let revoking = if left.is_none() { revoking.without_secret() } else { revoking };
             report(s, revoking, obstacle.rest().or_until(pass.expiration_time.0, s.now.earliest))
