@@ -41,6 +41,8 @@ pub enum Trouble {
     Refuses { class: Class, status: u16, lasts: u64 },
     /// Graph answers 403 to so many POSTs for a user.
     Forbids { user: &'static str, times: u32 },
+    /// The account of a user is disabled, or enabled again.
+    Enables { user: &'static str, enabled: bool },
     /// All tokens expire, and so many of the next sign-ins fail.
     SignInFails { times: u32 },
     /// The operator is restarted with other tenant connections.
@@ -210,6 +212,11 @@ pub fn strike(world: &World, gate: &Gate, trouble: &Trouble) -> Option<(u64, Rel
         Trouble::NoRenewals { replica, lasts } => gate.hold(*replica, until(*lasts), true),
         Trouble::Refuses { class, status, lasts } => gate.refuse(*class, *status, until(*lasts)),
         Trouble::Forbids { user, times } => others::forbid(world, user, *times),
+        Trouble::Enables { user, enabled } => {
+            let changed = world.tenant.edit_user(user, |user| user.account_enabled = *enabled);
+            changed.expect("a user");
+            gate.count("tenant: an account is disabled or enabled", 1);
+        }
         Trouble::SignInFails { times } => {
             let status = FaultKind::Status {
                 status: 401,

@@ -23,6 +23,7 @@ pub const FABRIKAM_HOST: &str = "fabrikam.test";
 pub const BUSY_SPELL: u64 = 20;
 /// Keeps these draws apart from those of the rest of the plan.
 const OF_OTHERS: u64 = 0x6f74_6865_7273;
+const OF_JOINERS: u64 = 0x6a6f_696e_6572;
 
 /// The tenant connections of the operator. Policies name `default`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +116,21 @@ pub fn draw(plan: &mut Plan) {
         let at = dice.within(0, plan.quiet_from);
         refuse_statuses_from(plan, at);
     }
+    draw_joiners(plan);
     plan.troubles.sort_by_key(|(at, _)| *at);
+}
+
+/// Accounts that are disabled for a while: their requests wait.
+fn draw_joiners(plan: &mut Plan) {
+    let mut dice = Dice(StdRng::seed_from_u64(plan.seed ^ OF_JOINERS));
+    for user in USERS {
+        if dice.chance(15) {
+            let at = dice.within(0, plan.quiet_from);
+            let again = dice.within(at, plan.quiet_from);
+            plan.troubles.push((at, Trouble::Enables { user, enabled: false }));
+            plan.troubles.push((again, Trouble::Enables { user, enabled: true }));
+        }
+    }
 }
 
 /// Refuses the operator's status writes from this second on, for ever.
