@@ -17,8 +17,8 @@ use crate::support::world::World;
 use crate::support::{run, wait};
 
 /// The examples with requests. Those of one namespace share its rights, so access.yaml comes first.
-const EXAMPLES: [&str; 4] =
-    ["lost-phone.yaml", "sealed.yaml", "break-glass.yaml", "onboarding.yaml"];
+const EXAMPLES: [&str; 5] =
+    ["lost-phone.yaml", "sealed.yaml", "break-glass.yaml", "onboarding.yaml", "device-setup.yaml"];
 
 fn documents(example: &str) -> Result<Vec<Value>> {
     let text = std::fs::read_to_string(repository("examples").join(example))?;

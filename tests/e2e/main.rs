@@ -11,6 +11,7 @@ mod deletion;
 mod endings;
 mod faults;
 mod hints;
+mod joiner;
 mod mutators;
 mod others;
 mod outside;
