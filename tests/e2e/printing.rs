@@ -111,7 +111,7 @@ fn explain_reads_well() -> Result<()> {
         let explain = |path: &str| scene.helpdesk.kubectl(["explain", path]).ok();
         let spec = explain("taprequest.spec").await?;
         for words in
-            ["policyRef", "-required-", "10m to 720h", "Refuse (the default)", "up to 30 days"]
+            ["policyRef", "-required-", "10m to 720h", "Refuse (the default)", "with a zone"]
         {
             ensure!(spec.contains(words), "no {words:?} in\n{spec}");
         }

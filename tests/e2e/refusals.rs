@@ -357,7 +357,7 @@ fn a_malformed_spec_is_refused_at_once_with_words_that_help() -> Result<()> {
             (json!({ "user": null }), "spec.user", "Required"),
             (json!({ "policyRef": null }), "spec.policyRef", "Required"),
             (json!({ "onExistingPass": "Keep" }), "spec.onExistingPass", "\"Replace\""),
-            (json!({ "startTime": "tomorrow" }), "spec.startTime", "date-time"),
+            (json!({ "startTime": "tomorrow" }), "spec.startTime", "date and time with a zone"),
             (json!({ "recipients": [] }), "spec.recipients", "at least 1"),
             (json!({ "recipients": eleven }), "spec.recipients", "at most 10"),
             (json!({ "recipients": ["me"] }), "spec.recipients", "age1"),
