@@ -70,8 +70,12 @@ const START_TIME_MESSAGE: &str = "must be a date and time with a zone, such as 2
     printcolumn(name = "Approvals", type_ = "string", json_path = ".status.approvals"),
     printcolumn(name = "Starts", type_ = "string", json_path = ".spec.startTime"),
     printcolumn(name = "Expires", type_ = "string", json_path = ".status.pass.expirationTime"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1),
+    selectable = ".status.phase",
+    selectable = ".spec.user",
+    selectable = ".spec.policyRef.name",
+    selectable = ".spec.requestedBy",
     validation = Rule::new("size(self.metadata.name) <= 63").message("the name must be at most 63 characters")
 )]
 #[serde(rename_all = "camelCase")]

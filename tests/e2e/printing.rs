@@ -52,14 +52,25 @@ fn get_shows_where_a_request_stands() -> Result<()> {
             ("APPROVALS", "0/2"),
             ("STARTS", &start),
             ("EXPIRES", ""),
+            ("REASON", "AwaitingApproval"),
         ];
         for ((header, cell), (expected_header, expected_cell)) in table.iter().zip(expected) {
             ensure!(header == expected_header && cell == expected_cell, "{table:?}");
         }
-        ensure!(table.len() == 9 && table[8].0 == "AGE", "{table:?}");
-        let wide = cells(&get(&["--output=wide"]).ok().await?)?;
-        let last = wide.last().context("no columns")?;
-        ensure!(*last == ("REASON".to_owned(), "AwaitingApproval".to_owned()), "{wide:?}");
+        ensure!(table.len() == 10 && table[9].0 == "AGE", "{table:?}");
+        // What is asked most is found without reading every request.
+        let selectors = [
+            ("status.phase=AwaitingApproval".to_owned(), true),
+            ("status.phase=Active".to_owned(), false),
+            (format!("spec.user={user}"), true),
+            (format!("spec.policyRef.name={}", scene.policy), true),
+            (format!("spec.requestedBy={}", scene.helpdesk.user()), true),
+            ("spec.requestedBy=somebody".to_owned(), false),
+        ];
+        for (selector, is_found) in selectors {
+            let found = get(&[&format!("--field-selector={selector}"), "--output=name"]);
+            ensure!(found.ok().await?.contains("lost-phone") == is_found, "{selector}");
+        }
         let category = scene.approver.kubectl(["get", "tap-operator", "--output=name"]);
         let category = category.in_namespace(&scene.namespace).run().await?;
         ensure!(category.stdout.contains("taprequest.tap-operator.io/lost-phone"), "{category}");

@@ -151,6 +151,7 @@ impl Transport for ReqwestTransport {
             }
             _ => &self.shared,
         };
+        let host = request.uri().host().unwrap_or_default().to_owned();
         let request = reqwest::Request::try_from(request).map_err(|error| TransportError {
             maybe_sent: false,
             message: format!("the request cannot be sent: {}", causes(&error.without_url())),
@@ -159,14 +160,14 @@ impl Transport for ReqwestTransport {
         let mut answer = client.execute(request).await.map_err(|error| TransportError {
             // A connect error comes from name resolution, TCP or TLS, before any byte of the request is written.
             maybe_sent: !(error.is_connect() || error.is_builder()),
-            message: causes(&error.without_url()),
+            message: failed(&host, &error.without_url()),
         })?;
         let announced = answer.content_length().and_then(|length| usize::try_from(length).ok());
         // Allocated at its full size, because growing would leave copies behind.
         let mut body =
             Zeroizing::new(Vec::with_capacity(announced.unwrap_or(16_384).min(LONGEST_BODY)));
         while let Some(chunk) =
-            answer.chunk().await.map_err(|error| broken(&error.without_url()))?
+            answer.chunk().await.map_err(|error| broken(&host, &error.without_url()))?
         {
             append(&mut body, &chunk)?;
         }
@@ -186,9 +187,32 @@ fn append(body: &mut Body, chunk: &[u8]) -> Result<(), TransportError> {
     Ok(())
 }
 
-fn broken(error: &dyn std::error::Error) -> TransportError {
-    let message = format!("the answer broke off: {}", causes(error));
+fn broken(host: &str, error: &dyn std::error::Error) -> TransportError {
+    let message = format!("the answer of {host} broke off: {}", last_cause(error));
     TransportError { maybe_sent: true, message }
+}
+
+/// What went wrong, in words for whoever runs the operator.
+fn failed(host: &str, error: &reqwest::Error) -> String {
+    let cause = last_cause(error);
+    if error.is_connect() {
+        format!("cannot connect to {host}: {cause}")
+    } else if error.is_timeout() {
+        format!("{host} did not answer in time")
+    } else if error.is_builder() {
+        format!("the request to {host} cannot be sent: {}", causes(error))
+    } else {
+        format!("the connection to {host} was closed: {cause}")
+    }
+}
+
+/// The last of the causes of an error, which is the one that people know: the others name the libraries between.
+fn last_cause(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    wire::printable(&last.to_string(), 200)
 }
 
 /// Returns an error and its causes in one line.
