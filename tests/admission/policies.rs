@@ -59,7 +59,7 @@ fn the_schema_refuses_what_is_no_policy() -> Result<()> {
                 method(json!({"include": [{"allUsers": true, "displayName": "All"}]})),
                 "displayName belongs to a group",
             ),
-            (method(json!({"include": [{"group": "Helpdesk"}]})), "should match"),
+            (method(json!({"include": [{"group": "Helpdesk"}]})), "object id of a group"),
             (
                 method(json!({
                     "include": [{"group": GROUP}], "exclude": [{"group": GROUP.to_uppercase()}],

@@ -84,6 +84,7 @@ fn what_is_not_allowed_is_refused_with_the_right_form() -> Result<()> {
             (json!({ "startTime": "2026-11-23T08:00:00" }), zone),
             (json!({ "startTime": "2026-11-23" }), zone),
             (json!({ "startTime": "tomorrow" }), zone),
+            (json!({ "startTime": "2026-11-23T08:00:00.1234567890Z" }), zone),
             (json!({ "lifetime": "1d" }), "24h"),
             (json!({ "lifetime": "PT1H" }), "90m"),
             (json!({ "lifetime": "0.5h" }), "90m"),
