@@ -4,7 +4,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint fmt bench explore soak replay crash mutants mutants-fit fuzz generate image reproducible sbom charts release-check release-notes publish test-deploy control-plane age clean rust
+.PHONY: help demo test test-fast lint fmt bench explore soak replay crash mutants mutants-fit fuzz generate image reproducible sbom charts release-check release-notes publish test-deploy monitoring observability control-plane age clean rust
 
 say = @printf '\n==> %s\n' >&2
 

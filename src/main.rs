@@ -21,6 +21,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Run(Box<commands::run::Arguments>),
+    Check(commands::check::Arguments),
     Crds(commands::crds::Arguments),
     Release(commands::release::Arguments),
     Uninstall(commands::uninstall::Arguments),
@@ -37,6 +38,7 @@ static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
 async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(arguments) => commands::run::run(*arguments).await,
+        Command::Check(arguments) => commands::check::run(arguments).await,
         Command::Crds(arguments) => commands::crds::run(&arguments),
         Command::Release(arguments) => commands::release::run(arguments).await,
         Command::Uninstall(arguments) => commands::uninstall::run(arguments).await,

@@ -22,5 +22,5 @@ pub use policy::{
 };
 pub use request::{
     Basis, Check, CheckResult, Decision, DecisionKind, OnExistingPass, Pass, Phase, PolicyRef,
-    Resolved, TapRequest, TapRequestSpec, TapRequestStatus,
+    Resolved, SeenDecision, TapRequest, TapRequestSpec, TapRequestStatus,
 };

@@ -184,6 +184,11 @@ pub struct TapRequestStatus {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["by".into(), "decision".into()]))]
     pub decisions: Vec<Decision>,
+    /// When the operator first saw each decision. It is written together with the next change of the status.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["by".into(), "decision".into()]))]
+    pub seen: Vec<SeenDecision>,
     /// How many of the required approvals have been given, such as 1/2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approvals: Option<String>,
@@ -237,6 +242,35 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every phase that this version writes.
+    pub const ALL: [Self; 9] = [
+        Self::Pending,
+        Self::AwaitingApproval,
+        Self::Scheduled,
+        Self::Active,
+        Self::Used,
+        Self::Expired,
+        Self::Revoked,
+        Self::Denied,
+        Self::Failed,
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::AwaitingApproval => "AwaitingApproval",
+            Self::Scheduled => "Scheduled",
+            Self::Active => "Active",
+            Self::Used => "Used",
+            Self::Expired => "Expired",
+            Self::Revoked => "Revoked",
+            Self::Denied => "Denied",
+            Self::Failed => "Failed",
+            Self::Unknown => "Unknown",
+        }
+    }
+
     /// Whether nothing is issued any more for a request in this phase.
     pub fn is_final(self) -> bool {
         match self {
@@ -253,7 +287,7 @@ impl Phase {
 
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.write_str(self.name())
     }
 }
 
@@ -270,6 +304,19 @@ pub struct Decision {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub comment: Option<String>,
+}
+
+/// When a decision was first seen.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeenDecision {
+    /// The Kubernetes user name of the person who decided.
+    #[schemars(length(min = 1, max = 1024))]
+    pub by: String,
+    /// What was decided.
+    pub decision: DecisionKind,
+    /// When the operator saw it.
+    pub at: Time,
 }
 
 /// What was decided: Approve lets the pass be issued, a single Deny is final, Revoke withdraws the request or revokes the

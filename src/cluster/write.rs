@@ -7,6 +7,9 @@ use std::fmt::Debug;
 use std::future::Future;
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::client::Body;
@@ -17,6 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{ApiError, call};
+use crate::decision::rights::Right;
 use crate::effect::Effect;
 
 /// Creates an object.
@@ -171,6 +175,34 @@ impl Trial {
             |status| status.details.map(|details| details.uid).filter(|uid| !uid.is_empty()),
         );
         uid.ok_or(ApiError::Unknown { call: self.0, cause: "the answer names no uid".into() })
+    }
+
+    /// Whether this program has a right. `namespace` is the operator's own.
+    pub async fn may(
+        self,
+        client: &Client,
+        right: &Right,
+        namespace: &str,
+    ) -> Result<bool, ApiError> {
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some(right.group.clone()),
+                    resource: Some(right.resource.clone()),
+                    subresource: some(&right.subresource),
+                    name: some(&right.name),
+                    verb: Some(right.verb.clone()),
+                    namespace: right.own_namespace.then(|| namespace.to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+        let answer = call(self.0, reviews.create(&PostParams::default(), &review)).await?;
+        Ok(answer.status.is_some_and(|status| status.allowed))
     }
 
     /// The user as which the API server knows this program.

@@ -1,25 +1,22 @@
 //! `tap-operator run`: the operator.
 
-use std::collections::HashMap;
-use std::io::IsTerminal as _;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 use kube::Config;
-use tap_operator::controller::{self, Chance, Clocks, LocalClock, Metrics, Options};
+use tap_operator::controller::{self, Chance, Clocks, Connections, LocalClock, Metrics, Options};
 use tap_operator::decision::situation::Settings;
 use tap_operator::{graph, version};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
+use super::connections::ConnectionArguments;
 use super::core_dumps;
+use super::log::{self, LogFormat};
 
 /// The time after which Graph's gateway gives up a call (documented).
 const GRAPH_GATEWAY_LIMIT: SignedDuration = SignedDuration::from_secs(60);
@@ -56,25 +53,15 @@ pub struct Arguments {
     /// Address at which /healthz, /readyz and /metrics are served
     #[arg(long, env = "TAP_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
-    /// YAML file with the tenant connections, instead of the environment
-    #[arg(long, env = "TAP_OPERATOR_TENANTS_FILE")]
-    tenants_file: Option<PathBuf>,
-    /// PEM file with certificate authorities to trust for sign-in and Graph in addition to the system's, such as a TLS proxy's
-    #[arg(long, env = "TAP_OPERATOR_EXTRA_CA")]
-    extra_ca: Option<PathBuf>,
+    #[command(flatten)]
+    connections: ConnectionArguments,
     /// The longest time after which a call to Graph or the API server that was given up may still take effect or show in a
     /// list: the deadline of a call, Graph's own limit of 60 s, and its lag
-    #[arg(long, env = "TAP_OPERATOR_SETTLE_TIME", default_value = "150s", value_parser = duration)]
+    #[arg(long, env = "TAP_OPERATOR_SETTLE_TIME", default_value = "150s", value_parser = super::duration)]
     settle_time: SignedDuration,
     /// How often an active pass is read, to see whether it was used or removed
-    #[arg(long, env = "TAP_OPERATOR_USE_CHECK_INTERVAL", default_value = "60s", value_parser = duration)]
+    #[arg(long, env = "TAP_OPERATOR_USE_CHECK_INTERVAL", default_value = "60s", value_parser = super::duration)]
     use_check_interval: SignedDuration,
-    /// The longest time that one call to Graph may take
-    #[arg(long, env = "TAP_OPERATOR_CALL_DEADLINE", default_value = "30s", value_parser = duration)]
-    call_deadline: SignedDuration,
-    /// Calls to the authentication methods of a tenant in ten seconds; Graph's documented limit is 5
-    #[arg(long, env = "TAP_OPERATOR_CALLS_PER_10_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    calls_per_10_seconds: u32,
     /// Issue passes even if the admission policies are not in force: for trying out, never for a tenant that matters
     #[arg(long)]
     allow_unguarded: bool,
@@ -90,20 +77,17 @@ pub struct Arguments {
     log: String,
 }
 
-/// Format of the log.
-#[derive(Clone, Copy, ValueEnum)]
-enum LogFormat {
-    /// One JSON object for each line.
-    Json,
-    /// For people.
-    Text,
+/// Runs the operator until a signal stops it. Once the log is there, its last words are in it.
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    log::start(arguments.log_format, &arguments.log)?;
+    let Err(error) = operate(arguments).await else { return Ok(ExitCode::SUCCESS) };
+    tracing::error!(error = format!("{error:#}"), "the operator ends");
+    Ok(ExitCode::FAILURE)
 }
 
-/// Runs the operator until a signal stops it.
-pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    start_log(&arguments)?;
+async fn operate(arguments: Arguments) -> anyhow::Result<()> {
     core_dumps::forbid();
-    if arguments.settle_time < arguments.call_deadline + GRAPH_GATEWAY_LIMIT {
+    if arguments.settle_time < arguments.connections.call_deadline + GRAPH_GATEWAY_LIMIT {
         tracing::warn!(
             "the settle time is shorter than the deadline of a call plus Graph's own limit of 60 s: a pass or Secret that is created late may go unnoticed"
         );
@@ -112,7 +96,15 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     end_on_signal(&shutdown)?;
     let clocks = Arc::new(Clocks::new(LocalClock::starting_at(Timestamp::now())));
     let metrics = Metrics::default();
-    let tenants = tenants(&arguments, &clocks, &metrics)?;
+    let connections = Connections::default();
+    let tenants = arguments.connections.clients(&clocks, {
+        let (metrics, connections, clocks) =
+            (metrics.clone(), connections.clone(), Arc::clone(&clocks));
+        Arc::new(move |connection, report| {
+            metrics.report(&connection.name, &report);
+            connections.report(connection, &report, clocks.local());
+        })
+    })?;
 
     let mut config =
         Config::infer().await.context("no cluster: set KUBECONFIG, or run inside a pod")?;
@@ -129,6 +121,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(arguments.listen).with_context(|| {
         format!("cannot listen on {}: choose another address with --listen", arguments.listen)
     })?;
+    for tenant in &tenants {
+        tell_connection(tenant.config());
+    }
     tracing::info!(version = version::VERSION, commit = version::COMMIT, namespace = arguments.namespace, listen = %arguments.listen, "starting");
     controller::run(Options {
         client,
@@ -143,6 +138,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         clocks,
         chance: Chance::from_operating_system(),
         metrics,
+        connections,
         allow_unguarded: arguments.allow_unguarded,
         listener: Some(listener),
         beside: controller::on_a_thread_of_its_own,
@@ -150,49 +146,23 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     })
     .await?;
     tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
-}
-
-fn tenants(
-    arguments: &Arguments,
-    clocks: &Arc<Clocks>,
-    metrics: &Metrics,
-) -> anyhow::Result<Vec<graph::Client>> {
-    let connections = match &arguments.tenants_file {
-        Some(file) => graph::connections_from_file(file)?,
-        None => graph::connections_from_env(&std::env::vars().collect::<HashMap<_, _>>())?,
-    };
-    let deadline = Duration::try_from(arguments.call_deadline)?;
-    let transport = graph::ReqwestTransport::new(deadline, arguments.extra_ca.as_deref())?;
-    let mut options = graph::Options::new(Arc::new(transport));
-    options.deadline = deadline;
-    options.pace.calls = arguments.calls_per_10_seconds;
-    let local = Arc::clone(clocks);
-    options.clock = Arc::new(move || local.local());
-    let dates = Arc::clone(clocks);
-    options.on_date =
-        Arc::new(move |connection, sample| dates.learn(&connection.tenant_id, sample));
-    let calls = metrics.clone();
-    options.on_call =
-        Arc::new(move |report| calls.called(report.call, report.outcome, report.duration));
-    Ok(graph::Client::connect(connections, &options))
-}
-
-fn start_log(arguments: &Arguments) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&arguments.log)
-        .with_context(|| format!("--log {:?} is not a valid filter", arguments.log))?;
-    let json = match arguments.log_format {
-        Some(LogFormat::Json) => true,
-        Some(LogFormat::Text) => false,
-        None => !std::io::stderr().is_terminal(),
-    };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
-    } else {
-        builder.with_ansi(std::io::stderr().is_terminal()).init();
-    }
     Ok(())
+}
+
+fn tell_connection(connection: &graph::ConnectionConfig) {
+    let graph::ConnectionConfig { name, tenant_id, client_id, cloud, login_url, graph_url, .. } =
+        connection;
+    let (cloud, credential) = (cloud.name(), connection.credential.kind());
+    tracing::info!(
+        connection = name,
+        tenant_id,
+        client_id,
+        cloud,
+        credential,
+        login_url,
+        graph_url,
+        "tenant connection"
+    );
 }
 
 /// The first SIGTERM or SIGINT stops the operator gracefully, the second at once.
@@ -215,11 +185,4 @@ fn end_on_signal(shutdown: &CancellationToken) -> anyhow::Result<()> {
         }
     });
     Ok(())
-}
-
-/// A duration on the command line.
-pub fn duration(text: &str) -> Result<SignedDuration, String> {
-    let duration: SignedDuration =
-        text.parse().map_err(|_| "write a duration such as 150s, 2m or 1m30s".to_owned())?;
-    if duration.is_positive() { Ok(duration) } else { Err("it must be longer than zero".into()) }
 }

@@ -15,7 +15,7 @@ use tap_operator::cluster::requests::name_of;
 use tap_operator::cluster::write;
 use tap_operator::effect::Effect;
 
-use super::run::duration;
+use super::duration;
 use super::{custody, release};
 
 /// How often the requests are listed.

@@ -1,4 +1,4 @@
-//! Reports what happened: events on the objects, and one log line for each transition and decision.
+//! Reports what happened: events on the objects, and the lines of the audit trail.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -6,15 +6,21 @@ use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Resource, ResourceExt as _};
 use tokio::time::{Duration, timeout};
 
-use crate::api::{Decision, Drift, Phase, TapPolicy, TapRequest};
+use crate::api::{ConditionType, Decision, Drift, Phase, TapPolicy, TapRequest};
 use crate::cluster::requests::name_of;
 use crate::cluster::write;
 use crate::decision::Reason;
-use crate::decision::situation::Stop;
+use crate::decision::audit::Line;
+use crate::decision::ids::Uid;
+use crate::decision::method::Difference;
+use crate::decision::requests::Observed;
+use crate::decision::situation::{Connection, Stop};
 use crate::decision::stop::StopOrder;
 
 /// The longest note of an event, in bytes. Kubernetes refuses the event of a longer one.
 const NOTE_BYTES: usize = 1024;
+/// The target of the lines of the audit trail in the log.
+pub const AUDIT: &str = "audit";
 /// How long to wait for the API server to take an event. Nothing else may be late because of an event.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -47,7 +53,14 @@ fn cut(note: &str) -> &str {
 }
 
 /// Reports a request whose phase changed, or the reason for its phase.
-pub async fn transition(recorder: &Recorder, before: &TapRequest, after: &TapRequest) {
+///
+/// `generation` is that of its policy now.
+pub async fn transition(
+    recorder: &Recorder,
+    before: &TapRequest,
+    after: &TapRequest,
+    generation: Option<i64>,
+) {
     let (was, Some(Condition { reason, message, .. })) = (before.ready(), after.ready()) else {
         return;
     };
@@ -57,9 +70,10 @@ pub async fn transition(recorder: &Recorder, before: &TapRequest, after: &TapReq
     let phase = after.phase();
     let type_ = match phase {
         Phase::Failed | Phase::Denied | Phase::Unknown => EventType::Warning,
+        _ if Reason::named(reason).is_some_and(Reason::needs_a_person) => EventType::Warning,
         _ => EventType::Normal,
     };
-    log(after, reason, message);
+    audit(&Line::transition(after, generation), &format!("request {} {phase}", name_of(after)));
     publish(recorder, after, type_, reason, &phase.to_string(), message).await;
 }
 
@@ -74,21 +88,28 @@ pub async fn refused(recorder: &Recorder, request: &TapRequest, what: &str, why:
     publish(recorder, request, EventType::Warning, reason, "Write", &note).await;
 }
 
-/// Logs a decision of a person.
-pub fn decided(request: &TapRequest, Decision { by, decision: kind, comment }: &Decision) {
-    tracing::info!(
-        target: "audit",
-        namespace = request.namespace().unwrap_or_default(),
-        request = request.name_any(),
-        uid = request.uid().unwrap_or_default(),
-        decision = ?kind,
-        by,
-        comment = comment.as_deref().unwrap_or_default(),
-        policy = request.spec.policy_ref.name,
-        user = request.spec.user,
-        requester = request.spec.requested_by.as_deref().unwrap_or_default(),
-        "decision {kind:?} on request {}", name_of(request),
-    );
+/// Writes a line of the audit trail, and a sentence for people.
+fn audit(line: &Line, sentence: &str) {
+    // These types are always JSON.
+    let line = serde_json::to_string(line).unwrap_or_default();
+    tracing::info!(target: AUDIT, audit_record = %line, "{sentence}");
+}
+
+/// Logs a decision of a person. Returns whether an earlier line told it already.
+pub fn decided(request: &TapRequest, decision: &Decision, generation: Option<i64>) -> bool {
+    let line = Line::decision(request, decision, generation);
+    let Decision { by, decision: kind, .. } = decision;
+    audit(&line, &format!("{kind:?} on request {} by {by}", name_of(request)));
+    line.is_told_again()
+}
+
+/// Logs what is left of a request that is gone: all of it if it was seen to go, else what was known.
+pub fn gone(uid: &Uid, known: &Observed, last: Option<&TapRequest>, generation: Option<i64>) {
+    let line = match last {
+        Some(request) => Line::gone(request, generation),
+        None => Line::gone_unseen(uid, known),
+    };
+    audit(&line, &format!("request {} is gone", known.name));
 }
 
 /// Publishes a decision of a person as an event.
@@ -101,41 +122,6 @@ pub async fn decision(
     let note = format!("{kind:?} by {by}{because}");
     let reason = Reason::Decided.as_str();
     publish(recorder, request, EventType::Normal, reason, &format!("{kind:?}"), &note).await;
-}
-
-/// Logs everything that identifies this pass, except its code.
-fn log(request: &TapRequest, reason: &str, message: &str) {
-    let status = request.status.clone().unwrap_or_default();
-    let resolved = status.resolved.as_ref();
-    let decisions: Vec<String> =
-        status.decisions.iter().map(|d| format!("{:?} by {}", d.decision, d.by)).collect();
-    let checks: Vec<String> =
-        status.checks.iter().map(|c| format!("{} {:?}", c.name, c.result)).collect();
-    let pass = status.pass.as_ref();
-    let basis = status.basis.as_ref();
-    tracing::info!(
-        target: "audit",
-        namespace = request.namespace().unwrap_or_default(),
-        request = request.name_any(),
-        uid = request.uid().unwrap_or_default(),
-        phase = %status.phase,
-        reason,
-        explanation = message,
-        policy = request.spec.policy_ref.name,
-        policy_generation = basis.map(|b| b.policy_generation),
-        user = request.spec.user,
-        requester = request.spec.requested_by.as_deref().unwrap_or_default(),
-        decisions = decisions.join(", "),
-        approved_by = basis.map(|b| b.approved_by.join(", ")),
-        checks = checks.join(", "),
-        tenant_id = resolved.map(|r| r.tenant_id.as_str()).unwrap_or_default(),
-        user_id = resolved.map(|r| r.user_id.as_str()).unwrap_or_default(),
-        pass_id = pass.map(|p| p.id.as_str()).unwrap_or_default(),
-        client_request_id = pass.map(|p| p.client_request_id.as_str()).unwrap_or_default(),
-        starts = pass.map(|p| p.start_time.0.to_string()),
-        expires = pass.map(|p| p.expiration_time.0.to_string()),
-        "request {phase}", phase = status.phase,
-    );
 }
 
 /// Reports that the emergency stop came, changed or went, with the number of passes that are active then.
@@ -185,19 +171,42 @@ pub async fn drift(recorder: &Recorder, policy: &TapPolicy, found: &[Drift]) {
     publish(recorder, policy, EventType::Warning, reason, "Compare", &drift).await;
 }
 
-/// Reports a difference that was corrected.
-pub async fn corrected(recorder: &Recorder, policy: &TapPolicy, sentence: &str) {
-    let name = policy.name_any();
-    tracing::info!(policy = name, corrected = sentence, "the tenant's method was corrected");
-    publish(
-        recorder,
-        policy,
-        EventType::Normal,
-        Reason::Corrected.as_str(),
-        "Correct",
-        &format!("changed {sentence}"),
-    )
-    .await;
+/// Reports differences that were corrected.
+pub async fn corrected(
+    recorder: &Recorder,
+    policy: &TapPolicy,
+    connection: &Connection,
+    difference: &Difference,
+) {
+    let Connection { name, tenant_id, .. } = connection;
+    let line = Line::correction(policy, name, tenant_id, &difference.drift);
+    let sentence = format!("changed {}", difference.correction());
+    audit(&line, &format!("the method of tenant {tenant_id} was corrected: {sentence}"));
+    let reason = Reason::Corrected.as_str();
+    publish(recorder, policy, EventType::Normal, reason, "Correct", &sentence).await;
+}
+
+/// Reports a policy whose condition Ready changed to one that a person must act on, or from that to a better one.
+pub async fn policy(recorder: &Recorder, before: &TapPolicy, after: &TapPolicy) {
+    let ready = |policy: &TapPolicy| {
+        let conditions = policy.status.iter().flat_map(|status| status.conditions.clone());
+        conditions.into_iter().find(|c| c.type_ == ConditionType::Ready.as_str())
+    };
+    let needs_a_person = |ready: &Condition| {
+        ready.status == "False" && Reason::named(&ready.reason).is_some_and(Reason::needs_a_person)
+    };
+    let (was, Some(is)) = (ready(before), ready(after)) else { return };
+    if was.as_ref().is_some_and(|was| was.reason == is.reason && was.status == is.status) {
+        return;
+    }
+    let (name, reason, message) = (after.name_any(), is.reason.as_str(), is.message.as_str());
+    if needs_a_person(&is) {
+        tracing::warn!(policy = name, reason, "the TapPolicy needs somebody: {message}");
+        publish(recorder, after, EventType::Warning, reason, "Reconcile", message).await;
+    } else if was.is_some_and(|was| needs_a_person(&was)) {
+        tracing::info!(policy = name, reason, "the TapPolicy needs nobody any more: {message}");
+        publish(recorder, after, EventType::Normal, reason, "Reconcile", message).await;
+    }
 }
 
 #[cfg(test)]

@@ -66,6 +66,17 @@ impl Clocks {
         tenants.get(tenant_id).is_some_and(GraphClock::is_certain)
     }
 
+    /// How far Graph's clock in a tenant is ahead of the local one, and how far that may be off; `None` while it is not
+    /// certain.
+    pub fn offset(&self, tenant_id: &str) -> Option<(SignedDuration, SignedDuration)> {
+        let local = self.local();
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let clock = tenants.get(tenant_id).filter(|clock| clock.is_certain())?;
+        let Now { earliest, latest } = clock.now(local);
+        let error = latest.duration_since(earliest) / 2;
+        Some((earliest.duration_since(local) + error, error))
+    }
+
     /// Learns from the `Date` of an answer.
     pub fn learn(&self, tenant_id: &str, sample: DateSample) {
         let verdict = {

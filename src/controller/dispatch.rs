@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::operator::Operator;
 use super::request;
+use crate::decision::ids::Uid;
 use crate::decision::requests::{PassLook, Requests};
 use crate::graph::Priority;
 
@@ -25,7 +26,7 @@ pub async fn reconcile(operator: &Operator, shutdown: &CancellationToken) {
         while operator.works() && !shutdown.is_cancelled() {
             let claimed = operator.at_this_moment(Requests::claim);
             let Some(uid) = claimed else { break };
-            running.push(request::reconcile(operator, uid));
+            running.push(reconcile_one(operator, uid));
         }
         if shutdown.is_cancelled() && running.is_empty() {
             return;
@@ -42,6 +43,11 @@ pub async fn reconcile(operator: &Operator, shutdown: &CancellationToken) {
             () = tokio::time::sleep_until(due.unwrap_or_else(|| Instant::now() + LONG)) => {}
         }
     }
+}
+
+async fn reconcile_one(operator: &Operator, uid: Uid) {
+    let _working = operator.metrics.reconciling();
+    request::reconcile(operator, uid).await;
 }
 
 /// Looks at recorded passes as they come due, for ever: whether each is used or gone. A look may wait long for the pacing and

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use kube::runtime::watcher;
 use tokio::time::Instant;
 
-use super::metrics::Metrics;
+use super::connections::Connections;
+use super::metrics::{Format, Metrics};
 use super::preflight::DEFINITIONS_MISSING;
 use super::pulse::Pulse;
 use super::watches::{POLICIES, REQUESTS};
@@ -38,7 +39,10 @@ enum WatchState {
 
 /// What the process needs before it is ready.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Arc<Mutex<Needs>>);
+pub struct Health {
+    needs: Arc<Mutex<Needs>>,
+    connections: Connections,
+}
 
 #[derive(Debug, Default)]
 struct Needs {
@@ -49,6 +53,11 @@ struct Needs {
 }
 
 impl Health {
+    /// The health of a process with these tenant connections.
+    pub fn of(connections: Connections) -> Self {
+        Self { connections, ..Self::default() }
+    }
+
     /// Sets what the process waits for before it can start, if anything.
     pub fn waits_for(&self, what: Option<&str>) {
         self.lock().waiting_for = what.map(str::to_owned);
@@ -145,7 +154,7 @@ impl Health {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Needs> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.needs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -181,21 +190,30 @@ async fn alive(State(pulse): State<Pulse>) -> impl IntoResponse {
 
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
     let missing = health.missing();
-    if missing.is_empty() {
-        return (StatusCode::OK, "ok\n".to_owned());
-    }
-    let mut text = String::new();
-    for line in missing {
+    let (status, mut text) = if missing.is_empty() {
+        (StatusCode::OK, "ok\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, String::new())
+    };
+    // A tenant that cannot be reached makes nothing unready: another replica would not reach it either.
+    for line in missing.into_iter().chain(health.connections.problems()) {
         let _ = writeln!(text, "{line}");
     }
-    (StatusCode::SERVICE_UNAVAILABLE, text)
+    (status, text)
 }
 
-async fn scrape(State(metrics): State<Metrics>) -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
-        metrics.text(),
-    )
+async fn scrape(State(metrics): State<Metrics>, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = Format::preferred(accept);
+    // On another thread: what is read may be locked by work that hangs, and this one keeps the lease.
+    let text = tokio::task::spawn_blocking(move || metrics.text(format)).await;
+    match text {
+        Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, format.content_type())], text),
+        Err(error) => {
+            let plain = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+            (StatusCode::INTERNAL_SERVER_ERROR, plain, format!("{error}\n"))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -12,17 +12,20 @@ use tokio::time::Instant;
 
 use super::chance::Chance;
 use super::clocks::Clocks;
+use super::connections::Connections;
 use super::fence::AdmissionState;
 use super::metrics::Metrics;
 use super::terms::PolicyTerms;
 use super::vitals::OwnConnection;
 use super::watches::WatchedPolicy;
 use crate::cluster::lease::LeaseView;
+use crate::decision::census::Census;
 use crate::decision::corrections::Corrections;
 use crate::decision::ids::Uid;
 use crate::decision::outcome::Outcome;
 use crate::decision::permissions::Comparison;
 use crate::decision::requests::{Moment, Requests};
+use crate::decision::sightings::Sightings;
 use crate::decision::situation::{Connection, Settings};
 use crate::decision::stop::StopOrder;
 use crate::entra::{Advice, GraphError};
@@ -85,6 +88,12 @@ pub struct Operator {
     pub reporter: Reporter,
     /// Metrics.
     pub metrics: Metrics,
+    /// Whether the tenant connections work.
+    pub connections: Connections,
+    /// The states of all requests, for metrics.
+    pub census: Mutex<Census>,
+    /// When decisions were first seen that no status says yet.
+    pub sightings: Mutex<Sightings>,
 }
 
 /// One tenant connection.
@@ -188,6 +197,16 @@ impl Operator {
     /// Makes every request due for which something is left to do.
     pub fn wake_all(&self) {
         self.with_requests(Requests::wake_all);
+    }
+
+    /// The states of all requests.
+    pub fn census(&self) -> MutexGuard<'_, Census> {
+        self.census.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When decisions were first seen that no status says yet.
+    pub fn sightings(&self) -> MutexGuard<'_, Sightings> {
+        self.sightings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All policies, readable by this version or not.

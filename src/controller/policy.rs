@@ -9,6 +9,7 @@ use kube::runtime::reflector::ObjectRef;
 use serde_json::json;
 
 use super::announce;
+use super::metrics::Controller;
 use super::operator::Operator;
 use super::watches::WatchedPolicy;
 use crate::api::{TapPolicy, TapPolicySpec, TapPolicyStatus};
@@ -61,7 +62,7 @@ pub async fn reconcile(
         }
         Err(error) => {
             tracing::warn!(policy = name, %error, "reconciling the policy failed");
-            operator.metrics.reconcile_failed();
+            operator.metrics.reconcile_failed(Controller::Policies);
             Ok(Action::requeue(chance.backoff(&name, 3, None)))
         }
     }
@@ -112,8 +113,9 @@ impl Operator {
                     self.corrections().answered(&policy, &difference.patch, &patched, now);
                     if patched.is_ok() {
                         let recorder = self.recorder();
-                        announce::corrected(&recorder, &policy, &difference.correction()).await;
-                        self.metrics.drift_corrected();
+                        let connection = &tenant.connection;
+                        announce::corrected(&recorder, &policy, connection, &difference).await;
+                        self.metrics.drift_corrected(&policy.name_any());
                         // The method is read again, because Graph may have changed other fields, too.
                         reads.method = None;
                     }
@@ -190,6 +192,7 @@ impl Operator {
             self.method_changed(policy);
         }
         announce::drift(&self.recorder(), policy, &status.drift).await;
+        announce::policy(&self.recorder(), policy, &written).await;
         Ok(written)
     }
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::admission::{self, Watches};
 use super::chance::Chance;
 use super::clocks::Clocks;
+use super::connections::Connections;
 use super::fence::AdmissionState;
 use super::health::Health;
 use super::metrics::Metrics;
@@ -59,6 +60,8 @@ pub struct Options {
     pub chance: Chance,
     /// The metrics. The Graph clients report to them.
     pub metrics: Metrics,
+    /// Whether the tenant connections work. The Graph clients report to them.
+    pub connections: Connections,
     /// Issue passes even if the admission policies are not in force: for trying out.
     pub allow_unguarded: bool,
     /// Serves `/healthz`, `/readyz` and `/metrics`.
@@ -96,7 +99,7 @@ pub enum RunError {
 
 /// Runs an operator until it is asked to end, or a part of it ends that must not.
 pub async fn run(options: Options) -> Result<(), RunError> {
-    let health = Health::default();
+    let health = Health::of(options.connections.clone());
     let shutdown = options.shutdown.clone();
     let own_connection: Arc<OwnConnection> = options.own_connection.into();
     let (pulse, renewals) = (Pulse::begin(), Renewals::default());
@@ -127,6 +130,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
             clocks: options.clocks,
             chance: options.chance,
             metrics: options.metrics.clone(),
+            connections: options.connections,
             allow_unguarded: options.allow_unguarded,
         },
         &health,
@@ -156,6 +160,7 @@ struct Work {
     clocks: Arc<Clocks>,
     chance: Chance,
     metrics: Metrics,
+    connections: Connections,
     allow_unguarded: bool,
 }
 
@@ -223,7 +228,11 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         lists_of_requests: tokio::sync::watch::Sender::new(None),
         admission,
         metrics: w.metrics.clone(),
+        connections: w.connections,
+        census: Mutex::default(),
+        sightings: Mutex::default(),
     });
+    operator.metrics.attach(&operator);
 
     let on_policies = on_policies(Arc::clone(&operator), wake_policies.clone());
     let policy_stream = policy_events.inspect(on_policies).touched_objects();

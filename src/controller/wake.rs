@@ -71,8 +71,11 @@ impl Operator {
         let terms = readable.and_then(|policy| self.terms.of(policy));
         let bounds = terms.map(|terms| terms.bounds);
         self.with_requests(|requests, moment| requests.set_policy(name, bounds, moment));
-        if policy.is_none() {
+        if policy.is_some() {
+            self.metrics.policy_came(name);
+        } else {
             self.terms.forget(name);
+            self.metrics.policy_went(name);
         }
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::api::names::INTENT_ANNOTATION;
 use crate::api::{TapRequest, TapRequestSpec, TapRequestStatus};
+use crate::decision::census::Standing;
 use crate::decision::ids::Uid;
 use crate::decision::intent::LONGEST;
 use crate::decision::requests::Observed;
@@ -136,16 +137,32 @@ impl Resource for WatchedRequest {
 }
 
 impl WatchedRequest {
-    /// The uid of the request, and what the state machine keeps of it.
-    pub fn observed(self) -> (Uid, Observed) {
-        let uid = Uid::from(self.metadata.uid.as_deref().unwrap_or_default());
-        let observed = match self.read {
+    /// The uid of the request.
+    pub fn uid(&self) -> Uid {
+        Uid::from(self.metadata.uid.as_deref().unwrap_or_default())
+    }
+
+    /// The request, if this version can read it.
+    pub fn readable(self) -> Option<TapRequest> {
+        let (spec, status) = self.read.ok()?;
+        Some(TapRequest { metadata: self.metadata, spec, status })
+    }
+
+    /// The uid of the request, and what is kept of it.
+    pub fn observed(self) -> (Uid, Observed, Standing) {
+        let uid = self.uid();
+        let (observed, standing) = match self.read {
             Ok((spec, status)) => {
-                Observed::of(&TapRequest { metadata: self.metadata, spec, status })
+                let request = TapRequest { metadata: self.metadata, spec, status };
+                (Observed::of(&request), Standing::of(&request))
             }
-            Err(why) => Observed::unreadable(&self.metadata, &why),
+            Err(why) => {
+                let observed = Observed::unreadable(&self.metadata, &why);
+                let standing = Standing::unreadable(observed.created);
+                (observed, standing)
+            }
         };
-        (uid, observed)
+        (uid, observed, standing)
     }
 }
 
@@ -178,7 +195,7 @@ mod tests {
         for foreign in ["labels", "annotations", "managedFields"] {
             assert!(!kept.contains(foreign), "{kept}");
         }
-        let (uid, observed) = watched.observed();
+        let (uid, observed, _) = watched.observed();
         let whole: TapRequest = serde_json::from_value(object()).unwrap();
         assert_eq!((uid.as_str(), observed), ("uid-1", Observed::of(&whole)));
     }
@@ -208,7 +225,7 @@ mod tests {
         let mut object = object();
         object["spec"]["user"] = json!(["not", "a", "name"]);
         let watched: WatchedRequest = serde_json::from_value(object).unwrap();
-        let (_, observed) = watched.observed();
+        let (_, observed, _) = watched.observed();
         assert!(observed.unreadable.is_some() && observed.finalizer);
         assert_eq!(observed.phase, Phase::Pending);
     }

@@ -9,17 +9,19 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::{Store, store::Writer};
+use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
 use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt as _, reflector, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
+use super::announce;
 use super::health::Health;
 use super::operator::Operator;
 use super::watched::WatchedRequest;
-use crate::api::TapPolicy;
-use crate::decision::requests::Seen;
+use crate::api::{TapPolicy, TapRequest};
+use crate::decision::ids::Uid;
+use crate::decision::requests::{Observed, Seen};
 
 /// A `TapPolicy`, readable by this version or not.
 pub type WatchedPolicy = DeserializeGuard<TapPolicy>;
@@ -96,6 +98,20 @@ fn slim<K: Resource>(object: &mut K) {
     meta.annotations = None;
 }
 
+impl Operator {
+    /// Forgets what is kept of a request beside the state machine, and tells that it is gone if this process leads. `last` is
+    /// the request as it was seen to go.
+    fn request_is_gone(&self, uid: &Uid, known: &Observed, last: Option<&TapRequest>) {
+        self.census().remove(uid);
+        self.sightings().forget(uid);
+        if self.works() {
+            let policy = self.stores.policies.get(&ObjectRef::new(&known.party.policy));
+            let generation = policy.and_then(|policy| policy.meta().generation);
+            announce::gone(uid, known, last, generation);
+        }
+    }
+}
+
 /// Feeds the state machine with the events of the watch of requests, for ever.
 pub async fn feed(operator: &Operator, health: &Health) {
     let api: Api<WatchedRequest> = Api::all(operator.client.clone());
@@ -104,24 +120,40 @@ pub async fn feed(operator: &Operator, health: &Health) {
     let mut lists_as_leader = false;
     while let Some(event) = events.next().await {
         let Ok(event) = event else { continue };
+        let mut census = operator.census();
+        let mut last = None;
         let seen = match event {
             watcher::Event::Init => {
                 lists_as_leader = operator.lease.is_held();
+                census.list_begins();
                 Seen::ListBegins
             }
             watcher::Event::InitApply(request) => {
-                let (uid, observed) = request.observed();
+                let (uid, observed, standing) = request.observed();
+                census.enter(&uid, standing);
                 Seen::Listed(uid, observed)
             }
-            watcher::Event::InitDone => Seen::ListEnds,
+            watcher::Event::InitDone => {
+                census.list_ends();
+                Seen::ListEnds
+            }
             watcher::Event::Apply(request) => {
-                let (uid, observed) = request.observed();
+                let (uid, observed, standing) = request.observed();
+                census.enter(&uid, standing);
                 Seen::Applied(uid, observed)
             }
-            watcher::Event::Delete(request) => Seen::Deleted(request.observed().0),
+            watcher::Event::Delete(request) => {
+                let uid = request.uid();
+                last = request.readable();
+                Seen::Deleted(uid)
+            }
         };
+        drop(census);
         let ends = matches!(seen, Seen::ListEnds);
-        operator.with_requests(|requests, moment| requests.apply(seen, moment));
+        let gone = operator.with_requests(|requests, moment| requests.apply(seen, moment));
+        for (uid, known) in gone {
+            operator.request_is_gone(&uid, &known, last.as_ref());
+        }
         if ends {
             operator.lists_of_requests.send_replace(Some(lists_as_leader));
         }

@@ -7,9 +7,13 @@
 //! tenant differs from its policy and [`policy`] what to do about it, [`permissions`] whether the app may do what is
 //! needed, [`admission`] whether the cluster's admission policies are as shipped, [`report`] how the findings read in a
 //! status, [`clock`] what time it is at Graph, [`stop`] what the emergency stop orders, [`intent`] what is recorded before
-//! a pass is asked for, [`route`] through which connections its tenant is reached.
+//! a pass is asked for, [`route`] through which connections its tenant is reached, [`audit`] what the audit trail says,
+//! [`sightings`] when decisions were first seen, [`census`] how many requests are in which state, [`rights`] what the
+//! operator must be allowed to do in the cluster.
 
 pub mod admission;
+pub mod audit;
+pub mod census;
 pub mod checks;
 pub mod clock;
 pub mod corrections;
@@ -23,7 +27,9 @@ pub mod quota;
 mod reason;
 pub mod report;
 pub mod requests;
+pub mod rights;
 pub mod route;
+pub mod sightings;
 pub mod situation;
 pub mod step;
 pub mod stop;

@@ -18,13 +18,73 @@ macro_rules! reasons {
                 }
             }
 
-            #[cfg(test)]
-            const ALL: &[Self] = &[$(Self::$name,)*];
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
         }
     };
 }
 
 impl Reason {
+    /// The reasons for which a request fails.
+    pub const OF_FAILURES: &[Self] = &[
+        Self::CreatedUnguarded,
+        Self::DirectoryRoleHolder,
+        Self::ExistingPass,
+        Self::ExternalGuest,
+        Self::FlagCoerced,
+        Self::InvalidSpec,
+        Self::LifetimeNotAllowed,
+        Self::LifetimeOutOfRange,
+        Self::NamespaceNotAllowed,
+        Self::NoIssuance,
+        Self::OneTimeUseRequired,
+        Self::ReasonNotAccepted,
+        Self::RecipientInvalid,
+        Self::RecipientsRequired,
+        Self::RefusedByTenant,
+        Self::Released,
+        Self::ReplaceNotAllowed,
+        Self::ResolvedChanged,
+        Self::Restored,
+        Self::SecretNameTaken,
+        Self::SelfService,
+        Self::StartTimeRequired,
+        Self::StartTimeTooFar,
+        Self::UserDisabled,
+        Self::UserForbidden,
+        Self::UserNotAllowed,
+        Self::UserNotFound,
+        Self::UserNotInScope,
+        Self::UserRestricted,
+    ];
+
+    /// Whether a person must do something before it goes on.
+    pub fn needs_a_person(self) -> bool {
+        matches!(
+            self,
+            Self::AdmissionMissing
+                | Self::Conflict
+                | Self::IntentUnreadable
+                | Self::MethodDisabled
+                | Self::NotTaken
+                | Self::PermissionMissing
+                | Self::PolicyInvalid
+                | Self::PolicyNotFound
+                | Self::SecretRefused
+                | Self::SecretStays
+                | Self::SignInFailed
+                | Self::StopNotUnderstood
+                | Self::TenantNotConfigured
+                | Self::Unreadable
+                | Self::WriteRefused
+        )
+    }
+
+    /// The reason of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == name)
+    }
+
     /// The reason for a failed call to the tenant.
     pub fn of(error: &GraphError) -> Self {
         match error.kind {

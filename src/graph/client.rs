@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::connection::ConnectionConfig;
-use super::exchange::{Exchange, Options, Pacers, Priority, Request, Share};
+use super::exchange::{Exchange, Options, Pacers, Pacing, Priority, Request, Share};
 use crate::entra::Call;
 
 /// The client of one tenant connection. Cheap to clone.
@@ -55,6 +55,12 @@ impl Client {
     /// The name of the connection.
     pub fn connection(&self) -> &str {
         &self.config().name
+    }
+
+    /// The calls that wait for their turn, by the service whose limit they count towards. Connections of one app to one
+    /// tenant share them.
+    pub fn pacing(&self) -> [(&'static str, Pacing); 2] {
+        self.exchange.pacing()
     }
 
     /// The whole connection.

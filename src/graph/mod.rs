@@ -29,6 +29,7 @@ pub use connection::{
     connections_from_file, connections_from_text,
 };
 pub use exchange::{
-    Body, CallReport, Clock, OnDate, Options, Pace, Priority, ReqwestTransport, SendOptions, Share,
-    Transport, TransportError, TransportSetupError,
+    Body, CallOutcomes, Clock, GET_TOKEN, NOT_SENT, OnDate, OnReport, Options, Pace, Pacing,
+    Priority, Report, ReqwestTransport, SendOptions, Share, Transport, TransportError,
+    TransportSetupError, call_outcomes,
 };

@@ -94,6 +94,15 @@ impl Recipients {
     }
 }
 
+/// How people tell a public key from others: an SSH key by its SHA-256 as `ssh-keygen -l` prints it, an age key as it is. What
+/// is not a public key is not quoted, because it may be a private one.
+pub fn fingerprint(key: &str) -> String {
+    match Recipient::read(key) {
+        Ok(recipient) => recipient.fingerprint(),
+        Err(_) => "not a public key".to_owned(),
+    }
+}
+
 /// The number of keys, and the kind of each in order: `2 recipients (age, ssh-rsa)`.
 impl fmt::Display for Recipients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

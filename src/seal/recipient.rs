@@ -4,8 +4,9 @@
 //! end the operator.
 
 use age::ssh::ParseRecipientKeyError;
+use aws_lc_rs::digest;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use bech32::Bech32;
 use bech32::primitives::decode::{CheckedHrpstring, CheckedHrpstringError};
 
@@ -101,6 +102,22 @@ impl Recipient {
             Self::Age(_) => "age",
             Self::Ssh(age::ssh::Recipient::SshEd25519(..)) => ED25519,
             Self::Ssh(age::ssh::Recipient::SshRsa(..)) => RSA,
+        }
+    }
+
+    /// How people tell it from others.
+    pub(super) fn fingerprint(&self) -> String {
+        let canonical = self.canonical();
+        let blob = match self {
+            Self::Age(_) => None,
+            Self::Ssh(_) => canonical.split(' ').nth(1).and_then(|blob| STANDARD.decode(blob).ok()),
+        };
+        match blob {
+            Some(blob) => {
+                let hash = digest::digest(&digest::SHA256, &blob);
+                format!("SHA256:{}", STANDARD_NO_PAD.encode(hash))
+            }
+            None => canonical,
         }
     }
 

@@ -5,6 +5,7 @@ mod support;
 
 mod admission;
 mod canary;
+mod check;
 mod control_plane;
 mod crashes;
 mod deletion;

@@ -4,32 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use tap_operator::api::{Phase, TapRequest};
+use tap_operator::api::{DecisionKind, Phase, TapRequest};
+use tap_operator::controller::metrics::catalog::METRICS;
 
 use crate::scene::{Scene, condition};
 use crate::support::{run, wait};
-
-const README: &str = include_str!("../../README.md");
-
-/// The words in backticks of a sentence of the README.
-fn listed(from: &str, to: &str) -> Result<BTreeSet<&'static str>> {
-    let (_, rest) = README.split_once(from).with_context(|| format!("no {from:?}"))?;
-    let (sentence, _) = rest.split_once(to).with_context(|| format!("no {to:?}"))?;
-    Ok(sentence.split('`').skip(1).step_by(2).collect())
-}
-
-/// The metrics of the README with their labels.
-fn described() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
-    let rows = README.lines().filter(|line| line.starts_with("| `tap_operator_"));
-    rows.map(|row| {
-        let mut cells = row.split('|').skip(1).map(|cell| cell.split('`').skip(1).step_by(2));
-        let name = cells.next().and_then(|mut names| names.next()).unwrap_or_default();
-        (name, cells.next().into_iter().flatten().collect())
-    })
-    .collect()
-}
 
 /// The name and the labels of a line of the metrics page.
 fn sample(line: &str) -> Result<(&str, BTreeMap<&str, &str>)> {
@@ -44,67 +25,79 @@ fn sample(line: &str) -> Result<(&str, BTreeMap<&str, &str>)> {
 }
 
 #[test]
-fn the_metrics_are_those_of_the_readme_and_name_nobody() -> Result<()> {
+fn the_metrics_are_those_of_the_catalog_and_name_nobody() -> Result<()> {
     run(async {
-        let scene = Scene::shared_with_policy("metrics").await?;
+        let scene = Scene::shared("metrics").await?;
+        scene.policy(json!({ "approval": { "required": 1 } })).await?;
         let user = scene.user();
         scene.ask("measured", &user, json!({})).await?;
+        scene.wait_phase("measured", Phase::AwaitingApproval, "AwaitingApproval").await?;
+        scene.decide(&scene.approver, "measured", DecisionKind::Approve).await?;
         scene.wait_active("measured").await?;
+        let policy = &scene.policy;
+        let issued = format!("tap_operator_passes_issued_total{{policy=\"{policy}\"}} 1");
+        let active = format!(
+            "tap_operator_requests{{policy=\"{policy}\",phase=\"Active\",reason=\"Issued\"}} 1.0"
+        );
+        // The watch shows the request a moment later.
+        wait::until(wait::PATIENCE, "the request is counted", || async {
+            let page = scene.world.operator.metrics().await?;
+            ensure!(page.contains(&active), "{page}");
+            Ok(())
+        })
+        .await?;
         let page = scene.world.operator.metrics().await?;
-        ensure!(page.ends_with("# EOF\n"), "{page}");
+        ensure!(!page.contains("# EOF"), "the classic format has no end\n{page}");
 
-        let described = described();
-        let calls = listed("`call` is one of ", "`outcome` is ")?;
-        let outcomes = listed("`outcome` is ", "\n\n")?;
-        let phases: BTreeSet<String> = [
-            Phase::Pending,
-            Phase::AwaitingApproval,
-            Phase::Scheduled,
-            Phase::Active,
-            Phase::Used,
-            Phase::Expired,
-            Phase::Revoked,
-            Phase::Denied,
-            Phase::Failed,
-        ]
-        .iter()
-        .map(ToString::to_string)
-        .collect();
         let mut seen = BTreeSet::new();
         for line in page.lines().filter(|line| !line.starts_with('#')) {
             let (name, labels) = sample(line).with_context(|| line.to_owned())?;
+            let described = |name: &str| METRICS.iter().find(|metric| metric.name == name);
             // A histogram has three series.
-            let family = ["_bucket", "_sum", "_count"]
-                .iter()
-                .find_map(|part| name.strip_suffix(part))
-                .unwrap_or(name);
-            let expected =
-                described.get(family).with_context(|| format!("not described: {line}"))?;
+            let family = ["_bucket", "_sum", "_count"].iter().find_map(|p| name.strip_suffix(p));
+            let metric = described(name).or_else(|| described(family?));
+            let metric = metric.with_context(|| format!("not described: {line}"))?;
             let keys: BTreeSet<&str> = labels.keys().copied().filter(|key| *key != "le").collect();
-            ensure!(keys == *expected, "{line}: labels {expected:?} are described");
-            for (key, value) in labels {
-                let known = match key {
-                    "phase" => phases.contains(value),
-                    "call" => calls.contains(value),
-                    "outcome" => outcomes.contains(value),
-                    "le" => value == "+Inf" || value.parse::<f64>().is_ok(),
-                    _ => false,
-                };
-                ensure!(known, "{line}: {value:?} is not described as a value of {key}");
+            let expected: BTreeSet<&str> = metric.labels.iter().copied().collect();
+            ensure!(keys == expected, "{line}: the labels are {expected:?}");
+            for person in [scene.helpdesk.user(), scene.approver.user(), &user, "measured"] {
+                ensure!(!line.contains(person), "{line} names {person}");
             }
-            seen.insert(family);
+            seen.insert(metric.name);
         }
-        let all: BTreeSet<&str> = described.keys().copied().collect();
-        ensure!(seen == all, "described: {all:?}, seen: {seen:?}");
+        // A client secret does not say when it expires.
+        let without = ["tap_operator_connection_credential_expiry_timestamp_seconds"];
+        let all: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
+        let missing: Vec<_> =
+            all.difference(&seen).filter(|name| !without.contains(*name)).collect();
+        ensure!(missing.is_empty(), "missing: {missing:?}\n{page}");
         for line in [
-            "tap_operator_leading 1",
-            "tap_operator_request_transitions_total{phase=\"Active\"} ",
-            "tap_operator_graph_calls_total{call=\"create_pass\",outcome=\"ok\"} ",
-            "tap_operator_graph_call_seconds_count{call=\"create_pass\",outcome=\"ok\"} ",
+            "leader_election_master_status{name=\"tap-operator\"} 1",
+            "tap_operator_connection_up{connection=\"default\"} 1.0",
+            "tap_operator_connection_signed_in{connection=\"default\"} 1.0",
+            "tap_operator_request_transitions_total{phase=\"Denied\"} ",
+            "tap_operator_graph_calls_total{connection=\"default\",call=\"create_pass\",outcome=\"ok\"} ",
+            "tap_operator_graph_calls_total{connection=\"default\",call=\"get_token\",outcome=\"ok\"} ",
+            "tap_operator_graph_call_duration_seconds_count{connection=\"default\",call=\"create_pass\"} ",
+            &issued,
+            &format!("tap_operator_request_issue_duration_seconds_count{{policy=\"{policy}\"}} 1"),
+            &format!(
+                "tap_operator_request_approval_duration_seconds_count{{policy=\"{policy}\"}} 1"
+            ),
         ] {
             ensure!(page.contains(line), "no {line}\n{page}");
         }
-        Ok(())
+
+        scene.policies().await?.delete(policy, &DeleteParams::default()).await?;
+        wait::until(wait::PATIENCE, "the series of the policy are gone", || async {
+            let page = scene.world.operator.metrics().await?;
+            ensure!(!page.contains(&format!("policy=\"{policy}\"")), "{page}");
+            let none =
+                "tap_operator_requests{policy=\"<none>\",phase=\"Active\",reason=\"Issued\"}";
+            ensure!(page.contains(none), "{page}");
+            Ok(())
+        })
+        .await
     })
 }
 
@@ -118,6 +111,33 @@ fn audit(scene: &Scene<'_>, request: &str) -> Vec<Value> {
         .collect()
 }
 
+/// The approver approves, and says why.
+async fn approve(scene: &Scene<'_>, name: &str, comment: &str) -> Result<()> {
+    let decision = json!([{ "op": "add", "path": "/status/decisions/-", "value": {
+        "by": scene.approver.user(), "decision": "Approve", "comment": comment,
+    }}]);
+    let approve = Patch::<()>::Json(serde_json::from_value(decision)?);
+    let client = scene.approver.client().await?;
+    let requests: Api<TapRequest> = Api::namespaced(client, &scene.namespace);
+    requests.patch_status(name, &PatchParams::default(), &approve).await?;
+    Ok(())
+}
+
+/// The request is deleted, and its last line says what it was.
+async fn leaves_a_line_when_it_goes(scene: &Scene<'_>, name: &str, pass_id: &str) -> Result<()> {
+    let admin = scene.world.control_plane.admin().client().await?;
+    let requests: Api<TapRequest> = Api::namespaced(admin, &scene.namespace);
+    requests.delete(name, &DeleteParams::default()).await?;
+    wait::until(wait::PATIENCE, "the end of the request is told", || async {
+        let lines = audit(scene, name);
+        let gone = lines.iter().find(|line| line["audit"] == "gone").context("no line")?;
+        ensure!(gone["phase"] == "Used" && gone["pass_id"] == pass_id, "{gone:#}");
+        ensure!(gone["ticket"] == "INC0012345", "{gone:#}");
+        Ok(())
+    })
+    .await
+}
+
 #[test]
 fn each_step_of_a_request_is_one_line_of_the_audit_log() -> Result<()> {
     run(async {
@@ -127,13 +147,7 @@ fn each_step_of_a_request_is_one_line_of_the_audit_log() -> Result<()> {
         scene.ask("lost-phone", &user, json!({ "reason": "INC0012345" })).await?;
         scene.wait_phase("lost-phone", Phase::AwaitingApproval, "AwaitingApproval").await?;
         let approver = scene.approver.user();
-        let decision = json!([{ "op": "add", "path": "/status/decisions/-", "value": {
-            "by": approver, "decision": "Approve", "comment": "called back",
-        }}]);
-        let approve = Patch::<()>::Json(serde_json::from_value(decision)?);
-        let requests: Api<TapRequest> =
-            Api::namespaced(scene.approver.client().await?, &scene.namespace);
-        requests.patch_status("lost-phone", &PatchParams::default(), &approve).await?;
+        approve(&scene, "lost-phone", "called back").await?;
         let active = scene.wait_active("lost-phone").await?;
         let code = scene.code("lost-phone").await?;
         scene.simulator.sign_in(&user, &code)?;
@@ -163,7 +177,6 @@ fn each_step_of_a_request_is_one_line_of_the_audit_log() -> Result<()> {
         ];
         ensure!(story == expected, "{story:?}");
 
-        // Every field that the README lists, with its value.
         let status = active.status.clone().unwrap_or_default();
         let pass = status.pass.context("no pass")?;
         let resolved = status.resolved.context("nothing resolved")?;
@@ -187,11 +200,14 @@ fn each_step_of_a_request_is_one_line_of_the_audit_log() -> Result<()> {
             for (key, value) in [
                 ("phase", json!(phase)),
                 ("explanation", json!(explanation)),
-                ("decisions", json!(format!("Approve by {approver}"))),
+                ("ticket", json!("INC0012345")),
+                ("lifetime", json!("1h")),
+                ("one_time_use", json!(true)),
+                ("delivery", json!("clear")),
                 ("tenant_id", json!(resolved.tenant_id)),
                 ("user_id", json!(resolved.user_id)),
                 ("policy_generation", json!(policy.metadata.generation)),
-                ("approved_by", json!(approver)),
+                ("approved_by", json!([approver])),
                 ("pass_id", json!(pass.id)),
                 ("client_request_id", json!(pass.client_request_id)),
                 ("starts", json!(pass.start_time.0.to_string())),
@@ -199,16 +215,25 @@ fn each_step_of_a_request_is_one_line_of_the_audit_log() -> Result<()> {
             ] {
                 ensure!(line[key] == value, "{key} is not {value}: {line:#}");
             }
-            let checks = line["checks"].as_str().unwrap_or_default();
-            for check in ["Policy Passed", "User Passed", "Approval Passed"] {
-                ensure!(checks.contains(check), "no {check:?} in {checks:?}");
+            let checks = line["checks"].as_array().context("no checks")?;
+            for check in ["Policy", "User", "Approval"] {
+                let passed = json!({"name": check, "result": "Passed"});
+                let is_it =
+                    |found: &Value| found["name"] == check && found["result"] == passed["result"];
+                ensure!(checks.iter().any(is_it), "no {passed} in {checks:?}");
             }
+            let decision = &line["decisions"][0];
+            ensure!(
+                decision["by"] == approver && decision["comment"] == "called back",
+                "{decision}"
+            );
+            let seen = decision["seen"].as_str().context("not seen")?;
+            let kept = of.status.as_ref().and_then(|status| status.seen.first());
+            ensure!(kept.is_some_and(|kept| kept.at.0.to_string() == seen), "{kept:?}, {seen}");
         }
-        let documented = listed("Its fields: ", "Each decision that is seen")?;
-        for field in documented {
-            ensure!(!lines[2][field].is_null(), "{field} is not in {:#}", lines[2]);
-        }
+        ensure!(lines[1]["again"] == false, "{:#}", lines[1]);
 
+        leaves_a_line_when_it_goes(&scene, "lost-phone", &pass.id).await?;
         ensure!(!scene.world.operator.component().log_text().contains(&code), "the code is logged");
         Ok(())
     })

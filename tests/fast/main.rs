@@ -16,6 +16,7 @@ mod quota;
 mod sealed;
 mod stop;
 mod switches;
+mod telling;
 #[path = "../support/transport.rs"]
 mod transport;
 mod unreadable;

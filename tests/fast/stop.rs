@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use kubernetes_api::{Match, WatchEnd};
 use serde_json::{Value, json};
 use tap_operator::api::Phase;
-use tap_operator::controller::Metrics;
+use tap_operator::controller::metrics::Format;
 use tokio::time::sleep;
 
 use crate::world::{SERVICE_ACCOUNT, SOON, SYSTEM, World};
@@ -29,19 +28,18 @@ fn events(world: &World) -> Vec<Value> {
 async fn what_is_no_clear_no_revokes_and_is_said_everywhere() {
     for entry in [json!({"revokeActive": "ture"}), json!({"revokeactive": "true"})] {
         let world = World::new();
-        let metrics = Metrics::default();
-        let gauges = metrics.clone();
-        let _operator = world.operator_with(SignedDuration::ZERO, |o| o.metrics = metrics);
+        let operator = world.operator();
+        let gauges = operator.metrics.clone();
         world.request("lost-phone", &json!({}));
         world.until_phase("lost-phone", Phase::Active, SOON).await;
-        assert!(gauges.text().contains("tap_operator_stopped 0\n"));
+        assert!(gauges.text(Format::Classic).contains("tap_operator_stopped 0\n"));
 
         stop(&world, &entry);
         world.until_ended("lost-phone", Phase::Revoked, SOON).await;
         let told = || world.policy_says("contoso", "Stopped") == "True StopNotUnderstood";
         world.until("the policy says so", SOON, told).await;
         for gauge in ["tap_operator_stopped 1\n", "tap_operator_stop_not_understood 1\n"] {
-            assert!(gauges.text().contains(gauge), "{entry}: {gauge}");
+            assert!(gauges.text(Format::Classic).contains(gauge), "{entry}: {gauge}");
         }
         let events = events(&world);
         assert_eq!(events.len(), 1, "{entry}: {events:?}");
@@ -56,7 +54,7 @@ async fn what_is_no_clear_no_revokes_and_is_said_everywhere() {
         world.kubernetes.delete("configmaps", SYSTEM, "tap-operator-stop").expect("there");
         let silent = || world.policy_says("contoso", "Stopped") == " ";
         world.until("the policy says nothing of a stop", SOON, silent).await;
-        assert!(gauges.text().contains("tap_operator_stop_not_understood 0\n"));
+        assert!(gauges.text(Format::Classic).contains("tap_operator_stop_not_understood 0\n"));
     }
 }
 

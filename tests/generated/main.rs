@@ -1,7 +1,9 @@
 //! Files of the repository that are made from others match them. `make generate` writes them.
 
+mod audit;
 mod chart;
 mod command_line;
+mod metrics;
 mod resources;
 
 use std::collections::BTreeMap;
@@ -20,6 +22,8 @@ fn what_is_generated_is_up_to_date() {
     let mut files = chart::files(&definitions);
     files.extend(resources::files(&definitions));
     files.extend(command_line::files());
+    files.extend(metrics::files());
+    files.extend(audit::files());
     files.extend(definitions);
     let write = std::env::var_os(WRITE).is_some();
     let mut outdated = Vec::new();

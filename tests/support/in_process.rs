@@ -21,7 +21,9 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use tap_operator::api::names::{INTENT_ANNOTATION, SECRET_TYPE};
 use tap_operator::api::{Phase, TapPolicy, TapRequest, yaml};
-use tap_operator::controller::{self, Chance, Clocks, LocalClock, Metrics, Options, RunError};
+use tap_operator::controller::{
+    self, Chance, Clocks, Connections, LocalClock, Metrics, Options, RunError,
+};
 use tap_operator::decision::intent::{Intent, has_finalizer};
 use tap_operator::decision::situation::Settings;
 use tap_operator::graph::{self, Client, ConnectionConfig, Pace, Transport};
@@ -87,6 +89,10 @@ pub struct World {
 pub struct Operator {
     task: JoinHandle<Result<(), RunError>>,
     shutdown: CancellationToken,
+    /// Its metrics.
+    pub metrics: Metrics,
+    /// What it knows of its tenant connections.
+    pub connections: Connections,
 }
 
 impl Operator {
@@ -334,23 +340,26 @@ impl World {
         let own = self.kubernetes.clone();
         let replica = self.replicas.fetch_add(1, Ordering::Relaxed);
         let seconds = |length: Duration| SignedDuration::try_from(length).expect("short");
+        let (metrics, standings) = (Metrics::default(), Connections::default());
         let mut options = Options {
             client,
             own_connection: Box::new(move || Ok(own.client_as(SERVICE_ACCOUNT))),
             namespace: SYSTEM.into(),
             holder: format!("replica-{replica}"),
             settings: Settings { settle: seconds(SETTLE), use_check: seconds(USE_CHECK) },
-            tenants: graph_clients(connections, transport, &clocks),
+            tenants: graph_clients(connections, transport, &clocks, &metrics, &standings),
             clocks,
             chance: Chance::from_operating_system(),
-            metrics: Metrics::default(),
+            metrics: metrics.clone(),
+            connections: standings.clone(),
             allow_unguarded: false,
             listener: None,
             beside: |vitals| vitals,
             shutdown: shutdown.clone(),
         };
         change(&mut options);
-        Operator { task: tokio::spawn(controller::run(options)), shutdown }
+        let task = tokio::spawn(controller::run(options));
+        Operator { task, shutdown, metrics, connections: standings }
     }
 }
 
@@ -358,6 +367,8 @@ fn graph_clients(
     connections: Vec<ConnectionConfig>,
     transport: Arc<dyn Transport>,
     clocks: &Arc<Clocks>,
+    metrics: &Metrics,
+    standings: &Connections,
 ) -> Vec<Client> {
     let mut options = graph::Options::new(transport);
     let (local, learning) = (Arc::clone(clocks), Arc::clone(clocks));
@@ -365,6 +376,11 @@ fn graph_clients(
     options.pace = Pace { calls: 1000, window: Duration::from_secs(10) };
     options.on_date = Arc::new(move |connection, seen| {
         learning.learn(&connection.tenant_id, seen);
+    });
+    let (metrics, standings, local) = (metrics.clone(), standings.clone(), Arc::clone(clocks));
+    options.on_report = Arc::new(move |connection, report| {
+        metrics.report(&connection.name, &report);
+        standings.report(connection, &report, local.local());
     });
     Client::connect(connections, &options)
 }

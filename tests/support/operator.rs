@@ -1,11 +1,12 @@
 //! The operator: the program `tap-operator run` as its own service account.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use graph_simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
+use tokio::process::Command;
 
 use super::component::Component;
 use super::identity::Identity;
@@ -27,6 +28,8 @@ const STOP: Duration = Duration::from_secs(30);
 pub struct Operator {
     component: Component,
     port: Port,
+    environment: Vec<(String, String)>,
+    authority: PathBuf,
 }
 
 impl Operator {
@@ -68,14 +71,15 @@ impl Operator {
             format!("--extra-ca={}", authority.display()),
         ];
         arguments.extend_from_slice(flags);
+        let environment = environment.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let component = Component::new(
             name,
             program::tap_operator()?,
             arguments,
-            environment.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+            environment.clone(),
             scratch.file(&format!("{name}.log")),
         );
-        Ok(Self { component, port })
+        Ok(Self { component, port, environment, authority: authority.to_owned() })
     }
 
     /// A replica that is started in another way, and serves at this port.
@@ -114,6 +118,25 @@ impl Operator {
         self.start().await
     }
 
+    /// Runs `tap-operator check` with the same environment: the exit code, and what it prints.
+    pub async fn check(&self) -> Result<(Option<i32>, String)> {
+        let output = Command::new(program::tap_operator()?)
+            .arg("check")
+            .arg(format!("--namespace={NAMESPACE}"))
+            .arg(format!("--extra-ca={}", self.authority.display()))
+            .env("NO_PROXY", "127.0.0.1,localhost")
+            .envs(self.environment.iter().cloned())
+            .output()
+            .await?;
+        let told = [output.stdout, output.stderr].concat();
+        Ok((output.status.code(), String::from_utf8(told)?))
+    }
+
+    /// The address at which it serves health and metrics.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port.number)
+    }
+
     /// The metrics page.
     pub async fn metrics(&self) -> Result<String> {
         self.get("metrics").await
@@ -126,7 +149,7 @@ impl Operator {
 
     /// One of the pages that it serves. An error has the status and the text.
     pub async fn get(&self, path: &str) -> Result<String> {
-        let url = format!("http://127.0.0.1:{}/{path}", self.port.number);
+        let url = format!("http://{}/{path}", self.address());
         let client =
             reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
         let answer = client.get(&url).send().await?;

@@ -26,8 +26,18 @@ pub fn tap_operator() -> Result<PathBuf> {
 /// The directory of programs that a script of this repository prints. The script builds them if there are none yet,
 /// which may take minutes.
 pub fn built_by(script: &str) -> Result<PathBuf> {
+    built(script, None)
+}
+
+/// The same, of a script that builds the program that its argument names.
+pub fn built_with(script: &str, program: &str) -> Result<PathBuf> {
+    built(script, Some(program))
+}
+
+fn built(script: &str, program: Option<&str>) -> Result<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
     let output = Command::new(&script)
+        .args(program)
         .stdin(Stdio::null())
         // The script's progress goes to the terminal.
         .stderr(Stdio::inherit())

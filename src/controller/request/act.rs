@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
 use tokio::time::{Duration, Instant};
 
-use crate::api::{TapRequest, TapRequestStatus};
+use crate::api::{Phase, TapRequest, TapRequestStatus};
 use crate::cluster::{ApiError, requests, secret};
 use crate::controller::announce;
 use crate::controller::operator::Operator;
@@ -13,6 +14,7 @@ use crate::decision::ids::Uid;
 use crate::decision::intent::{Intent, POST_WINDOW};
 use crate::decision::outcome::{Outcome, Posted, SecretCreation};
 use crate::decision::quota::Party;
+use crate::decision::sightings::{approved_at, could_be_issued};
 use crate::decision::situation::{Held, RefusedWrite, Written};
 use crate::decision::step::Action;
 use crate::entra::{CreateError, NewPass, PassCode};
@@ -76,7 +78,8 @@ impl Operator {
         before: &TapRequest,
         status: &TapRequestStatus,
     ) -> Result<(), ApiError> {
-        let after = requests::write_status(&self.client, before, status).await;
+        let status = self.sightings().added_to(uid, status.clone());
+        let after = requests::write_status(&self.client, before, &status).await;
         let written = match written(Written::Status, after) {
             // Of writes to a deleted request only its release is owed.
             Err(error) if before.is_being_deleted() => {
@@ -97,11 +100,37 @@ impl Operator {
         };
         // Known before it is announced: an event may take seconds to publish.
         self.learn(uid, Outcome::Written(Arc::clone(&after)));
-        if after.phase() != before.phase() {
-            self.metrics.transition(after.phase());
-        }
-        announce::transition(&self.recorder(), before, &after).await;
+        // What was seen is in the status now.
+        self.sightings().forget(uid);
+        self.count(before, &after);
+        let generation = self.policy_generation(&after);
+        announce::transition(&self.recorder(), before, &after, generation).await;
         Ok(())
+    }
+
+    /// Counts what a write of the status shows.
+    fn count(&self, before: &TapRequest, after: &TapRequest) {
+        let phase = after.phase();
+        if phase == before.phase() {
+            return;
+        }
+        let reason = after.ready().map(|ready| ready.reason.as_str()).unwrap_or_default();
+        self.metrics.entered(phase, reason);
+        let policy = &after.spec.policy_ref.name;
+        let tenant_id = after.status.as_ref().and_then(|status| status.resolved.as_ref());
+        let now = self.clocks.now(tenant_id.map(|resolved| resolved.tenant_id.as_str())).earliest;
+        if phase == Phase::Active {
+            let found = self.stores.policies.get(&ObjectRef::new(policy));
+            let terms = found.and_then(|policy| self.terms.of(policy.0.as_ref().ok()?));
+            let lead_time = terms.map(|terms| terms.lead_time).unwrap_or_default();
+            let began = could_be_issued(after, lead_time);
+            self.metrics.issued(policy, now.duration_since(began));
+        }
+        if before.phase() == Phase::AwaitingApproval && !phase.is_final() {
+            let since = before.ready().map_or(now, |ready| ready.last_transition_time.0);
+            let approved = approved_at(after).unwrap_or(now);
+            self.metrics.approved(policy, approved.duration_since(since));
+        }
     }
 
     /// Sends the only POST of an attempt.

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use kube::Resource as _;
 use kube::runtime::reflector::ObjectRef;
 
 use super::announce;
+use super::metrics::Controller;
 use super::operator::Operator;
 use crate::api::{Decision, TapRequest};
 use crate::cluster::{ApiError, requests};
@@ -158,11 +160,24 @@ impl Operator {
             (requests.request(uid), requests.untold(uid))
         };
         let Some(request) = request else { return Ok(()) };
+        if !new_decisions.is_empty() {
+            let now = self.clocks.now(self.requests().tenant_of(uid).as_deref()).earliest;
+            self.sightings().see(uid, &new_decisions, now);
+        }
+        let generation = self.policy_generation(&request);
         for decision in new_decisions {
-            announce::decided(&request, &decision);
-            decided.push((Arc::clone(&request), decision));
+            // An event for what was told already would only repeat it.
+            if !announce::decided(&request, &decision, generation) {
+                decided.push((Arc::clone(&request), decision));
+            }
         }
         Ok(())
+    }
+
+    /// The generation of the policy that a request names, as it is now.
+    fn policy_generation(&self, request: &TapRequest) -> Option<i64> {
+        let policy = self.stores.policies.get(&ObjectRef::new(&request.spec.policy_ref.name))?;
+        policy.meta().generation
     }
 
     fn rest(&self, uid: &Uid, rest: Rest) -> Rested {
@@ -177,6 +192,9 @@ impl Operator {
     /// The length of a rest on the local clock.
     fn length(&self, of: &str, tenant_id: Option<&str>, rest: Rest, failures: u32) -> Duration {
         let left = |time: Timestamp| self.left(tenant_id, time);
+        if matches!(rest, Rest::Backoff(_) | Rest::BackoffUntil(..)) {
+            self.metrics.retries();
+        }
         match rest {
             Rest::ForChange => self.chance.jittered(of, RESYNC),
             Rest::For(length) => self.chance.jittered(of, length),
@@ -198,7 +216,8 @@ impl Operator {
 
     /// Ends a reconcile because a step failed.
     fn failed(&self, uid: &Uid, observed: &Observed, error: &ApiError) -> Rested {
-        self.metrics.reconcile_failed();
+        self.metrics.reconcile_failed(Controller::Requests);
+        self.metrics.retries();
         self.with_requests(|requests, moment| {
             requests.fail(uid, moment, |failures| {
                 tracing::warn!(request = %observed.name, %error, failures, "reconciling the request failed");

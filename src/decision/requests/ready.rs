@@ -44,6 +44,13 @@ impl Ready {
         self.order.first().map(|(_, (.., uid), _)| uid)
     }
 
+    /// How many requests are due.
+    pub fn count(&self) -> usize {
+        let requesters =
+            self.namespaces.values().flat_map(|namespace| namespace.requesters.values());
+        requesters.flat_map(|requester| &requester.due).count()
+    }
+
     /// A request is due.
     pub fn insert(&mut self, party: &Party, item: Item) {
         self.change(party, 0, |requester| {

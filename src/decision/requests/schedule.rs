@@ -197,6 +197,14 @@ impl Requests {
         self.schedule.urgent.first().into_iter().chain(later).map(|due| due.0).chain(due).min()
     }
 
+    /// How many requests are due and not being reconciled.
+    pub fn backlog(&self, at: Duration) -> usize {
+        let due = |set: &Set<(Duration, Timestamp, Uid)>| {
+            set.iter().take_while(|due| due.0 <= at).count()
+        };
+        due(&self.schedule.urgent) + due(&self.schedule.later) + self.schedule.ready.count()
+    }
+
     /// Of the requests that want a pass, those whose time has come are ready.
     fn make_ready(&mut self, moment: Moment) {
         while let Some((_, _, uid)) = self.schedule.later.first().filter(|due| due.0 <= moment.at) {

@@ -53,11 +53,7 @@ impl Client {
             .with_body(&wire::NewPassBody::from(new))
             .map_err(CreateError::NotSent)?
             .with_id(client_request_id);
-        let began = Instant::now();
-        let created = self.create(&request, latest).await;
-        let failed = created.as_ref().err().map(|error| error.graph().kind);
-        self.exchange.report(Call::CreatePass, began, failed);
-        created
+        self.create(&request, latest).await
     }
 
     async fn create(&self, request: &Request<'_>, latest: Instant) -> Result<Created, CreateError> {
@@ -69,6 +65,7 @@ impl Client {
         let status = answer.status;
         if !status.is_success() {
             let error = self.exchange.failure(request, &answer).await;
+            self.exchange.answered(Call::CreatePass, &answer, Some(&error));
             // 408 and 499 come from an intermediary, which does not know the outcome. The same goes for a refusal that is
             // not in Graph's form: a proxy that inspects answers may have withheld the one with the pass.
             let refused = match status.as_u16() {
@@ -82,11 +79,16 @@ impl Client {
                 CreateError::Unknown(error)
             });
         }
-        let unknown = |error: String| CreateError::Unknown(answer.annotate(request, &error));
+        let unknown = |error: String| {
+            let error = answer.annotate(request, &error);
+            self.exchange.answered(Call::CreatePass, &answer, Some(&error));
+            CreateError::Unknown(error)
+        };
         let (method, code) =
             wire::created(&answer.body).map_err(|error| unknown(error.to_string()))?;
         let date = (wire::date(&answer.headers).or(method.created))
             .ok_or_else(|| unknown("the answer has no Date".to_owned()))?;
+        self.exchange.answered(Call::CreatePass, &answer, None);
         Ok(Created { method, code, date })
     }
 

@@ -1,6 +1,7 @@
 //! What an answer means.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
@@ -19,6 +20,8 @@ pub(in crate::graph) struct Answer {
     pub(super) client_request_id: Box<str>,
     pub(super) token: Arc<Token>,
     pub(super) received: Timestamp,
+    /// How long the exchange took.
+    pub(super) took: Duration,
 }
 
 impl Answer {

@@ -2,7 +2,49 @@
 
 use http::Method;
 
+use super::OK;
 use crate::entra::Call;
+
+/// The outcomes that one kind of call can have, in metric labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallOutcomes {
+    /// The name of the call.
+    pub call: &'static str,
+    /// Its outcomes.
+    pub outcomes: &'static [&'static str],
+}
+
+/// All kinds of calls, with the outcomes that each can have.
+pub fn call_outcomes() -> impl Iterator<Item = CallOutcomes> {
+    Call::ALL.into_iter().map(|call| CallOutcomes {
+        call: call.label(),
+        outcomes: if call == Call::Token { &OF_SIGN_IN } else { &OF_GRAPH },
+    })
+}
+
+const OF_SIGN_IN: [&str; 4] = [OK, "throttled", "unavailable", "sign_in"];
+const OF_GRAPH: [&str; 8] = [
+    OK,
+    "not_found",
+    "throttled",
+    "unavailable",
+    "unauthorized",
+    "forbidden",
+    "bad_request",
+    "unexpected",
+];
+
+/// The call to Entra for a token, in metric labels.
+pub const GET_TOKEN: &str = "get_token";
+
+/// The causes in metric labels for which a call is not sent.
+pub const NOT_SENT: [&str; 3] = [NO_TOKEN, NO_TURN, NO_CONNECTION];
+/// Entra gave no token.
+pub(super) const NO_TOKEN: &str = "sign_in";
+/// The pacing did not admit it in time.
+pub(super) const NO_TURN: &str = "pacing";
+/// There was no connection to the host.
+pub(super) const NO_CONNECTION: &str = "connect";
 
 impl Call {
     /// Its name in metric labels.
@@ -20,7 +62,7 @@ impl Call {
             Self::Pass => "get_pass",
             Self::CreatePass => "create_pass",
             Self::DeletePass => "delete_pass",
-            Self::Token => "get_token",
+            Self::Token => GET_TOKEN,
         }
     }
 
@@ -53,6 +95,7 @@ impl Call {
 mod tests {
     use super::*;
     use crate::effect::Effect;
+    use crate::entra::{ErrorKind, SignInErrorKind};
 
     #[test]
     fn a_call_that_changes_something_is_an_effect() {
@@ -60,6 +103,25 @@ mod tests {
             let effect = Effect::ALL.iter().any(|effect| effect.name() == call.name());
             let reads = call.method() == Method::GET || call == Call::MemberGroups;
             assert_eq!(effect, !reads, "{call:?}");
+        }
+    }
+
+    #[test]
+    fn every_outcome_is_listed() {
+        use ErrorKind as Kind;
+        for (kind, outcomes) in [
+            (Kind::NotFound, &OF_GRAPH[..]),
+            (Kind::Throttled, &OF_GRAPH),
+            (Kind::Unavailable, &OF_GRAPH),
+            (Kind::Unauthorized, &OF_GRAPH),
+            (Kind::Forbidden, &OF_GRAPH),
+            (Kind::BadRequest, &OF_GRAPH),
+            (Kind::Unexpected, &OF_GRAPH),
+            (Kind::SignIn(SignInErrorKind::WrongSecret), &OF_SIGN_IN),
+            (Kind::Throttled, &OF_SIGN_IN),
+            (Kind::Unavailable, &OF_SIGN_IN),
+        ] {
+            assert!(outcomes.contains(&kind.label()), "{kind:?}");
         }
     }
 }

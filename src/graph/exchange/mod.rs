@@ -26,12 +26,14 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::connection::ConnectionConfig;
 use super::wire;
 use crate::entra::{Call, DateSample, ErrorKind, GraphError};
+use call::{NO_CONNECTION, NO_TOKEN, NO_TURN};
 use pacing::{NotAdmitted, Pacer};
 use sign_in::{Refusal, SignIn};
 
 pub(super) use answer::{Answer, unexpected};
-pub use options::{CallReport, Clock, OnDate, Options};
-pub use pacing::{Pace, Priority, Share};
+pub use call::{CallOutcomes, GET_TOKEN, NOT_SENT, call_outcomes};
+pub use options::{Clock, OnDate, OnReport, Options, Report};
+pub use pacing::{Pace, Pacing, Priority, Share};
 pub(super) use request::Request;
 pub(super) use sign_in::Token;
 pub use transport::{
@@ -39,6 +41,8 @@ pub use transport::{
 };
 
 const VERSION: &str = "/v1.0";
+/// The outcome of a call that succeeded, in metric labels.
+const OK: &str = "ok";
 /// How long a 429 without `Retry-After` delays other calls. After that, about one more call fits the limit.
 const PAUSE_WITHOUT_RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Only a new token contains a permission that was granted recently. So after a 403, a token older than this is not used
@@ -83,6 +87,7 @@ impl Exchange {
             Arc::clone(&connection),
             Arc::clone(&options.transport),
             Arc::clone(&options.clock),
+            Arc::clone(&options.on_report),
         );
         Self { connection, sign_in, pacers, options }
     }
@@ -99,38 +104,42 @@ impl Exchange {
     /// Makes a call and returns an answer that means success. After a 401 the request is sent once more with a new token. A
     /// revocation that is throttled had no effect: it is sent again as soon as the pacer admits it, until the deadline.
     pub(super) async fn send(&self, request: &Request<'_>) -> Result<Answer, GraphError> {
-        let (began, latest) = (Instant::now(), self.latest());
+        let latest = self.latest();
         let mut is_renewed = false;
-        let answer = loop {
+        loop {
             let answer = self.send_once(request).await;
             match answer.as_ref().err().map(|error| error.kind) {
                 Some(ErrorKind::Unauthorized) if !is_renewed => is_renewed = true,
                 Some(ErrorKind::Throttled)
                     if request.priority == Priority::Revoke && Instant::now() < latest => {}
-                _ => break answer,
+                _ => return answer,
             }
-        };
-        self.report(request.call, began, answer.as_ref().err().map(|error| error.kind));
-        answer
+        }
     }
 
     async fn send_once(&self, request: &Request<'_>) -> Result<Answer, GraphError> {
         let answer = self.attempt(request, self.latest()).await.map_err(|failure| failure.error)?;
         if answer.status.is_success() {
-            Ok(answer)
-        } else {
-            Err(self.failure(request, &answer).await)
+            self.answered(request.call, &answer, None);
+            return Ok(answer);
         }
+        let error = self.failure(request, &answer).await;
+        self.answered(request.call, &answer, Some(&error));
+        Err(error)
     }
 
-    /// Sends one request unless it is not admitted by `latest`, and returns an answer of any status.
+    /// Sends one request unless it is not admitted by `latest`, and returns an answer of any status. It reports what happens
+    /// until there is an answer; the caller [reports](Self::answered) what the answer means.
     pub(super) async fn attempt(
         &self,
         request: &Request<'_>,
         latest: Instant,
     ) -> Result<Answer, Failure> {
         let Self { connection, options, .. } = self;
-        let unsent = |error| Failure { error, maybe_sent: false };
+        let unsent = |cause, error| {
+            self.report(Report::NotSent { cause, error: &error });
+            Failure { error, maybe_sent: false }
+        };
         let client_request_id = match request.client_request_id {
             Some(id) => Box::from(id),
             None => uuid::Uuid::new_v4().to_string().into_boxed_str(),
@@ -139,15 +148,25 @@ impl Exchange {
             client_request_id: Some(client_request_id.clone()),
             ..error
         };
-        let token = self.token(request.call, latest).await.map_err(unsent)?;
+        let token = self.token(request.call, latest).await;
+        let token = token.map_err(|error| unsent(NO_TOKEN, error))?;
+        let asked = Instant::now();
         (self.pacer(request.call).admit(request.priority, &request.share, latest).await)
-            .map_err(|refused| unsent(not_admitted(request.call, refused)))?;
+            .map_err(|refused| unsent(NO_TURN, not_admitted(request.call, refused)))?;
+        let priority = request.priority.label();
+        self.report(Report::Admitted { priority, waited: asked.elapsed() });
 
         let url = format!("{}{VERSION}{}", connection.graph_url, request.path);
         let outgoing = request.outgoing(&url, &token, &client_request_id);
-        let outgoing = outgoing.map_err(|error| unsent(identified(error)))?;
+        let outgoing =
+            outgoing.map_err(|error| Failure { error: identified(error), maybe_sent: false })?;
         let own_connection = request.call == Call::CreatePass;
-        let sent = (options.clock)();
+        let (sent, began) = ((options.clock)(), Instant::now());
+        let given_up = |error| {
+            let error = identified(error);
+            self.sent(request.call, began.elapsed(), Some(&error));
+            Failure { error, maybe_sent: true }
+        };
         let answer = options
             .transport
             .send(outgoing, SendOptions { own_connection, ..SendOptions::default() });
@@ -155,21 +174,29 @@ impl Exchange {
             Ok(Ok(answer)) => answer,
             Ok(Err(TransportError { maybe_sent, message })) => {
                 let error = GraphError::new(request.call, ErrorKind::Unavailable, message);
-                return Err(Failure { error: identified(error), maybe_sent });
+                let failure = if maybe_sent {
+                    given_up(error)
+                } else {
+                    unsent(NO_CONNECTION, identified(error))
+                };
+                return Err(failure);
             }
             Err(_) => {
                 let message = format!("no answer within {} s", options.deadline.as_secs_f32());
-                let error = GraphError::new(request.call, ErrorKind::Unavailable, message);
-                return Err(Failure { error: identified(error), maybe_sent: true });
+                return Err(given_up(GraphError::new(
+                    request.call,
+                    ErrorKind::Unavailable,
+                    message,
+                )));
             }
         };
-        let received = (options.clock)();
+        let (received, took) = ((options.clock)(), began.elapsed());
         let (parts, body) = answer.into_parts();
         if let Some(date) = wire::date(&parts.headers) {
             (options.on_date)(connection, DateSample { date, sent, received });
         }
         let (status, headers) = (parts.status, parts.headers);
-        Ok(Answer { status, headers, body, client_request_id, token, received })
+        Ok(Answer { status, headers, body, client_request_id, token, received, took })
     }
 
     /// Returns the current token, or a new one.
@@ -196,12 +223,7 @@ impl Exchange {
             Ok(Err(refusal)) => refusal,
             Err(_) => Refusal::late(),
         };
-        Err(GraphError {
-            status: refusal.status,
-            code: refusal.code,
-            retry_after: refusal.retry_after,
-            ..GraphError::new(call, ErrorKind::SignIn(refusal.kind), refusal.message)
-        })
+        Err(refusal.error(call))
     }
 
     /// Returns what an answer without success means for this call, and applies what it means for later ones: a token that
@@ -230,13 +252,24 @@ impl Exchange {
         }
     }
 
-    /// Reports a call that began at `began`, and its error if it failed.
-    pub(super) fn report(&self, call: Call, began: Instant, failed: Option<ErrorKind>) {
-        (self.options.on_call)(CallReport {
-            call: call.label(),
-            outcome: failed.map_or("ok", ErrorKind::label),
-            duration: began.elapsed(),
-        });
+    /// Reports a call that was answered, and what the answer means.
+    pub(super) fn answered(&self, call: Call, answer: &Answer, error: Option<&GraphError>) {
+        self.sent(call, answer.took, error);
+    }
+
+    fn sent(&self, call: Call, duration: Duration, error: Option<&GraphError>) {
+        let outcome = error.map_or(OK, |error| error.kind.label());
+        self.report(Report::Sent { call: call.label(), outcome, duration, error });
+    }
+
+    fn report(&self, report: Report<'_>) {
+        (self.options.on_report)(&self.connection, report);
+    }
+
+    /// The calls to authentication methods, and all others, that wait for their turn.
+    pub(super) fn pacing(&self) -> [(&'static str, Pacing); 2] {
+        let Pacers { authentication_methods, others } = &self.pacers;
+        [("authentication_methods", authentication_methods.state()), ("others", others.state())]
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::pacing::Pace;
 use super::transport::Transport;
-use crate::entra::DateSample;
+use crate::entra::{DateSample, GraphError};
 use crate::graph::connection::ConnectionConfig;
 
 /// The default of [`Options::deadline`].
@@ -34,8 +34,8 @@ pub struct Options {
     pub pace: Pace,
     /// Receives the `Date` of every answer.
     pub on_date: OnDate,
-    /// Receives a report of every finished call, for metrics.
-    pub on_call: Arc<dyn Fn(CallReport) + Send + Sync>,
+    /// Receives what happens on a connection, for metrics and the log.
+    pub on_report: OnReport,
 }
 
 impl Options {
@@ -47,18 +47,43 @@ impl Options {
             deadline: DEADLINE,
             pace: Pace::default(),
             on_date: Arc::new(|_, _| {}),
-            on_call: Arc::new(|_| {}),
+            on_report: Arc::new(|_, _| {}),
         }
     }
 }
 
-/// A call that has finished.
+/// Receives what happens on a connection.
+pub type OnReport = Arc<dyn Fn(&ConnectionConfig, Report<'_>) + Send + Sync>;
+
+/// Something that happened on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallReport {
-    /// A short name of the call, such as `create_pass`.
-    pub call: &'static str,
-    /// `ok`, or [`ErrorKind::label`](crate::entra::ErrorKind::label).
-    pub outcome: &'static str,
-    /// The time from the start of the call to its outcome, including the time that it waited.
-    pub duration: Duration,
+pub enum Report<'a> {
+    /// A call was sent, and answered or given up.
+    Sent {
+        /// A short name of the call, such as `create_pass`: one of [`call_outcomes`](super::call_outcomes).
+        call: &'static str,
+        /// `ok`, or [`ErrorKind::label`](crate::entra::ErrorKind::label).
+        outcome: &'static str,
+        /// The time from the first byte sent, connection setup included, to the last byte received. Neither the wait for
+        /// its turn nor that for a token counts.
+        duration: Duration,
+        /// The error, if it failed.
+        error: Option<&'a GraphError>,
+    },
+    /// A call was not sent: Graph knows nothing of it.
+    NotSent {
+        /// Why not: one of [`NOT_SENT`](super::NOT_SENT).
+        cause: &'static str,
+        /// The error of the call.
+        error: &'a GraphError,
+    },
+    /// A call was admitted by the pacing.
+    Admitted {
+        /// How urgent it was: one of [`Priority::LABELS`](super::Priority::LABELS).
+        priority: &'static str,
+        /// How long it waited for its turn.
+        waited: Duration,
+    },
+    /// Entra gave a new token, or refused one.
+    SignedIn(Result<(), &'a GraphError>),
 }

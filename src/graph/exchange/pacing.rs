@@ -21,6 +21,35 @@ pub enum Priority {
     Read,
 }
 
+impl Priority {
+    /// All priorities.
+    const ALL: [Self; 4] = [Self::Revoke, Self::Create, Self::Issue, Self::Read];
+    /// Their names in metric labels.
+    pub const LABELS: [&str; 4] = ["revoke", "create", "issue", "read"];
+
+    /// Its name in metric labels.
+    pub fn label(self) -> &'static str {
+        let [revoke, create, issue, read] = Self::LABELS;
+        match self {
+            Self::Revoke => revoke,
+            Self::Create => create,
+            Self::Issue => issue,
+            Self::Read => read,
+        }
+    }
+}
+
+/// The calls that wait for their turn, and the pace at which they get it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pacing {
+    /// How many calls wait, by [`Priority::label`].
+    pub waiting: [(&'static str, usize); 4],
+    /// Whether Graph has asked the client to wait, and that time is not over.
+    pub throttled: bool,
+    /// The most calls in a second.
+    pub calls_per_second: f64,
+}
+
 /// For whom a call is made. Calls of one priority are shared out between namespaces, and within one between requesters, so
 /// that whoever asks for much makes nobody else wait.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -133,6 +162,19 @@ impl Pacer {
         let until = Instant::now() + for_how_long;
         let mut queue = self.queue();
         queue.paused_until = queue.paused_until.max(Some(until));
+    }
+
+    /// What waits now.
+    pub(super) fn state(&self) -> Pacing {
+        let queue = self.queue();
+        let waiting = Priority::ALL.map(|priority| {
+            let all = queue.waiting.keys().filter(|(of, _)| *of == priority);
+            (priority.label(), all.count())
+        });
+        let throttled = queue.paused_until.is_some_and(|until| Instant::now() < until);
+        let rate = |pace: Pace| f64::from(pace.calls.max(1)) / pace.window.as_secs_f64();
+        let calls_per_second = self.pace.map_or(f64::INFINITY, rate);
+        Pacing { waiting, throttled, calls_per_second }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

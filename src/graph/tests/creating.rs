@@ -62,7 +62,12 @@ async fn each_fault_has_its_outcome_and_sends_one_request() {
             let code = bench.simulator.code(entry.id).unwrap();
             assert!(!format!("{error} {error:?}").contains(&code), "{case}");
         }
-        assert_eq!(bench.reports(), [("create_pass", expected.1.label())], "{case}");
+        let told = if expected.0 == "not sent" {
+            ("not sent", "connect")
+        } else {
+            ("create_pass", expected.1.label())
+        };
+        assert_eq!(bench.reports(), [("get_token", "ok"), told], "{case}");
     }
 }
 

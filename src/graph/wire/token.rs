@@ -11,6 +11,9 @@ pub(in crate::graph) struct TokenClaims {
     /// The granted application permissions.
     #[serde(default)]
     pub(in crate::graph) roles: Vec<String>,
+    /// When it expires, in seconds since 1970.
+    #[serde(default)]
+    pub(in crate::graph) exp: Option<i64>,
     /// The id of the tenant.
     #[serde(default)]
     pub(in crate::graph) tid: Option<String>,

@@ -14,9 +14,11 @@ use azure_core::credentials::AccessToken;
 use azure_core::http::HttpClient;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::options::Clock;
+use super::OK;
+use super::call::NO_TOKEN;
+use super::options::{Clock, OnReport, Report};
 use super::transport::Transport;
-use crate::entra::SignInErrorKind;
+use crate::entra::{Call, ErrorKind, SignInErrorKind};
 use crate::graph::connection::{ConnectionConfig, Credential};
 use crate::graph::wire;
 use http_client::{Recorded, RecordingClient};
@@ -46,6 +48,7 @@ pub(super) struct SignIn {
     connection: Arc<ConnectionConfig>,
     transport: Arc<dyn Transport>,
     clock: Clock,
+    on_report: OnReport,
     held: tokio::sync::Mutex<Held>,
 }
 
@@ -71,8 +74,9 @@ impl SignIn {
         connection: Arc<ConnectionConfig>,
         transport: Arc<dyn Transport>,
         clock: Clock,
+        on_report: OnReport,
     ) -> Self {
-        Self { connection, transport, clock, held: tokio::sync::Mutex::default() }
+        Self { connection, transport, clock, on_report, held: tokio::sync::Mutex::default() }
     }
 
     /// Returns the current token or a new one. It has no time limit of its own; the caller must set one.
@@ -98,6 +102,7 @@ impl SignIn {
         match fetched {
             Ok(token) => {
                 *held = Held::with(&token);
+                self.report(Report::SignedIn(Ok(())));
                 Ok(token)
             }
             Err(refusal) => {
@@ -110,6 +115,11 @@ impl SignIn {
                     (_, None) => PAUSE_AFTER_REFUSAL,
                 };
                 held.refused += 1;
+                // While a token is good, a refusal that may pass is not told before it came again.
+                if good.is_none() || !refusal.kind.may_pass() || held.refused > TRIES_AT_ONCE {
+                    let error = refusal.clone().error(Call::Token);
+                    self.report(Report::SignedIn(Err(&error)));
+                }
                 held.paused = Some((Instant::now() + pause, refusal.clone()));
                 let Some(good) = good else { return Err(refusal) };
                 tracing::warn!(
@@ -139,6 +149,7 @@ impl SignIn {
     pub(super) async fn renew(&self) -> Option<Arc<Token>> {
         let token = self.fetch().await.ok()?;
         *self.held.lock().await = Held::with(&token);
+        self.report(Report::SignedIn(Ok(())));
         Some(token)
     }
 
@@ -156,8 +167,38 @@ impl SignIn {
         }
     }
 
-    /// Gets a new token, with a new credential.
+    fn report(&self, report: Report<'_>) {
+        (self.on_report)(&self.connection, report);
+    }
+
+    /// Gets a new token, with a new credential, and reports how that went.
     async fn fetch(&self) -> Result<Arc<Token>, Refusal> {
+        let began = Instant::now();
+        let fetched = self.exchange().await;
+        let error = fetched.as_ref().err().map(|refusal| refusal.clone().error(Call::Token));
+        let kind = fetched.as_ref().err().map(|refusal| refusal.kind);
+        let outcome = match kind {
+            None => OK,
+            Some(SignInErrorKind::Throttled) => ErrorKind::Throttled.label(),
+            Some(SignInErrorKind::Unavailable) => ErrorKind::Unavailable.label(),
+            Some(kind) => ErrorKind::SignIn(kind).label(),
+        };
+        match (kind, &error) {
+            // Nothing was sent without a credential.
+            (Some(SignInErrorKind::CredentialFile), Some(error)) => {
+                self.report(Report::NotSent { cause: NO_TOKEN, error });
+            }
+            (_, error) => self.report(Report::Sent {
+                call: Call::Token.label(),
+                outcome,
+                duration: began.elapsed(),
+                error: error.as_ref(),
+            }),
+        }
+        fetched
+    }
+
+    async fn exchange(&self) -> Result<Arc<Token>, Refusal> {
         let client = Arc::new(RecordingClient::new(
             Arc::clone(&self.transport),
             Arc::clone(&self.clock),

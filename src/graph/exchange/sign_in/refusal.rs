@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::entra::SignInErrorKind;
+use crate::entra::{Call, ErrorKind, GraphError, SignInErrorKind};
 use crate::graph::wire;
 
 /// Why there is no token.
@@ -24,6 +24,16 @@ impl Refusal {
     /// Entra did not answer in time.
     pub(in crate::graph::exchange) fn late() -> Self {
         Self::new(SignInErrorKind::Unavailable, "Entra gave no token in time")
+    }
+
+    /// The error of a call for which there is no token.
+    pub(in crate::graph::exchange) fn error(self, call: Call) -> GraphError {
+        GraphError {
+            status: self.status,
+            code: self.code,
+            retry_after: self.retry_after,
+            ..GraphError::new(call, ErrorKind::SignIn(self.kind), self.message)
+        }
     }
 
     /// What an answer without a token means.

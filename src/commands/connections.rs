@@ -1,0 +1,53 @@
+//! The tenant connections, as the commands take them from their flags and the environment.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tap_operator::controller::Clocks;
+use tap_operator::graph::{self, OnReport};
+
+/// Where the tenant connections are described, and how they are used.
+#[derive(clap::Args)]
+pub struct ConnectionArguments {
+    /// YAML file with the tenant connections, instead of the environment
+    #[arg(long, env = "TAP_OPERATOR_TENANTS_FILE")]
+    tenants_file: Option<PathBuf>,
+    /// PEM file with certificate authorities to trust for sign-in and Graph in addition to the system's, such as a TLS proxy's
+    #[arg(long, env = "TAP_OPERATOR_EXTRA_CA")]
+    extra_ca: Option<PathBuf>,
+    /// The longest time that one call to Graph may take
+    #[arg(long, env = "TAP_OPERATOR_CALL_DEADLINE", default_value = "30s", value_parser = super::duration)]
+    pub call_deadline: SignedDuration,
+    /// Calls to the authentication methods of a tenant in ten seconds; Graph's documented limit is 5
+    #[arg(long, env = "TAP_OPERATOR_CALLS_PER_10_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    calls_per_10_seconds: u32,
+}
+
+impl ConnectionArguments {
+    /// A Graph client for each tenant connection. They learn what time it is at Graph, and report what happens.
+    pub fn clients(
+        &self,
+        clocks: &Arc<Clocks>,
+        on_report: OnReport,
+    ) -> anyhow::Result<Vec<graph::Client>> {
+        let connections = match &self.tenants_file {
+            Some(file) => graph::connections_from_file(file)?,
+            None => graph::connections_from_env(&std::env::vars().collect::<HashMap<_, _>>())?,
+        };
+        let deadline = Duration::try_from(self.call_deadline)?;
+        let transport = graph::ReqwestTransport::new(deadline, self.extra_ca.as_deref())?;
+        let mut options = graph::Options::new(Arc::new(transport));
+        options.deadline = deadline;
+        options.pace.calls = self.calls_per_10_seconds;
+        let local = Arc::clone(clocks);
+        options.clock = Arc::new(move || local.local());
+        let dates = Arc::clone(clocks);
+        options.on_date =
+            Arc::new(move |connection, sample| dates.learn(&connection.tenant_id, sample));
+        options.on_report = on_report;
+        Ok(graph::Client::connect(connections, &options))
+    }
+}

@@ -1,0 +1,205 @@
+//! Whether each tenant connection works, as its calls show it: told in the log when it changes, in `/readyz` and in metrics.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::entra::{ErrorKind, GraphError};
+use crate::graph::{ConnectionConfig, Report};
+
+/// After so many failed calls in a row the log tells that Graph does not answer: a single one may fail anywhere.
+const FAILURES_TOLD: u32 = 3;
+
+/// What is known of the tenant connections. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Connections(Arc<Mutex<BTreeMap<String, Standing>>>);
+
+/// What is known of one connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Why Entra gave no token when it was last asked for one; absent before the first time.
+    pub sign_in: Option<Result<(), String>>,
+    /// Why the last call got no answer of Graph; absent before the first call.
+    pub graph: Option<Result<(), String>>,
+    /// Since when `graph` says whether there are answers.
+    pub since: Timestamp,
+    /// How many calls in a row got no answer.
+    failures: u32,
+}
+
+impl Connections {
+    /// Takes note of what happened on a connection, at this local time.
+    pub fn report(&self, connection: &ConnectionConfig, report: &Report<'_>, now: Timestamp) {
+        let mut all = self.lock();
+        let standing = all.entry(connection.name.clone()).or_default();
+        match *report {
+            Report::SignedIn(result) => standing.signed_in(connection, result),
+            Report::Sent { error: Some(error), .. } | Report::NotSent { error, .. }
+                if is_no_answer(error) =>
+            {
+                standing.failed(connection, error, now);
+            }
+            Report::Sent { call, .. } if call != crate::graph::GET_TOKEN => {
+                standing.answered(connection, now);
+            }
+            Report::Sent { .. } | Report::NotSent { .. } | Report::Admitted { .. } => {}
+        }
+    }
+
+    /// What is known of a connection; `None` before its first call.
+    pub fn get(&self, connection: &str) -> Option<Standing> {
+        self.lock().get(connection).cloned()
+    }
+
+    /// A line for each connection that does not work.
+    pub fn problems(&self) -> Vec<String> {
+        let all = self.lock();
+        let problem = |(name, standing): (&String, &Standing)| {
+            let of = |known: &Option<Result<(), String>>| known.clone()?.err();
+            let why = of(&standing.sign_in).or_else(|| of(&standing.graph))?;
+            Some(format!("the tenant connection {name} does not work: {why}"))
+        };
+        all.iter().filter_map(problem).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Standing>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Standing {
+    fn signed_in(&mut self, connection: &ConnectionConfig, result: Result<(), &GraphError>) {
+        let ConnectionConfig { name, tenant_id, client_id, .. } = connection;
+        let known = result.map_err(ToString::to_string);
+        match (&self.sign_in, &known, result) {
+            (Some(before), after, _) if before == after => {}
+            (_, Err(why), Err(error)) => tracing::error!(
+                connection = name,
+                tenant_id,
+                client_id,
+                code = error.code,
+                "the operator cannot sign in: {why}"
+            ),
+            (Some(Err(_)), Ok(()), _) => {
+                tracing::info!(connection = name, tenant_id, "the operator can sign in again");
+            }
+            _ => {}
+        }
+        self.sign_in = Some(known);
+    }
+
+    fn failed(&mut self, connection: &ConnectionConfig, error: &GraphError, now: Timestamp) {
+        self.failures = self.failures.saturating_add(1);
+        // Why there is no token is told already.
+        if self.failures == FAILURES_TOLD && !matches!(error.kind, ErrorKind::SignIn(_)) {
+            let ConnectionConfig { name, tenant_id, .. } = connection;
+            tracing::warn!(connection = name, tenant_id, %error, "Graph does not answer");
+        }
+        self.set(Err(error.to_string()), now);
+    }
+
+    fn answered(&mut self, connection: &ConnectionConfig, now: Timestamp) {
+        if self.failures >= FAILURES_TOLD {
+            let ConnectionConfig { name, tenant_id, .. } = connection;
+            tracing::info!(connection = name, tenant_id, "Graph answers again");
+        }
+        self.failures = 0;
+        self.set(Ok(()), now);
+    }
+
+    fn set(&mut self, graph: Result<(), String>, now: Timestamp) {
+        if self.graph.as_ref().map(Result::is_ok) != Some(graph.is_ok()) {
+            self.since = now;
+        }
+        self.graph = Some(graph);
+    }
+}
+
+/// Whether an error shows that the connection does not work. A refusal, even one for a missing permission, is an answer, and
+/// the operator's own pacing says nothing of Graph.
+fn is_no_answer(error: &GraphError) -> bool {
+    matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Unauthorized | ErrorKind::SignIn(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::entra::{Call, SignInErrorKind};
+    use crate::graph::Credential;
+
+    fn connection() -> ConnectionConfig {
+        ConnectionConfig {
+            name: "contoso".into(),
+            tenant_id: "tenant".into(),
+            client_id: "app".into(),
+            cloud: crate::entra::Cloud::Global,
+            credential: Credential::ManagedIdentity,
+            login_url: "https://login.test".into(),
+            graph_url: "https://graph.test".into(),
+            users: None,
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn error(kind: ErrorKind) -> GraphError {
+        GraphError::new(Call::User, kind, "why")
+    }
+
+    fn sent(error: Option<&GraphError>) -> Report<'_> {
+        let (call, outcome, duration) = ("get_user", "ok", Duration::from_secs(1));
+        Report::Sent { call, outcome, duration, error }
+    }
+
+    #[test]
+    fn an_answer_of_any_kind_shows_that_a_connection_works() {
+        let (connections, of) = (Connections::default(), connection());
+        assert_eq!(connections.get("contoso"), None);
+        for (second, kind, works) in [
+            (1, None, true),
+            (2, Some(ErrorKind::Forbidden), true),
+            (3, Some(ErrorKind::Throttled), true),
+            (4, Some(ErrorKind::NotFound), true),
+            (5, Some(ErrorKind::Unavailable), false),
+            (6, Some(ErrorKind::Unauthorized), false),
+            (7, None, true),
+        ] {
+            let error = kind.map(error);
+            connections.report(&of, &sent(error.as_ref()), at(second));
+            let standing = connections.get("contoso").unwrap();
+            assert_eq!(standing.graph.unwrap().is_ok(), works, "{kind:?}");
+            let since = if second < 5 { 1 } else { 5 + i64::from(works) * 2 };
+            assert_eq!(standing.since, at(since), "{kind:?}");
+        }
+        let waits = error(ErrorKind::Throttled);
+        connections.report(&of, &Report::NotSent { cause: "pacing", error: &waits }, at(8));
+        assert!(connections.problems().is_empty());
+    }
+
+    #[test]
+    fn a_refused_sign_in_is_a_problem_until_there_is_a_token() {
+        let (connections, of) = (Connections::default(), connection());
+        let refused = error(ErrorKind::SignIn(SignInErrorKind::ExpiredSecret));
+        connections.report(&of, &Report::SignedIn(Err(&refused)), at(1));
+        // The token before it is still good.
+        connections.report(&of, &sent(None), at(2));
+        let problems = connections.problems();
+        assert_eq!(problems.len(), 1);
+        let expected = "the tenant connection contoso does not work: read the user: signing in to Entra failed: why; the client secret has expired";
+        assert!(problems[0].starts_with(expected), "{problems:?}");
+        let token = Report::Sent {
+            call: "get_token",
+            outcome: "ok",
+            duration: Duration::ZERO,
+            error: None,
+        };
+        connections.report(&of, &token, at(3));
+        connections.report(&of, &Report::SignedIn(Ok(())), at(3));
+        assert!(connections.problems().is_empty());
+    }
+}

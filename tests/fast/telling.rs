@@ -1,0 +1,111 @@
+//! What the operator tells of itself and of what people must do: events, `status.seen`, metrics, the state of connections.
+
+use std::time::Duration;
+
+use graph_simulator::tenant::OPERATOR;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use tap_operator::api::Phase;
+use tap_operator::controller::metrics::Format;
+use tokio::time::sleep;
+
+use crate::world::{IN_ORDER, SOON, World, operators_writes};
+
+/// The events about an object: type and reason, in order.
+fn events(world: &World, kind: &str, name: &str) -> Vec<(String, String)> {
+    let about =
+        |event: &Value| event["regarding"]["kind"] == kind && event["regarding"]["name"] == name;
+    let text = |event: &Value, field: &str| event[field].as_str().unwrap_or_default().to_owned();
+    let all = world.kubernetes.list("events").into_iter().filter(about);
+    all.map(|event| (text(&event, "type"), text(&event, "reason"))).collect()
+}
+
+fn warns(reason: &str) -> (String, String) {
+    ("Warning".into(), reason.into())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_person_must_act_on_is_a_warning_on_the_request_and_on_the_policy() {
+    let world = World::new();
+    world.policy_named("elsewhere", &json!({"tenant": "fabrikam"}));
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({"policyRef": {"name": "none"}}));
+    let told = || events(&world, "TapRequest", "lost-phone") == [warns("PolicyNotFound")];
+    world.until("the request says so", SOON, told).await;
+    let told = || events(&world, "TapPolicy", "elsewhere") == [warns("TenantNotConfigured")];
+    world.until("the policy says so", SOON, told).await;
+    sleep(Duration::from_hours(1)).await;
+    assert_eq!(events(&world, "TapPolicy", "elsewhere").len(), 1, "it is told once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_that_fails_is_told_on_the_policy_and_in_the_state_of_the_connection() {
+    let world = World::new();
+    let operator = world.operator();
+    let known = &operator.connections;
+    world.until("it signed in", SOON, || known.get("default").is_some()).await;
+    assert_eq!(known.problems(), [""; 0]);
+    let right = world.tenant.edit_app(OPERATOR, |app| {
+        for secret in &mut app.secrets {
+            "another".clone_into(&mut secret.value);
+        }
+    });
+    right.expect("there is the app");
+    world.tenant.expire_tokens();
+    let told = || events(&world, "TapPolicy", "contoso").contains(&warns("SignInFailed"));
+    world.until("the policy says so", Duration::from_hours(1), told).await;
+    let problems = known.problems();
+    assert!(problems.len() == 1 && problems[0].contains("AADSTS7000215"), "{problems:?}");
+    let page = operator.metrics.text(Format::Classic);
+    for line in [
+        "tap_operator_connection_up{connection=\"default\"} 0.0\n",
+        "tap_operator_connection_signed_in{connection=\"default\"} 0.0\n",
+        "condition=\"Ready\",status=\"False\",reason=\"SignInFailed\"} 1.0\n",
+    ] {
+        assert!(page.contains(line), "no {line}{page}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_is_told_once_as_an_event_though_another_process_takes_over() {
+    let world = World::new();
+    world.policy(&json!({"approval": {"required": 2}}));
+    let operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::AwaitingApproval, SOON).await;
+    world.decide("lost-phone", "ada@contoso.com", "Approve").await;
+    let seen = || world.get("lost-phone").status.unwrap_or_default().seen;
+    world.until("the status says when it was seen", SOON, || seen().len() == 1).await;
+    let first = seen();
+    assert_eq!(first[0].by, "ada@contoso.com");
+    operator.stop().await;
+
+    sleep(Duration::from_hours(1)).await;
+    let _another = world.operator();
+    sleep(IN_ORDER).await;
+    let decided = |event: &(String, String)| event.1 == "Decided";
+    let told = events(&world, "TapRequest", "lost-phone").into_iter().filter(decided).count();
+    assert_eq!(told, 1);
+    world.decide("lost-phone", "bob@contoso.com", "Approve").await;
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    let both = seen();
+    assert_eq!((both.len(), &both[0]), (2, &first[0]), "what was seen first stays");
+    assert!(both[1].at.0.duration_since(both[0].at.0) >= SignedDuration::from_hours(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sighting_alone_is_no_reason_to_write() {
+    let world = World::new();
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    let writes = world.kubernetes.requests_for(&operators_writes()).len();
+    world.decide("lost-phone", "ada@contoso.com", "Approve").await;
+    sleep(IN_ORDER).await;
+    assert_eq!(world.kubernetes.requests_for(&operators_writes()).len(), writes);
+    world.decide("lost-phone", "bob@contoso.com", "Revoke").await;
+    world.until_ended("lost-phone", Phase::Revoked, SOON).await;
+    let seen = world.get("lost-phone").status.unwrap_or_default().seen;
+    let by: Vec<&str> = seen.iter().map(|seen| seen.by.as_str()).collect();
+    assert_eq!(by, ["ada@contoso.com", "bob@contoso.com"]);
+}

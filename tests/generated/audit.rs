@@ -1,0 +1,34 @@
+//! `docs/reference/audit.md`, from the types of the lines.
+
+use std::fmt::Write as _;
+
+use schemars::schema_for;
+use tap_operator::decision::audit;
+
+use super::{Files, cell, made_from};
+
+/// The page.
+pub fn files() -> Files {
+    let mut text = made_from("the types in src/decision/audit.rs");
+    text.push_str(
+        "# Fields of the audit trail\n\n\
+        Each line also has `timestamp`, `level`, `message` and `target`, which is `audit`. What says nothing is left out.\n",
+    );
+    for (kind, schema) in [
+        ("transition", schema_for!(audit::Transition)),
+        ("decision", schema_for!(audit::Decided)),
+        ("gone", schema_for!(audit::Gone)),
+        ("correction", schema_for!(audit::Correction)),
+    ] {
+        let schema = schema.to_value();
+        let meaning = schema["description"].as_str().unwrap_or_default();
+        let head = "| field | what it tells |\n|---|---|\n";
+        writeln!(text, "\n## {kind}\n\n{meaning}\n\n{head}| `audit` | `{kind}` |").unwrap();
+        for (name, field) in schema["properties"].as_object().unwrap() {
+            let meaning = cell(field["description"].as_str().unwrap_or_default());
+            assert!(!meaning.is_empty(), "{kind}: {name} is not described");
+            writeln!(text, "| `{name}` | {meaning} |").unwrap();
+        }
+    }
+    [("docs/reference/audit.md".to_owned(), text)].into()
+}
