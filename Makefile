@@ -95,13 +95,26 @@ release-notes: ## what the changelog says about TAG=v0.1.0
 publish: ## push images and charts to REGISTRY=ghcr.io/tap-operator, and print their digests
 	@deploy/release/publish $(REGISTRY)
 
-test-deploy: control-plane ## what users install: image, charts with real Helm, workflows, examples, commands of the documentation
+test-deploy: control-plane monitoring ## what users install: image, charts with real Helm, alert rules, workflows, examples, commands of the documentation
 	$(say) 'looking for helm and actionlint, and building the image'
 	@tests/helm/build
 	@tests/actionlint/build
 	@deploy/image/archive
 	$(say) 'building and running the tests of what is installed'
 	@$(CARGO) test --locked --test deploy -- --ignored
+
+monitoring: rust ## alert rules, metrics, dashboard and runbook, with the real promtool
+	$(say) 'looking for promtool'
+	@tests/prometheus/build promtool
+	$(say) 'testing the alert rules, and what they ask for'
+	@$(CARGO) test --locked --test monitoring -- --include-ignored
+
+observability: control-plane ## the operator under a real Prometheus: each alert fires and resolves; and kube-state-metrics
+	$(say) 'looking for Prometheus and kube-state-metrics'
+	@tests/prometheus/build prometheus
+	@tests/kube-state-metrics/build
+	$(say) 'provoking each alert: this takes about ten minutes'
+	@$(CARGO) test --locked --test observability -- --ignored --nocapture --test-threads=1
 
 control-plane: rust ## etcd, kube-apiserver, kube-controller-manager and kubectl: built once, then cached
 	$(say) 'looking for the control plane'

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use futures::future::try_join_all;
-use graph_simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
+use futures::future::{join_all, try_join_all};
+use graph_simulator::tenant::{CONTOSO, Certificate, OPERATOR, OPERATOR_SECRET};
 use graph_simulator::{Fault, FaultKind, Operation};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
 use tap_operator::api::{DecisionKind, Phase, TapRequest, yaml};
 
@@ -92,16 +92,22 @@ async fn world() -> Result<World> {
         (i32::from(date.year()), u8::try_from(date.month())?, u8::try_from(date.day())?)
     };
     certificate.not_after = rcgen::date_time_ymd(year, month, day);
-    let certificate = certificate.self_signed(&KeyPair::generate()?)?.pem();
+    let key = KeyPair::generate_for(&PKCS_RSA_SHA256)?;
+    let certificate = certificate.self_signed(&key)?.pem();
+    let known =
+        Certificate { key: certificate.clone(), start_date_time: None, end_date_time: None };
+    world.simulator.edit_app(OPERATOR, |app| app.certificates.push(known))?;
     let url = world.simulator.url();
     let connection = |name: &str, credential: Value| {
         json!({"name": name, "tenantId": CONTOSO, "clientId": OPERATOR, "loginUrl": url, "graphUrl": url,
                "credential": credential, "users": {"form": "userPrincipalName"}})
     };
     let certificate_file = write("app.crt", &certificate)?;
+    let key_file = write("app.key", &key.serialize_pem())?;
+    let by_certificate = json!({"certificateFile": certificate_file, "keyFile": key_file});
     let tenants = json!({"tenants": [
         connection("default", json!({"clientSecret": {"file": write("secret", OPERATOR_SECRET)?}})),
-        connection("other", json!({"clientCertificate": {"certificateFile": certificate_file}})),
+        connection("other", json!({"clientCertificate": by_certificate})),
     ]});
     write("tenants.yaml", &tenants.to_string())?;
     world.operator.start().await?;
@@ -219,10 +225,16 @@ async fn people(watch: &mut Watch<'_>) -> Result<()> {
     let dry_run = PostParams { dry_run: true, ..PostParams::default() };
     let spec = json!({"policyRef": {"name": "nobody-may"}});
     let forbidden = serde_json::from_value(watch.scene.manifest("x", &watch.scene.user(), spec))?;
-    for _ in 0..120 {
-        ensure!(requests.create(&dry_run, &forbidden).await.is_err(), "it was taken");
+    let tries = async {
+        loop {
+            let batch = (0..50).map(|_| requests.create(&dry_run, &forbidden));
+            ensure!(join_all(batch).await.iter().all(Result::is_err), "it was taken");
+        }
+    };
+    tokio::select! {
+        fired = watch.fire(&["TapRefusedByAdmission"]) => fired?,
+        taken = tries => taken?,
     }
-    watch.fire(&["TapRefusedByAdmission"]).await?;
     watch.resolve(&["TapRefusedByAdmission"]).await
 }
 
