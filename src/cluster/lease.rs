@@ -127,6 +127,7 @@ impl LeaderLease {
 
     async fn acquire(&self, work_runs: &impl Fn() -> bool) {
         let mut observed: Option<(LeaseSpec, Instant)> = None;
+        let mut told: Option<String> = None;
         loop {
             if !work_runs() {
                 tokio::time::sleep(RETRY_PERIOD).await;
@@ -139,7 +140,18 @@ impl LeaderLease {
                     self.renewed.send_replace(Some(asked));
                     return;
                 }
-                Ok(false) => {}
+                Ok(false) => {
+                    let other =
+                        observed.as_ref().and_then(|(spec, _)| spec.holder_identity.clone());
+                    if let Some(other) = other.filter(|other| told.as_ref() != Some(other)) {
+                        tracing::info!(
+                            lease = self.name,
+                            holder = other,
+                            "standing by: another replica leads"
+                        );
+                        told = Some(other);
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(lease = self.name, %error, "cannot acquire the leader lease yet");
                 }

@@ -137,10 +137,12 @@ pub async fn stop(
         Stop::RevokeActive => tracing::warn!(revoked = active_passes, "{sentence}"),
         Stop::On | Stop::Off => tracing::warn!(active_passes, "{sentence}"),
     }
-    if let (Some(found), Some(remarks)) = (found, &order.not_understood) {
-        let reason = Reason::StopNotUnderstood.as_str();
-        publish(recorder, found, EventType::Warning, reason, "Stop", remarks).await;
-    }
+    let Some(found) = found else { return };
+    let (reason, note) = match &order.not_understood {
+        Some(remarks) => (Reason::StopNotUnderstood, remarks.as_str()),
+        None => (Reason::Stopped, sentence),
+    };
+    publish(recorder, found, EventType::Warning, reason.as_str(), "Stop", note).await;
 }
 
 /// Reports an object that this version cannot read.
@@ -186,26 +188,38 @@ pub async fn corrected(
     publish(recorder, policy, EventType::Normal, reason, "Correct", &sentence).await;
 }
 
-/// Reports a policy whose condition Ready changed to one that a person must act on, or from that to a better one.
+/// Reports a policy one of whose conditions changed to one that a person must act on, or from that to a better one.
 pub async fn policy(recorder: &Recorder, before: &TapPolicy, after: &TapPolicy) {
-    let ready = |policy: &TapPolicy| {
+    for type_ in [ConditionType::Ready, ConditionType::Permissions] {
+        policy_condition(recorder, type_, before, after).await;
+    }
+}
+
+async fn policy_condition(
+    recorder: &Recorder,
+    type_: ConditionType,
+    before: &TapPolicy,
+    after: &TapPolicy,
+) {
+    let condition = |policy: &TapPolicy| {
         let conditions = policy.status.iter().flat_map(|status| status.conditions.clone());
-        conditions.into_iter().find(|c| c.type_ == ConditionType::Ready.as_str())
+        conditions.into_iter().find(|condition| condition.type_ == type_.as_str())
     };
-    let needs_a_person = |ready: &Condition| {
-        ready.status == "False" && Reason::named(&ready.reason).is_some_and(Reason::needs_a_person)
+    let needs_a_person = |found: &Condition| {
+        found.status == "False" && Reason::named(&found.reason).is_some_and(Reason::needs_a_person)
     };
-    let (was, Some(is)) = (ready(before), ready(after)) else { return };
+    let (was, Some(is)) = (condition(before), condition(after)) else { return };
     if was.as_ref().is_some_and(|was| was.reason == is.reason && was.status == is.status) {
         return;
     }
     let (name, reason, message) = (after.name_any(), is.reason.as_str(), is.message.as_str());
+    let action = "Reconcile";
     if needs_a_person(&is) {
         tracing::warn!(policy = name, reason, "the TapPolicy needs somebody: {message}");
-        publish(recorder, after, EventType::Warning, reason, "Reconcile", message).await;
+        publish(recorder, after, EventType::Warning, reason, action, message).await;
     } else if was.is_some_and(|was| needs_a_person(&was)) {
         tracing::info!(policy = name, reason, "the TapPolicy needs nobody any more: {message}");
-        publish(recorder, after, EventType::Normal, reason, "Reconcile", message).await;
+        publish(recorder, after, EventType::Normal, reason, action, message).await;
     }
 }
 

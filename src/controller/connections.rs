@@ -123,6 +123,15 @@ fn is_no_answer(error: &GraphError) -> bool {
 }
 
 #[cfg(test)]
+impl Connections {
+    /// A connection of this name that cannot sign in.
+    pub fn break_for_tests(&self, name: &str) {
+        let standing = Standing { sign_in: Some(Err("no".into())), ..Standing::default() };
+        self.lock().insert(name.into(), standing);
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 

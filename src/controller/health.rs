@@ -235,6 +235,48 @@ mod tests {
         assert_eq!(probe().await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 
+    async fn answer(router: Router, path: &str, accept: &str) -> (StatusCode, String, String) {
+        let request = http::Request::get(path).header("accept", accept);
+        let answer =
+            router.oneshot(request.body(axum::body::Body::empty()).unwrap()).await.unwrap();
+        let (status, content) = (answer.status(), answer.headers()[header::CONTENT_TYPE].clone());
+        let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        (status, content.to_str().unwrap().to_owned(), body)
+    }
+
+    #[tokio::test]
+    async fn metrics_come_in_the_format_that_is_asked_for() {
+        let router = router(Health::default(), Metrics::default(), Pulse::begin());
+        for (accept, content, end) in [
+            ("*/*", "text/plain; version=0.0.4", false),
+            ("application/openmetrics-text", "application/openmetrics-text; version=1.0.0", true),
+        ] {
+            let (status, found, page) = answer(router.clone(), "/metrics", accept).await;
+            assert_eq!(status, StatusCode::OK);
+            assert!(found.starts_with(content), "{accept}: {found}");
+            assert_eq!(page.ends_with("# EOF\n"), end, "{accept}");
+            assert!(
+                page.contains("\ntap_operator_requests_failed_total{reason=\"SelfService\"} 0\n")
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_does_not_work_is_told_and_makes_nothing_unready() {
+        let connections = Connections::default();
+        let health = Health::of(connections.clone());
+        health.expect("Namespaces");
+        health.seen::<()>("Namespaces", &Ok(watcher::Event::InitDone));
+        let router = router(health, Metrics::default(), Pulse::begin());
+        let ready = async || answer(router.clone(), "/readyz", "*/*").await;
+        assert_eq!((ready().await.0, ready().await.2.as_str()), (StatusCode::OK, "ok\n"));
+        connections.break_for_tests("contoso");
+        let (status, _, text) = ready().await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(text.starts_with("ok\nthe tenant connection contoso does not work: "), "{text}");
+    }
+
     fn failed() -> watcher::Result<watcher::Event<()>> {
         Err(watcher::Error::NoResourceVersion)
     }

@@ -49,7 +49,6 @@ impl Reason {
         Self::SecretNameTaken,
         Self::SelfService,
         Self::StartTimeRequired,
-        Self::StartTimeTooFar,
         Self::UserDisabled,
         Self::UserForbidden,
         Self::UserNotAllowed,

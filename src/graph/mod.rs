@@ -13,7 +13,7 @@
 //! | `wire` | Graph's JSON and headers |
 //! | `connection` | tenant connections, from the environment or a file |
 //!
-//! `calls` uses `client`, `client` uses `exchange`, and `exchange` uses `wire` and `connection`.
+//! `calls` uses `client`, `client` uses `exchange`, `exchange` uses `connection`, and all use `wire`.
 
 mod calls;
 mod client;

@@ -22,54 +22,15 @@ use crate::support::world::{World, install, policies_are_of_age};
 use crate::support::{run_within, wait};
 
 const RULES: &str = include_str!("../../deploy/monitoring/rules.yaml");
+const MONITORING: &str = include_str!("../../docs/monitoring.md");
 const DASHBOARD: &str = include_str!("../../deploy/monitoring/dashboard.json");
 
 /// What somebody on call asks, and the query that answers it.
-const QUESTIONS: [(&str, &str); 16] = [
-    ("how many passes are active", "sum(tap_operator_requests{phase=\"Active\"})"),
-    (
-        "how many requests are in which phase, and why",
-        "sum by (phase, reason) (tap_operator_requests)",
-    ),
-    (
-        "how old is the oldest",
-        "time() - min by (phase) (tap_operator_oldest_request_timestamp_seconds)",
-    ),
-    (
-        "how long do approvals take",
-        "histogram_quantile(0.9, sum by (le) (tap_operator_request_approval_duration_seconds_bucket))",
-    ),
-    (
-        "how long do issues take",
-        "histogram_quantile(0.9, sum by (le) (tap_operator_request_issue_duration_seconds_bucket))",
-    ),
-    ("which tenant drifts", "max by (connection, policy) (tap_operator_policy_drifted_fields)"),
-    (
-        "do revocations hang",
-        "count(tap_operator_oldest_request_timestamp_seconds{reason=\"Revoking\"}) or vector(0)",
-    ),
-    ("does an operator lead", "max(leader_election_master_status)"),
-    ("is it guarded", "max(tap_operator_guarded)"),
-    ("is it stopped", "max(tap_operator_stopped)"),
-    ("does each connection work", "min by (connection) (tap_operator_connection_up)"),
-    (
-        "since when",
-        "time() - max by (connection) (tap_operator_connection_last_transition_timestamp_seconds)",
-    ),
-    ("how far is its clock", "max by (connection) (tap_operator_connection_clock_offset_seconds)"),
-    (
-        "when does its credential expire",
-        "min by (connection) (tap_operator_connection_credential_expiry_timestamp_seconds) - time()",
-    ),
-    (
-        "is Graph throttling which tenant",
-        "max by (connection, service) (tap_operator_graph_throttled)",
-    ),
-    (
-        "what is the pace, and how long is the queue",
-        "tap_operator_graph_pace_calls_per_second and on (connection, service) tap_operator_graph_queue_length",
-    ),
-];
+fn questions() -> Vec<(&'static str, &'static str)> {
+    let (_, table) = MONITORING.split_once("| question | query |").unwrap_or_default();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix("` |"));
+    rows.filter_map(|row| row.split_once(" | `")).collect()
+}
 
 /// A world whose operator knows two connections: the tenant, and one whose certificate expires in ten days.
 async fn world() -> Result<World> {
@@ -334,7 +295,9 @@ async fn attempts(watch: &mut Watch<'_>) -> Result<()> {
 
 /// Each question and each query of the dashboard has an answer.
 async fn answers(watch: &Watch<'_>) -> Result<()> {
-    for (question, query) in QUESTIONS {
+    let questions = questions();
+    ensure!(questions.len() > 15, "{questions:?}");
+    for (question, query) in questions {
         let answer = watch.prometheus.query(query).await?;
         ensure!(!answer.is_empty(), "{question}: {query} has no answer");
     }
