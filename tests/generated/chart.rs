@@ -10,10 +10,11 @@ use super::{Files, cell, made_from, read, repository};
 const CHART: &str = "deploy/helm/tap-operator";
 const DEFINITIONS: &str = "deploy/helm/tap-operator-crds";
 /// The folders whose manifests the chart renders, as they are in `deploy` and in its `files`.
-const SHIPPED: [(&str, &[&str]); 3] = [
+const SHIPPED: [(&str, &[&str]); 4] = [
     ("admission", &["decisions.yaml", "hints.yaml", "requests.yaml", "secrets.yaml"]),
     ("mutating", &["stamp.yaml"]),
     ("base", &["rbac.yaml", "roles.yaml"]),
+    ("monitoring", &["dashboard.json", "rules.yaml"]),
 ];
 
 pub fn files(definitions: &Files) -> Files {

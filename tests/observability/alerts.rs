@@ -266,13 +266,17 @@ async fn attempts(watch: &mut Watch<'_>) -> Result<()> {
     let simulator = watch.scene.simulator;
     let helpdesk = watch.scene.helpdesk.clone();
     let policy = watch.scene.policy.clone();
-    for name in ["throttled", "revoked"] {
+    let throttled: Vec<String> = (0..10).map(|number| format!("throttled-{number}")).collect();
+    for name in throttled.iter().map(String::as_str).chain(["revoked"]) {
         watch.ask(name, &policy).await?;
         watch.scene.wait_active(name).await?;
     }
-    let busy = FaultKind::Throttled { retry_after_seconds: Some(0.0), form: None };
-    simulator.inject(Fault::on(Operation::PassDelete, busy).times(60));
-    watch.scene.decide(&helpdesk, "throttled", DecisionKind::Revoke).await?;
+    // A refused revocation is sent again after two seconds.
+    let busy = FaultKind::Throttled { retry_after_seconds: None, form: None };
+    simulator.inject(Fault::on(Operation::PassDelete, busy).times(100));
+    for name in &throttled {
+        watch.scene.decide(&helpdesk, name, DecisionKind::Revoke).await?;
+    }
     watch.fire(&["TapThrottled"]).await?;
     watch.resolve(&["TapThrottled"]).await?;
 
