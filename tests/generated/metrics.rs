@@ -40,8 +40,7 @@ fn values() -> [(&'static str, String); 9] {
     outcomes.sort_unstable();
     outcomes.dedup();
     let phases: Vec<&str> = Phase::ALL.iter().map(|phase| phase.name()).collect();
-    let credentials =
-        ["clientCertificate", "clientSecret", "managedIdentity", "workloadIdentity"];
+    let credentials = ["clientCertificate", "clientSecret", "managedIdentity", "workloadIdentity"];
     let reasons = "a reason of the condition Reconciling or Ready; `New` before there is one, `Other` for one that this version does not know";
     [
         ("call", listed(&calls)),

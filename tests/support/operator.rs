@@ -28,8 +28,8 @@ const STOP: Duration = Duration::from_secs(30);
 pub struct Operator {
     component: Component,
     port: Port,
-    environment: Vec<(String, String)>,
-    authority: PathBuf,
+    /// The environment, and the file with the tenant's authority; absent where only its container knows them.
+    settings: Option<(Vec<(String, String)>, PathBuf)>,
 }
 
 impl Operator {
@@ -79,12 +79,12 @@ impl Operator {
             environment.clone(),
             scratch.file(&format!("{name}.log")),
         );
-        Ok(Self { component, port, environment, authority: authority.to_owned() })
+        Ok(Self { component, port, settings: Some((environment, authority.to_owned())) })
     }
 
     /// A replica that is started in another way, and serves at this port.
     pub fn of(component: Component, port: Port) -> Self {
-        Self { component, port }
+        Self { component, port, settings: None }
     }
 
     /// Starts it (again) and waits until its readiness probe succeeds.
@@ -120,12 +120,13 @@ impl Operator {
 
     /// Runs `tap-operator check` with the same environment: the exit code, and what it prints.
     pub async fn check(&self) -> Result<(Option<i32>, String)> {
+        let (environment, authority) = self.settings.as_ref().context("it is not run here")?;
         let output = Command::new(program::tap_operator()?)
             .arg("check")
             .arg(format!("--namespace={NAMESPACE}"))
-            .arg(format!("--extra-ca={}", self.authority.display()))
+            .arg(format!("--extra-ca={}", authority.display()))
             .env("NO_PROXY", "127.0.0.1,localhost")
-            .envs(self.environment.iter().cloned())
+            .envs(environment.iter().cloned())
             .output()
             .await?;
         let told = [output.stdout, output.stderr].concat();
