@@ -11,7 +11,7 @@ use super::{Files, cell, made_from};
 pub fn files() -> Files {
     let mut text = made_from("the types in src/decision/audit.rs");
     text.push_str(
-        "# Fields of the audit trail\n\n\
+        "\n# Fields of the audit trail\n\n\
         Each line also has `timestamp`, `level`, `message` and `target`, which is `audit`. What says nothing is left out.\n",
     );
     for (kind, schema) in [

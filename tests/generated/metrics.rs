@@ -12,7 +12,7 @@ use super::{Files, cell, made_from};
 pub fn files() -> Files {
     let mut text = made_from("the catalog of metrics, src/controller/metrics/catalog.rs,");
     text.push_str(
-        "# Metrics\n\n\
+        "\n# Metrics\n\n\
         Served at `/metrics` of port 8080. A series goes with its object: that of a TapPolicy when the policy is deleted.\n\
         Counters begin with 0 when the process, or the policy, does. TapRequests and TapPolicies are told by the replica that\n\
         leads alone; everything else by each replica for itself. `policy` is `<none>` where no TapPolicy of the name exists.\n\n\
