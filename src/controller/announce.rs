@@ -214,11 +214,17 @@ async fn policy_condition(
     }
     let (name, reason, message) = (after.name_any(), is.reason.as_str(), is.message.as_str());
     let action = "Reconcile";
+    // What an app may do is logged for its connection.
+    let is_logged = type_ == ConditionType::Ready;
     if needs_a_person(&is) {
-        tracing::warn!(policy = name, reason, "the TapPolicy needs somebody: {message}");
+        if is_logged {
+            tracing::warn!(policy = name, reason, "the TapPolicy needs somebody: {message}");
+        }
         publish(recorder, after, EventType::Warning, reason, action, message).await;
     } else if was.is_some_and(|was| needs_a_person(&was)) {
-        tracing::info!(policy = name, reason, "the TapPolicy needs nobody any more: {message}");
+        if is_logged {
+            tracing::info!(policy = name, reason, "the TapPolicy needs nobody any more: {message}");
+        }
         publish(recorder, after, EventType::Normal, reason, action, message).await;
     }
 }
