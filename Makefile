@@ -4,7 +4,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint fmt bench explore soak replay crash mutants mutants-fit fuzz generate image reproducible sbom charts release-check release-notes publish test-deploy monitoring observability control-plane age clean rust
+.PHONY: help demo test test-fast lint fmt bench explore soak replay crash mutants mutants-fit fuzz generate book image reproducible sbom charts release-check release-notes publish test-deploy monitoring observability control-plane age clean rust
 
 say = @printf '\n==> %s\n' >&2
 
@@ -70,6 +70,10 @@ fuzz: rust ## hostile input for everything that reads, a minute for each kind (S
 generate: rust ## write what is made from other files: crds/, the charts' copies and values, pages of docs/reference
 	$(say) 'writing crds/, parts of deploy/helm and of docs/reference'
 	@TAP_OPERATOR_GENERATE=1 $(CARGO) test --quiet --locked --test generated what_is_generated
+
+book: rust ## the documentation as a book below target/book
+	$(say) 'making the book'
+	@docs/book
 
 image: rust ## the image as an OCI archive below target/image, without a container engine
 	$(say) 'building the static program (with optimizations), and the image around it'

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::stream::{BoxStream, select_all};
 use futures::{Stream, StreamExt as _};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::core::GroupVersionKind;
 use kube::runtime::WatchStreamExt as _;
@@ -48,6 +48,7 @@ impl Watches {
         for object in &shipped {
             health.expect(&object.title());
         }
+        health.looks_at_guard();
         let each = shipped.iter().enumerate().map(|(index, object)| {
             let seen = follow(client, object);
             seen.map(move |object| (index, object)).boxed()
@@ -112,6 +113,12 @@ pub async fn keep(
             () = tokio::time::sleep_until(next) => {}
         }
         let guard = keeper.look().await;
+        let wait = match guard {
+            // By the clock of this machine, which may be wrong: never longer than the policies take.
+            Guard::InForce(since) => since.duration_since(operator.clocks.local()),
+            _ => SignedDuration::ZERO,
+        };
+        health.guarded_in(wait.clamp(SignedDuration::ZERO, IN_FORCE_WITHIN).unsigned_abs());
         let fence = keeper.fence(state.borrow().fence);
         next = Instant::now() + keeper.again(&guard);
         keeper.report(&guard, allow_unguarded);

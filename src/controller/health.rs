@@ -37,6 +37,16 @@ enum WatchState {
     Undefined,
 }
 
+/// Whether requests that are created now may be fulfilled. Policies that are missing or changed do not count: that is told
+/// elsewhere, and no restart helps.
+#[derive(Clone, Copy, Debug, Default)]
+enum Guarded {
+    #[default]
+    NotWatched,
+    NotKnown,
+    From(Instant),
+}
+
 /// What the process needs before it is ready.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
@@ -50,6 +60,7 @@ struct Needs {
     watches: BTreeMap<String, WatchState>,
     /// Since when the stop could not be read, and why.
     stop_unread: Option<(Instant, String)>,
+    guarded: Guarded,
 }
 
 impl Health {
@@ -116,6 +127,16 @@ impl Health {
         });
     }
 
+    /// Records that the admission policies must be looked at first.
+    pub fn looks_at_guard(&self) {
+        self.lock().guarded = Guarded::NotKnown;
+    }
+
+    /// Records that they were looked at, and how long requests that are created will still fail because they are too young.
+    pub fn guarded_in(&self, wait: Duration) {
+        self.lock().guarded = Guarded::From(Instant::now() + wait);
+    }
+
     /// What is missing, if anything.
     pub fn missing(&self) -> Vec<String> {
         let state = self.lock();
@@ -149,6 +170,16 @@ impl Health {
                 "the ConfigMap {STOP_CONFIG_MAP} could not be read for {} s: {why}",
                 since.elapsed().as_secs()
             ));
+        }
+        match state.guarded {
+            Guarded::NotKnown => {
+                missing.push("the admission policies have not been looked at yet".into());
+            }
+            Guarded::From(time) if Instant::now() < time => missing.push(
+                "the admission policies were just created: a TapRequest that is created now fails as CreatedUnguarded"
+                    .into(),
+            ),
+            Guarded::NotWatched | Guarded::From(_) => {}
         }
         missing
     }
@@ -354,6 +385,19 @@ mod tests {
         let missing = "the ConfigMap tap-operator-stop could not be read for 30 s: get stop ConfigMap: no answer within 5 s";
         assert_eq!(health.missing(), [missing]);
         health.read_stop(Ok(()));
+        assert_eq!(health.missing(), Vec::<String>::new());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn not_ready_while_requests_that_are_created_would_fail() {
+        let health = Health::default();
+        health.expect("Namespaces");
+        health.seen::<()>("Namespaces", &Ok(watcher::Event::InitDone));
+        health.looks_at_guard();
+        assert_eq!(health.missing(), ["the admission policies have not been looked at yet"]);
+        health.guarded_in(Duration::from_secs(15));
+        assert!(health.missing()[0].contains("CreatedUnguarded"), "{:?}", health.missing());
+        tokio::time::advance(Duration::from_secs(15)).await;
         assert_eq!(health.missing(), Vec::<String>::new());
     }
 

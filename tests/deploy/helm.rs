@@ -24,7 +24,7 @@ pub const IDS: [&str; 2] = [
 ];
 
 /// The path of helm, which is built if there is none yet.
-async fn program() -> Result<&'static PathBuf> {
+pub async fn helm_program() -> Result<&'static PathBuf> {
     static PROGRAM: OnceCell<Result<PathBuf, String>> = OnceCell::const_new();
     let program = PROGRAM
         .get_or_init(|| async {
@@ -38,7 +38,7 @@ async fn program() -> Result<&'static PathBuf> {
 
 /// A helm command as this user.
 pub async fn helm(who: &Identity, arguments: &[&str]) -> Result<Kubectl> {
-    Ok(who.program(program().await?, arguments.to_vec()))
+    Ok(who.program(helm_program().await?, arguments.to_vec()))
 }
 
 /// Somebody with helm and without a cluster.

@@ -4,7 +4,8 @@
 //!   image unpacked into a directory;
 //! - [`helm`]: the program helm; [`charts`]: what the charts render; [`releases`]: install, change, upgrade, roll back,
 //!   uninstall;
-//! - [`examples`]: each example comes to an active pass; [`workflows`]: the files under `.github`.
+//! - [`examples`]: each example comes to an active pass; [`documentation`]: the commands of installation and quick start;
+//!   [`workflows`]: the files under `.github`.
 //!
 //! They need programs that are built first, so `make test-deploy` runs them, and `cargo test` does not.
 
@@ -19,6 +20,7 @@ mod scene;
 mod tenants;
 
 mod charts;
+mod documentation;
 mod examples;
 mod helm;
 mod image;

@@ -1,4 +1,4 @@
-//! The operator is removed, or a request is released, by a person with no other rights than those that the README
+//! The operator is removed, or a request is released, by a person with no other rights than those that the documentation
 //! lists.
 
 use std::process::{Output, Stdio};
@@ -50,7 +50,7 @@ fn contains_all(said: &str, words: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Grants exactly the rights that the README lists for `release` and `uninstall`, without the verb `release`.
+/// Grants exactly the rights that the documentation lists for `release` and `uninstall`, without the verb `release`.
 async fn may_remove(world: &World, who: &Identity) -> Result<()> {
     let version = "rbac.authorization.k8s.io/v1";
     let binding = |kind: &str, of: &str, name: &str| {
