@@ -3,9 +3,29 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// The condition types that the operator writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConditionType {
+macro_rules! condition_types {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The condition types that the operator writes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum ConditionType {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl ConditionType {
+            /// The text in `type`.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+condition_types! {
     /// The object is where it should be.
     Ready,
     /// The pass and its Secret were created, and neither has ended.
@@ -30,25 +50,6 @@ pub enum ConditionType {
     Stalled,
 }
 
-impl ConditionType {
-    /// The text in `type`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "Ready",
-            Self::Issued => "Issued",
-            Self::Finished => "Finished",
-            Self::Approved => "Approved",
-            Self::Synced => "Synced",
-            Self::Issuing => "Issuing",
-            Self::Permissions => "Permissions",
-            Self::ChecksComplete => "ChecksComplete",
-            Self::Stopped => "Stopped",
-            Self::Reconciling => "Reconciling",
-            Self::Stalled => "Stalled",
-        }
-    }
-}
-
 /// Gives the wanted conditions the transition times of the old ones.
 ///
 /// `lastTransitionTime` moves only when `status` changes, so the same findings always serialize to the same bytes and
@@ -63,4 +64,23 @@ pub fn merge_conditions(
         condition.last_transition_time = same.map_or(Time(now), |o| o.last_transition_time.clone());
     }
     wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_is_explained_in_the_reference() {
+        let reference = include_str!("../../docs/reference/conditions.md");
+        // The cells of the first columns; the phases have a table of their own before.
+        let (_, reference) = reference.split_once("| condition |").unwrap();
+        let rows = reference.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
+        let explained: BTreeSet<&str> =
+            rows.flat_map(|cell| cell.split('`').filter(|word| word.len() > 2)).collect();
+        let all: BTreeSet<&str> = ConditionType::ALL.iter().map(|c| c.as_str()).collect();
+        assert_eq!(explained, all);
+    }
 }

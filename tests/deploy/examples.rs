@@ -11,7 +11,7 @@ use tap_operator::api::{Phase, TapPolicy, TapRequest, yaml};
 use uuid::Uuid;
 
 use crate::repository;
-use crate::scene::{policy_condition, quick, quick_world};
+use crate::scene::{condition, policy_condition, quick, quick_world};
 use crate::support::identity::Identity;
 use crate::support::world::World;
 use crate::support::{run, wait};
@@ -99,13 +99,14 @@ fn each_request_comes_to_an_active_pass() -> Result<()> {
             let name = request["metadata"]["name"].as_str().context("a name")?.to_owned();
             let namespace =
                 request["metadata"]["namespace"].as_str().context("namespace")?.to_owned();
+            let asks = member(&world, &rights, &namespace, "tap-requester", "asks@contoso.com")?;
             if request["spec"]["startTime"].is_string() {
-                // Of that day, the start is near.
+                // As it stands there, its start is far. On that day, it is near.
+                waits_for_its_start(&world, &asks, &request).await?;
                 let soon = Timestamp::now() + SignedDuration::from_mins(2);
                 request["spec"]["startTime"] =
                     json!(soon.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
             }
-            let asks = member(&world, &rights, &namespace, "tap-requester", "asks@contoso.com")?;
             wait::until(wait::PATIENCE, "the rights are in force", || async {
                 let create = asks.kubectl(["create", "--filename=-"]).input(request.to_string());
                 create.ok().await.map(drop)
@@ -118,6 +119,25 @@ fn each_request_comes_to_an_active_pass() -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// The request waits, however far its start is, and is deleted again.
+async fn waits_for_its_start(world: &World, asks: &Identity, request: &Value) -> Result<()> {
+    let text = |pointer: &str| request.pointer(pointer).and_then(Value::as_str).context("a text");
+    let (name, namespace) = (text("/metadata/name")?, text("/metadata/namespace")?);
+    wait::until(wait::PATIENCE, "the rights are in force", || async {
+        let create = asks.kubectl(["create", "--filename=-"]).input(request.to_string());
+        create.ok().await.map(drop)
+    })
+    .await?;
+    let requests: Api<TapRequest> =
+        Api::namespaced(world.control_plane.admin().client().await?, namespace);
+    let waits = world.wait_for(&requests, name, "waiting for its start", |request| {
+        condition(request, "Ready").is_some_and(|ready| ready.1 == "StartsLater")
+    });
+    waits.await?;
+    let delete = world.control_plane.admin().kubectl(["delete", "tap", name, "--timeout=60s"]);
+    delete.in_namespace(namespace).ok().await.map(drop)
 }
 
 /// As many people as the policy requires approve, and the request becomes active.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
-use super::{Files, made_from};
+use super::{Files, made_from, read};
 
 pub fn files() -> Files {
     let mut page = format!(
@@ -30,6 +30,21 @@ pub fn files() -> Files {
         }
     }
     Files::from([("docs/reference/command-line.md".into(), page)])
+}
+
+#[test]
+fn each_flag_and_variable_of_run_is_among_the_settings() {
+    let settings = read("docs/reference/settings.md");
+    let help = help(&["run", "--help"]);
+    let flags = help.lines().filter_map(|line| line.trim().split(' ').next());
+    let flags = flags.filter(|word| word.starts_with("--") && *word != "--help");
+    let variables = help.split("[env: ").skip(1).filter_map(|rest| rest.split('=').next());
+    let mut found = 0;
+    for word in flags.chain(variables) {
+        assert!(settings.contains(&format!("`{word}`")), "settings.md says nothing of {word}");
+        found += 1;
+    }
+    assert!(found > 20, "{found} flags and variables in\n{help}");
 }
 
 fn help(arguments: &[&str]) -> String {
