@@ -15,7 +15,14 @@ fn root() -> &'static Path {
 /// All pages, by their path in the repository.
 fn pages() -> BTreeMap<PathBuf, String> {
     let mut pages = BTreeMap::new();
-    for name in ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"] {
+    for name in [
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "deploy/helm/tap-operator/README.md",
+        "deploy/helm/tap-operator-crds/README.md",
+    ] {
         pages.insert(PathBuf::from(name), fs::read_to_string(root().join(name)).unwrap());
     }
     let mut directories = vec![PathBuf::from("docs")];
