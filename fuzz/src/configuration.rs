@@ -10,7 +10,7 @@ pub fn connections(input: &[u8]) {
             for connection in &connections {
                 assert!(connection.graph_url.starts_with("https://"), "{}", connection.graph_url);
                 if let Some(users) = &connection.users {
-                    let _ = users.entra(text);
+                    let _ = users.behind(text);
                 }
             }
         }

@@ -13,16 +13,19 @@ use tap_operator::decision::clock::Now;
 use tap_operator::decision::ids::Uid;
 use tap_operator::decision::intent::Intent;
 use tap_operator::decision::outcome::{Outcome, Posted, SecretCreation};
+use tap_operator::decision::permissions::Uses;
 use tap_operator::decision::policy::{PolicyReads, PolicySituation, PolicyStep};
 use tap_operator::decision::requests::{Moment, Observed, Requests, Seen};
 use tap_operator::decision::situation::{
-    Brakes, Connection, Eligibility, Place, PolicyFound, SecretFound, Settings, Stop, Surroundings,
+    Brakes, Connection, Eligibility, GroupState, Place, PolicyFound, SecretFound, Settings, Stop,
+    Surroundings,
 };
 use tap_operator::decision::step::{Action, Look, Step};
 use tap_operator::decision::stop::StopOrder;
 use tap_operator::decision::terms::{PolicyVersion, Terms};
 use tap_operator::entra::{
-    Cloud, GraphTarget, Listed, MethodConfiguration, MethodState, TapMethod, User,
+    Cloud, GraphTarget, Listed, ListedRoles, MethodConfiguration, MethodState, Namesakes,
+    TapMethod, User,
 };
 
 /// Object id of the user who is found.
@@ -44,6 +47,7 @@ fn connection() -> Connection {
         client_id: "app".into(),
         cloud: Cloud::Global,
         users: None,
+        ceilings: std::sync::Arc::default(),
     }
 }
 
@@ -90,8 +94,9 @@ pub fn request(mut request: TapRequest, policy: &TapPolicy, input: usize) -> usi
         knows_a_pass |= matches!(action, Some(Action::Post(_) | Action::DeletePass { .. }));
         perform(action, &mut request, input)
     });
-    // Nothing is kept of it once it is gone, but which pass was made or deleted.
+    // Nothing is kept of it once it is gone, but which pass was made or deleted. What was read of the tenant is for others.
     requests.apply(Seen::Deleted(uid), moment());
+    requests.wake_waiting("nobody waits for it", moment());
     assert!(knows_a_pass || requests == fresh, "{requests:?}");
     steps
 }
@@ -203,19 +208,31 @@ fn moment() -> Moment<'static> {
 fn answer(look: Look) -> Outcome {
     match look {
         Look::Method => Outcome::Method(Ok(method())),
-        Look::User => Outcome::User(Ok(User {
+        Look::User { .. } => Outcome::User(Ok(User {
             id: USER_ID.into(),
             user_principal_name: "alice@contoso.com".into(),
             display_name: None,
             account_enabled: Some(true),
             user_type: Some("Member".into()),
             identities: Vec::new(),
+            mail_addresses: Vec::new(),
+            created: None,
             external_user_state: None,
             is_management_restricted: false,
         })),
+        Look::People { names } => {
+            let found = names.into_iter().map(|(name, _)| (name, Namesakes::default()));
+            Outcome::People(Ok(found.collect()))
+        }
         Look::Groups { ids, .. } => Outcome::Groups(Ok(ids)),
+        Look::GroupStates { ids } => {
+            let seen = ids.into_iter().map(|id| (id, GroupState::Seen));
+            Outcome::GroupStates(Ok(seen.collect()))
+        }
+        Look::SignInMethods { .. } => Outcome::SignInMethods(Ok(Vec::new())),
         Look::Roles { .. } => Outcome::Roles(Ok(Vec::new())),
         Look::Eligibility { .. } => Outcome::Eligibility(Ok(Eligibility::None)),
+        Look::ListedRoles { .. } => Outcome::ListedRoles(Ok(ListedRoles::default())),
         Look::Passes { user, .. } => {
             Outcome::Passes(user, Ok(Listed { passes: Vec::new(), date: NOW }))
         }
@@ -240,7 +257,7 @@ pub fn policy(policy: &TapPolicy, input: usize) -> usize {
             now: NOW,
             connection: Some(&connection),
             rivals: &[],
-            enforced: false,
+            uses: Uses::default(),
             stop: &StopOrder::OFF,
             settle: jiff::SignedDuration::from_secs(150),
             correction: None,
@@ -250,9 +267,7 @@ pub fn policy(policy: &TapPolicy, input: usize) -> usize {
             PolicyStep::Rest(_) => return steps,
             PolicyStep::ReadPermissions => reads.permissions = Some(Ok(Vec::new())),
             PolicyStep::ReadMethod => reads.method = Some(Ok(method())),
-            PolicyStep::ReadNames(ids) => {
-                reads.names = Some(Ok(ids.into_iter().map(|id| (id, None)).collect()));
-            }
+            PolicyStep::ReadGroups(_) => reads.groups = Some(Ok(Vec::new())),
             PolicyStep::WriteStatus(status) => {
                 is_in_bounds(&status, input);
                 policy.status = Some(*status);

@@ -2,6 +2,7 @@
 //!
 //! An input is an answer as text: a line with the call and the status, headers, an empty line, and the body.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
-use tap_operator::entra::{GraphError, MethodPatch, NewPass};
+use tap_operator::entra::{EntraName, GraphError, MethodPatch, NewPass};
 use tap_operator::graph::{
     Body, Client, Options, Pace, Priority, SendOptions, Transport, TransportError,
     connections_from_text,
@@ -42,7 +43,13 @@ pub fn graph_answer(input: &[u8]) {
             }
             "directory_roles" => client.directory_roles(USER, Priority::Read).await.err(),
             "eligible_role" => client.eligible_role(USER, Priority::Read).await.err(),
-            "group_name" => client.group_name(GROUP, Priority::Read).await.err(),
+            "role_holders" => client.role_holders(BTreeSet::new(), Priority::Read).await.err(),
+            "groups" => client.groups(&[GROUP.to_owned()], Priority::Read).await.err(),
+            "namesakes" => {
+                let name = EntraName::UserPrincipalName("alice@contoso.com".into());
+                client.namesakes(&name, Priority::Read).await.err()
+            }
+            "sign_in_methods" => client.sign_in_methods(USER, Priority::Read).await.err(),
             "passes" => client.passes(USER, Priority::Read).await.err(),
             "pass" => client.pass(USER, GROUP, Priority::Read).await.err(),
             "delete_pass" => client.delete_pass(USER, GROUP).await.err(),

@@ -42,6 +42,9 @@ condition_types! {
     Permissions,
     /// The operator can make every check of who may have a pass. Absent if the policy issues no passes.
     ChecksComplete,
+    /// The policy asks for no more than the ceilings of the operator's configuration allow. Absent without ceilings, and if
+    /// the policy issues no passes.
+    WithinCeilings,
     /// The emergency stop is set. Absent otherwise.
     Stopped,
     /// Work is in progress and ends by itself. Absent otherwise.

@@ -15,7 +15,7 @@ pub(super) const PASS_LIFETIME_MESSAGE: &str = "must be between 10m and 720h, wr
 /// A duration in hours and minutes, kept as it was written.
 ///
 /// Deserializing accepts any text, so that one bad object never hides the others. [`Lifetime::minutes`] validates it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Lifetime(String);
 

@@ -1,8 +1,11 @@
 //! The resources [`TapPolicy`] and [`TapRequest`]: the specs that people write, and the statuses that the operator writes.
 //!
+//! [`Ceilings`], which limit what policies may say, are part of the operator's configuration.
+//!
 //! Deserializing is lenient, and values are validated later: an object written by a newer or broken client must never stop
 //! the watch of all others, and its pass must still be revoked.
 
+mod ceilings;
 mod conditions;
 pub mod crds;
 mod lifetime;
@@ -12,15 +15,17 @@ mod policy;
 mod request;
 pub mod yaml;
 
+pub use ceilings::{Ceilings, CompleteOnly, Denied, NoReplacing, SealedOnly};
 pub use conditions::{ConditionType, merge_conditions};
 pub use lifetime::{Lifetime, LifetimeError};
 pub use observed::{ObservedLifetime, ObservedMethod, ObservedTarget};
 pub use policy::{
-    Approval, Delivery, DirectoryRoleHolders, Drift, Enforcement, GroupRef, Issuance,
-    IssuanceLifetime, Method, MethodLifetime, MethodState, Namespaces, Quota, ReasonRule,
-    ReplaceExistingPass, StartTimeRule, TapPolicy, TapPolicySpec, TapPolicyStatus, Target, Users,
+    Approval, CompleteChecks, Delivery, DirectoryRoleHolders, Drift, Enforcement, GroupRef,
+    Issuance, IssuanceLifetime, Method, MethodLifetime, MethodState, Namespaces, Quota, ReasonRule,
+    ReplaceExistingPass, StartTimeRule, TapPolicy, TapPolicySpec, TapPolicyStatus, Target,
+    UnmappedPeople, Users,
 };
 pub use request::{
-    Basis, Check, CheckResult, Decision, DecisionKind, OnExistingPass, Pass, Phase, PolicyRef,
-    Resolved, SeenDecision, TapRequest, TapRequestSpec, TapRequestStatus,
+    Basis, Check, CheckResult, Decision, DecisionKind, OnExistingPass, Pass, PersonFound, Phase,
+    PolicyRef, Resolved, SeenDecision, TapRequest, TapRequestSpec, TapRequestStatus,
 };

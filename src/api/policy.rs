@@ -20,6 +20,9 @@ const UP_TO_A_WEEK: &str = "self.matches('^([0-9]{1,3}h)?([0-9]{1,5}m)?$') && si
 const UP_TO_A_WEEK_MESSAGE: &str =
     "must be at most 168h, written in hours and minutes such as 5m or 12h (a day is 24h)";
 
+const CREATED_WITHIN: &str = "self.matches('^([0-9]{1,4}h)?([0-9]{1,6}m)?$') && size(self) > 0 && duration(self) >= duration('1h') && duration(self) <= duration('8760h')";
+const CREATED_WITHIN_MESSAGE: &str =
+    "must be between 1h and 8760h, written in hours and minutes such as 72h (a day is 24h)";
 const OBJECT_ID: &str =
     "self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')";
 const OBJECT_ID_MESSAGE: &str = "must be the object id of a group in Entra, not its name, such as 6c1f8a4e-0b5d-4f7a-9b1c-2d3e4f5a6b7c";
@@ -207,6 +210,16 @@ pub struct Issuance {
     /// who could activate one (Privileged Identity Management), if the operator may see that. Default Deny.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory_role_holders: Option<DirectoryRoleHolders>,
+    /// Whether people of whom it cannot be told who they are in the tenant may ask and approve: those whose Kubernetes user
+    /// names the tenant connection does not map to users. A `ServiceAccount` is no person, and may always ask. Default Deny
+    /// if the connection maps names, else Allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmapped_people: Option<UnmappedPeople>,
+    /// Whether passes are issued although a check of who may get one cannot be made completely, because the operator's app
+    /// lacks a permission or the tenant connection does not map user names. The condition `ChecksComplete` says which.
+    /// Default Optional.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete_checks: Option<CompleteChecks>,
     /// Lifetime of passes. The default is 1h, and the maximum is 1h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<IssuanceLifetime>,
@@ -260,7 +273,7 @@ pub struct Namespaces {
     pub selector: Option<LabelSelector>,
 }
 
-/// Users, by domain and by group.
+/// Users, by domain, by group, and by what is known of their account.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Users {
@@ -272,6 +285,15 @@ pub struct Users {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     pub groups: Option<Vec<GroupRef>>,
+    /// How long ago, at most, a user was created: for a policy that serves new colleagues and nobody else. 1h to 8760h, in
+    /// addition to domains and groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(CREATED_WITHIN).message(CREATED_WITHIN_MESSAGE))]
+    pub created_within: Option<Lifetime>,
+    /// Whether only users get a pass who have no sign-in method yet: none besides a password and a pass. It needs the
+    /// permission UserAuthenticationMethod.Read.All. In addition to domains and groups. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_without_sign_in_methods: Option<bool>,
     /// Groups whose members get no pass, whatever the other fields say. Up to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
@@ -288,6 +310,35 @@ pub enum DirectoryRoleHolders {
     /// They are treated like everybody else.
     Allow,
     /// A value that this version does not know: read as Deny.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// Whether people of whom it cannot be told who they are in the tenant may ask and approve: Deny (the default if the tenant
+/// connection maps Kubernetes user names) or Allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum UnmappedPeople {
+    /// Their requests fail, and their approvals do not count.
+    Deny,
+    /// They are treated like everybody else, although they may ask and approve for themselves under another name.
+    Allow,
+    /// A value that this version does not know: read as Deny.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+/// Whether passes are issued although a check of who may get one cannot be made completely: Optional (the default) or
+/// Required, with which requests wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CompleteChecks {
+    /// They are; the condition `ChecksComplete` tells.
+    #[default]
+    Optional,
+    /// They are not: requests wait.
+    Required,
+    /// A value that this version does not know: read as Required.
     #[serde(other)]
     #[schemars(skip)]
     Unknown,
@@ -415,8 +466,9 @@ pub struct TapPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drifted_fields: Option<String>,
     /// Ready and Synced; Reconciling or Stalled while they are true; Issuing: whether requests that name the policy can get
-    /// a pass; Permissions: whether the operator's app has the
-    /// permissions that this policy needs, and no others; `ChecksComplete`: whether every check of a request can be made.
+    /// a pass; Permissions: whether the operator's app has the permissions that this policy needs, and no others;
+    /// `ChecksComplete`: whether every check of a request can be made; `WithinCeilings`: whether the policy asks for no more
+    /// than the operator's configuration allows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

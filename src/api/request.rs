@@ -199,6 +199,12 @@ pub struct TapRequestStatus {
     /// The tenant, user, lifetime and one-time use for which the pass is issued, fixed before anybody is asked to approve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Resolved>,
+    /// Whom of the tenant the requester and the approvers are, as they were found when their names were first seen. They are
+    /// looked up again before the issue.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub people: Vec<PersonFound>,
     /// The policy generation and the approvals on which the pass was issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<Basis>,
@@ -304,6 +310,20 @@ pub struct Decision {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub comment: Option<String>,
+}
+
+/// Whom of the tenant a Kubernetes user name means.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PersonFound {
+    /// The Kubernetes user name.
+    pub name: String,
+    /// Object id of the user whom it means; absent if it may mean several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// Object ids of others who have it as a mail address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
 }
 
 /// When a decision was first seen.

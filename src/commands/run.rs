@@ -34,12 +34,12 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// read from mounted files only, and read again when they change.
 ///
 /// Optional: `TAP_OPERATOR_CLOUD` (global, usgov or usgovdod; default global); `AZURE_AUTHORITY_HOST` and
-/// `TAP_OPERATOR_GRAPH_URL` (other https URLs for sign-in and Graph); `TAP_OPERATOR_USER_NAME` (`userPrincipalName` or
-/// `objectId`: what Kubernetes user names are in the tenant, after `TAP_OPERATOR_USER_NAME_PREFIX` is removed), with which the
+/// `TAP_OPERATOR_GRAPH_URL` (other https URLs for sign-in and Graph); `TAP_OPERATOR_USER_NAME` (`userPrincipalName`,
+/// `objectId` or both: what Kubernetes user names are in the tenant, after `TAP_OPERATOR_USER_NAME_PREFIX` is removed), with which the
 /// operator keeps people from asking for a pass of their own and from approving it.
 ///
 /// Several tenants are configured by --tenants-file, in YAML:
-/// `tenants: [{name, tenantId, clientId, cloud, credential, users: {form, prefix}, loginUrl, graphUrl}]`, where `credential` is one of
+/// `tenants: [{name, tenantId, clientId, cloud, credential, users: {form, prefix}, ceilings, loginUrl, graphUrl}]`, where `credential` is one of
 /// `workloadIdentity: {tokenFile}`, `clientCertificate: {certificateFile, keyFile}`, `clientSecret: {file}` and
 /// `managedIdentity: {}`.
 #[derive(clap::Args)]

@@ -148,6 +148,7 @@ mod tests {
             credential: Credential::ManagedIdentity,
             login_url: "https://login.test".into(),
             graph_url: "https://graph.test".into(),
+            ceilings: crate::api::Ceilings::default(),
             users: None,
         }
     }

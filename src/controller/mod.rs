@@ -8,6 +8,7 @@ mod announce;
 mod chance;
 mod clocks;
 mod connections;
+mod directory;
 mod dispatch;
 mod fence;
 mod health;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::chance::Chance;
 use super::clocks::Clocks;
 use super::connections::Connections;
+use super::directory::Directory;
 use super::fence::AdmissionState;
 use super::metrics::Metrics;
 use super::terms::PolicyTerms;
@@ -102,6 +103,8 @@ pub struct Tenant {
     pub connection: Connection,
     /// The Graph client.
     pub client: graph::Client,
+    /// What requests share of the tenant's directory.
+    pub directory: Directory,
 }
 
 impl Operator {

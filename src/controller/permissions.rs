@@ -5,7 +5,8 @@ use std::sync::PoisonError;
 
 use super::operator::{Operator, Tenant};
 use crate::api::TapPolicy;
-use crate::decision::permissions::{self, Comparison, Need};
+use crate::decision::checks::reads_roles;
+use crate::decision::permissions::{self, Comparison, Need, Uses};
 use crate::decision::policy::manages;
 use crate::decision::situation::Eligibility;
 use crate::entra::{ErrorKind, GraphError};
@@ -16,8 +17,11 @@ impl Operator {
     /// permissions are missing for all policies of the connection together, and which are not needed.
     pub(super) async fn permissions(&self, tenant: &Tenant) -> Result<Vec<String>, GraphError> {
         let mut held = tenant.client.token_roles().await?;
-        let wants = |policy: &TapPolicy| permissions::wants_eligible_roles(&policy.spec);
-        let unseen = !Need::EligibleRoles.is_covered_by(&held) && self.any_policy_of(tenant, wants);
+        let ceilings = &tenant.connection.ceilings;
+        let wants = |policy: &TapPolicy| {
+            policy.spec.issuance.as_ref().is_some_and(|issuance| reads_roles(issuance, ceilings))
+        };
+        let unseen = !permissions::role_gaps(&held).is_empty() && self.any_policy_of(tenant, wants);
         if unseen || !self.compare(tenant, &held).fit() {
             // Somebody may have granted or removed permissions since that token was issued.
             held = tenant.client.new_token_roles().await?;
@@ -33,9 +37,14 @@ impl Operator {
         Ok(Need::Passes.is_covered_by(&held))
     }
 
-    /// Whether any policy that uses the app of this connection corrects the tenant's method.
-    pub(super) fn is_enforced_by(&self, tenant: &Tenant) -> bool {
-        self.any_policy_of(tenant, |policy| manages(policy) && permissions::enforces(&policy.spec))
+    /// What all policies that use the app of this connection do with it.
+    pub(super) fn uses_of(&self, tenant: &Tenant) -> Uses {
+        let corrects = |p: &TapPolicy| manages(p) && permissions::enforces(&p.spec);
+        let reads = |p: &TapPolicy| permissions::reads_sign_in_methods(&p.spec);
+        Uses {
+            corrects: self.any_policy_of(tenant, corrects),
+            reads_sign_in_methods: self.any_policy_of(tenant, reads),
+        }
     }
 
     fn any_policy_of(&self, tenant: &Tenant, so: impl Fn(&TapPolicy) -> bool) -> bool {
@@ -59,8 +68,7 @@ impl Operator {
                 permissions::needs(&policy.spec, observed)
             })
             .collect();
-        let enforced = self.is_enforced_by(tenant);
-        permissions::compare(&needs, held, tenant.connection.cloud, enforced)
+        permissions::compare(&needs, held, tenant.connection.cloud, self.uses_of(tenant))
     }
 
     fn log_findings(&self, tenant: &Tenant, found: Comparison) {

@@ -18,11 +18,10 @@ use crate::cluster::patch::{as_operator, merge_patch};
 use crate::cluster::write;
 use crate::decision::corrections::Corrections;
 use crate::decision::permissions::enforces;
-use crate::decision::policy::{self, GroupName, PolicyReads, PolicySituation, PolicyStep, manages};
+use crate::decision::policy::{self, PolicyReads, PolicySituation, PolicyStep, manages};
 use crate::decision::step::Rest;
 use crate::effect::Effect;
-use crate::entra::GraphError;
-use crate::graph::{Client, Priority};
+use crate::graph::Priority;
 
 /// More steps than a reconcile ever takes.
 const STEPS: usize = 16;
@@ -76,7 +75,7 @@ impl Operator {
         for _ in 0..STEPS {
             let tenant = self.tenants.get(&policy.spec.tenant);
             let rivals = self.rivals(&policy);
-            let enforced = tenant.is_some_and(|tenant| self.is_enforced_by(tenant));
+            let uses = tenant.map(|tenant| self.uses_of(tenant)).unwrap_or_default();
             let correction = self.corrections().of(&policy).cloned();
             let stop = self.stop();
             let step = policy::next(&PolicySituation {
@@ -84,7 +83,7 @@ impl Operator {
                 now: self.clocks.now(tenant.map(|t| t.connection.tenant_id.as_str())).earliest,
                 connection: tenant.map(|t| &t.connection),
                 rivals: &rivals,
-                enforced,
+                uses,
                 stop: &stop,
                 settle: self.settings.settle,
                 correction: correction.as_ref(),
@@ -103,8 +102,8 @@ impl Operator {
                     self.corrections().method_read(&policy, &method);
                     reads.method = Some(method);
                 }
-                (PolicyStep::ReadNames(ids), Some(tenant)) => {
-                    reads.names = Some(names(&tenant.client, &ids).await);
+                (PolicyStep::ReadGroups(ids), Some(tenant)) => {
+                    reads.groups = Some(tenant.client.groups(&ids, Priority::Read).await);
                 }
                 (PolicyStep::Correct(difference), Some(tenant)) => {
                     announce::drift(&self.recorder(), &policy, &difference.drift).await;
@@ -202,12 +201,4 @@ impl Operator {
 pub(super) struct Managed {
     connection: String,
     enforced: bool,
-}
-
-async fn names(client: &Client, ids: &[String]) -> Result<Vec<GroupName>, GraphError> {
-    let mut names = Vec::with_capacity(ids.len());
-    for id in ids {
-        names.push((id.clone(), client.group_name(id, Priority::Read).await?));
-    }
-    Ok(names)
 }

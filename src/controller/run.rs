@@ -19,6 +19,7 @@ use super::admission::{self, Watches};
 use super::chance::Chance;
 use super::clocks::Clocks;
 use super::connections::Connections;
+use super::directory::Directory;
 use super::fence::AdmissionState;
 use super::health::Health;
 use super::metrics::Metrics;
@@ -30,6 +31,7 @@ use super::vitals::{OwnConnection, Vital, Vitals};
 use super::wake::on_policies;
 use super::watches::{self, WatchedPolicy, watch};
 use super::{dispatch, leading, policy, stop};
+use crate::api::Ceilings;
 use crate::api::names::{OPERATOR, STOP_CONFIG_MAP};
 use crate::cluster::ApiError;
 use crate::cluster::lease::{LeaseLost, LeaseView, Renewals};
@@ -260,6 +262,13 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
 }
 
 fn tenants(clients: Vec<graph::Client>) -> BTreeMap<String, Tenant> {
+    let mut ceilings: BTreeMap<String, Ceilings> = BTreeMap::new();
+    for config in clients.iter().map(graph::Client::config) {
+        let of_tenant = ceilings.entry(config.tenant_id.clone()).or_default();
+        *of_tenant = of_tenant.and(&config.ceilings);
+    }
+    let ceilings: BTreeMap<String, Arc<Ceilings>> =
+        ceilings.into_iter().map(|(tenant_id, of_tenant)| (tenant_id, of_tenant.into())).collect();
     let tenant = |client: graph::Client| {
         let connection = Connection {
             name: client.connection().to_owned(),
@@ -267,8 +276,9 @@ fn tenants(clients: Vec<graph::Client>) -> BTreeMap<String, Tenant> {
             client_id: client.config().client_id.clone(),
             cloud: client.config().cloud,
             users: client.config().users.clone(),
+            ceilings: ceilings.get(client.tenant_id()).cloned().unwrap_or_default(),
         };
-        (connection.name.clone(), Tenant { connection, client })
+        (connection.name.clone(), Tenant { connection, client, directory: Directory::default() })
     };
     clients.into_iter().map(tenant).collect()
 }

@@ -4,9 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ids::UserKey;
-use super::situation::{Brakes, Eligibility, Place, RefusedWrite, SecretFound};
+use super::situation::{
+    Brakes, Eligibility, GroupStates, People, Place, RefusedWrite, SecretFound,
+};
 use crate::api::TapRequest;
-use crate::entra::{DirectoryRole, GraphError, Listed, MethodConfiguration, TapMethod, User};
+use crate::entra::{
+    DirectoryRole, GraphError, Listed, ListedRoles, MethodConfiguration, TapMethod, User,
+};
 
 /// The outcome of a step for one request.
 #[derive(Clone, Debug)]
@@ -18,12 +22,20 @@ pub enum Outcome {
     Method(Result<MethodConfiguration, GraphError>),
     /// The user that the request names.
     User(Result<User, GraphError>),
+    /// Whom of the tenant requester and approvers are.
+    People(Result<People, GraphError>),
     /// Which of the groups asked about the user is in.
     Groups(Result<Vec<String>, GraphError>),
+    /// What can be told of the groups asked about.
+    GroupStates(Result<GroupStates, GraphError>),
+    /// The kinds of the sign-in methods that the user has.
+    SignInMethods(Result<Vec<String>, GraphError>),
     /// The directory roles that the user holds.
     Roles(Result<Vec<DirectoryRole>, GraphError>),
     /// Whether the user could activate a directory role.
     Eligibility(Result<Eligibility, GraphError>),
+    /// What the tenant's lists of roles say of the user.
+    ListedRoles(Result<ListedRoles, GraphError>),
     /// The passes of this user.
     Passes(UserKey, Result<Listed, GraphError>),
     /// Whether a Secret of the request's name could be created.

@@ -27,10 +27,12 @@ macro_rules! reasons {
 impl Reason {
     /// The reasons for which a request fails.
     pub const OF_FAILURES: &[Self] = &[
+        Self::CeilingExceeded,
         Self::CreatedUnguarded,
         Self::DirectoryRoleHolder,
         Self::ExistingPass,
         Self::ExternalGuest,
+        Self::ExternalMember,
         Self::FlagCoerced,
         Self::InvalidSpec,
         Self::LifetimeNotAllowed,
@@ -44,6 +46,7 @@ impl Reason {
         Self::RefusedByTenant,
         Self::Released,
         Self::ReplaceNotAllowed,
+        Self::RequesterNotMapped,
         Self::ResolvedChanged,
         Self::Restored,
         Self::SecretNameTaken,
@@ -51,6 +54,7 @@ impl Reason {
         Self::StartTimeRequired,
         Self::UserDisabled,
         Self::UserForbidden,
+        Self::UserHasMethods,
         Self::UserNotAllowed,
         Self::UserNotFound,
         Self::UserNotInScope,
@@ -167,6 +171,14 @@ reasons! {
     StartsLater,
     /// The user does not exist yet, or no longer exists.
     UserNotFound,
+    /// It is not certain who the requester is in the tenant, and the policy lets no such people ask.
+    RequesterNotFound,
+    /// Not every check can be made, and the policy or a ceiling demands that.
+    ChecksIncomplete,
+    /// A group that is excluded does not exist. Also of the policy that names it.
+    GroupNotFound,
+    /// A group hides its members from the app. Also of the policy that depends on it.
+    GroupHidden,
     /// The user has a live pass that was not issued for this request.
     ExistingPass,
     /// Another request for the same user is being issued.
@@ -225,16 +237,24 @@ reasons! {
     ReplaceNotAllowed,
     /// Requester and user are the same person.
     SelfService,
+    /// It cannot be told who the requester is in the tenant, and the policy lets no such people ask.
+    RequesterNotMapped,
     /// The user's account is disabled.
     UserDisabled,
     /// The user is an external guest.
     ExternalGuest,
+    /// The user is a member whose credentials are in another tenant.
+    ExternalMember,
+    /// The user has a sign-in method, and the policy gives passes only to users without.
+    UserHasMethods,
     /// The policy does not allow the user.
     UserNotAllowed,
     /// The tenant's method does not include the user.
     UserNotInScope,
     /// The user holds a directory role.
     DirectoryRoleHolder,
+    /// The request exceeds a ceiling of the operator's configuration. Also of a policy that asks for more.
+    CeilingExceeded,
     /// The user, lifetime or tenant is not what people approved.
     ResolvedChanged,
     /// A Secret of the request's name exists and is not the operator's.
@@ -271,10 +291,18 @@ reasons! {
     StopNotUnderstood,
     /// Every check of a request can be made.
     AllChecksPossible,
+    /// The policy asks for no more than the ceilings allow.
+    WithinCeilings,
     /// The tenant connection does not map Kubernetes user names.
     UserNamesNotMapped,
+    /// People of whom it cannot be told who they are in the tenant may ask and approve.
+    UnmappedPeopleAllowed,
     /// The app may not see the roles that users could activate.
     EligibleRolesNotSeen,
+    /// The app may not see who could activate the membership of a group that holds a role.
+    EligibleMembersNotSeen,
+    /// The app may not see roles that are scoped to a part of the tenant, and custom ones.
+    ScopedRolesNotSeen,
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::Reason;
 use super::checks::Findings;
 use super::situation::{Approvals, Grounds, Situation};
-use crate::api::{Basis, ConditionType, Pass, Phase, TapRequestStatus, merge_conditions};
+use crate::api::{
+    Basis, ConditionType, Pass, PersonFound, Phase, TapRequestStatus, merge_conditions,
+};
 
 /// Builds a status: the status of the request as it was read, changed by what was found.
 #[derive(Clone, Debug)]
@@ -77,13 +79,13 @@ impl<'a> Report<'a> {
         if self.status.resolved.is_none() {
             self.status.resolved.clone_from(&findings.resolved);
         }
-        self.approvals(findings.approvals.as_ref())
+        self.people(&findings.people).approvals(findings.approvals.as_ref())
     }
 
     /// Adds the policy generation, approvals and checks on which the pass was issued.
     #[must_use]
     pub fn grounds(self, grounds: &Grounds) -> Self {
-        let mut report = self.approvals(grounds.approvals.as_ref());
+        let mut report = self.people(&grounds.people).approvals(grounds.approvals.as_ref());
         if !grounds.checks.is_empty() {
             report.status.checks.clone_from(&grounds.checks);
         }
@@ -93,6 +95,19 @@ impl<'a> Report<'a> {
             approved_by: grounds.approvals.iter().flat_map(|a| a.by.iter().cloned()).collect(),
         });
         report
+    }
+
+    /// Adds whom people were found to be. What was certain first stays.
+    fn people(mut self, found: &[PersonFound]) -> Self {
+        let known = &mut self.status.people;
+        for person in found {
+            match known.iter_mut().find(|other| other.name == person.name) {
+                None => known.push(person.clone()),
+                Some(other) if other.user_id.is_none() => other.clone_from(person),
+                Some(_) => {}
+            }
+        }
+        self
     }
 
     fn approvals(mut self, approvals: Option<&Approvals>) -> Self {
@@ -106,7 +121,8 @@ impl<'a> Report<'a> {
     #[must_use]
     pub fn issued(mut self, pass: Pass, resolved: crate::api::Resolved) -> Self {
         self.status.pass = Some(pass);
-        self.status.resolved = Some(resolved);
+        // What people were asked to approve stays as they saw it, also when the user was renamed.
+        self.status.resolved.get_or_insert(resolved);
         self.status.secret_name.clone_from(&self.s.request.metadata.name);
         self
     }

@@ -62,6 +62,7 @@ mod tests {
             client_id: "app".into(),
             cloud,
             users: None,
+            ceilings: std::sync::Arc::default(),
         }
     }
 

@@ -6,6 +6,7 @@ use super::ids::UserKey;
 use super::situation::Grounds;
 use crate::api::TapRequestStatus;
 use crate::decision::intent::Intent;
+use crate::entra::EntraName;
 
 /// The next step for one request.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,13 +32,31 @@ pub enum Look {
     /// The tenant's method.
     Method,
     /// The user that the request names.
-    User,
+    User {
+        /// Object id, or sign-in name if the request was not resolved yet.
+        key: String,
+    },
+    /// Whom of the tenant these people are.
+    People {
+        /// Their Kubernetes user names, and the names that the tenant connection makes of them.
+        names: Vec<(String, EntraName)>,
+    },
     /// Which of these groups the user is in.
     Groups {
         /// Object id of the user.
         user_id: String,
         /// Object ids of the groups.
         ids: Vec<String>,
+    },
+    /// What can be told of these groups.
+    GroupStates {
+        /// Object ids of the groups.
+        ids: Vec<String>,
+    },
+    /// The sign-in methods that the user has.
+    SignInMethods {
+        /// Object id of the user.
+        user_id: String,
     },
     /// The directory roles that the user holds.
     Roles {
@@ -46,6 +65,11 @@ pub enum Look {
     },
     /// Whether the user could activate a directory role.
     Eligibility {
+        /// Object id of the user.
+        user_id: String,
+    },
+    /// What the tenant's lists of roles say of the user.
+    ListedRoles {
         /// Object id of the user.
         user_id: String,
     },
@@ -75,7 +99,7 @@ pub enum Action {
     /// Write the whole status except `decisions`.
     WriteStatus(Box<TapRequestStatus>),
     /// Record an intent, with the finalizer.
-    RecordIntent(Box<Intent>, Grounds),
+    RecordIntent(Box<Intent>, Box<Grounds>),
     /// Close the intent and remove the finalizer.
     Release(Option<Box<Intent>>),
     /// Request the pass of this intent from Graph, with one POST.

@@ -8,11 +8,16 @@ pub(crate) enum Call {
     Method,
     PatchMethod,
     User,
+    FindUsers,
     MemberGroups,
     DirectoryRoles,
     RoleGroups,
     EligibleRoles,
-    GroupName,
+    RoleAssignments,
+    RoleEligibilities,
+    GroupEligibilities,
+    Groups,
+    SignInMethods,
     Passes,
     Pass,
     CreatePass,
@@ -21,15 +26,20 @@ pub(crate) enum Call {
 }
 
 impl Call {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Method,
         Self::PatchMethod,
         Self::User,
+        Self::FindUsers,
         Self::MemberGroups,
         Self::DirectoryRoles,
         Self::RoleGroups,
         Self::EligibleRoles,
-        Self::GroupName,
+        Self::RoleAssignments,
+        Self::RoleEligibilities,
+        Self::GroupEligibilities,
+        Self::Groups,
+        Self::SignInMethods,
         Self::Passes,
         Self::Pass,
         Self::CreatePass,
@@ -43,11 +53,16 @@ impl Call {
             Self::Method => "read the tenant's TAP method",
             Self::PatchMethod => Effect::PatchMethod.name(),
             Self::User => "read the user",
+            Self::FindUsers => "find users by name",
             Self::MemberGroups => "check group membership",
             Self::DirectoryRoles => "list directory roles",
             Self::RoleGroups => "list groups that may hold roles",
             Self::EligibleRoles => "list roles that could be activated",
-            Self::GroupName => "read the group",
+            Self::RoleAssignments => "list role assignments",
+            Self::RoleEligibilities => "list role eligibilities",
+            Self::GroupEligibilities => "list who could join a group",
+            Self::Groups => "read groups",
+            Self::SignInMethods => "list sign-in methods",
             Self::Passes => "list passes",
             Self::Pass => "read the pass",
             Self::CreatePass => Effect::CreatePass.name(),
@@ -66,10 +81,17 @@ impl Call {
         match self {
             Self::Method => "Policy.Read.AuthenticationMethod",
             Self::PatchMethod => "Policy.ReadWrite.AuthenticationMethod",
-            Self::User | Self::DirectoryRoles | Self::RoleGroups => "User.Read.All",
-            Self::EligibleRoles => "RoleEligibilitySchedule.Read.Directory",
+            Self::User | Self::FindUsers | Self::DirectoryRoles | Self::RoleGroups => {
+                "User.Read.All"
+            }
+            Self::EligibleRoles | Self::RoleEligibilities => {
+                "RoleEligibilitySchedule.Read.Directory"
+            }
+            Self::RoleAssignments => "RoleManagement.Read.Directory",
+            Self::GroupEligibilities => "PrivilegedEligibilitySchedule.Read.AzureADGroup",
             Self::MemberGroups => "GroupMember.Read.All (in addition to User.Read.All)",
-            Self::GroupName => "GroupMember.Read.All",
+            Self::Groups => "GroupMember.Read.All",
+            Self::SignInMethods => "UserAuthenticationMethod.Read.All",
             Self::Passes | Self::Pass => {
                 "UserAuthMethod-TAP.Read.All (UserAuthMethod-TAP.ReadWrite.All includes it)"
             }

@@ -5,8 +5,9 @@
 //!
 //! | module | what is in it |
 //! |---|---|
+//! | `groups` | groups |
 //! | `users`, `roles` | users, and the directory roles that they hold or could activate |
-//! | `names` | which user of the tenant a Kubernetes user name stands for |
+//! | `names` | which user of the tenant a Kubernetes user name stands for, and how names are compared |
 //! | `pass`, `pass_code` | passes, and the code of a new one |
 //! | `method` | the TAP method of the tenant, and a change to it |
 //! | `cloud` | the clouds in which a tenant can be |
@@ -18,6 +19,7 @@ mod call;
 mod cloud;
 mod date;
 mod error;
+mod groups;
 mod guid;
 mod method;
 mod names;
@@ -31,11 +33,16 @@ pub(crate) use call::Call;
 pub use cloud::Cloud;
 pub use date::DateSample;
 pub use error::{Advice, CreateError, ErrorKind, GraphError, INSUFFICIENT_CLAIMS};
+pub use groups::Group;
 pub(crate) use guid::guid;
 pub use method::{GraphTarget, MethodConfiguration, MethodPatch, MethodState};
-pub use names::{EntraName, UserNameForm, UserNames};
+pub use names::{
+    Behind, EntraName, UserNameForm, UserNameRule, UserNames, folded, is_service_account,
+};
 pub use pass::{Created, Listed, NewPass, TapMethod, UsabilityReason};
 pub use pass_code::PassCode;
-pub use roles::{DirectoryRole, EligibleRole};
+pub use roles::{
+    DirectoryRole, EligibleRole, ListedRoles, RoleGap, RoleHolders, RoleHolding, RoleRow,
+};
 pub use sign_in_error::SignInErrorKind;
-pub use users::{Identity, User, UserKind};
+pub use users::{Identity, Namesakes, User, UserKind};

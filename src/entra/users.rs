@@ -1,5 +1,7 @@
 //! Users of the tenant.
 
+use jiff::Timestamp;
+
 /// A user of the tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct User {
@@ -15,6 +17,10 @@ pub struct User {
     pub user_type: Option<String>,
     /// The identities with which the account can sign in.
     pub identities: Vec<Identity>,
+    /// Mail addresses, without their kind. They are not unique, and brokers use them as names.
+    pub mail_addresses: Vec<String>,
+    /// When the account was created. `None` if Graph did not return it.
+    pub created: Option<Timestamp>,
     /// Set for invited users: `PendingAcceptance` or `Accepted`.
     pub external_user_state: Option<String>,
     /// Whether the user is in a restricted management administrative unit. Only administrators of that unit may create and
@@ -33,6 +39,16 @@ pub struct Identity {
     pub issuer_assigned_id: Option<String>,
 }
 
+/// The users of the tenant whom a name may mean.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Namesakes {
+    /// Object id of the one whom it means: who has it as sign-in name or object id, else the only one who has it as a mail
+    /// address.
+    pub user_id: Option<String>,
+    /// Object ids of the others who have it as a mail address.
+    pub others: Vec<String>,
+}
+
 /// The kinds of users that differ in whether they may have a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UserKind {
@@ -42,17 +58,20 @@ pub enum UserKind {
     InternalGuest,
     /// A guest whose credentials are in another tenant. Graph refuses to create a pass (documented).
     ExternalGuest,
+    /// A member whose credentials are in another tenant, as cross-tenant synchronization creates them. Graph is taken to
+    /// refuse a pass as for a guest: what decides is where the credentials are (reported).
+    ExternalMember,
     /// Graph did not return enough to tell.
     Unknown,
 }
 
 impl User {
-    /// Tells members, internal guests and external guests apart.
+    /// Tells those whose credentials are in this tenant from those whose credentials are elsewhere.
     ///
     /// The criteria are reported, not documented. Identities decide if there are any: a federated identity (such as
-    /// `ExternalAzureAD`) means that the credentials are in another tenant, even if the account also has a sign-in name
-    /// of this tenant. The state of an invitation and `#EXT#` in the name count for less, because an account that was
-    /// converted keeps them.
+    /// `ExternalAzureAD`) means that the credentials are in another tenant, whatever `userType` says, and even if the account
+    /// also has a sign-in name of this tenant. The state of an invitation and `#EXT#` in the name count for less, because an
+    /// account that was converted keeps them.
     pub fn kind(&self) -> UserKind {
         let is = |text: &Option<String>, what: &str| {
             text.as_deref().is_some_and(|text| text.eq_ignore_ascii_case(what))
@@ -61,16 +80,21 @@ impl User {
             |what| self.identities.iter().any(|identity| is(&identity.sign_in_type, what));
         let invited = self.external_user_state.is_some()
             || self.user_principal_name.to_ascii_uppercase().contains("#EXT#");
-        if is(&self.user_type, "Member") {
-            UserKind::Member
-        } else if !is(&self.user_type, "Guest") {
-            UserKind::Unknown
-        } else if signs_in_by("federated") {
-            UserKind::ExternalGuest
+        let (internal, external) = if is(&self.user_type, "Member") {
+            (UserKind::Member, UserKind::ExternalMember)
+        } else if is(&self.user_type, "Guest") {
+            (UserKind::InternalGuest, UserKind::ExternalGuest)
+        } else {
+            return UserKind::Unknown;
+        };
+        if signs_in_by("federated") {
+            external
         } else if signs_in_by("userPrincipalName") {
-            UserKind::InternalGuest
+            internal
         } else if invited {
-            UserKind::ExternalGuest
+            external
+        } else if internal == UserKind::Member {
+            internal
         } else {
             UserKind::Unknown
         }
@@ -100,6 +124,8 @@ mod tests {
                     issuer_assigned_id: None,
                 })
                 .collect(),
+            mail_addresses: Vec::new(),
+            created: None,
             external_user_state: state.map(Into::into),
             is_management_restricted: false,
         }
@@ -116,6 +142,26 @@ mod tests {
                 "a converted member keeps its name",
                 user(member, "a_x.com#EXT#@c.com", &[own], None),
                 UserKind::Member,
+            ),
+            (
+                "a member from elsewhere",
+                user(member, "a_x.com#EXT#@c.com", &[foreign], Some("Accepted")),
+                UserKind::ExternalMember,
+            ),
+            (
+                "a synchronized member from elsewhere, who was never invited",
+                user(member, "a_x.com#EXT#@c.com", &[own, foreign], None),
+                UserKind::ExternalMember,
+            ),
+            (
+                "a member whose identities are not shown",
+                user(member, "a@c.com", &[], None),
+                UserKind::Member,
+            ),
+            (
+                "an invited member whose identities are not shown",
+                user(member, "a_x.com#EXT#@c.com", &[], None),
+                UserKind::ExternalMember,
             ),
             ("an internal guest", user(guest, "a@c.com", &[own], None), UserKind::InternalGuest),
             (

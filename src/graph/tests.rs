@@ -116,6 +116,7 @@ fn connection(name: &str, credential: Credential) -> ConnectionConfig {
         login_url: HOST.into(),
         graph_url: HOST.into(),
         users: None,
+        ceilings: crate::api::Ceilings::default(),
     }
 }
 

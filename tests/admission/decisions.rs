@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::call::Expect::{Allowed, Forbidden, Invalid};
 use crate::call::{Actor, Call, check};
-use crate::office::{Office, decide, request};
+use crate::office::{Office, POLICY, decide, request};
 use crate::support::run;
 
 #[test]
@@ -84,6 +84,58 @@ fn who_may_decide_what() -> Result<()> {
             ),
         ])
         .await
+    })
+}
+
+/// One person may have several names that differ in case, as Entra takes them for one.
+#[test]
+fn one_person_decides_under_one_name() -> Result<()> {
+    run(async {
+        let office = Office::new("spelling").await?;
+        let person = async |name: &str| {
+            let control_plane = &office.cluster.control_plane;
+            let actor = Actor::new(control_plane.person(name)?).await?;
+            control_plane.grant(&actor.identity, "tap-approver", &office.namespace).await?;
+            let namespace = &office.namespace;
+            control_plane.grant_policy(&actor.identity, "approve", POLICY, namespace).await?;
+            anyhow::Ok(actor)
+        };
+        let alice = &person("Alice@Contoso.com").await?;
+        let bob = &person("BOB@contoso.com").await?;
+        let nora = &person("NORA@contoso.com").await?;
+        let user = &person("nora.new@contoso.com").await?;
+        office.ask("asked").await?;
+        let decide = |who: &Actor, decision: &str| {
+            Call::json_patch(&office.status("asked"), decide(who.name(), decision))
+        };
+        let own = "the requester cannot approve or deny";
+        let users = "the user of the pass cannot approve it";
+        let twice = "you have approved the request already";
+        check([
+            ("the requester, in other letters", alice, decide(alice, "Approve"), Forbidden(own)),
+            ("the requester, in other letters", alice, decide(alice, "Deny"), Forbidden(own)),
+            ("the user", nora, decide(nora, "Approve"), Forbidden(users)),
+            ("the user may deny", nora, decide(nora, "Deny"), Allowed),
+            ("somebody", bob, decide(bob, "Approve"), Allowed),
+        ])
+        .await?;
+        office.bob.call(decide(&office.bob, "Approve")).await?;
+        check([
+            ("the same one, in other letters", bob, decide(bob, "Approve"), Forbidden(twice)),
+            ("who denies is not counted", bob, decide(bob, "Deny"), Allowed),
+            ("another one", user, decide(user, "Approve"), Allowed),
+        ])
+        .await?;
+        // Where sameness grants something, names are compared as they are.
+        let stranger =
+            &Actor::new(office.cluster.control_plane.person("ALICE@contoso.com")?).await?;
+        office
+            .cluster
+            .control_plane
+            .grant(&stranger.identity, "tap-requester", &office.namespace)
+            .await?;
+        let only = "only alice@contoso.com and people who may approve can revoke";
+        check([("not the requester", stranger, decide(stranger, "Revoke"), Forbidden(only))]).await
     })
 }
 

@@ -145,6 +145,24 @@ fn people_decide_with_kubectl() -> Result<()> {
     })
 }
 
+/// To delete is to revoke, and erases the record. So it is a right of its own.
+#[test]
+fn who_may_ask_and_approve_may_not_delete() -> Result<()> {
+    run(async {
+        let office = Office::new("kept").await?;
+        office.ask("asked").await?;
+        let bob = &office.bob.identity;
+        for delete in [&["delete", "tap", "asked"][..], &["delete", "tap", "--all"]] {
+            let refusal =
+                bob.kubectl(delete.to_vec()).in_namespace(&office.namespace).refused().await?;
+            ensure!(refusal.contains("cannot delete resource"), "{refusal}");
+        }
+        let delete = ["delete", "tap", "--all", "--timeout=30s"];
+        office.alice.identity.kubectl(delete).in_namespace(&office.namespace).ok().await?;
+        Ok(())
+    })
+}
+
 #[test]
 fn a_secret_goes_with_its_request() -> Result<()> {
     run(async {

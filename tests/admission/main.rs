@@ -11,6 +11,7 @@ mod creation;
 mod decisions;
 mod life;
 mod matrix;
+mod names;
 mod office;
 mod older_servers;
 mod policies;

@@ -15,7 +15,7 @@ pub const EDITOR: &str = "test-editor";
 pub struct Office<'a> {
     pub cluster: &'a Cluster,
     pub namespace: String,
-    /// tap-requester, and the verb `use`.
+    /// tap-requester and tap-deleter, and the verb `use`.
     pub alice: Actor,
     /// tap-requester and tap-approver, and the verbs `use` and `approve`.
     pub bob: Actor,
@@ -68,7 +68,7 @@ impl<'a> Office<'a> {
             namespace,
         };
         for (who, roles, verbs) in [
-            (&office.alice, &["tap-requester"][..], &["use"][..]),
+            (&office.alice, &["tap-requester", "tap-deleter"][..], &["use"][..]),
             (&office.bob, &["tap-requester", "tap-approver"], &["use", "approve"]),
             (&office.carol, &[EDITOR], &[]),
             (&office.dave, &[EDITOR], &["release"]),

@@ -8,7 +8,7 @@ mod openapi;
 #[path = "../support/transport.rs"]
 mod transport;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,14 +17,15 @@ use graph_simulator::{
     Fault, FaultKind, Operation, Recorder, Simulator, Tenant,
     switches::{AuditNames, OneTimeEnforced, PolicyWriteAnswer, UsabilityFields},
     tenant::{
-        ALICE, BOB, CAROL, CONTOSO, ERIN, GRACE, OPERATOR, OPERATOR_SECRET, PILOT_GROUP,
-        STAFF_GROUP,
+        ALICE, BOB, CAROL, CONTOSO, ERIN, GLOBAL_ADMINISTRATOR_TEMPLATE, GRACE, GroupAccess,
+        GroupEligibility, HELPDESK_ADMINS_GROUP, OPERATOR, OPERATOR_SECRET, PILOT_GROUP,
+        RoleEligibility, STAFF_GROUP,
     },
 };
 use http::Request;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use tap_operator::entra::{GraphTarget, MethodPatch, MethodState, NewPass};
+use tap_operator::entra::{EntraName, GraphTarget, MethodPatch, MethodState, NewPass};
 use tap_operator::graph::{self, Priority};
 
 use tokio::time::Instant;
@@ -37,12 +38,14 @@ const POLICY: &str = "/v1.0/policies/authenticationMethodsPolicy/authenticationM
 const POLICY_TYPE: &str = "#microsoft.graph.temporaryAccessPassAuthenticationMethodConfiguration";
 
 /// The operations of Graph that the simulator serves.
-const SERVED: [Operation; 18] = [
+const SERVED: [Operation; 22] = [
     Operation::PolicyGet,
     Operation::PolicyPatch,
     Operation::PolicyReset,
     Operation::ParentPolicyGet,
     Operation::UserGet,
+    Operation::UserList,
+    Operation::SignInMethods,
     Operation::PassList,
     Operation::PassCreate,
     Operation::PassGet,
@@ -53,6 +56,8 @@ const SERVED: [Operation; 18] = [
     Operation::GroupGet,
     Operation::RoleAssignments,
     Operation::RoleEligibilities,
+    Operation::RoleEligibilitySchedules,
+    Operation::GroupEligibilitySchedules,
     Operation::Organization,
     Operation::DirectoryAudits,
     Operation::Batch,
@@ -68,6 +73,15 @@ impl Client {
     async fn new() -> (Self, Recorder) {
         let mut tenant = Tenant::contoso();
         tenant.apps[0].roles.push("AuditLog.Read.All".into());
+        tenant.apps[0].roles.push("UserAuthenticationMethod.Read.All".into());
+        tenant.users[1].methods = vec!["fido2".into(), "phone".into(), "email".into()];
+        tenant.users[1].mail = Some("bob@fabrikam.com".into());
+        tenant.role_eligibilities.push(RoleEligibility::of(BOB, GLOBAL_ADMINISTRATOR_TEMPLATE));
+        tenant.group_eligibilities.push(GroupEligibility {
+            group_id: HELPDESK_ADMINS_GROUP,
+            principal_id: CAROL,
+            access_id: GroupAccess::Owner,
+        });
         let simulator = Simulator::new(tenant);
         simulator.switch(|switches| {
             switches.authentication_method_limit = None;
@@ -165,7 +179,9 @@ async fn other_switch_positions_are_as_described() {
 #[tokio::test(start_paused = true)]
 async fn what_the_client_sends_is_as_described() {
     let openapi = OpenApi::of_graph();
-    let simulator = Simulator::new(Tenant::contoso());
+    let mut tenant = Tenant::contoso();
+    tenant.apps[0].roles.push("UserAuthenticationMethod.Read.All".into());
+    let simulator = Simulator::new(tenant);
     simulator.switch(|switches| switches.authentication_method_limit = None);
     let recorder = simulator.record();
     let files = tempfile::tempdir().unwrap();
@@ -207,7 +223,13 @@ async fn what_the_client_sends_is_as_described() {
     let groups = [PILOT_GROUP, STAFF_GROUP].map(|id| id.to_string());
     client.member_groups(&grace, &groups, Priority::Issue).await.unwrap();
     assert_eq!(client.directory_roles(&grace, Priority::Issue).await.unwrap().len(), 1);
-    client.group_name(&groups[0], Priority::Read).await.unwrap().unwrap();
+    assert_eq!(client.groups(&groups, Priority::Read).await.unwrap().len(), 2);
+    let bob = EntraName::UserPrincipalName("bob@contoso.com".into());
+    assert!(client.namesakes(&bob, Priority::Issue).await.unwrap().user_id.is_some());
+    let methods = client.sign_in_methods(&grace, Priority::Issue).await.unwrap();
+    assert!(methods.is_empty(), "a password does not count: {methods:?}");
+    let listed = client.role_holders(BTreeSet::new(), Priority::Issue).await.unwrap();
+    assert_eq!((listed.holders.len(), listed.groups.len()), (2, 1));
 
     let carol = CAROL.to_string();
     for (start, id) in [(None, "1"), (Some(simulator.now() + SignedDuration::from_hours(9)), "2")] {
@@ -231,7 +253,12 @@ async fn what_the_client_sends_is_as_described() {
         Operation::UserGet,
         Operation::CheckMemberGroups,
         Operation::TransitiveMemberOf,
-        Operation::GroupGet,
+        Operation::GroupList,
+        Operation::UserList,
+        Operation::RoleAssignments,
+        Operation::RoleEligibilitySchedules,
+        Operation::GroupEligibilitySchedules,
+        Operation::SignInMethods,
         Operation::PassCreate,
         Operation::PassGet,
         Operation::PassList,
@@ -239,6 +266,28 @@ async fn what_the_client_sends_is_as_described() {
     ];
     assert_eq!(sent, calls.into());
     assert_described(&openapi, &recorder);
+}
+
+/// Calls the lists that say who holds a role, or has a name, anywhere in the tenant.
+async fn drive_lists_of_the_tenant(client: &Client) {
+    let ok = |(status, body): (u16, Value)| {
+        assert!(status < 300, "{status} {body}");
+        body
+    };
+    for list in ["roleEligibilityScheduleInstances", "roleEligibilitySchedules"] {
+        let list = format!("/v1.0/roleManagement/directory/{list}");
+        ok(client.get(&format!("{list}?$filter=principalId%20eq%20'{BOB}'")).await);
+        assert_eq!(ok(client.get(&list).await)["value"].as_array().unwrap().len(), 1);
+    }
+    let could_join = "/v1.0/identityGovernance/privilegedAccess/group/eligibilitySchedules";
+    let of_group = format!("{could_join}?$filter=groupId%20eq%20'{HELPDESK_ADMINS_GROUP}'");
+    assert_eq!(ok(client.get(&of_group).await)["value"].as_array().unwrap().len(), 1);
+    assert_eq!(client.get(could_join).await.0, 400);
+    ok(client.get("/v1.0/users?$filter=mail%20eq%20'bob@fabrikam.com'&$top=2").await);
+    ok(client.get(&format!("/v1.0/users/{BOB}/authentication/methods")).await);
+    client.simulator.switch(|switches| switches.privileged_identity_management = false);
+    assert_eq!(client.get(&of_group).await.0, 400);
+    client.simulator.switch(|switches| switches.privileged_identity_management = true);
 }
 
 /// Calls each operation so that it succeeds, and so that it fails in the ways that Graph is known for.
@@ -251,7 +300,7 @@ async fn drive(client: &Client) {
     ok(client.get("/v1.0/policies/authenticationMethodsPolicy").await);
     let targets = json!({
         "includeTargets": [{"targetType": "group", "id": STAFF_GROUP}],
-        "excludeTargets": [{"targetType": "group", "id": PILOT_GROUP}],
+        "excludeTargets": [{"targetType": "group", "id": HELPDESK_ADMINS_GROUP}],
         "minimumLifetimeInMinutes": 30, "defaultLifetimeInMinutes": 60, "maximumLifetimeInMinutes": 240,
         "defaultLength": 12, "isUsableOnce": true, "state": "enabled",
     });
@@ -308,7 +357,7 @@ async fn drive(client: &Client) {
             "/v1.0/roleManagement/directory/roleAssignments?$filter=principalId%20eq%20'{GRACE}'"
         ))
         .await);
-    ok(client.get(&format!("/v1.0/roleManagement/directory/roleEligibilityScheduleInstances?$filter=principalId%20eq%20'{GRACE}'")).await);
+    drive_lists_of_the_tenant(client).await;
     ok(client.get("/v1.0/organization").await);
 
     let portal = client

@@ -253,6 +253,14 @@ fn settings_reach_the_pod() -> Result<()> {
         let text = objects["Deployment"].to_string();
         ensure!(text.contains("api://AzureADTokenExchange"), "{text}");
 
+        let limited = [&IDS[..], &["--set=ceilings.lifetime=8h"]].concat();
+        let objects = render(&limited).await?;
+        // The later one of the two: the earlier one has the environment.
+        ensure!(objects["ConfigMap"]["data"]["ceilings.yaml"] == "lifetime: 8h\n");
+        let pod = objects["Deployment"]["spec"]["template"]["spec"].to_string();
+        let file = "\"TAP_OPERATOR_CEILINGS_FILE\",\"value\":\"/etc/tap-operator/ceilings.yaml\"";
+        ensure!(pod.contains(file), "{pod}");
+
         let more = [
             &IDS[..],
             &[

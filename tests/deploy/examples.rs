@@ -50,8 +50,8 @@ fn tenant() -> Result<Tenant> {
                     tenant.groups.push(Group {
                         id,
                         display_name: group["displayName"].as_str().context("a name")?.into(),
-                        is_assignable_to_role: false,
                         members: people.clone(),
+                        ..Group::default()
                     });
                 }
             }

@@ -116,21 +116,27 @@ fn a_policy_whose_tenant_is_not_configured() -> Result<()> {
 }
 
 #[test]
-fn an_external_guest() -> Result<()> {
+fn a_guest_or_a_member_whose_credentials_are_elsewhere() -> Result<()> {
     run(async {
-        let scene = Scene::shared_with_policy("guest").await?;
-        let user = scene.new_user(|user| {
-            let (name, _) = user.user_principal_name.split_once('@').unwrap_or_default();
-            user.user_principal_name = format!("{name}_fabrikam.com#EXT#@contoso.com");
-            user.user_type = UserType::Guest;
-            user.external_user_state = Some("Accepted".into());
-            user.identities = Some(vec![SignInIdentity {
-                sign_in_type: "federated".into(),
-                issuer: "ExternalAzureAD".into(),
-                issuer_assigned_id: None,
-            }]);
-        });
-        fails(&scene, &user, json!({}), "ExternalGuest", &["external guest", &user]).await
+        for (prefix, user_type, reason, words) in [
+            ("guest", UserType::Guest, "ExternalGuest", "external guest"),
+            ("external-member", UserType::Member, "ExternalMember", "in another tenant"),
+        ] {
+            let scene = Scene::shared_with_policy(prefix).await?;
+            let user = scene.new_user(|user| {
+                let (name, _) = user.user_principal_name.split_once('@').unwrap_or_default();
+                user.user_principal_name = format!("{name}_fabrikam.com#EXT#@contoso.com");
+                user.user_type = user_type;
+                user.external_user_state = Some("Accepted".into());
+                user.identities = Some(vec![SignInIdentity {
+                    sign_in_type: "federated".into(),
+                    issuer: "ExternalAzureAD".into(),
+                    issuer_assigned_id: None,
+                }]);
+            });
+            fails(&scene, &user, json!({}), reason, &[words, &user]).await?;
+        }
+        Ok(())
     })
 }
 
@@ -180,10 +186,10 @@ fn a_user_who_could_activate_a_directory_role() -> Result<()> {
     run(async {
         let scene = Scene::shared_with_policy("eligible").await?;
         let user = scene.user();
-        scene.simulator.make_eligible(RoleEligibility {
-            principal_id: scene.user_id(&user)?,
-            role_definition_id: GLOBAL_ADMINISTRATOR_TEMPLATE,
-        });
+        scene.simulator.make_eligible(RoleEligibility::of(
+            scene.user_id(&user)?,
+            GLOBAL_ADMINISTRATOR_TEMPLATE,
+        ));
         let words = ["could activate", &GLOBAL_ADMINISTRATOR_TEMPLATE.to_string()];
         fails(&scene, &user, json!({}), "DirectoryRoleHolder", &words).await
     })
@@ -199,12 +205,10 @@ fn a_user_who_could_activate_a_directory_role_through_a_group() -> Result<()> {
             display_name: "On call".into(),
             is_assignable_to_role: true,
             members: vec![scene.user_id(&user)?],
+            ..Group::default()
         };
         let words = ["could activate".to_owned(), format!("through group {}", group.id)];
-        scene.simulator.make_eligible(RoleEligibility {
-            principal_id: group.id,
-            role_definition_id: GLOBAL_ADMINISTRATOR_TEMPLATE,
-        });
+        scene.simulator.make_eligible(RoleEligibility::of(group.id, GLOBAL_ADMINISTRATOR_TEMPLATE));
         scene.simulator.add_group(group);
         let words = words.each_ref().map(String::as_str);
         fails(&scene, &user, json!({}), "DirectoryRoleHolder", &words).await

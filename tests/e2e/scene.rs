@@ -46,7 +46,7 @@ pub struct Scene<'a> {
     pub namespace: String,
     /// The name of the policy. It does not exist before [`Scene::policy`].
     pub policy: String,
-    /// Holds tap-requester and `use` on the policy, and reads Secrets of the namespace.
+    /// Holds tap-requester, tap-deleter and `use` on the policy, and reads Secrets of the namespace.
     pub helpdesk: Identity,
     /// Holds tap-approver and `approve` on the policy.
     pub approver: Identity,
@@ -88,11 +88,16 @@ impl<'a> Scene<'a> {
         let helpdesk = control_plane.person(&format!("helpdesk-{namespace}@contoso.com"))?;
         let approver = control_plane.person(&format!("approver-{namespace}@contoso.com"))?;
         let administrator = control_plane.person(&format!("admin-{namespace}@contoso.com"))?;
+        // Where names are mapped, nobody asks or approves who is not in the tenant.
+        for person in [&helpdesk, &approver] {
+            simulator.add_user(User::member(Uuid::new_v4(), person.user(), "A Colleague"));
+        }
         // Before the other rights, so that it is in force when those are.
         let readers = readers(helpdesk.user()).to_string();
         control_plane.admin().apply(&readers).in_namespace(&namespace).ok().await?;
         tokio::try_join!(
             control_plane.grant(&helpdesk, "tap-requester", &namespace),
+            control_plane.grant(&helpdesk, "tap-deleter", &namespace),
             control_plane.grant(&approver, "tap-approver", &namespace),
             control_plane.grant_policy(&helpdesk, "use", &policy, &namespace),
             control_plane.grant_policy(&approver, "approve", &policy, &namespace),

@@ -43,6 +43,7 @@ fn a_tenant_is_corrected_and_a_pass_is_issued_revoked_and_gone() -> Result<()> {
         let may_read = readers(helen.user()).to_string();
         plane.admin().apply(&may_read).in_namespace(&namespace).ok().await?;
         plane.grant(&helen, "tap-requester", &namespace).await?;
+        plane.grant(&helen, "tap-deleter", &namespace).await?;
         plane.grant_policy(&helen, "use", "thin", &namespace).await?;
         let request = json!({
             "apiVersion": "tap-operator.io/v1alpha1",

@@ -71,6 +71,7 @@ impl Default for World {
                 client_id: "app".into(),
                 cloud: Cloud::Global,
                 users: None,
+                ceilings: std::sync::Arc::default(),
             },
             guard: Guard::Overridden,
             uids: (0..REQUESTS).map(|number| Uid::from(&*format!("uid-{number}"))).collect(),
@@ -130,9 +131,15 @@ impl World {
     pub fn unchanging(look: &Look) -> Option<Outcome> {
         match look {
             Look::Method => Some(Outcome::Method(Ok(method()))),
-            Look::User => Some(Outcome::User(Ok(user()))),
-            Look::Groups { .. } | Look::Roles { .. } | Look::Eligibility { .. } => {
-                panic!("the policy asks for neither groups nor roles")
+            Look::User { .. } => Some(Outcome::User(Ok(user()))),
+            Look::People { .. }
+            | Look::Groups { .. }
+            | Look::GroupStates { .. }
+            | Look::SignInMethods { .. }
+            | Look::Roles { .. }
+            | Look::Eligibility { .. }
+            | Look::ListedRoles { .. } => {
+                panic!("the policy asks for neither groups nor roles, and no names are mapped")
             }
             Look::Permission { .. } => Some(Outcome::Permitted(Ok(true))),
             Look::Passes { .. } | Look::Place | Look::Secret | Look::Brakes => None,
@@ -246,6 +253,8 @@ fn user() -> User {
         account_enabled: Some(true),
         user_type: Some("Member".into()),
         identities: Vec::new(),
+        mail_addresses: Vec::new(),
+        created: None,
         external_user_state: None,
         is_management_restricted: false,
     }

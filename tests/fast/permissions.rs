@@ -1,7 +1,5 @@
 //! The permissions of the operator's apps: each app needs only its own part, and the status says what is wrong.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use graph_simulator::tenant::{App, OPERATOR, OPERATOR_SECRET, Secret};
@@ -11,6 +9,7 @@ use tap_operator::api::Phase;
 use tokio::time::sleep;
 use uuid::{Uuid, uuid};
 
+use crate::log::Log;
 use crate::world::{IN_ORDER, NAMESPACE, SOON, World};
 
 /// An app besides the one that every tenant has.
@@ -134,14 +133,7 @@ async fn what_one_policy_needs_of_an_app_is_not_too_much_for_the_others() {
 
 #[tokio::test(start_paused = true)]
 async fn the_log_tells_of_each_connection_at_the_start_and_when_something_changes() {
-    let log = Log::default();
-    let writer = log.clone();
-    let logger = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
-    let _logging = tracing::subscriber::set_default(logger.finish());
-    // With a single subscriber, the first thread that reaches a log line decides for all threads whether it is logged,
-    // and that may be a thread of another test without a subscriber. With two subscribers it does not.
-    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
-
+    let (log, _logging) = Log::start();
     let world = world(&ISSUING[1..], &[&WRITING[..], &["Mail.Send"]].concat());
     world.policy_named("contoso", &issuing("first"));
     let _operator = world.operator_with_apps(&[("first", OPERATOR), ("second", SECOND)]);
@@ -164,30 +156,6 @@ async fn the_log_tells_of_each_connection_at_the_start_and_when_something_change
     let lines = log.about("the app");
     assert_eq!(lines.len(), 3, "{lines:#?}");
     assert!(lines[2].contains("INFO") && lines[2].contains("and no more"), "{lines:#?}");
-}
-
-/// The log.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// The lines that contain these words.
-    fn about(&self, words: &str) -> Vec<String> {
-        let log = self.0.lock().expect("no panic");
-        let lines = String::from_utf8_lossy(&log);
-        lines.lines().filter(|line| line.contains(words)).map(Into::into).collect()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no panic").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,7 +195,10 @@ async fn only_graph_itself_can_say_that_eligible_roles_may_not_be_seen() {
     let graphs =
         FaultKind::Status { status: 403, effect: false, code: None, retry_after_seconds: None };
     let proxys = FaultKind::Html { status: 403, effect: false };
-    for (refusal, said) in [(graphs, "not seen"), (proxys, "could activate none")] {
+    for (refusal, said) in [
+        (graphs, "cannot see the directory roles that users could activate"),
+        (proxys, "could activate none"),
+    ] {
         let world = World::new();
         world.tenant.inject(Fault::on(Operation::RoleEligibilities, refusal));
         let _operator = world.operator();

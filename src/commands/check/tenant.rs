@@ -1,12 +1,13 @@
 //! What the operator needs of a tenant.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use tap_operator::api::TapPolicy;
 use tap_operator::controller::Clocks;
-use tap_operator::decision::permissions::{self, Need};
+use tap_operator::decision::permissions::{self, Need, Uses};
 use tap_operator::decision::situation::Connection;
 use tap_operator::entra::{GraphError, MethodConfiguration, MethodState};
 use tap_operator::graph::{Client, Priority};
@@ -98,14 +99,19 @@ fn compare(client: &Client, policies: &[TapPolicy], held: &[String], what: Strin
             permissions::needs(&policy.spec, observed)
         })
         .collect();
-    let enforced = ours().any(|policy| permissions::enforces(&policy.spec));
-    let found = permissions::compare(&needs, held, config.cloud, enforced);
+    let uses = Uses {
+        corrects: ours().any(|policy| permissions::enforces(&policy.spec)),
+        reads_sign_in_methods: ours()
+            .any(|policy| permissions::reads_sign_in_methods(&policy.spec)),
+    };
+    let found = permissions::compare(&needs, held, config.cloud, uses);
     let connection = Connection {
         name: config.name.clone(),
         tenant_id: config.tenant_id.clone(),
         client_id: config.client_id.clone(),
         cloud: config.cloud,
         users: config.users.clone(),
+        ceilings: Arc::default(),
     };
     match found.sentence(&connection) {
         None => Finding::ok(

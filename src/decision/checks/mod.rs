@@ -4,17 +4,26 @@
 //! does not pass decides; its message says what would make it pass.
 
 mod approval;
+mod ceilings;
 mod foreseen;
+mod membership;
 mod memo;
+mod newcomer;
 mod patience;
+mod people;
 mod quota;
 mod request;
+mod roles;
 mod tenant;
 mod user;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::ceilings::{asks_beyond, completeness_is_required};
+pub use self::newcomer::asks_for_methods;
+pub use self::people::denies_unmapped_people;
 pub use self::quota::QUOTA_AGAIN;
+pub use self::roles::reads_roles;
 use super::Reason;
 use super::clock::later;
 use super::ids::UserKey;
@@ -22,7 +31,7 @@ use super::quota::Bounds;
 use super::situation::{Approvals, Neighbours, Secrets, Situation};
 use super::step::Look;
 use super::terms::DEFAULT_TIMEOUT;
-use crate::api::{Check, CheckResult, OnExistingPass, Phase, Resolved, TapRequest};
+use crate::api::{Check, CheckResult, OnExistingPass, PersonFound, Phase, Resolved, TapRequest};
 use crate::entra::GraphError;
 
 /// How long to wait before reading the tenant again if its state made the request wait.
@@ -37,10 +46,13 @@ pub struct Findings<'a> {
     pub deadline: Timestamp,
     /// Until when the request waits for what time may heal.
     pub patient_until: Timestamp,
-    /// The tenant, user, lifetime and kind of pass for which the request asks; absent until the user was found.
+    /// The tenant, user, lifetime and kind of pass for which the request asks; absent until the user was found. The
+    /// sign-in name is the one that the user has now.
     pub resolved: Option<Resolved>,
     /// The approvals that count; absent until that check was made.
     pub approvals: Option<Approvals>,
+    /// Whom of the tenant requester and approvers are.
+    pub people: Vec<PersonFound>,
     /// The conclusion from all checks.
     pub verdict: Verdict<'a>,
 }
@@ -132,6 +144,7 @@ pub fn check<'a>(s: &Situation<'a>) -> Findings<'a> {
         deadline: deadline(s),
         resolved: None,
         approvals: None,
+        people: Vec::new(),
         not_yet: None,
     };
     let verdict = run.all().unwrap_or_else(|verdict| verdict);
@@ -141,6 +154,7 @@ pub fn check<'a>(s: &Situation<'a>) -> Findings<'a> {
         deadline: run.deadline,
         resolved: run.resolved,
         approvals: run.approvals,
+        people: run.people,
         verdict,
     }
 }
@@ -177,6 +191,7 @@ struct Run<'a> {
     deadline: Timestamp,
     resolved: Option<Resolved>,
     approvals: Option<Approvals>,
+    people: Vec<PersonFound>,
     /// The first thing that prevents the pass and that time may heal.
     not_yet: Option<Obstacle<'a>>,
 }
@@ -201,7 +216,9 @@ impl<'a> Run<'a> {
         let (lifetime, one_time) = self.lifetime(issuance, terms)?;
         self.delivery(issuance)?;
         self.replacement(issuance)?;
-        let tenant_id = self.connection(policy)?;
+        let connection = self.connection(policy)?;
+        let tenant_id = &connection.tenant_id;
+        self.ceilings_on_request(connection, lifetime)?;
         self.start_is_not_far()?;
         self.neighbours(tenant_id)?;
         self.secrets()?;
@@ -209,16 +226,24 @@ impl<'a> Run<'a> {
         // Before people are asked to approve. Each reconcile reads anew, so the same checks also bind just before the issue.
         Self::ask([
             self.s.reads.method.is_none().then_some(Look::Method),
-            self.s.reads.user.is_none().then_some(Look::User),
+            self.s.reads.user.is_none().then(|| self.look_for_user(tenant_id)),
+            self.look_for_people(),
         ])?;
+        self.note_people();
         let method = self.method(lifetime, one_time)?;
-        let user = self.user()?;
+        let user = self.user(tenant_id)?;
+        self.requester(issuance, user)?;
         self.resolve(tenant_id, user, lifetime, one_time)?;
-        self.ask_about(issuance, method, user)?;
-        self.membership(issuance, method, user)?;
-        self.roles(issuance, user)?;
+        self.ask_about(issuance, connection, method, user)?;
+        let groups = self.memberships(issuance, connection, method, user)?;
+        self.admitted(issuance, user, groups)?;
+        self.newcomer(issuance, user)?;
+        self.ceilings_on_user(connection, user, groups)?;
+        self.in_scope(method, user, groups)?;
+        let for_the_role = self.roles(issuance, connection, user)?;
         self.foreseen(tenant_id, user, terms)?;
-        self.approval(terms, user)?;
+        let ceiling = connection.ceilings.approvals.unwrap_or(0);
+        self.approval(issuance, terms.approvals.max(ceiling).max(for_the_role), user)?;
         if let Some(obstacle) = self.not_yet.take() {
             return Err(obstacle.into());
         }

@@ -3,13 +3,14 @@
 use super::{Checked, Run, TENANT_AGAIN, Verdict};
 use crate::api::{Lifetime, TapPolicy};
 use crate::decision::Reason;
+use crate::decision::situation::Connection;
 use crate::decision::step::Look;
 use crate::entra::{MethodConfiguration, MethodState};
 
 impl<'a> Run<'a> {
-    pub(super) fn connection(&mut self, policy: &TapPolicy) -> Checked<'a, &'a str> {
+    pub(super) fn connection(&mut self, policy: &TapPolicy) -> Checked<'a, &'a Connection> {
         match self.s.connection {
-            Some(connection) => Ok(&connection.tenant_id),
+            Some(connection) => Ok(connection),
             None => self.wait(
                 "Tenant",
                 Reason::TenantNotConfigured,

@@ -1,11 +1,16 @@
-//! The conditions Stopped, Permissions and `ChecksComplete`: what the emergency stop orders, what the app lacks, and which
-//! checks cannot be made. They do not change Ready.
+//! The conditions Stopped, Permissions, `ChecksComplete` and `WithinCeilings`: what the emergency stop orders, what the app
+//! lacks, which checks cannot be made, and what the policy asks for in vain. They do not change Ready.
 
-use super::PolicySituation;
+use super::{PolicySituation, groups};
 use crate::decision::Reason;
+use crate::decision::checks::{
+    asks_beyond, completeness_is_required, denies_unmapped_people, reads_roles,
+};
 use crate::decision::method;
-use crate::decision::permissions::{self, Need, with_id};
+use crate::decision::permissions::{self, Need, gap_in_words, with_id};
 use crate::decision::situation::Connection;
+use crate::decision::terms::Terms;
+use crate::entra::RoleGap;
 
 /// Status, reason and message of a condition.
 pub(super) type Finding = (&'static str, Reason, String);
@@ -33,7 +38,7 @@ pub(super) fn permissions(s: &PolicySituation, connection: &Connection) -> Optio
         _ => s.policy.status.as_ref().and_then(|status| status.observed.clone()),
     };
     let needs = permissions::needs(&s.policy.spec, observed.as_ref());
-    let found = permissions::compare(&needs, held, connection.cloud, s.enforced);
+    let found = permissions::compare(&needs, held, connection.cloud, s.uses);
     Some(match found.sentence(connection) {
         Some(sentence) if found.missing.is_empty() => {
             ("True", Reason::PermissionExcessive, sentence)
@@ -47,10 +52,28 @@ pub(super) fn permissions(s: &PolicySituation, connection: &Connection) -> Optio
     })
 }
 
+/// Whether the policy asks for no more than the ceilings allow. They apply in any case, so it is only told.
+pub(super) fn within_ceilings(s: &PolicySituation, connection: &Connection) -> Option<Finding> {
+    let issuance = s.policy.spec.issuance.as_ref()?;
+    if connection.ceilings.is_empty() {
+        return None;
+    }
+    let beyond = asks_beyond(issuance, &Terms::of(issuance), &connection.ceilings);
+    if beyond.is_empty() {
+        let message = "the policy asks for no more than the operator's configuration allows";
+        return Some(("True", Reason::WithinCeilings, message.into()));
+    }
+    let message = format!(
+        "the policy asks for more than the operator's configuration allows, and the ceilings there apply: {}",
+        beyond.join("; ")
+    );
+    Some(("False", Reason::CeilingExceeded, message))
+}
+
 /// Whether every check of who may have a pass can be made. A check that cannot be made refuses nobody, so it is reported
 /// here.
 pub(super) fn checks_complete(s: &PolicySituation, connection: &Connection) -> Option<Finding> {
-    s.policy.spec.issuance.as_ref()?;
+    let issuance = s.policy.spec.issuance.as_ref()?;
     let mut gaps = Vec::new();
     if connection.users.is_none() {
         let message = format!(
@@ -58,20 +81,41 @@ pub(super) fn checks_complete(s: &PolicySituation, connection: &Connection) -> O
             connection.name
         );
         gaps.push((Reason::UserNamesNotMapped, message));
+    } else if !denies_unmapped_people(issuance, s.connection) {
+        let message = "people whose Kubernetes user names the tenant connection does not map may ask and approve, also for themselves (issuance.unmappedPeople: Allow)";
+        gaps.push((Reason::UnmappedPeopleAllowed, message.to_owned()));
     }
-    let wanted = permissions::wants_eligible_roles(&s.policy.spec);
-    let held = s.reads.permissions.as_ref().and_then(|held| held.as_ref().ok());
-    if wanted && held.is_some_and(|held| !Need::EligibleRoles.is_covered_by(held)) {
+    let hidden = groups::hidden(s);
+    if !hidden.is_empty() {
         let message = format!(
-            "the operator cannot see the directory roles that users could activate (Privileged Identity Management): grant the app {}",
-            with_id(Need::EligibleRoles.least())
+            "the operator cannot see who the members of these groups are, so requests wait that depend on them: {}; grant the app {}",
+            hidden.join(", "),
+            with_id(Need::HiddenMembers.least())
         );
-        gaps.push((Reason::EligibleRolesNotSeen, message));
+        gaps.push((Reason::GroupHidden, message));
+    }
+    let held = s.reads.permissions.as_ref().and_then(|held| held.as_ref().ok());
+    let held = held.filter(|_| reads_roles(issuance, &connection.ceilings));
+    for gap in held.map(|held| permissions::role_gaps(held)).unwrap_or_default() {
+        let reason = match gap {
+            RoleGap::Assignments | RoleGap::Members | RoleGap::HiddenMembers => {
+                Reason::ScopedRolesNotSeen
+            }
+            RoleGap::Eligibilities => Reason::EligibleRolesNotSeen,
+            RoleGap::GroupEligibilities => Reason::EligibleMembersNotSeen,
+        };
+        gaps.push((reason, format!("the operator cannot see {}", gap_in_words(gap))));
     }
     let Some((reason, _)) = gaps.first() else {
         let message = "every check of a request can be made".to_owned();
         return Some(("True", Reason::AllChecksPossible, message));
     };
     let messages: Vec<&str> = gaps.iter().map(|(_, message)| message.as_str()).collect();
-    Some(("False", *reason, messages.join("; ")))
+    let messages = messages.join("; ");
+    let effect = if completeness_is_required(issuance, &connection.ceilings) {
+        "requests wait (issuance.completeChecks: Required)"
+    } else {
+        "nobody is refused for that"
+    };
+    Some(("False", *reason, format!("{messages}; {effect}")))
 }

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::advice::{self, Finding};
 use super::issuing::issuing;
-use super::{PolicySituation, PolicyStep, rest_after};
+use super::{PolicySituation, PolicyStep, groups, rest_after};
 use crate::api::{ConditionType, TapPolicy, TapPolicyStatus, merge_conditions};
 use crate::decision::Reason;
 use crate::decision::method::{self, Difference};
@@ -20,6 +20,8 @@ pub(super) struct Draft<'a> {
     now: Timestamp,
     pub(super) status: TapPolicyStatus,
     conditions: Vec<Condition>,
+    /// Why the policy is not ready, whatever the state of the tenant.
+    not_ready: Option<String>,
     /// Conditions that are reported beside the state of the tenant and do not change Ready.
     advice: Vec<(ConditionType, Finding)>,
 }
@@ -36,10 +38,12 @@ impl<'a> Draft<'a> {
             (ConditionType::Stopped, advice::stopped(s)),
             (ConditionType::Permissions, of_the_tenant(advice::permissions)),
             (ConditionType::ChecksComplete, of_the_tenant(advice::checks_complete)),
+            (ConditionType::WithinCeilings, of_the_tenant(advice::within_ceilings)),
         ];
         let advice = advice.into_iter().filter_map(|(type_, finding)| Some((type_, finding?)));
         let advice = advice.collect();
-        Self { policy: s.policy, now: s.now, status, conditions: Vec::new(), advice }
+        let not_ready = s.connection.and_then(|connection| groups::gone(s, connection));
+        Self { policy: s.policy, now: s.now, status, conditions: Vec::new(), not_ready, advice }
     }
 
     /// Records what was read, and how it differs.
@@ -81,7 +85,12 @@ impl<'a> Draft<'a> {
     }
 
     /// Sets the condition Ready. It is the first one: Reconciling and Stalled repeat its reason and message.
-    pub(super) fn ready(self, ready: bool, reason: Reason, message: &str) -> Self {
+    pub(super) fn ready(mut self, ready: bool, reason: Reason, message: &str) -> Self {
+        let why = self.not_ready.take_if(|_| ready || reason == Reason::GroupNotFound);
+        if let Some(why) = why {
+            let reason = Reason::GroupNotFound;
+            return self.condition(ConditionType::Ready, "False", reason.as_str(), &why).stalled();
+        }
         let status = if ready { "True" } else { "False" };
         self.condition(ConditionType::Ready, status, reason.as_str(), message)
     }

@@ -1,7 +1,7 @@
 //! The condition Issuing: whether requests that name the policy can get a pass, as far as that can be told without a request.
 
 use super::advice::Finding;
-use super::{PolicySituation, group_names};
+use super::{PolicySituation, groups};
 use crate::api::{Issuance, Lifetime, Users};
 use crate::decision::Reason;
 use crate::decision::situation::Stop;
@@ -106,11 +106,14 @@ fn by_the_tenant(s: &PolicySituation, issuance: &Issuance) -> Option<(Reason, St
     gone_groups(s, issuance)
 }
 
-/// Whether every group that the policy admits is gone, as far as display names were asked for.
+/// Whether a group that is excluded does not exist, or every group that the policy admits.
 fn gone_groups(s: &PolicySituation, issuance: &Issuance) -> Option<(Reason, String)> {
+    if let Some(message) = s.connection.and_then(|connection| groups::gone(s, connection)) {
+        return Some((Reason::GroupNotFound, message));
+    }
     let groups = issuance.users.as_ref()?.groups.as_ref().filter(|groups| !groups.is_empty())?;
-    let Some(Ok(found)) = &s.reads.names else { return None };
-    let all_gone = groups.iter().all(|group| group_names::is_gone(&group.group, found));
+    let found = s.reads.groups.as_ref()?.as_ref().ok()?;
+    let all_gone = groups.iter().all(|group| groups::is_gone(&group.group, found));
     let names = groups.iter().map(|group| match &group.display_name {
         Some(name) => format!("{} ({name})", group.group),
         None => group.group.clone(),

@@ -3,15 +3,15 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `correct` | what to do about differences between the policy and the tenant |
-//! | `advice` | the conditions Stopped, Permissions and `ChecksComplete`, which do not change Ready |
+//! | `advice` | the conditions Stopped, Permissions, `ChecksComplete` and `WithinCeilings`, which do not change Ready |
 //! | `issuing` | the condition Issuing: whether requests that name the policy can get a pass |
-//! | `group_names` | the display names that a policy gives to groups |
+//! | `groups` | the groups that a policy names |
 //! | `draft` | a status while it is built |
 
 mod advice;
 mod correct;
 mod draft;
-mod group_names;
+mod groups;
 mod issuing;
 #[cfg(test)]
 mod tests;
@@ -21,11 +21,12 @@ use jiff::{SignedDuration, Timestamp};
 use self::draft::Draft;
 use super::Reason;
 use super::method::{self, Difference};
+use super::permissions::Uses;
 use super::situation::Connection;
 use super::step::Rest;
 use super::stop::StopOrder;
 use crate::api::{TapPolicy, TapPolicyStatus};
-use crate::entra::{Advice, GraphError, MethodConfiguration, MethodPatch};
+use crate::entra::{Advice, GraphError, Group, MethodConfiguration, MethodPatch};
 
 /// How often a tenant is read if the policy does not say.
 const INTERVAL: SignedDuration = SignedDuration::from_mins(10);
@@ -54,8 +55,8 @@ pub struct PolicySituation<'a> {
     pub connection: Option<&'a Connection>,
     /// The other policies that manage the method of the same tenant.
     pub rivals: &'a [String],
-    /// Whether some policy that uses the same app corrects the tenant's method.
-    pub enforced: bool,
+    /// What all policies that use the same app do with it.
+    pub uses: Uses,
     /// The stop `ConfigMap`.
     pub stop: &'a StopOrder,
     /// How long a correction may not show in what is read.
@@ -66,9 +67,6 @@ pub struct PolicySituation<'a> {
     pub reads: &'a PolicyReads,
 }
 
-/// The object id of a group, and its display name; `None` if there is no such group.
-pub type GroupName = (String, Option<String>);
-
 /// What was read and done in one reconcile.
 #[derive(Debug, Default)]
 pub struct PolicyReads {
@@ -76,8 +74,8 @@ pub struct PolicyReads {
     pub permissions: Option<Result<Vec<String>, GraphError>>,
     /// The tenant's method.
     pub method: Option<Result<MethodConfiguration, GraphError>>,
-    /// The display names of the groups for which the policy gives one.
-    pub names: Option<Result<Vec<GroupName>, GraphError>>,
+    /// Those of the groups that were to be read which exist.
+    pub groups: Option<Result<Vec<Group>, GraphError>>,
     /// The outcome of the PATCH.
     pub patched: Option<Result<(), GraphError>>,
 }
@@ -89,8 +87,8 @@ pub enum PolicyStep {
     ReadPermissions,
     /// Read the tenant's method.
     ReadMethod,
-    /// Read the display names of these groups.
-    ReadNames(Vec<String>),
+    /// Read these groups.
+    ReadGroups(Vec<String>),
     /// Write the status.
     WriteStatus(Box<TapPolicyStatus>),
     /// Correct these differences in the tenant, in one PATCH.
@@ -135,13 +133,14 @@ pub fn next(s: &PolicySituation) -> PolicyStep {
     };
     let desired = s.policy.spec.method.clone().unwrap_or_default();
     let correctable = method::compare(&desired, observed);
-    let named = group_names::of(s.policy);
-    let renamed = match &s.reads.names {
-        _ if named.is_empty() => Vec::new(),
-        None => return PolicyStep::ReadNames(named.into_iter().map(|(id, _)| id).collect()),
-        // Display names are for readers only, so a failure to read them is not reported.
+    let renamed = match &s.reads.groups {
+        None => match groups::to_read(s.policy, connection, observed) {
+            ids if ids.is_empty() => Vec::new(),
+            ids => return PolicyStep::ReadGroups(ids),
+        },
+        // Nothing is said of groups that cannot be read. Requests read them, too, and wait.
         Some(Err(_)) => Vec::new(),
-        Some(Ok(found)) => group_names::renamed(&named, found),
+        Some(Ok(found)) => groups::renamed(&groups::of(s.policy), found),
     };
     let mut difference = correctable.clone();
     difference.drift.extend(renamed);

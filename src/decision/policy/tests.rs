@@ -3,24 +3,30 @@
 mod issuing;
 mod writing;
 
+use std::sync::Arc;
+
 use super::*;
 use crate::api::{ObservedMethod, yaml};
 use crate::decision::situation::Stop;
-use crate::entra::{Cloud, ErrorKind, GraphTarget, MethodState, UserNameForm, UserNames};
+use crate::entra::{
+    Cloud, ErrorKind, GraphTarget, Group, MethodState, UserNameForm, UserNameRule, UserNames,
+};
 
 const ISSUES: &str = "{tenant: default, issuance: {namespaces: {names: [helpdesk]}, users: {domains: [contoso.com]}}}";
-const FITTING: [&str; 4] = [
+const FITTING: [&str; 6] = [
     "UserAuthMethod-TAP.ReadWrite.All",
     "Policy.Read.AuthenticationMethod",
     "User.Read.All",
-    "RoleEligibilitySchedule.Read.Directory",
+    "GroupMember.Read.All",
+    "RoleManagement.Read.Directory",
+    "PrivilegedEligibilitySchedule.Read.AzureADGroup",
 ];
 
 /// A policy, its connection, and what a reconcile of it finds.
 struct Reconcile {
     policy: TapPolicy,
     connection: Connection,
-    enforced: bool,
+    uses: Uses,
     now: Timestamp,
     correction: Option<Correction>,
     rivals: Vec<String>,
@@ -45,7 +51,8 @@ impl Reconcile {
             include: vec![everybody],
             exclude: vec![],
         };
-        let users = UserNames { prefix: String::new(), form: UserNameForm::UserPrincipalName };
+        let form = UserNameForm::UserPrincipalName;
+        let users = UserNames::new([UserNameRule { prefix: String::new(), form }]);
         Self {
             policy: TapPolicy::new("contoso", yaml::read(spec).unwrap()),
             connection: Connection {
@@ -54,8 +61,9 @@ impl Reconcile {
                 client_id: "the-app".into(),
                 cloud: Cloud::Global,
                 users: Some(users),
+                ceilings: Arc::default(),
             },
-            enforced: false,
+            uses: Uses::default(),
             now: Timestamp::UNIX_EPOCH,
             correction: None,
             rivals: Vec::new(),
@@ -74,7 +82,7 @@ impl Reconcile {
             now: self.now,
             connection: Some(&self.connection),
             rivals: &self.rivals,
-            enforced: self.enforced,
+            uses: self.uses,
             stop: &self.stop,
             settle: SignedDuration::from_secs(150),
             correction: self.correction.as_ref(),
@@ -133,13 +141,14 @@ fn missing_and_excessive_permissions_do_not_change_ready() {
 
 #[test]
 fn the_groups_of_the_tenants_method_count_even_while_it_cannot_be_read() {
-    let mut reconcile = Reconcile::new(ISSUES, &FITTING);
+    let mut reconcile = Reconcile::new(ISSUES, &FITTING[..3]);
     let Some(Ok(method)) = &mut reconcile.reads.method else { unreachable!() };
     method.exclude = vec![GraphTarget {
         id: "91aa0000-0000-4000-8000-000000000103".into(),
         target_type: "group".into(),
         is_registration_required: None,
     }];
+    reconcile.reads.groups = Some(Err(refused()));
     let (words, message) = reconcile.says("Permissions").unwrap();
     assert_eq!(words, "False PermissionMissing");
     assert!(message.contains("GroupMember.Read.All ["), "{message}");
@@ -156,7 +165,7 @@ fn the_permission_to_write_is_not_excessive_if_another_policy_enforces_through_t
     let held = [&FITTING[..], &["Policy.ReadWrite.AuthenticationMethod"]].concat();
     let mut reconcile = Reconcile::new(ISSUES, &held);
     assert_eq!(reconcile.words("Permissions").unwrap(), "True PermissionExcessive");
-    reconcile.enforced = true;
+    reconcile.uses.corrects = true;
     assert_eq!(reconcile.words("Permissions").unwrap(), "True PermissionsGranted");
 }
 
@@ -171,10 +180,27 @@ fn permissions_that_cannot_be_read_are_unknown() {
 
 #[test]
 fn checks_that_cannot_be_made_are_reported_by_policies_that_issue() {
-    let mut reconcile = Reconcile::new(ISSUES, &FITTING[..3]);
+    let mut reconcile = Reconcile::new(ISSUES, &FITTING[..4]);
     let (words, message) = reconcile.says("ChecksComplete").unwrap();
-    assert_eq!(words, "False EligibleRolesNotSeen");
-    assert!(message.contains("RoleEligibilitySchedule.Read.Directory ["), "{message}");
+    assert_eq!(words, "False ScopedRolesNotSeen");
+    for word in [
+        "scoped to a part",
+        "grant RoleManagement.Read.Directory [",
+        "users could activate",
+        "RoleEligibilitySchedule.Read.Directory [",
+        "membership of a group",
+        "PrivilegedEligibilitySchedule.Read.AzureADGroup [",
+        "nobody is refused for that",
+    ] {
+        assert!(message.contains(word), "{word}: {message}");
+    }
+    for (held, words) in [
+        (&FITTING[..5], "False EligibleMembersNotSeen"),
+        (&[&FITTING[..3], &FITTING[4..]].concat()[..], "False ScopedRolesNotSeen"),
+        (&FITTING, "True AllChecksPossible"),
+    ] {
+        assert_eq!(Reconcile::new(ISSUES, held).words("ChecksComplete").unwrap(), words);
+    }
 
     reconcile.connection.users = None;
     let (words, message) = reconcile.says("ChecksComplete").unwrap();
@@ -184,13 +210,74 @@ fn checks_that_cannot_be_made_are_reported_by_policies_that_issue() {
     }
     assert_eq!(reconcile.words("Ready").unwrap(), "True AdmitsRequests");
 
+    let required = "{tenant: default, issuance: {completeChecks: Required}}";
+    let (_, message) = Reconcile::new(required, &FITTING[..4]).says("ChecksComplete").unwrap();
+    assert!(message.ends_with("requests wait (issuance.completeChecks: Required)"), "{message}");
+
     let allowed = "{tenant: default, issuance: {directoryRoleHolders: Allow}}";
-    assert_eq!(
-        Reconcile::new(allowed, &FITTING[..3]).words("ChecksComplete").unwrap(),
-        "True AllChecksPossible"
-    );
+    let mut allowed = Reconcile::new(allowed, &FITTING[..4]);
+    assert_eq!(allowed.words("ChecksComplete").unwrap(), "True AllChecksPossible");
+    allowed.connection.ceilings =
+        Arc::new(yaml::read("{directoryRoleHolderApprovals: 2}").unwrap());
+    assert_eq!(allowed.words("ChecksComplete").unwrap(), "False ScopedRolesNotSeen");
     let observing = Reconcile::new("{tenant: default, method: {codeLength: 8}}", &FITTING[..3]);
     assert_eq!(observing.words("ChecksComplete"), None);
+}
+
+#[test]
+fn people_who_are_not_mapped_are_told_of_where_the_policy_admits_them() {
+    let allows =
+        "{tenant: default, issuance: {unmappedPeople: Allow, directoryRoleHolders: Allow}}";
+    let mut reconcile = Reconcile::new(allows, &FITTING);
+    assert_eq!(reconcile.words("ChecksComplete").unwrap(), "False UnmappedPeopleAllowed");
+    reconcile.connection.ceilings = Arc::new(yaml::read("{unmappedPeople: Deny}").unwrap());
+    assert_eq!(reconcile.words("ChecksComplete").unwrap(), "True AllChecksPossible");
+    assert_eq!(reconcile.words("WithinCeilings").unwrap(), "False CeilingExceeded");
+}
+
+#[test]
+fn a_policy_that_asks_for_more_than_the_ceilings_is_told_so() {
+    let mut reconcile = Reconcile::new(ISSUES, &FITTING);
+    assert_eq!(reconcile.words("WithinCeilings"), None);
+    let ceilings = "{domains: [contoso.com], namespaces: [helpdesk], lifetime: 2h, approvals: 1, delivery: Sealed, \
+                    directoryRoleHolders: Deny, replaceExistingPass: Forbidden, unmappedPeople: Deny}";
+    reconcile.connection.ceilings = Arc::new(yaml::read(ceilings).unwrap());
+    for (issuance, field) in [
+        ("{users: {domains: [Contoso.com]}, namespaces: {names: [helpdesk]}}", None),
+        (
+            "{users: {domains: [contoso.com, fabrikam.com]}}",
+            Some("users.domains (the ceiling is contoso.com)"),
+        ),
+        (
+            "{namespaces: {names: [helpdesk, dev]}}",
+            Some("namespaces.names (the ceiling is helpdesk)"),
+        ),
+        ("{lifetime: {maximum: 3h}}", Some("lifetime.maximum (the ceiling is 2h)")),
+        ("{approval: {required: 0}}", Some("approval.required (the ceiling is at least 1)")),
+        ("{directoryRoleHolders: Allow}", Some("directoryRoleHolders (the ceiling is Deny)")),
+        ("{delivery: Any}", Some("delivery (the ceiling is Sealed)")),
+        ("{replaceExistingPass: Allowed}", Some("replaceExistingPass (the ceiling is Forbidden)")),
+        ("{unmappedPeople: Allow}", Some("unmappedPeople (the ceiling is Deny)")),
+    ] {
+        let sealed = if field.is_some_and(|field| field.contains("Sealed")) {
+            ""
+        } else {
+            "delivery: Sealed, "
+        };
+        let spec =
+            issuance.replacen('{', &format!("{{tenant: default, issuance: {{{sealed}"), 1) + "}";
+        reconcile.policy.spec = yaml::read(&spec).unwrap();
+        let (words, message) = reconcile.says("WithinCeilings").unwrap();
+        match field {
+            None => assert_eq!(words, "True WithinCeilings"),
+            Some(field) => {
+                assert_eq!(words, "False CeilingExceeded", "{issuance}");
+                assert!(message.ends_with(&format!("apply: issuance.{field}")), "{message}");
+            }
+        }
+    }
+    reconcile.policy.spec = yaml::read("{tenant: default, method: {codeLength: 14}}").unwrap();
+    assert_eq!(reconcile.words("WithinCeilings"), None);
 }
 
 fn refused() -> GraphError {
@@ -206,6 +293,64 @@ fn refused() -> GraphError {
     }
 }
 
+fn group(id: &str, name: &str) -> Group {
+    Group { id: id.into(), display_name: name.into(), hides_members: false }
+}
+
+#[test]
+fn the_groups_on_which_passes_depend_are_read() {
+    let spec = "{tenant: default, method: {include: [{group: named, displayName: Named}, {group: left-out}]}, issuance: \
+                {users: {groups: [{group: Admits}], excludeGroups: [{group: excludes}]}}}";
+    let mut reconcile = Reconcile::new(spec, &FITTING);
+    reconcile.connection.ceilings = Arc::new(yaml::read("{excludeGroups: [ceiling]}").unwrap());
+    let target = |id: &str| GraphTarget {
+        id: id.into(),
+        target_type: "group".into(),
+        is_registration_required: None,
+    };
+    if let Some(Ok(method)) = &mut reconcile.reads.method {
+        method.exclude = vec![target("Live")];
+    }
+    let ids = ["admits", "ceiling", "excludes", "live", "named"].map(str::to_owned).to_vec();
+    assert_eq!(reconcile.next(), PolicyStep::ReadGroups(ids));
+    reconcile.policy.spec.issuance = None;
+    assert_eq!(reconcile.next(), PolicyStep::ReadGroups(vec!["named".into()]));
+}
+
+#[test]
+fn an_exclusion_of_a_group_that_is_gone_makes_the_policy_not_ready() {
+    let spec = "{tenant: default, issuance: {namespaces: {names: [helpdesk]}, users: {groups: [{group: gone-too}, {group: a}], excludeGroups: [{group: Pilots}]}}}";
+    let mut reconcile = Reconcile::new(spec, &FITTING);
+    reconcile.reads.groups = Some(Ok(vec![group("pilots", "Pilots"), group("a", "A")]));
+    assert_eq!(reconcile.words("Ready").unwrap(), "True AdmitsRequests");
+    assert_eq!(reconcile.words("Stalled"), None);
+    reconcile.reads.groups = Some(Ok(vec![group("a", "A")]));
+    let (words, message) = reconcile.says("Ready").unwrap();
+    assert_eq!(words, "False GroupNotFound");
+    assert!(message.ends_with(": pilots"), "{message}");
+    assert_eq!(reconcile.words("Stalled").unwrap(), "True GroupNotFound");
+    reconcile.connection.ceilings = Arc::new(yaml::read("{excludeGroups: [staff]}").unwrap());
+    reconcile.reads.groups = Some(Ok(vec![group("pilots", "Pilots"), group("a", "A")]));
+    assert!(reconcile.says("Ready").unwrap().1.ends_with(": staff"));
+    // A failed read is not absence.
+    reconcile.reads.groups = Some(Err(refused()));
+    assert_eq!(reconcile.words("Ready").unwrap(), "True AdmitsRequests");
+}
+
+#[test]
+fn groups_that_hide_their_members_are_told_of_unless_the_app_sees_them() {
+    let spec = "{tenant: default, issuance: {users: {groups: [{group: a}]}}}";
+    let mut reconcile = Reconcile::new(spec, &FITTING);
+    reconcile.reads.groups = Some(Ok(vec![Group { hides_members: true, ..group("a", "Choir") }]));
+    let (words, message) = reconcile.says("ChecksComplete").unwrap();
+    assert_eq!(words, "False GroupHidden");
+    assert!(message.contains("Choir (a)") && message.contains("Member.Read.Hidden ["), "{message}");
+    let held = [&FITTING[..], &["Member.Read.Hidden"]].concat();
+    reconcile.reads.permissions = Some(Ok(held.iter().map(ToString::to_string).collect()));
+    assert_eq!(reconcile.words("ChecksComplete").unwrap(), "True AllChecksPossible");
+    assert_eq!(reconcile.words("Permissions").unwrap(), "True PermissionsGranted");
+}
+
 #[test]
 fn display_names_are_compared_for_the_groups_of_users_and_of_the_method() {
     let policy: TapPolicy = yaml::read(
@@ -215,12 +360,11 @@ fn display_names_are_compared_for_the_groups_of_users_and_of_the_method() {
          excludeGroups: [{group: e, displayName: Break glass}]}}}}",
     )
     .unwrap();
-    let named = group_names::of(&policy);
+    let named = groups::of(&policy);
     let named: Vec<_> = named.iter().map(|(id, name)| (id.as_str(), name.as_str())).collect();
     assert_eq!(named, [("a", "Pilot"), ("c", "C"), ("d", "Staff"), ("e", "Break glass")]);
-    let found = |id: &str, name: Option<&str>| (id.to_owned(), name.map(str::to_owned));
-    let found = [found("d", Some("All staff")), found("e", None), found("a", Some("Pilot"))];
-    let drift: Vec<_> = group_names::renamed(&group_names::of(&policy), &found)
+    let found = [group("d", "All staff"), group("a", "Pilot"), group("c", "C")];
+    let drift: Vec<_> = groups::renamed(&groups::of(&policy), &found)
         .into_iter()
         .map(|d| (d.field, d.observed))
         .collect();

@@ -42,10 +42,20 @@ impl Requests {
                 });
                 self.learn_fact(uid, |reads| reads.user = Some(user));
             }
+            Outcome::People(people) => self.learn_fact(uid, |reads| reads.people = Some(people)),
             Outcome::Groups(groups) => self.learn_fact(uid, |reads| reads.groups = Some(groups)),
+            Outcome::GroupStates(states) => {
+                self.learn_fact(uid, |reads| reads.group_states = Some(states));
+            }
+            Outcome::SignInMethods(methods) => {
+                self.learn_fact(uid, |reads| reads.sign_in_methods = Some(methods));
+            }
             Outcome::Roles(roles) => self.learn_fact(uid, |reads| reads.roles = Some(roles)),
             Outcome::Eligibility(eligibility) => {
                 self.learn_fact(uid, |reads| reads.eligibility = Some(eligibility));
+            }
+            Outcome::ListedRoles(listed) => {
+                self.learn_fact(uid, |reads| reads.listed_roles = Some(listed));
             }
             Outcome::Passes(user, listed) => self.learn_passes(uid, &user, listed),
             Outcome::Place(place) => self.reads_mut(uid, |reads| reads.place = Some(place)),

@@ -170,7 +170,7 @@ impl Requests {
                     // Noted before it is sent: if the answer is lost, this process still knows that no POST followed.
                     work.memory.attempt = Some(Attempt {
                         intent: (**intent).clone(),
-                        grounds: grounds.clone(),
+                        grounds: (**grounds).clone(),
                         progress: Progress::Armed,
                     });
                 }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::Check;
+use crate::api::{Check, PersonFound};
 use crate::decision::clock::later;
 use crate::decision::intent::Intent;
 use crate::decision::terms::PolicyVersion;
@@ -126,6 +126,8 @@ pub struct Grounds {
     pub checks: Vec<Check>,
     /// The approvals, and how many were required.
     pub approvals: Option<Approvals>,
+    /// Whom of the tenant requester and approvers are, for the status.
+    pub people: Vec<PersonFound>,
     /// The version of the policy that admitted it.
     pub policy: Option<PolicyVersion>,
 }

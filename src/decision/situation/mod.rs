@@ -4,6 +4,7 @@ mod memory;
 mod reads;
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Namespace;
@@ -12,10 +13,11 @@ pub use self::memory::{
     Approvals, Attempt, Cause, Grounds, Held, Memory, PAUSE, Progress, SecretWritten, Setback, Told,
 };
 pub use self::reads::{
-    Brakes, Deletion, Eligibility, Foreseen, Known, Listing, LivePass, Neighbours, Place, Reads,
-    RefusedWrite, SecretFound, Secrets, Slot, Turn, Unlisted, Written,
+    Brakes, Deletion, Eligibility, Foreseen, GroupState, GroupStates, Known, Listing, LivePass,
+    Neighbours, People, Place, Reads, RefusedWrite, SecretFound, Secrets, Slot, Turn, Unlisted,
+    Written,
 };
-use crate::api::{TapPolicy, TapRequest};
+use crate::api::{Ceilings, TapPolicy, TapRequest};
 use crate::decision::admission::Guard;
 use crate::decision::clock::Now;
 use crate::decision::terms::{PolicyVersion, Terms};
@@ -119,6 +121,8 @@ pub struct Connection {
     pub cloud: Cloud,
     /// How Kubernetes user names map to users of the tenant, if that is configured.
     pub users: Option<UserNames>,
+    /// What no policy of its tenant may exceed: of all connections of the tenant together.
+    pub ceilings: Arc<Ceilings>,
 }
 
 /// The state of the stop `ConfigMap`.

@@ -10,7 +10,10 @@ use crate::decision::ids::UserKey;
 use crate::decision::intent::POST_WINDOW;
 use crate::decision::quota::Reached;
 use crate::decision::terms::PolicyVersion;
-use crate::entra::{DirectoryRole, EligibleRole, GraphError, MethodConfiguration, TapMethod, User};
+use crate::entra::{
+    DirectoryRole, EligibleRole, GraphError, ListedRoles, MethodConfiguration, Namesakes,
+    TapMethod, User,
+};
 
 /// What was read for this decision. `None` means not read yet. A failed read is an error, never absence.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -19,12 +22,20 @@ pub struct Reads {
     pub method: Option<Result<MethodConfiguration, GraphError>>,
     /// The user.
     pub user: Option<Result<User, GraphError>>,
+    /// Whom of the tenant requester and approvers are, by their Kubernetes user names.
+    pub people: Option<Result<People, GraphError>>,
     /// Which of the groups asked about the user is in.
     pub groups: Option<Result<Vec<String>, GraphError>>,
+    /// What can be told of the groups on which the checks depend, by id.
+    pub group_states: Option<Result<GroupStates, GraphError>>,
+    /// The kinds of the sign-in methods that the user has, without password and passes.
+    pub sign_in_methods: Option<Result<Vec<String>, GraphError>>,
     /// The directory roles that the user holds.
     pub roles: Option<Result<Vec<DirectoryRole>, GraphError>>,
     /// Whether the user could activate a directory role.
     pub eligibility: Option<Result<Eligibility, GraphError>>,
+    /// What the tenant's lists of roles say of the user.
+    pub listed_roles: Option<Result<ListedRoles, GraphError>>,
     /// The earliest time, by Graph's clock, at which any of those was asked for.
     pub facts_asked_at: Option<Timestamp>,
     /// Whether one more pass is within the policy's quota.
@@ -77,10 +88,29 @@ impl Reads {
     /// Forgets what was read of the tenant and the user, and what followed from who the user is. The list of passes stays:
     /// it has an age of its own.
     pub fn forget_facts(&mut self) {
-        (self.method, self.user, self.groups) = (None, None, None);
+        (self.method, self.user, self.people) = (None, None, None);
+        (self.groups, self.group_states, self.sign_in_methods) = (None, None, None);
+        self.listed_roles = None;
         (self.roles, self.eligibility, self.facts_asked_at) = (None, None, None);
         (self.foreseen, self.neighbours, self.turn) = (None, None, None);
     }
+}
+
+/// The users of the tenant whom Kubernetes user names may mean, by these names.
+pub type People = BTreeMap<String, Namesakes>;
+
+/// What can be told of groups, by their object ids in lower case.
+pub type GroupStates = BTreeMap<String, GroupState>;
+
+/// What can be told of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GroupState {
+    /// Who its members are.
+    Seen,
+    /// Nothing: it hides its members, and the app lacks the permission to see them.
+    Hidden,
+    /// That there is no such group.
+    Gone,
 }
 
 /// Whether the recorded pass of a request may be deleted now. Few are deleted at once in one tenant: each waits for the pace,

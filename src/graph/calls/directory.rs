@@ -1,13 +1,15 @@
-//! Users, groups and directory roles.
+//! Users and groups.
 
 use super::path::{keyed, literal};
-use crate::entra::{Call, DirectoryRole, EligibleRole, GraphError, User};
+use crate::entra::{Call, EntraName, GraphError, Group, Namesakes, User, folded};
 use crate::graph::client::Client;
 use crate::graph::exchange::Priority;
 use crate::graph::wire;
 
 /// The most groups that one check may name (documented).
 const GROUPS_PER_CHECK: usize = 20;
+/// The most values of one `in` (documented: 15 expressions in a filter).
+const IDS_PER_FILTER: usize = 15;
 
 impl Client {
     /// Reads a user by object id or sign-in name.
@@ -15,6 +17,53 @@ impl Client {
         let path = format!("{}?$select={}", keyed("users", id_or_upn), wire::USER_FIELDS);
         let request = self.request(Call::User, priority, path);
         Ok(self.exchange.read::<wire::UserAnswer>(&request).await?.into())
+    }
+
+    /// Finds the users whom a name may mean: by sign-in name and mail addresses, or by object id.
+    ///
+    /// Mail addresses are not unique. Whether Graph compares them with regard to case is not documented, so each is asked for
+    /// as it is written and in lower case, and as a primary and another address (reported: clients ask for both).
+    pub async fn namesakes(
+        &self,
+        name: &EntraName,
+        priority: Priority,
+    ) -> Result<Namesakes, GraphError> {
+        let upn = match name {
+            EntraName::ObjectId(id) => {
+                let path = format!("{}?$select={}", keyed("users", id), wire::NAMESAKE_FIELDS);
+                let request = self.request(Call::FindUsers, priority, path);
+                return match self.exchange.read::<wire::NamesakeAnswer>(&request).await {
+                    Ok(found) => Ok(Namesakes { user_id: Some(found.id), others: Vec::new() }),
+                    Err(error) if error.is_not_found() => Ok(Namesakes::default()),
+                    Err(error) => Err(error),
+                };
+            }
+            EntraName::UserPrincipalName(upn) => upn,
+        };
+        let mut spellings = vec![upn.clone(), upn.to_lowercase()];
+        spellings.dedup();
+        let by_address = spellings.iter().flat_map(|address| {
+            let has = |kind: &str| {
+                format!("proxyAddresses/any(p:p eq {})", literal(&format!("{kind}:{address}")))
+            };
+            [format!("mail eq {}", literal(address)), has("smtp"), has("SMTP")]
+        });
+        let by_name = [format!("userPrincipalName eq {}", literal(upn))];
+        let filter: Vec<String> = by_name.into_iter().chain(by_address).collect();
+        let filter = filter.join(" or ").replace(' ', "%20");
+        let path = format!("/users?$filter={filter}&$select={}&$top=20", wire::NAMESAKE_FIELDS);
+        let request = self.request(Call::FindUsers, priority, path);
+        let (found, _) = self.exchange.pages::<wire::NamesakeAnswer>(request).await?;
+        let is_named =
+            |user: &&wire::NamesakeAnswer| folded(&user.user_principal_name) == folded(upn);
+        let user_id = match (found.iter().find(is_named), &found[..]) {
+            (Some(user), _) => Some(user.id.clone()),
+            (None, [only]) => Some(only.id.clone()),
+            (None, _) => None,
+        };
+        let others = found.into_iter().map(|user| user.id);
+        let others = others.filter(|id| user_id.as_ref() != Some(id)).collect();
+        Ok(Namesakes { user_id, others })
     }
 
     /// Returns those of `group_ids` of which the user is a member, directly or through other groups. They are spelled as
@@ -41,98 +90,23 @@ impl Client {
         Ok(member_of)
     }
 
-    /// Lists the directory roles that the user holds now, directly or through groups. Roles that the user could only
-    /// activate are not included: see [`eligible_role`](Self::eligible_role).
-    pub async fn directory_roles(
+    /// Reads these groups. Those that do not exist are missing from the answer.
+    pub async fn groups(
         &self,
-        user_id: &str,
+        group_ids: &[String],
         priority: Priority,
-    ) -> Result<Vec<DirectoryRole>, GraphError> {
-        let path = format!(
-            "{}/transitiveMemberOf/microsoft.graph.directoryRole?$count=true&$select=id,displayName,roleTemplateId",
-            keyed("users", user_id)
-        );
-        let request = self.request(Call::DirectoryRoles, priority, path).advanced();
-        let (roles, _) = self.exchange.pages::<wire::RoleAnswer>(request).await?;
-        Ok(roles.into_iter().map(Into::into).collect())
-    }
-
-    /// Returns a directory role that the user could activate, directly or as a member of an eligible group. Returns `None`
-    /// if there is none, as in a tenant without Privileged Identity Management.
-    ///
-    /// Graph looks up eligibility by principal only (documented). So this makes one call for the user, one for the user's
-    /// groups, and one for each of those groups that may hold roles, until a role is found. A tenant can have at most 500
-    /// such groups (documented), and few users are in more than a few of them.
-    pub async fn eligible_role(
-        &self,
-        user_id: &str,
-        priority: Priority,
-    ) -> Result<Option<EligibleRole>, GraphError> {
-        let (own, groups) = tokio::try_join!(
-            self.eligible(user_id, priority),
-            self.groups_that_may_hold_roles(user_id, priority)
-        )?;
-        if own.is_some() {
-            return Ok(own);
+    ) -> Result<Vec<Group>, GraphError> {
+        let mut found = Vec::new();
+        for group_ids in group_ids.chunks(IDS_PER_FILTER) {
+            let ids: Vec<String> = group_ids.iter().map(|id| literal(id)).collect();
+            let path = format!(
+                "/groups?$filter=id%20in%20({})&$select=id,displayName,visibility",
+                ids.join(",")
+            );
+            let request = self.request(Call::Groups, priority, path);
+            let (groups, _) = self.exchange.pages::<wire::GroupAnswer>(request).await?;
+            found.extend(groups.into_iter().map(Group::from));
         }
-        for group in groups {
-            if let Some(role) = self.eligible(&group, priority).await? {
-                return Ok(Some(EligibleRole { through_group: Some(group), ..role }));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Returns a role for which this principal itself is eligible.
-    async fn eligible(
-        &self,
-        principal_id: &str,
-        priority: Priority,
-    ) -> Result<Option<EligibleRole>, GraphError> {
-        let path = format!(
-            "/roleManagement/directory/roleEligibilityScheduleInstances?$filter=principalId%20eq%20{}",
-            literal(principal_id)
-        );
-        let request = self.request(Call::EligibleRoles, priority, path);
-        match self.exchange.pages::<wire::EligibleRoleAnswer>(request).await {
-            Ok((roles, _)) => Ok(roles.into_iter().next().map(|role| EligibleRole {
-                definition_id: role.role_definition_id,
-                through_group: None,
-            })),
-            // Reported: without the licence there is no Privileged Identity Management, so nothing can be activated.
-            Err(error) if error.code.eq_ignore_ascii_case("AadPremiumLicenseRequired") => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn groups_that_may_hold_roles(
-        &self,
-        user_id: &str,
-        priority: Priority,
-    ) -> Result<Vec<String>, GraphError> {
-        let path = format!(
-            "{}/transitiveMemberOf/microsoft.graph.group?$count=true&$select=id,isAssignableToRole&$top=999",
-            keyed("users", user_id)
-        );
-        let request = self.request(Call::RoleGroups, priority, path).advanced();
-        let (groups, _) = self.exchange.pages::<wire::RoleGroupAnswer>(request).await?;
-        let may_hold =
-            groups.into_iter().filter(|group| group.is_assignable_to_role != Some(false));
-        Ok(may_hold.map(|group| group.id).collect())
-    }
-
-    /// Reads the display name of a group. Returns `None` if the group does not exist.
-    pub async fn group_name(
-        &self,
-        group_id: &str,
-        priority: Priority,
-    ) -> Result<Option<String>, GraphError> {
-        let path = format!("{}?$select=id,displayName", keyed("groups", group_id));
-        let request = self.request(Call::GroupName, priority, path);
-        match self.exchange.read::<wire::GroupAnswer>(&request).await {
-            Ok(group) => Ok(Some(group.display_name)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(found)
     }
 }

@@ -5,3 +5,4 @@ mod method;
 mod passes;
 mod path;
 mod permissions;
+mod roles;

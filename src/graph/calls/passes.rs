@@ -18,6 +18,20 @@ fn pass_path(user_id: &str, pass_id: &str) -> String {
 }
 
 impl Client {
+    /// Lists the kinds of the sign-in methods that a user has registered, such as `fido2` or `phone`. The password, which every
+    /// account has, and passes do not count.
+    pub async fn sign_in_methods(
+        &self,
+        user_id: &str,
+        priority: Priority,
+    ) -> Result<Vec<String>, GraphError> {
+        let path = format!("{}/authentication/methods", keyed("users", user_id));
+        let request = self.request(Call::SignInMethods, priority, path);
+        let (methods, _) = self.exchange.pages::<wire::SignInMethodAnswer>(request).await?;
+        let kinds = methods.into_iter().map(wire::SignInMethodAnswer::into_kind);
+        Ok(kinds.filter(|kind| kind != "password" && kind != "temporaryAccessPass").collect())
+    }
+
     /// Lists the passes of the user.
     pub async fn passes(&self, user_id: &str, priority: Priority) -> Result<Listed, GraphError> {
         let request = self.request(Call::Passes, priority, passes_path(user_id));

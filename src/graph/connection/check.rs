@@ -1,6 +1,7 @@
 //! What makes a connection valid, wherever it was written.
 
-use super::{ConnectionConfig, Credential};
+use super::{ConnectionConfig, Credential, ceilings};
+use crate::api::Ceilings;
 use crate::entra::{Cloud, UserNames, guid};
 
 /// A configuration that cannot be used. Its text names the place, the problem and the remedy.
@@ -54,6 +55,7 @@ pub(super) struct Unchecked<'a> {
     pub(super) graph_url: Setting<Option<&'a str>>,
     pub(super) credential: Credential,
     pub(super) users: Option<UserNames>,
+    pub(super) ceilings: Setting<Ceilings>,
 }
 
 impl Unchecked<'_> {
@@ -79,6 +81,8 @@ impl Unchecked<'_> {
         let graph_url = self.graph_url.check(|url| origin(url.unwrap_or(cloud.graph_url())))?;
         self.login_url.check(|_| check_cloud(&login_url, cloud))?;
         self.graph_url.check(|_| check_cloud(&graph_url, cloud))?;
+        let Setting { name, value } = self.ceilings;
+        let ceilings = ceilings::check(value).map_err(|problem| (name, problem))?;
         Ok(ConnectionConfig {
             name: self.name.to_owned(),
             tenant_id,
@@ -88,6 +92,7 @@ impl Unchecked<'_> {
             login_url,
             graph_url,
             users: self.users,
+            ceilings,
         })
     }
 }

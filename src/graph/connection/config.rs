@@ -8,6 +8,7 @@ use rustls_pki_types::pem::PemObject as _;
 use x509_cert::der::Decode as _;
 use zeroize::Zeroizing;
 
+use crate::api::Ceilings;
 use crate::entra::{Cloud, UserNames};
 use crate::graph::wire;
 
@@ -30,6 +31,8 @@ pub struct ConnectionConfig {
     pub graph_url: String,
     /// How Kubernetes user names map to users of the tenant. `None` if it was not configured.
     pub users: Option<UserNames>,
+    /// What no policy of this tenant may exceed, as far as this connection says. Those of the others of one tenant count, too.
+    pub ceilings: Ceilings,
 }
 
 impl ConnectionConfig {

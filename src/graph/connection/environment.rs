@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use super::check::{Problem, Setting, Unchecked};
 use super::{ConfigError, ConnectionConfig, Credential};
-use crate::entra::{UserNameForm, UserNames};
+use crate::api::Ceilings;
+use crate::entra::{UserNameForm, UserNameRule, UserNames};
 
 /// The name of the connection that the environment describes.
 pub const DEFAULT_CONNECTION: &str = "default";
@@ -16,8 +17,8 @@ pub const DEFAULT_CONNECTION: &str = "default";
 /// Required are `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`, and one credential: `AZURE_FEDERATED_TOKEN_FILE`,
 /// `AZURE_CLIENT_SECRET_FILE`, `AZURE_CLIENT_CERTIFICATE_PATH` (with `AZURE_CLIENT_CERTIFICATE_KEY_PATH`, by default the
 /// same file) or `TAP_OPERATOR_MANAGED_IDENTITY=true`. Optional are `TAP_OPERATOR_CLOUD`, `AZURE_AUTHORITY_HOST`,
-/// `TAP_OPERATOR_GRAPH_URL`, and `TAP_OPERATOR_USER_NAME` (`userPrincipalName` or `objectId`) with
-/// `TAP_OPERATOR_USER_NAME_PREFIX`.
+/// `TAP_OPERATOR_GRAPH_URL`, and `TAP_OPERATOR_USER_NAME` (`userPrincipalName`, `objectId`, or both with a comma between them) with
+/// `TAP_OPERATOR_USER_NAME_PREFIX`, and `TAP_OPERATOR_CEILINGS_FILE`.
 pub fn connections_from_env<S: BuildHasher>(
     environment: &HashMap<String, String, S>,
 ) -> Result<Vec<ConnectionConfig>, ConfigError> {
@@ -31,6 +32,7 @@ pub fn connections_from_env<S: BuildHasher>(
         graph_url: environment.optional("TAP_OPERATOR_GRAPH_URL"),
         credential: environment.credential()?,
         users: environment.users()?,
+        ceilings: environment.ceilings()?,
     };
     Ok(vec![connection.check().map_err(|(variable, problem)| problem.at(place(variable)))?])
 }
@@ -126,29 +128,57 @@ impl<'a> Environment<'a> {
         Err(problem.at("environment"))
     }
 
+    fn ceilings(&self) -> Result<Setting<Ceilings>, ConfigError> {
+        let name = "TAP_OPERATOR_CEILINGS_FILE";
+        let Some(path) = self.get(name) else {
+            return Ok(Setting { name, value: Ceilings::default() });
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let what = format!("the file {path} cannot be read: {error}");
+            Problem::new(what, "mount the file there, or set another path").at(place(name))
+        })?;
+        let value = crate::api::yaml::read(&text).map_err(|error| {
+            let remedy = "the fields are those of ceilings of a tenant connection";
+            Problem::new(format!("{path}: {error}"), remedy).at(place(name))
+        })?;
+        Ok(Setting { name, value })
+    }
+
     fn users(&self) -> Result<Option<UserNames>, ConfigError> {
         let prefix = self.get("TAP_OPERATOR_USER_NAME_PREFIX");
-        let form = match (self.get("TAP_OPERATOR_USER_NAME"), prefix) {
+        let forms = match (self.get("TAP_OPERATOR_USER_NAME"), prefix) {
             (None, None) => return Ok(None),
-            (Some("userPrincipalName"), _) => UserNameForm::UserPrincipalName,
-            (Some("objectId"), _) => UserNameForm::ObjectId,
-            (other, _) => {
-                let what = match other {
-                    None => "the variable is not set".to_owned(),
-                    Some(other) => format!("the value is {other:?}"),
-                };
-                let problem = Problem::new(what, "set it to userPrincipalName or objectId");
-                return Err(problem.at(place("TAP_OPERATOR_USER_NAME")));
-            }
+            (forms, _) => forms.unwrap_or_default(),
         };
-        Ok(Some(UserNames { prefix: prefix.unwrap_or_default().to_owned(), form }))
+        let rule = |form: &str| {
+            let form = match form.trim() {
+                "userPrincipalName" => UserNameForm::UserPrincipalName,
+                "objectId" => UserNameForm::ObjectId,
+                other => return Err(other.to_owned()),
+            };
+            Ok(UserNameRule { prefix: prefix.unwrap_or_default().to_owned(), form })
+        };
+        let rules: Result<Vec<UserNameRule>, String> = forms.split(',').map(rule).collect();
+        let rules = rules.map_err(|other| {
+            let what = if forms.is_empty() {
+                "the variable is not set".to_owned()
+            } else {
+                format!("the value is {other:?}")
+            };
+            let problem = Problem::new(
+                what,
+                "set it to userPrincipalName or objectId, or both with a comma between them",
+            );
+            problem.at(place("TAP_OPERATOR_USER_NAME"))
+        })?;
+        Ok(Some(UserNames::new(rules)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entra::Cloud;
+    use crate::entra::{Behind, Cloud};
 
     const TENANT: &str = "7F2D6C1E-3B6A-4C64-9D0E-5A1C3E2B4F60";
     const CLIENT: &str = "0d9a4f3c-62b1-4a57-8c5e-2f7be1d06a11";
@@ -184,6 +214,7 @@ mod tests {
                 login_url: "https://login.microsoftonline.com".into(),
                 graph_url: "https://graph.microsoft.com".into(),
                 users: None,
+                ceilings: Ceilings::default(),
             })
         );
         let other = from_environment(&[
@@ -206,8 +237,16 @@ mod tests {
         assert_eq!(other.token_endpoint(), endpoint);
         assert_eq!(
             other.users,
-            Some(UserNames { prefix: "entra:".into(), form: UserNameForm::ObjectId })
+            Some(UserNames::new([UserNameRule {
+                prefix: "entra:".into(),
+                form: UserNameForm::ObjectId
+            }]))
         );
+        let both = [("TAP_OPERATOR_USER_NAME", "userPrincipalName, objectId")];
+        let both = from_environment(&both).unwrap().users.unwrap();
+        for name in ["alice@contoso.com", CLIENT] {
+            assert!(matches!(both.behind(name), Behind::User(_)), "{name}");
+        }
         let simulator = from_environment(&[
             ("AZURE_AUTHORITY_HOST", "https://127.0.0.1:8443"),
             ("TAP_OPERATOR_GRAPH_URL", "https://Localhost:8443/"),
@@ -215,6 +254,33 @@ mod tests {
         .unwrap();
         assert_eq!(simulator.login_url, "https://127.0.0.1:8443");
         assert_eq!(simulator.graph_url, "https://localhost:8443");
+    }
+
+    #[test]
+    fn the_environment_names_a_file_with_the_ceilings() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().display().to_string();
+        let named = || from_environment(&[("TAP_OPERATOR_CEILINGS_FILE", &path)]);
+        std::fs::write(
+            file.path(),
+            "{lifetime: 2h, excludeUsers: [0D9A4F3C-62B1-4A57-8C5E-2F7BE1D06A11]}",
+        )
+        .unwrap();
+        let ceilings = named().unwrap().ceilings;
+        assert_eq!((ceilings.longest(), ceilings.exclude_users), (Some(120), vec![CLIENT.into()]));
+        for (text, part) in
+            [("lifetimes: 2h", "unknown field `lifetimes`"), ("lifetime: 1m", "\"1m\"")]
+        {
+            std::fs::write(file.path(), text).unwrap();
+            let error = named().unwrap_err();
+            assert!(
+                error.starts_with("environment variable TAP_OPERATOR_CEILINGS_FILE: "),
+                "{error}"
+            );
+            assert!(error.contains(part), "{error}");
+        }
+        let missing = from_environment(&[("TAP_OPERATOR_CEILINGS_FILE", "/does/not/exist")]);
+        assert!(missing.unwrap_err().contains("/does/not/exist cannot be read"));
     }
 
     #[test]
@@ -307,11 +373,11 @@ mod tests {
             ),
             (
                 &[("TAP_OPERATOR_USER_NAME", "mail")],
-                "environment variable TAP_OPERATOR_USER_NAME: the value is \"mail\"; set it to userPrincipalName or objectId",
+                "environment variable TAP_OPERATOR_USER_NAME: the value is \"mail\"; set it to userPrincipalName or objectId, or both with a comma between them",
             ),
             (
                 &[("TAP_OPERATOR_USER_NAME_PREFIX", "entra:")],
-                "environment variable TAP_OPERATOR_USER_NAME: the variable is not set; set it to userPrincipalName or objectId",
+                "environment variable TAP_OPERATOR_USER_NAME: the variable is not set; set it to userPrincipalName or objectId, or both with a comma between them",
             ),
         ] {
             let error = from_environment(changes).unwrap_err();

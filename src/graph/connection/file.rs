@@ -1,13 +1,16 @@
 //! The connections that a file describes.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::de::Error as _;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::check::{Problem, Setting, Unchecked};
 use super::{ConfigError, ConnectionConfig, Credential};
-use crate::entra::{UserNameForm, UserNames};
+use crate::api::Ceilings;
+use crate::entra::{UserNameRule, UserNames};
 
 /// Where the workload identity webhook mounts the token of the service account.
 const FEDERATED_TOKEN_FILE: &str = "/var/run/secrets/azure/tokens/azure-identity-token";
@@ -71,6 +74,8 @@ struct TenantForm {
     graph_url: Option<String>,
     #[serde(default)]
     users: Option<UsersForm>,
+    #[serde(default)]
+    ceilings: Ceilings,
 }
 
 #[derive(Deserialize)]
@@ -118,17 +123,39 @@ struct WorkloadForm {
 #[serde(deny_unknown_fields)]
 struct ManagedForm {}
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UsersForm {
-    #[serde(default)]
-    prefix: String,
-    form: UserNameForm,
+/// One rule, or a list of them.
+struct UsersForm(Vec<UserNameRule>);
+
+impl<'de> Deserialize<'de> for UsersForm {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct OneOrMore;
+        impl<'de> Visitor<'de> for OneOrMore {
+            type Value = UsersForm;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("{form, prefix} or a list of such")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<UsersForm, A::Error> {
+                let rule = UserNameRule::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(UsersForm(vec![rule]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<UsersForm, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(UsersForm)
+            }
+        }
+        from.deserialize_any(OneOrMore)
+    }
 }
 
 impl TenantForm {
     fn check(&self) -> Result<ConnectionConfig, (&'static str, Problem)> {
-        let users = self.users.as_ref();
+        let rules = self.users.as_ref().map(|UsersForm(rules)| rules);
+        if rules.is_some_and(Vec::is_empty) {
+            let remedy = "name at least one form, or leave users out";
+            return Err(("users", Problem::new("there is no form of user names", remedy)));
+        }
         Unchecked {
             name: &self.name,
             tenant_id: Setting { name: "tenantId", value: &self.tenant_id },
@@ -137,7 +164,8 @@ impl TenantForm {
             login_url: Setting { name: "loginUrl", value: self.login_url.as_deref() },
             graph_url: Setting { name: "graphUrl", value: self.graph_url.as_deref() },
             credential: self.credential.check().map_err(|problem| ("credential", problem))?,
-            users: users.map(|users| UserNames { prefix: users.prefix.clone(), form: users.form }),
+            ceilings: Setting { name: "ceilings", value: self.ceilings.clone() },
+            users: rules.map(|rules| UserNames::new(rules.iter().cloned())),
         }
         .check()
     }
@@ -179,6 +207,7 @@ impl CredentialForm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entra::Behind;
 
     const TENANT: &str = "7F2D6C1E-3B6A-4C64-9D0E-5A1C3E2B4F60";
     const CLIENT: &str = "0d9a4f3c-62b1-4a57-8c5e-2f7be1d06a11";
@@ -205,7 +234,11 @@ mod tests {
   clientId: {CLIENT}
   cloud: usgov
   credential: {{clientCertificate: {{certificateFile: /c, keyFile: /k}}}}
-- {{name: a, tenantId: {TENANT}, clientId: {CLIENT}, credential: {{workloadIdentity: {{}}}}}}
+- name: a
+  tenantId: {TENANT}
+  clientId: {CLIENT}
+  credential: {{workloadIdentity: {{}}}}
+  users: [{{form: userPrincipalName, prefix: 'entra:'}}, {{form: objectId}}]
 - {{name: b, tenantId: {TENANT}, clientId: {CLIENT}, credential: {{workloadIdentity: {{tokenFile: /t}}}}}}
 - name: c
   tenantId: {TENANT}
@@ -238,6 +271,10 @@ mod tests {
         assert_eq!(connections[4].login_url, "https://login.example");
         assert_eq!(connections[0].tenant_id, TENANT.to_ascii_lowercase());
         assert!(connections[0].users.is_some() && connections[1].users.is_none());
+        let both = connections[2].users.as_ref().unwrap();
+        for name in ["entra:alice@contoso.com", CLIENT] {
+            assert!(matches!(both.behind(name), Behind::User(_)), "{name}");
+        }
     }
 
     #[test]
@@ -285,6 +322,31 @@ mod tests {
                 "tenants.yaml: tenants[0] (contoso): graphUrl: \"http://x\" is not https; write https://host or \
                  https://host:port",
             ),
+            (
+                entry(&format!("ceilings: {{excludeGroups: [Break glass]}}, {secret}")),
+                "tenants.yaml: tenants[0] (contoso): ceilings: excludeGroups: \"Break glass\" is not a GUID; name each by \
+                 its object id",
+            ),
+            (
+                entry(&format!("ceilings: {{domains: ['@contoso.com']}}, {secret}")),
+                "tenants.yaml: tenants[0] (contoso): ceilings: domains: \"@contoso.com\" is not a domain; write domains \
+                 such as contoso.com",
+            ),
+            (
+                entry(&format!("ceilings: {{lifetime: 5m}}, {secret}")),
+                "tenants.yaml: tenants[0] (contoso): ceilings: lifetime: \"5m\" is not between 10m and 720h; write hours \
+                 and minutes, such as 90m or 8h",
+            ),
+            (
+                entry(&format!("ceilings: {{directoryRoleHolderApprovals: 6}}, {secret}")),
+                "tenants.yaml: tenants[0] (contoso): ceilings: directoryRoleHolderApprovals: a policy can ask for 5 \
+                 approvals at most; ask for fewer",
+            ),
+            (
+                entry(&format!("users: [], {secret}")),
+                "tenants.yaml: tenants[0] (contoso): users: there is no form of user names; name at least one form, or \
+                 leave users out",
+            ),
         ] {
             assert_eq!(file(&entries).unwrap_err(), expected);
         }
@@ -292,11 +354,21 @@ mod tests {
 
     #[test]
     fn unknown_fields_and_other_forms_are_refused_by_name() {
+        let secret = "credential: {clientSecret: {file: /s}}";
         for (entries, part) in [
             (entry("credential: {clientSecret: {value: s3cr3t}}"), "clientSecret must be"),
             (entry("credential: {clientSecret: s3cr3t}"), "clientSecret must be"),
             (entry("credential: {clientSecret: {file: /s}}, region: eu"), "region"),
             (entry("credential: {password: {}}"), "password"),
+            (entry(&format!("{secret}, ceilings: {{lifetimes: 8h}}")), "unknown field `lifetimes`"),
+            (entry(&format!("{secret}, ceilings: {{delivery: Any}}")), "unknown variant `Any`"),
+            (
+                entry(&format!("{secret}, ceilings: {{directoryRoleHolders: Allow}}")),
+                "unknown variant `Allow`",
+            ),
+            (entry(&format!("{secret}, users: [{{form: mail}}]")), "unknown variant `mail`"),
+            (entry(&format!("{secret}, users: {{form: objectId, suffix: x}}")), "suffix"),
+            (entry(&format!("{secret}, users: objectId")), "{form, prefix} or a list"),
             ("- {name: contoso}\n".to_owned(), "tenantId"),
             (" 7".to_owned(), "tenants"),
         ] {

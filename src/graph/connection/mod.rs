@@ -6,9 +6,10 @@
 //! | module | what is in it |
 //! |---|---|
 //! | `environment`, `file` | the two sources |
-//! | `check` | what makes a connection valid |
+//! | `check`, `ceilings` | what makes a connection valid, and what no policy of its tenant may exceed |
 //! | `config` | a valid connection |
 
+mod ceilings;
 mod check;
 mod config;
 mod environment;

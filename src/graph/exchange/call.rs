@@ -53,11 +53,16 @@ impl Call {
             Self::Method => "get_method",
             Self::PatchMethod => "patch_method",
             Self::User => "get_user",
+            Self::FindUsers => "list_users",
             Self::MemberGroups => "check_member_groups",
             Self::DirectoryRoles => "list_directory_roles",
             Self::RoleGroups => "list_role_groups",
             Self::EligibleRoles => "list_eligible_roles",
-            Self::GroupName => "get_group",
+            Self::RoleAssignments => "list_role_assignments",
+            Self::RoleEligibilities => "list_role_eligibilities",
+            Self::GroupEligibilities => "list_group_eligibilities",
+            Self::Groups => "list_groups",
+            Self::SignInMethods => "list_sign_in_methods",
             Self::Passes => "list_passes",
             Self::Pass => "get_pass",
             Self::CreatePass => "create_pass",
@@ -75,10 +80,15 @@ impl Call {
             Self::DeletePass => Method::DELETE,
             Self::Method
             | Self::User
+            | Self::FindUsers
             | Self::DirectoryRoles
             | Self::RoleGroups
             | Self::EligibleRoles
-            | Self::GroupName
+            | Self::RoleAssignments
+            | Self::RoleEligibilities
+            | Self::GroupEligibilities
+            | Self::Groups
+            | Self::SignInMethods
             | Self::Passes
             | Self::Pass
             | Self::Token => Method::GET,
@@ -87,7 +97,10 @@ impl Call {
 
     /// Whether it counts towards the strict limit of the authentication methods.
     pub(super) fn is_authentication_method(self) -> bool {
-        matches!(self, Self::Passes | Self::Pass | Self::CreatePass | Self::DeletePass)
+        matches!(
+            self,
+            Self::SignInMethods | Self::Passes | Self::Pass | Self::CreatePass | Self::DeletePass
+        )
     }
 }
 

@@ -4,10 +4,11 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::*;
+use crate::entra::{EntraName, Namesakes};
 use graph_simulator::Actor;
 use graph_simulator::switches::{PolicyWriteAnswer, UsabilityFields};
 use graph_simulator::tenant::{
-    ALICE, BOB, CAROL, DAVE, ERIN, FRANK, GLOBAL_ADMINISTRATOR_TEMPLATE, GRACE, HEIDI,
+    ALICE, BOB, CAROL, DAVE, ERIN, FRANK, GLOBAL_ADMINISTRATOR_TEMPLATE, GRACE, Group, HEIDI,
     HELPDESK_ADMINISTRATOR_TEMPLATE, HELPDESK_ADMINS_GROUP, PILOT_GROUP, RoleEligibility,
     STAFF_GROUP,
 };
@@ -184,11 +185,28 @@ async fn the_token_goes_to_no_other_host() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn group_names() {
-    let client = &Bench::new().client;
-    let name = async |id: &str| client.group_name(id, Priority::Read).await.unwrap();
-    assert_eq!(name(&PILOT_GROUP.to_string()).await.as_deref(), Some("Helpdesk pilot"));
-    assert_eq!(name(&uuid::Uuid::new_v4().to_string()).await, None);
+async fn groups_are_read_many_at_a_time_and_those_that_are_gone_are_missing() {
+    let Bench { simulator, client, .. } = &Bench::new();
+    let hidden = Uuid::from_u128(1);
+    simulator.add_group(Group {
+        id: hidden,
+        display_name: "Choir".into(),
+        visibility: Some("Hiddenmembership".into()),
+        ..Group::default()
+    });
+    simulator.switch(|switches| switches.page_size = 2);
+    let gone = (100..120).map(Uuid::from_u128);
+    let ids: Vec<Uuid> = gone.chain([PILOT_GROUP, STAFF_GROUP, hidden]).collect();
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let found = client.groups(&ids, Priority::Read).await.unwrap();
+    let found: Vec<_> =
+        found.iter().map(|group| (group.display_name.as_str(), group.hides_members)).collect();
+    assert_eq!(found, [("Helpdesk pilot", false), ("All staff", false), ("Choir", true)]);
+    assert_eq!(
+        simulator.requests_for(Operation::GroupList).len(),
+        3,
+        "two, of which one has two pages"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -254,10 +272,7 @@ async fn a_role_that_could_be_activated_is_found_through_groups_too() {
         assert_eq!(eligible(user).await.unwrap(), None);
     }
     for principal_id in [BOB, HELPDESK_ADMINS_GROUP] {
-        simulator.make_eligible(RoleEligibility {
-            principal_id,
-            role_definition_id: HELPDESK_ADMINISTRATOR_TEMPLATE,
-        });
+        simulator.make_eligible(RoleEligibility::of(principal_id, HELPDESK_ADMINISTRATOR_TEMPLATE));
     }
     assert_eq!(eligible(ALICE).await.unwrap(), None);
     assert_eq!(eligible(BOB).await.unwrap(), Some((helpdesk.clone(), None)));
@@ -290,4 +305,55 @@ async fn a_role_that_could_be_activated_is_found_through_groups_too() {
     let refused = eligible(HEIDI).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Forbidden);
     assert!(refused.to_string().contains("RoleEligibilitySchedule.Read.Directory"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_are_found_by_whatever_a_broker_may_use_as_their_name() {
+    let Bench { simulator, client, .. } = &Bench::new();
+    let edit = |user: &str, mail: &str, proxies: &[&str]| {
+        let proxies = proxies.iter().map(ToString::to_string).collect();
+        let edited = simulator.edit_user(user, |user| {
+            (user.mail, user.proxy_addresses) = (Some(mail.into()), proxies);
+        });
+        edited.unwrap();
+    };
+    edit(
+        "bob@contoso.com",
+        "Bob.Brown@contoso.com",
+        &["SMTP:Bob.Brown@contoso.com", "smtp:bb@contoso.com"],
+    );
+    edit("carol@contoso.com", "team@contoso.com", &["sip:cc@contoso.com", "smtp:team@contoso.com"]);
+    edit("frank@contoso.com", "team@contoso.com", &[]);
+    // An account for administration has the address of its owner.
+    edit("grace@contoso.com", "alice@contoso.com", &[]);
+    let [alice, bob, carol, frank, grace] =
+        [ALICE, BOB, CAROL, FRANK, GRACE].map(|id| id.to_string());
+    let upn = |name: &str| EntraName::UserPrincipalName(name.into());
+    for any_case in [true, false] {
+        simulator.switch(|switches| switches.addresses_any_case = any_case);
+        for (name, user_id, others) in [
+            (upn("Bob@Contoso.com"), Some(&bob), vec![]),
+            (upn("bob.brown@contoso.com"), Some(&bob), vec![]),
+            (upn("BB@contoso.com"), Some(&bob), vec![]),
+            (upn("team@contoso.com"), None, vec![&carol, &frank]),
+            (upn("cc@contoso.com"), None, vec![]),
+            (upn("alice@contoso.com"), Some(&alice), vec![&grace]),
+            (upn("o'neil@contoso.com"), None, vec![]),
+            (upn("nobody@contoso.com' or id ne '"), None, vec![]),
+            (EntraName::ObjectId(carol.clone()), Some(&carol), vec![]),
+            (EntraName::ObjectId("00000000-0000-4000-8000-000000000000".into()), None, vec![]),
+        ] {
+            let expected = Namesakes {
+                user_id: user_id.cloned(),
+                others: others.into_iter().cloned().collect(),
+            };
+            let found = client.namesakes(&name, Priority::Issue).await.unwrap();
+            assert_eq!(found, expected, "{name:?}, any case: {any_case}");
+        }
+    }
+    let refusal =
+        FaultKind::Status { status: 400, effect: false, code: None, retry_after_seconds: None };
+    simulator.inject(Fault::on(Operation::UserList, refusal));
+    let refused = client.namesakes(&upn("bob@contoso.com"), Priority::Issue).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::BadRequest, "a question that is refused is no answer");
 }

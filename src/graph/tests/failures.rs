@@ -106,8 +106,8 @@ async fn an_answer_that_is_not_graphs_does_not_mean_absence() {
     bench.fault(Operation::UserGet, html.clone());
     let error = bench.client.user("alice@contoso.com", Priority::Read).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unexpected);
-    bench.fault(Operation::GroupGet, html);
-    bench.client.group_name(&ALICE.to_string(), Priority::Read).await.unwrap_err();
+    bench.fault(Operation::GroupList, html);
+    bench.client.groups(&[ALICE.to_string()], Priority::Read).await.unwrap_err();
     bench.fault(Operation::PassList, FaultKind::Garbled);
     let error = bench.client.passes(&ALICE.to_string(), Priority::Read).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unexpected);

@@ -20,7 +20,8 @@ mod passes;
 mod token;
 
 pub(super) use directory::{
-    EligibleRoleAnswer, GroupAnswer, MemberGroupsBody, RoleAnswer, RoleGroupAnswer, USER_FIELDS,
+    EligibleRoleAnswer, GroupAnswer, GroupEligibilityAnswer, MemberGroupsBody, NAMESAKE_FIELDS,
+    NamesakeAnswer, RoleAnswer, RoleGroupAnswer, RoleRowAnswer, SignInMethodAnswer, USER_FIELDS,
     UserAnswer,
 };
 pub(super) use errors::{TokenErrorAnswer, error, printable};

@@ -44,7 +44,8 @@ impl Role {
     fn verbs(self, resource: Resource) -> &'static [&'static str] {
         use Resource::{Requests, Secrets, Status};
         match (self, resource) {
-            (Self::Requester, Requests) | (Self::Operator, Secrets) => &["create", "delete"],
+            (Self::Requester, Requests) => &["create"],
+            (Self::Operator, Secrets) => &["create", "delete"],
             (Self::Requester | Self::Approver | Self::Operator, Status) => &["patch"],
             (Self::Editor | Self::ClusterAdmin | Self::Master, _)
             | (Self::NamespaceAdmin, Secrets) => &["create", "update", "patch", "delete"],

@@ -22,7 +22,9 @@
 //! | `DELETE /_sim/users/{id or name}/passes/{pass id}` | deleted in the portal |
 //! | `GET /_sim/groups`, `POST`, `DELETE /_sim/groups/{id}` | |
 //! | `POST`, `DELETE /_sim/members/{group or role id}/{member id}` | memberships |
+//! | `POST /_sim/assignments` `{"principalId", "roleDefinitionId", "directoryScopeId"}` | assigns a role of any scope |
 //! | `POST /_sim/eligibilities` `{"principalId", "roleDefinitionId"}` | lets a user or group activate a directory role |
+//! | `POST /_sim/group-eligibilities` `{"groupId", "principalId", "accessId"}` | lets a user or group activate the membership of a group |
 //! | `GET /_sim/apps` | the apps, without their secrets |
 //! | `POST /_sim/apps` | adds an app of the seed's form |
 //! | `POST /_sim/apps/{client id}` `{"roles": [...], "enabled": true}` | changes permissions or whether the app may sign in |
@@ -191,9 +193,18 @@ fn act(simulator: &Simulator, incoming: &Incoming) -> Result<Answer, Problem> {
             simulator.register_issuer(&issuer, jwks);
             done()
         }
-        (method, ["users" | "groups" | "members" | "eligibilities", ..]) => {
-            directory(simulator, incoming, &method, &segments)
-        }
+        (
+            method,
+            [
+                "users"
+                | "groups"
+                | "members"
+                | "assignments"
+                | "eligibilities"
+                | "group-eligibilities",
+                ..,
+            ],
+        ) => directory(simulator, incoming, &method, &segments),
         (method, ["apps", ..]) => apps(simulator, incoming, &method, &segments),
         _ => Err(ControlError::NotFound("path under /_sim").into()),
     }
@@ -241,6 +252,14 @@ fn directory(
         }
         (DELETE, ["groups", id]) => {
             simulator.delete_group(id_of(id, "group")?);
+            done()
+        }
+        (POST, ["assignments"]) => {
+            simulator.assign_role(body(incoming)?);
+            done()
+        }
+        (POST, ["group-eligibilities"]) => {
+            simulator.make_eligible_for_group(body(incoming)?);
             done()
         }
         (POST, ["eligibilities"]) => {

@@ -2,7 +2,9 @@
 
 use uuid::Uuid;
 
-use crate::tenant::{DirectoryRole, Group, RoleEligibility, User};
+use crate::tenant::{
+    DirectoryRole, Group, GroupEligibility, RoleAssignment, RoleEligibility, User,
+};
 
 /// The objects of the tenant's directory.
 #[derive(Debug, Clone, Default)]
@@ -10,7 +12,9 @@ pub(crate) struct Directory {
     pub(crate) users: Vec<User>,
     pub(crate) groups: Vec<Group>,
     pub(crate) roles: Vec<DirectoryRole>,
+    pub(crate) assignments: Vec<RoleAssignment>,
     pub(crate) eligibilities: Vec<RoleEligibility>,
+    pub(crate) group_eligibilities: Vec<GroupEligibility>,
 }
 
 impl Directory {
@@ -57,9 +61,9 @@ impl Directory {
         self.groups_of(principal).iter().map(|group| group.id).collect()
     }
 
-    /// The activated roles that a principal holds, directly or through groups.
-    pub(crate) fn roles_of(&self, principal: Uuid) -> Vec<&DirectoryRole> {
-        let groups = self.group_ids_of(principal);
+    /// The activated roles that a principal holds for the whole tenant, directly or, if so, through groups.
+    pub(crate) fn roles_of(&self, principal: Uuid, through_groups: bool) -> Vec<&DirectoryRole> {
+        let groups = if through_groups { self.group_ids_of(principal) } else { Vec::new() };
         let holds = |role: &&DirectoryRole| {
             role.members.iter().any(|member| *member == principal || groups.contains(member))
         };
@@ -75,6 +79,9 @@ impl Directory {
         for members in self.roles.iter_mut().map(|role| &mut role.members) {
             members.retain(|member| *member != id);
         }
+        self.assignments.retain(|assigned| assigned.principal_id != id);
+        self.eligibilities.retain(|eligible| eligible.principal_id != id);
+        self.group_eligibilities.retain(|eligible| eligible.principal_id != id);
     }
 }
 
@@ -87,10 +94,8 @@ mod tests {
     use super::*;
 
     fn contoso() -> Directory {
-        let Tenant {
-            users, groups, directory_roles: roles, role_eligibilities: eligibilities, ..
-        } = Tenant::contoso();
-        Directory { users, groups, roles, eligibilities }
+        let Tenant { users, groups, directory_roles: roles, .. } = Tenant::contoso();
+        Directory { users, groups, roles, ..Directory::default() }
     }
 
     #[test]
@@ -105,7 +110,8 @@ mod tests {
     #[test]
     fn roles_are_held_directly_or_through_groups() {
         let directory = contoso();
-        let roles = |user| directory.roles_of(user).iter().map(|role| role.id).collect::<Vec<_>>();
+        let roles =
+            |user| directory.roles_of(user, true).iter().map(|role| role.id).collect::<Vec<_>>();
         assert_eq!(roles(GRACE), [GLOBAL_ADMINISTRATORS]);
         assert_eq!(roles(HEIDI), [HELPDESK_ADMINISTRATORS]);
         assert!(roles(ALICE).is_empty());

@@ -180,14 +180,16 @@ fn skip_token(token: &str) -> Option<usize> {
     text.strip_prefix("skip:")?.parse().ok()
 }
 
-/// A `$filter`: conditions that must all hold.
+/// A `$filter`: alternatives, of which in one all conditions must hold.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Filter(Vec<Condition>);
+pub(crate) struct Filter(Vec<Vec<Condition>>);
 
 #[derive(Debug, PartialEq)]
 struct Condition {
     path: Vec<String>,
     test: Test,
+    /// Whether text is compared with regard to case.
+    exact: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -209,29 +211,54 @@ enum Comparison {
 }
 
 impl Filter {
-    /// Reads `a eq 'x' and b/any(t:t/id eq 'y') and startswith(c,'z')` and the like.
+    /// Reads `a eq 'x' and b/any(t:t/id eq 'y') or startswith(c,'z')` and the like, without parentheses around conditions.
     pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
         let invalid = || bad_request(format!("Invalid filter clause: {text}"));
-        let conditions = split_outside_quotes(text, " and ")
-            .into_iter()
-            .map(|part| condition(part.trim(), None));
-        conditions.collect::<Option<_>>().map(Self).ok_or_else(invalid)
+        let all_of = |text: &str| {
+            let parts = split_outside_quotes(text, " and ");
+            parts.into_iter().map(|part| condition(part.trim(), None)).collect::<Option<_>>()
+        };
+        let alternatives = split_outside_quotes(text, " or ").into_iter().map(all_of);
+        alternatives.collect::<Option<_>>().map(Self).ok_or_else(invalid)
     }
 
     pub(crate) fn matches(&self, object: &Value) -> bool {
-        self.0.iter().all(|condition| condition.holds(object))
+        self.0.iter().any(|all| all.iter().all(|condition| condition.holds(object)))
     }
 
     /// The properties that it speaks of.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|condition| condition.path.first()).map(String::as_str)
+        self.0.iter().flatten().filter_map(|condition| condition.path.first()).map(String::as_str)
+    }
+
+    /// Compares the items of this list of texts with regard to case.
+    pub(crate) fn compare_exactly(&mut self, name: &str) {
+        for condition in self.0.iter_mut().flatten() {
+            if let Test::Any(inner) = &mut condition.test
+                && condition.path.first().is_some_and(|first| first == name)
+            {
+                inner.exact = true;
+            }
+        }
+    }
+
+    /// Whether it compares this property with a list, which not every collection supports.
+    pub(crate) fn lists(&self, name: &str) -> bool {
+        let is_list = |condition: &Condition| matches!(condition.test, Test::OneOf(_));
+        let of = |condition: &Condition| condition.path.first().is_some_and(|first| first == name);
+        self.0.iter().flatten().any(|condition| is_list(condition) && of(condition))
     }
 }
 
 impl Condition {
+    fn of(path: Vec<String>, test: Test) -> Self {
+        Self { path, test, exact: false }
+    }
+
     fn holds(&self, object: &Value) -> bool {
         let value = self.path.iter().fold(object, |value, name| &value[name]);
         match &self.test {
+            Test::Compare(Comparison::Equal, literal) if self.exact => value == literal.as_str(),
             Test::Compare(comparison, literal) => compare(value, *comparison, literal),
             Test::StartsWith(prefix) => value
                 .as_str()
@@ -255,18 +282,20 @@ fn condition(text: &str, variable: Option<&str>) -> Option<Condition> {
         }
         let names: Vec<String> = names.collect();
         let plain = |name: &String| !name.is_empty() && name.chars().all(char::is_alphanumeric);
-        (!names.is_empty() && names.iter().all(plain)).then_some(names)
+        // Of a list of texts the variable is the item itself.
+        let is_there = !names.is_empty() || variable.is_some();
+        (is_there && names.iter().all(plain)).then_some(names)
     };
     if let Some(arguments) =
         text.strip_prefix("startswith(").and_then(|rest| rest.strip_suffix(')'))
     {
         let (name, value) = arguments.split_once(',')?;
-        return Some(Condition { path: path(name)?, test: Test::StartsWith(literal(value)?) });
+        return Some(Condition::of(path(name)?, Test::StartsWith(literal(value)?)));
     }
     if let Some((collection, rest)) = text.split_once("/any(") {
         let (variable, inner) = rest.strip_suffix(')')?.split_once(':')?;
         let inner = condition(inner.trim(), Some(variable.trim()))?;
-        return Some(Condition { path: path(collection)?, test: Test::Any(Box::new(inner)) });
+        return Some(Condition::of(path(collection)?, Test::Any(Box::new(inner))));
     }
     let (name, rest) = text.split_once(' ')?;
     let (operator, value) = rest.trim().split_once([' ', '('])?;
@@ -281,11 +310,11 @@ fn condition(text: &str, variable: Option<&str>) -> Option<Condition> {
             let list = value.trim().trim_start_matches('(').strip_suffix(')')?;
             let literals =
                 split_outside_quotes(list, ",").into_iter().map(literal).collect::<Option<_>>()?;
-            return Some(Condition { path: path(name)?, test: Test::OneOf(literals) });
+            return Some(Condition::of(path(name)?, Test::OneOf(literals)));
         }
         _ => return None,
     };
-    Some(Condition { path: path(name)?, test: Test::Compare(comparison, literal(value)?) })
+    Some(Condition::of(path(name)?, Test::Compare(comparison, literal(value)?)))
 }
 
 /// A string in quotes, in which `''` stands for one, or a bare word.
@@ -362,19 +391,18 @@ mod tests {
         assert!(matches("targetResources/any(t:t/id eq 'b')", &row));
         assert!(!matches("targetResources/any(t:t/id eq 'c')", &row));
         assert!(matches("displayName in ('x', 'O''Brien and sons')", &row));
+        assert!(matches("displayName eq 'x' or targetResources/any(t:t/id eq 'a')", &row));
+        assert!(!matches("displayName eq 'x' or displayName eq 'y'", &row));
+        let texts = json!({"proxyAddresses": ["SMTP:a@c.com", "smtp:b or c@c.com"]});
+        assert!(matches("proxyAddresses/any(p:p eq 'smtp:b or c@c.com')", &texts));
+        assert!(!matches("proxyAddresses/any(p:p eq 'smtp:d@c.com')", &texts));
     }
 
     #[test]
     fn what_is_no_filter_is_refused() {
-        for text in [
-            "",
-            "displayName",
-            "displayName eq",
-            "displayName eq 'x",
-            "a eq 'b'c'",
-            "a xx 'b'",
-            "a eq 'b' or c eq 'd'",
-        ] {
+        for text in
+            ["", "displayName", "displayName eq", "displayName eq 'x", "a eq 'b'c'", "a xx 'b'"]
+        {
             assert!(Filter::parse(text).is_err(), "{text}");
         }
     }

@@ -24,6 +24,8 @@ pub enum Operation {
     PolicyReset,
     ParentPolicyGet,
     UserGet,
+    UserList,
+    SignInMethods,
     PassList,
     PassCreate,
     PassGet,
@@ -34,6 +36,8 @@ pub enum Operation {
     GroupGet,
     RoleAssignments,
     RoleEligibilities,
+    RoleEligibilitySchedules,
+    GroupEligibilitySchedules,
     Organization,
     DirectoryAudits,
     Batch,
@@ -69,6 +73,8 @@ pub(crate) enum Route {
     PolicyReset,
     ParentPolicyGet,
     UserGet { user: String },
+    UserList,
+    SignInMethods { user: String },
     PassList { user: String },
     PassCreate { user: String },
     PassGet { user: String, pass: String },
@@ -79,6 +85,8 @@ pub(crate) enum Route {
     GroupGet { group: String },
     RoleAssignments,
     RoleEligibilities,
+    RoleEligibilitySchedules,
+    GroupEligibilitySchedules,
     Organization,
     DirectoryAudits,
     Batch,
@@ -96,6 +104,8 @@ impl Route {
             Self::PolicyReset => Operation::PolicyReset,
             Self::ParentPolicyGet => Operation::ParentPolicyGet,
             Self::UserGet { .. } => Operation::UserGet,
+            Self::UserList => Operation::UserList,
+            Self::SignInMethods { .. } => Operation::SignInMethods,
             Self::PassList { .. } => Operation::PassList,
             Self::PassCreate { .. } => Operation::PassCreate,
             Self::PassGet { .. } => Operation::PassGet,
@@ -106,6 +116,8 @@ impl Route {
             Self::GroupGet { .. } => Operation::GroupGet,
             Self::RoleAssignments => Operation::RoleAssignments,
             Self::RoleEligibilities => Operation::RoleEligibilities,
+            Self::RoleEligibilitySchedules => Operation::RoleEligibilitySchedules,
+            Self::GroupEligibilitySchedules => Operation::GroupEligibilitySchedules,
             Self::Organization => Operation::Organization,
             Self::DirectoryAudits => Operation::DirectoryAudits,
             Self::Batch => Operation::Batch,
@@ -167,7 +179,9 @@ impl Route {
                 Some(Self::PolicyPatch),
                 Some(Self::PolicyReset),
             ),
+            ["users"] => get(Self::UserList),
             ["users", _] => get(Self::UserGet { user: own(1) }),
+            ["users", _, "authentication", "methods"] => get(Self::SignInMethods { user: own(1) }),
             ["users", _, "authentication", "temporaryaccesspassmethods"] => by_method(
                 Some(Self::PassList { user: own(1) }),
                 Some(Self::PassCreate { user: own(1) }),
@@ -200,6 +214,12 @@ impl Route {
             ["rolemanagement", "directory", "roleassignments"] => get(Self::RoleAssignments),
             ["rolemanagement", "directory", "roleeligibilityscheduleinstances"] => {
                 get(Self::RoleEligibilities)
+            }
+            ["rolemanagement", "directory", "roleeligibilityschedules"] => {
+                get(Self::RoleEligibilitySchedules)
+            }
+            ["identitygovernance", "privilegedaccess", "group", "eligibilityschedules"] => {
+                get(Self::GroupEligibilitySchedules)
             }
             ["organization"] => get(Self::Organization),
             ["auditlogs", "directoryaudits"] => get(Self::DirectoryAudits),

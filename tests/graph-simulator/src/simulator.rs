@@ -20,7 +20,10 @@ use crate::{
     rules::sign_in::{Session, SignIn, SignInError},
     state::State,
     switches::Switches,
-    tenant::{App, FederatedCredential, Group, RoleEligibility, Tenant, User},
+    tenant::{
+        App, FederatedCredential, Group, GroupEligibility, RoleAssignment, RoleEligibility, Tenant,
+        User,
+    },
     wire::Refusal,
 };
 
@@ -302,6 +305,16 @@ impl Simulator {
     /// Removes a user or group from a group or a directory role.
     pub fn remove_member(&self, from: Uuid, member: Uuid) -> Result<(), ControlError> {
         self.edit_members(from, |members| members.retain(|known| *known != member))
+    }
+
+    /// Assigns a role, of any scope, without a `directoryRole` that shows it.
+    pub fn assign_role(&self, assignment: RoleAssignment) {
+        self.edit_directory(|directory| directory.assignments.push(assignment));
+    }
+
+    /// Lets a user or group activate the membership or ownership of a group.
+    pub fn make_eligible_for_group(&self, eligibility: GroupEligibility) {
+        self.edit_directory(|directory| directory.group_eligibilities.push(eligibility));
     }
 
     /// Lets a user or group activate a directory role (Privileged Identity Management).

@@ -60,7 +60,9 @@ impl State {
             users,
             groups,
             directory_roles: roles,
+            role_assignments: assignments,
             role_eligibilities: eligibilities,
+            group_eligibilities,
             issuers,
         } = tenant;
         Self {
@@ -71,7 +73,14 @@ impl State {
             apps,
             issuers: issuers.into_iter().map(|issuer| (issuer.issuer, issuer.jwks)).collect(),
             policy: History::new(policy),
-            directory: History::new(Directory { users, groups, roles, eligibilities }),
+            directory: History::new(Directory {
+                users,
+                groups,
+                roles,
+                assignments,
+                eligibilities,
+                group_eligibilities,
+            }),
             passes: Passes::default(),
             sessions: HashMap::new(),
             audit: AuditLog::default(),

@@ -70,6 +70,9 @@
 //! | `batchThrottled` | D, contradictory | outer status of a batch with throttled items: 200 or 424 | `ok`: the newer page |
 //! | `directoryLagSeconds` | D | index lag of `ConsistencyLevel: eventual` queries | 0: how long is not documented |
 //! | `privilegedIdentityManagement` | R | what a tenant without the licence answers about eligible roles: false is 400 `AadPremiumLicenseRequired` | true: the tenant has the licence |
+//! | `rolesFollowGroups` | R, contradictory | roles held through groups are in `transitiveMemberOf/directoryRole` | true: that is how membership works elsewhere |
+//! | `eligibilityOfMembers` | ? | an eligibility of a group is also listed for each of its members | false: those of Azure resources are, those of the directory are not documented |
+//! | `addressesAnyCase` | ? | `eq` on `proxyAddresses` disregards case | true: `eq` on other properties does |
 //! | `pageSize` | I | objects in a page when `$top` is absent | 100: the documented default of these lists |
 //! | `foreignNextLink` | I | next links to another host, which a careful client does not follow | false: Graph links to itself |
 //! | `auditLagSeconds` | R | delay of audit entries | 120: the published P95 |
@@ -143,6 +146,9 @@ pub struct Switches {
     pub batch_throttled: BatchThrottled,
     pub directory_lag_seconds: u64,
     pub privileged_identity_management: bool,
+    pub roles_follow_groups: bool,
+    pub eligibility_of_members: bool,
+    pub addresses_any_case: bool,
     pub page_size: u32,
     pub foreign_next_link: bool,
     pub audit_lag_seconds: u64,
@@ -206,6 +212,9 @@ impl Default for Switches {
             batch_throttled: BatchThrottled::Ok,
             directory_lag_seconds: 0,
             privileged_identity_management: true,
+            roles_follow_groups: true,
+            eligibility_of_members: false,
+            addresses_any_case: true,
             page_size: 100,
             foreign_next_link: false,
             audit_lag_seconds: 120,

@@ -71,9 +71,15 @@ pub struct Tenant {
     /// The activated directory roles.
     #[serde(default)]
     pub directory_roles: Vec<DirectoryRole>,
+    /// Assignments of roles beside those of `directoryRoles`: scoped ones, and of custom roles. No `directoryRole` shows them.
+    #[serde(default)]
+    pub role_assignments: Vec<RoleAssignment>,
     /// Roles that a principal may activate (Privileged Identity Management).
     #[serde(default)]
     pub role_eligibilities: Vec<RoleEligibility>,
+    /// Groups whose membership or ownership a principal may activate (Privileged Identity Management for Groups).
+    #[serde(default)]
+    pub group_eligibilities: Vec<GroupEligibility>,
     /// The keys of the token issuers that federated credentials name.
     #[serde(default)]
     pub issuers: Vec<Issuer>,
@@ -186,6 +192,15 @@ pub struct User {
     /// (reported).
     #[serde(default)]
     pub is_management_restricted: bool,
+    /// The primary mail address; not unique.
+    #[serde(default)]
+    pub mail: Option<String>,
+    /// Mail addresses with their kind: `SMTP:` for the primary one, `smtp:` for the others.
+    #[serde(default)]
+    pub proxy_addresses: Vec<String>,
+    /// The registered methods, by the type that Graph gives them, without password and passes: `fido2`, `phone`, ...
+    #[serde(default)]
+    pub methods: Vec<String>,
     /// Whether the user is synchronized from an on-premises directory.
     #[serde(default)]
     pub on_premises_sync_enabled: Option<bool>,
@@ -218,7 +233,7 @@ pub struct Identity {
 }
 
 /// A group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Group {
     /// The object id.
@@ -228,6 +243,9 @@ pub struct Group {
     /// Whether it may hold directory roles, or be eligible for them.
     #[serde(default)]
     pub is_assignable_to_role: bool,
+    /// `Public`, `Private` or `HiddenMembership`; absent: null.
+    #[serde(default)]
+    pub visibility: Option<String>,
     /// Ids of users and groups.
     #[serde(default)]
     pub members: Vec<Uuid>,
@@ -248,14 +266,69 @@ pub struct DirectoryRole {
     pub members: Vec<Uuid>,
 }
 
+/// A role that is assigned to a principal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RoleAssignment {
+    /// User, group or service principal.
+    pub principal_id: Uuid,
+    /// The role's definition: the template id of a built-in role, the own id of a custom one.
+    pub role_definition_id: Uuid,
+    /// `/` for the tenant, `/administrativeUnits/{id}`, or `/{id}` of an application or another object.
+    #[serde(default = "whole_tenant")]
+    pub directory_scope_id: String,
+}
+
 /// A role that a principal may activate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RoleEligibility {
     /// User or group.
     pub principal_id: Uuid,
-    /// The role's definition (its template id).
+    /// The role's definition: the template id of a built-in role, the own id of a custom one.
     pub role_definition_id: Uuid,
+    /// As in [`RoleAssignment`].
+    #[serde(default = "whole_tenant")]
+    pub directory_scope_id: String,
+    /// From when on; absent: long ago. One that begins later is a schedule without an instance.
+    #[serde(default)]
+    pub start_date_time: Option<Timestamp>,
+}
+
+/// A group whose membership or ownership a principal may activate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GroupEligibility {
+    /// The group.
+    pub group_id: Uuid,
+    /// User or group.
+    pub principal_id: Uuid,
+    /// Member or owner.
+    #[serde(default)]
+    pub access_id: GroupAccess,
+}
+
+/// Graph's `privilegedAccessGroupRelationships`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GroupAccess {
+    /// A member.
+    #[default]
+    Member,
+    /// An owner, who can add members.
+    Owner,
+}
+
+impl RoleEligibility {
+    /// A role that a principal may activate for the whole tenant, since long.
+    pub fn of(principal_id: Uuid, role_definition_id: Uuid) -> Self {
+        Self {
+            principal_id,
+            role_definition_id,
+            directory_scope_id: whole_tenant(),
+            start_date_time: None,
+        }
+    }
 }
 
 impl User {
@@ -270,6 +343,9 @@ impl User {
             identities: None,
             external_user_state: None,
             is_management_restricted: false,
+            mail: None,
+            proxy_addresses: Vec::new(),
+            methods: Vec::new(),
             on_premises_sync_enabled: None,
             created_date_time: None,
         }
@@ -315,6 +391,7 @@ impl Tenant {
             id,
             display_name: name.into(),
             is_assignable_to_role: id == HELPDESK_ADMINS_GROUP,
+            visibility: None,
             members: members.to_vec(),
         };
         let role = |id, role_template_id, name: &str, members: &[Uuid]| DirectoryRole {
@@ -338,6 +415,7 @@ impl Tenant {
                     "User.Read.All",
                     "GroupMember.Read.All",
                     "RoleManagement.Read.Directory",
+                    "PrivilegedEligibilitySchedule.Read.AzureADGroup",
                 ]
                 .map(String::from)
                 .to_vec(),
@@ -376,7 +454,9 @@ impl Tenant {
                     &[HELPDESK_ADMINS_GROUP],
                 ),
             ],
+            role_assignments: Vec::new(),
             role_eligibilities: Vec::new(),
+            group_eligibilities: Vec::new(),
             issuers: Vec::new(),
         }
     }
@@ -389,6 +469,10 @@ pub struct InvalidTenant(String);
 
 fn yes() -> bool {
     true
+}
+
+fn whole_tenant() -> String {
+    "/".into()
 }
 
 fn exchange_audience() -> String {

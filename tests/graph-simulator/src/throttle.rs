@@ -27,13 +27,17 @@ impl Class {
             Operation::PassCreate
             | Operation::PassList
             | Operation::PassGet
-            | Operation::PassDelete => Some(Self::AuthenticationMethods),
+            | Operation::PassDelete
+            | Operation::SignInMethods => Some(Self::AuthenticationMethods),
             Operation::DirectoryAudits => Some(Self::Logs),
             Operation::UserGet
+            | Operation::UserList
             | Operation::CheckMemberGroups
             | Operation::TransitiveMemberOf
             | Operation::RoleAssignments
             | Operation::RoleEligibilities
+            | Operation::RoleEligibilitySchedules
+            | Operation::GroupEligibilitySchedules
             | Operation::GroupList
             | Operation::GroupGet
             | Operation::Organization => Some(Self::Directory),

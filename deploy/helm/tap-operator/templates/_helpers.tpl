@@ -111,6 +111,9 @@ AZURE_FEDERATED_TOKEN_FILE: /var/run/secrets/azure/tokens/azure-identity-token
 {{- else if and (not .Values.tenants) (not (and .Values.tenant.id .Values.tenant.clientId)) }}
 {{- fail "set tenant.id and tenant.clientId: the ids of the Entra tenant and of the app by which the operator signs in (docs/install.md); or tenants, for several" }}
 {{- end }}
+{{- if and .Values.tenants .Values.ceilings }}
+{{- fail "set ceilings in the entries of tenants: those of the values are for one tenant" }}
+{{- end }}
 {{- if and .Values.tenant.userNamePrefix (not .Values.tenant.userName) }}
 {{- fail "tenant.userNamePrefix needs tenant.userName: userPrincipalName or objectId" }}
 {{- end }}

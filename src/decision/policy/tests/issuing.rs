@@ -68,15 +68,23 @@ fn a_policy_says_whether_it_can_issue_and_what_to_change() {
         (
             |r| {
                 issuance(r, "{users: {domains: null, groups: [{group: g1, displayName: Staff}]}}");
-                r.reads.names = Some(Ok(vec![("g1".into(), None)]));
+                r.reads.groups = Some(Ok(vec![]));
             },
             "False AdmitsNobody",
             "g1 (Staff)",
         ),
         (
             |r| {
+                issuance(r, "{users: {excludeGroups: [{group: g1}]}}");
+                r.reads.groups = Some(Ok(vec![]));
+            },
+            "False GroupNotFound",
+            "g1",
+        ),
+        (
+            |r| {
                 issuance(r, "{users: {groups: [{group: g1}, {group: g2, displayName: B}]}}");
-                r.reads.names = Some(Ok(vec![("g2".into(), None)]));
+                r.reads.groups = Some(Ok(vec![group("g1", "A")]));
             },
             "True AdmitsRequests",
             "can get a pass",

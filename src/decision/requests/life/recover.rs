@@ -13,7 +13,7 @@ use crate::decision::clock::later;
 use crate::decision::ids::UserKey;
 use crate::decision::intent::{Intent, Stage};
 use crate::decision::report::{Report, whole_second};
-use crate::decision::situation::{Grounds, SecretFound, Situation, Written};
+use crate::decision::situation::{SecretFound, Situation, Written};
 use crate::decision::step::{Action, Look, Rest, Step};
 use crate::entra::{TapMethod, UsabilityReason};
 
@@ -48,7 +48,7 @@ pub(super) fn next(s: &Situation, intent: &Intent, by_its_sender: bool) -> Step 
                 return report(s, resolving(s, &unrecordable(why)), rest);
             }
             let raised = intent.raised(attempt, holder, now, by_its_sender);
-            return Step::Act(Action::RecordIntent(Box::new(raised), Grounds::default()));
+            return Step::Act(Action::RecordIntent(Box::new(raised), Box::default()));
         }
     };
     if let Some(step) = remove_secret(s.reads) {

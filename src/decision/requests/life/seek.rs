@@ -263,9 +263,10 @@ fn with_the_list(
     let grounds = Grounds {
         checks: findings.checks.clone(),
         approvals: findings.approvals.clone(),
+        people: findings.people.clone(),
         policy: s.policy.version(),
     };
-    Step::Act(Action::RecordIntent(Box::new(intent), grounds))
+    Step::Act(Action::RecordIntent(Box::new(intent), Box::new(grounds)))
 }
 
 /// A Secret of the request's name exists. If it is ours, its code is worthless: it belongs to an attempt that was taken

@@ -324,7 +324,7 @@ impl Chaos {
                 ErrorKind::Unavailable
             });
             match look {
-                Look::User => return Outcome::User(Err(error)),
+                Look::User { .. } => return Outcome::User(Err(error)),
                 Look::Method => return Outcome::Method(Err(error)),
                 Look::Passes { user, .. } => return Outcome::Passes(user.clone(), Err(error)),
                 Look::Secret => {

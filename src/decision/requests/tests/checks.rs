@@ -71,7 +71,7 @@ fn who_could_activate_a_role_is_refused_and_what_is_not_seen_is_said() {
 
     let life = denies(Ok(Eligibility::NotSeen));
     life.expect(Phase::Active, "Issued", &issued);
-    assert!(check(&life).contains("not seen: grant the operator RoleEligibilitySchedule.Read"));
+    assert!(check(&life).contains("grant RoleEligibilitySchedule.Read.Directory ["));
 
     let life = denies(role(Some("62e90394"), Some("admins")));
     life.expect(Phase::Failed, "DirectoryRoleHolder", &failed);
@@ -83,6 +83,105 @@ fn who_could_activate_a_role_is_refused_and_what_is_not_seen_is_said() {
 
     let life = denies(Err(error(ErrorKind::Unavailable)));
     life.expect(Phase::Pending, "TenantUnreachable", &["status Pending"]);
+}
+
+/// What the fresh questions about the user do not show: roles of other scopes, custom ones, and groups that could be joined.
+#[test]
+fn who_holds_a_role_that_only_the_tenants_lists_show_is_refused() {
+    let row = |scope: Option<&str>| RoleRow {
+        principal_id: "p".into(),
+        definition_id: Some("custom".into()),
+        scope: scope.map(Into::into),
+    };
+    let listed = |row: RoleRow, eligible: bool, join: Option<&str>, group: Option<&str>| {
+        let through_eligible_group = join.map(Into::into);
+        let holding = RoleHolding { row, eligible, through_eligible_group };
+        Ok(ListedRoles { found: Some((holding, group.map(Into::into))), gaps: BTreeSet::new() })
+    };
+    let unit = Some("/administrativeUnits/unit");
+    for (listed, words) in [
+        (
+            listed(row(unit), false, None, None),
+            "holds a directory role (role definition custom, for /administrativeUnits/unit)",
+        ),
+        (
+            listed(row(Some("/")), false, None, Some("admins")),
+            "holds a directory role (role definition custom, through group admins)",
+        ),
+        (
+            listed(row(None), true, None, None),
+            "could activate a directory role (role definition custom)",
+        ),
+        (
+            listed(row(Some("/")), true, Some("admins"), Some("on-call")),
+            "could activate a directory role (role definition custom, through group on-call, by joining group admins)",
+        ),
+    ] {
+        let mut life = Life::new();
+        life.edit_policy("{directoryRoleHolders: Deny}");
+        life.listed_roles = listed;
+        life.reconcile();
+        life.expect(Phase::Failed, "DirectoryRoleHolder", &["status Failed"]);
+        assert!(life.ready().message.contains(words), "{}", life.ready().message);
+    }
+}
+
+#[test]
+fn a_check_that_cannot_be_made_stops_only_where_that_is_demanded() {
+    let gaps = |gap| Ok(ListedRoles { found: None, gaps: BTreeSet::from([gap]) });
+    for gap in [
+        RoleGap::Assignments,
+        RoleGap::Eligibilities,
+        RoleGap::GroupEligibilities,
+        RoleGap::Members,
+        RoleGap::HiddenMembers,
+    ] {
+        for (policy, ceilings, waits) in [
+            ("{}", "{}", false),
+            ("{completeChecks: Optional}", "{}", false),
+            ("{completeChecks: Required}", "{}", true),
+            ("{completeChecks: Always}", "{}", true),
+            ("{completeChecks: Optional}", "{completeChecks: Required}", true),
+        ] {
+            let mut life = Life::new();
+            life.edit_policy("{directoryRoleHolders: Deny}");
+            life.edit_policy(policy);
+            life.set_ceilings(ceilings);
+            life.edit_spec("{requestedBy: rita@contoso.com}");
+            life.listed_roles = gaps(gap);
+            life.reconcile();
+            let expected = if waits {
+                (Phase::Pending, "ChecksIncomplete")
+            } else {
+                (Phase::Active, "Issued")
+            };
+            assert_eq!((life.request.phase(), life.reason()), expected, "{gap:?} {policy}");
+            // Once the permission was granted, it goes on.
+            life.listed_roles = Ok(ListedRoles::default());
+            life.now += SignedDuration::from_secs(61);
+            life.reconcile();
+            assert_eq!(life.request.phase(), Phase::Active);
+        }
+    }
+    let mut life = Life::new();
+    life.edit_policy("{directoryRoleHolders: Deny}");
+    life.listed_roles = Err(error(ErrorKind::Unavailable));
+    life.reconcile();
+    life.expect(Phase::Pending, "TenantUnreachable", &["status Pending"]);
+}
+
+#[test]
+fn complete_checks_tell_people_apart() {
+    let mut life = Life::new();
+    life.edit_policy("{completeChecks: Required, unmappedPeople: Allow}");
+    life.connection.as_mut().unwrap().users = None;
+    life.edit_spec("{requestedBy: rita@contoso.com}");
+    life.reconcile();
+    life.expect(Phase::Pending, "ChecksIncomplete", &["status Pending"]);
+    life.connection = Some(connection("default", "tenant"));
+    life.now += SignedDuration::from_secs(61);
+    life.reconcile();
+    assert_eq!(life.request.phase(), Phase::Active);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod absence;
 mod between;
+mod ceilings;
 mod chaos;
 mod checks;
 mod claims;
@@ -13,10 +14,13 @@ mod facts;
 mod issue;
 mod lifetime;
 mod looks;
+mod membership;
 mod naive;
 mod neighbours;
+mod newcomers;
 mod onboarding;
 mod order;
+mod people;
 mod places;
 mod quota;
 mod reasons;
@@ -29,6 +33,7 @@ mod turns;
 mod watch;
 mod world;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,14 +53,16 @@ use crate::decision::intent::{Intent, Stage, has_finalizer};
 use crate::decision::outcome::{Outcome, Posted, SecretCreation};
 use crate::decision::quota::Bounds;
 use crate::decision::situation::{
-    Brakes, Cause, Connection, Eligibility, Place, PolicyFound, RefusedWrite, SecretFound, Setback,
-    Settings, Stop, Surroundings, Told, Written,
+    Brakes, Cause, Connection, Eligibility, GroupState, GroupStates, Place, PolicyFound,
+    RefusedWrite, SecretFound, Setback, Settings, Stop, Surroundings, Told, Written,
 };
 use crate::decision::step::{Action, Look, Rest, Step};
 use crate::decision::terms::{PolicyVersion, Terms};
 use crate::entra::{
-    Cloud, DirectoryRole, EligibleRole, ErrorKind, GraphError, GraphTarget, Listed,
-    MethodConfiguration, MethodState, TapMethod, UsabilityReason, User, UserNameForm, UserNames,
+    Behind, Cloud, DirectoryRole, EligibleRole, EntraName, ErrorKind, GraphError, GraphTarget,
+    Listed, ListedRoles, MethodConfiguration, MethodState, Namesakes, RoleGap, RoleHolding,
+    RoleRow, TapMethod, UsabilityReason, User, UserNameForm, UserNameRule, UserNames, folded,
+    is_service_account,
 };
 
 const UID: &str = "uid-1";
@@ -140,7 +147,11 @@ fn connection(name: &str, tenant_id: &str) -> Connection {
         tenant_id: tenant_id.into(),
         client_id: "app".into(),
         cloud: Cloud::Global,
-        users: Some(UserNames { prefix: String::new(), form: UserNameForm::UserPrincipalName }),
+        users: Some(UserNames::new([UserNameRule {
+            prefix: String::new(),
+            form: UserNameForm::UserPrincipalName,
+        }])),
+        ceilings: Arc::default(),
     }
 }
 

@@ -50,10 +50,23 @@ pub(super) struct Life {
     pub lease_lost_with_the_secret: bool,
     pub method: Result<MethodConfiguration, GraphError>,
     pub user: Result<User, GraphError>,
+    /// By which key the user was last read.
+    pub user_read_by: String,
+    /// Whom names mean in the tenant, of those who are not there under their own name.
+    pub people: BTreeMap<String, Namesakes>,
+    /// Whether people can be looked up.
+    pub people_read: Result<(), GraphError>,
     pub member_of: Result<(), GraphError>,
+    /// The sign-in methods that the user has.
+    pub sign_in_methods: Result<Vec<String>, GraphError>,
     /// The groups that the user is in.
     pub groups: Vec<String>,
+    /// What can be told of groups, of which it is not who their members are.
+    pub group_states: GroupStates,
+    /// Whether groups can be read.
+    pub groups_read: Result<(), GraphError>,
     pub eligibility: Result<Eligibility, GraphError>,
+    pub listed_roles: Result<ListedRoles, GraphError>,
     pub roles: Vec<DirectoryRole>,
     pub passes: Result<Vec<TapMethod>, GraphError>,
     /// How often the method was read.
@@ -101,7 +114,7 @@ impl Life {
         let policy = yaml::read(
             "{apiVersion: tap-operator.io/v1alpha1, kind: TapPolicy, metadata: {name: contoso}, spec: {tenant: default, issuance: \
              {namespaces: {names: [helpdesk]}, users: {domains: [contoso.com]}, lifetime: {maximum: 8h}, directoryRoleHolders: Allow, \
-             approval: {required: 0}}}}",
+             unmappedPeople: Allow, approval: {required: 0}}}}",
         );
         let user = User {
             id: USER_ID.into(),
@@ -110,6 +123,8 @@ impl Life {
             account_enabled: Some(true),
             user_type: Some("Member".into()),
             identities: Vec::new(),
+            mail_addresses: Vec::new(),
+            created: None,
             external_user_state: None,
             is_management_restricted: false,
         };
@@ -152,9 +167,16 @@ impl Life {
                 exclude: vec![],
             }),
             user: Ok(user),
+            user_read_by: String::new(),
+            people: BTreeMap::new(),
+            people_read: Ok(()),
             member_of: Ok(()),
+            sign_in_methods: Ok(vec![]),
             groups: vec![],
+            group_states: BTreeMap::new(),
+            groups_read: Ok(()),
             eligibility: Ok(Eligibility::None),
+            listed_roles: Ok(ListedRoles::default()),
             roles: vec![],
             passes: Ok(vec![]),
             method_reads: 0,
@@ -245,6 +267,12 @@ impl Life {
         let mut issuance = serde_json::to_value(&policy.spec.issuance).unwrap();
         json_patch::merge(&mut issuance, &yaml::read(edit).unwrap());
         policy.spec.issuance = serde_json::from_value(issuance).unwrap();
+    }
+
+    /// What the operator's configuration sets above all policies of the tenant.
+    pub fn set_ceilings(&mut self, ceilings: &str) {
+        let ceilings = yaml::read(ceilings).unwrap();
+        self.connection.as_mut().unwrap().ceilings = Arc::new(ceilings);
     }
 
     pub fn annotate(&mut self, intent: &Intent) {

@@ -62,6 +62,32 @@ impl State {
         Ok(Answer::json(200, body))
     }
 
+    /// All methods of a user, told apart by their type: the password is always one of them (known), and so is a pass.
+    pub(super) fn sign_in_methods(&self, call: &Call, user: &str) -> Result<Answer, Refusal> {
+        refuse_options(call)?;
+        let found = self.user_with_methods(user)?;
+        let method = |kind: &str, id: String| {
+            json!({
+                "@odata.type": format!("#microsoft.graph.{kind}AuthenticationMethod"),
+                "id": id,
+                "createdDateTime": "2024-01-01T00:00:00Z",
+            })
+        };
+        let mut methods = vec![method("password", "28c10230-6103-485e-b985-444c60001490".into())];
+        let registered = found.methods.iter().enumerate();
+        methods.extend(registered.map(|(number, kind)| method(kind, format!("{kind}-{number}"))));
+        for mut pass in self.list_passes(user)? {
+            pass["@odata.type"] = "#microsoft.graph.temporaryAccessPassAuthenticationMethod".into();
+            methods.push(pass);
+        }
+        let base = call.incoming.base();
+        let body = json!({
+            "@odata.context": format!("{base}/v1.0/$metadata#users('{}')/authentication/methods", found.id),
+            "value": methods,
+        });
+        Ok(Answer::json(200, body))
+    }
+
     pub(super) fn answer_pass(
         &self,
         call: &Call,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     call::Call,
-    permissions::{MEMBERS_READ, ROLES_READ, USER_READ},
+    permissions::{HIDDEN_READ, MEMBERS_READ, ROLES_READ, USER_READ},
 };
 use crate::{
     clock::{graph_time, seconds},
@@ -31,7 +31,7 @@ const USER_DEFAULT: [&str; 11] = [
     "userPrincipalName",
     "id",
 ];
-const USER_PROPERTIES: [&str; 22] = [
+const USER_PROPERTIES: [&str; 23] = [
     "businessPhones",
     "displayName",
     "givenName",
@@ -53,6 +53,7 @@ const USER_PROPERTIES: [&str; 22] = [
     "onPremisesImmutableId",
     "onPremisesSyncEnabled",
     "otherMails",
+    "proxyAddresses",
     "userType",
 ];
 /// What `User.ReadBasic.All` shows; all else is null to it.
@@ -66,7 +67,7 @@ const USER_BASIC: [&str; 8] = [
     "businessPhones",
     "otherMails",
 ];
-const GROUP_PROPERTIES: [&str; 10] = [
+const GROUP_PROPERTIES: [&str; 11] = [
     "id",
     "deletedDateTime",
     "createdDateTime",
@@ -77,21 +78,10 @@ const GROUP_PROPERTIES: [&str; 10] = [
     "mail",
     "mailEnabled",
     "securityEnabled",
+    "visibility",
 ];
 const ROLE_PROPERTIES: [&str; 5] =
     ["id", "deletedDateTime", "description", "displayName", "roleTemplateId"];
-const ASSIGNMENT_PROPERTIES: [&str; 4] =
-    ["id", "principalId", "directoryScopeId", "roleDefinitionId"];
-const ELIGIBILITY_PROPERTIES: [&str; 8] = [
-    "id",
-    "principalId",
-    "directoryScopeId",
-    "roleDefinitionId",
-    "memberType",
-    "startDateTime",
-    "endDateTime",
-    "roleEligibilityScheduleId",
-];
 const ORGANIZATION_PROPERTIES: [&str; 3] = ["id", "displayName", "verifiedDomains"];
 const AUDIT_PROPERTIES: [&str; 12] = [
     "id",
@@ -131,6 +121,14 @@ impl State {
         Ok(Answer::json(200, Value::Object(fields)).with("x-ms-resource-unit", "1"))
     }
 
+    pub(super) fn list_users(&self, call: &Call) -> Result<Answer, Refusal> {
+        let users = self.read(call).users.iter();
+        let items = users.map(|user| Value::Object(self.user_fields(user))).collect();
+        let default = Some(&USER_DEFAULT[..]).filter(|_| call.query.get("$select").is_none());
+        self.collection_of(call, items, "microsoft.graph.user", &USER_PROPERTIES, "users", default)
+            .map(|answer| answer.with("x-ms-resource-unit", "2"))
+    }
+
     pub(super) fn check_member_groups(&self, call: &Call, key: &str) -> Result<Answer, Refusal> {
         let body = call.incoming.json()?;
         let invalid = |message: &str| Refusal::new(400, "Request_BadRequest", message.to_owned());
@@ -142,7 +140,10 @@ impl State {
         let ids: Option<Vec<Uuid>> =
             ids.iter().map(|id| Uuid::parse_str(id.as_str()?).ok()).collect();
         let ids = ids.ok_or_else(|| invalid("Invalid object identifier."))?;
-        let groups = self.read(call).group_ids_of(self.user(call, key)?.id);
+        let directory = self.read(call);
+        let mut groups = directory.groups_of(self.user(call, key)?.id);
+        groups.retain(|group| may_see_members(call, group));
+        let groups: Vec<Uuid> = groups.into_iter().map(|group| group.id).collect();
         let found: Vec<_> = ids.into_iter().filter(|id| groups.contains(id)).collect();
         let body =
             json!({"@odata.context": metadata(call, "Collection(Edm.String)"), "value": found});
@@ -161,13 +162,14 @@ impl State {
         let mut items = Vec::new();
         if cast != Cast::DirectoryRole {
             let readable = call.caller.has_any(MEMBERS_READ);
-            for group in directory.groups_of(user) {
+            let groups = directory.groups_of(user);
+            for group in groups.into_iter().filter(|group| may_see_members(call, group)) {
                 items.push(member(group_fields(group), "#microsoft.graph.group", readable, cast));
             }
         }
         if cast != Cast::Group {
             let readable = call.caller.has_any(ROLES_READ);
-            for role in directory.roles_of(user) {
+            for role in directory.roles_of(user, self.switches.roles_follow_groups) {
                 items.push(member(
                     role_fields(role),
                     "#microsoft.graph.directoryRole",
@@ -203,50 +205,6 @@ impl State {
         let mut fields = narrowed(fields, selected.as_deref());
         fields.insert("@odata.context".into(), metadata(call, "groups/$entity").into());
         Ok(Answer::json(200, Value::Object(fields)))
-    }
-
-    /// Direct assignments only (documented).
-    pub(super) fn role_assignments(&self, call: &Call) -> Result<Answer, Refusal> {
-        let roles = &self.read(call).roles;
-        let pairs =
-            roles.iter().flat_map(|role| role.members.iter().map(move |member| (role, member)));
-        let items = pairs.map(|(role, principal)| {
-            json!({
-                "id": made_id(role.id, *principal),
-                "principalId": principal,
-                "directoryScopeId": "/",
-                "roleDefinitionId": role.role_template_id,
-            })
-        });
-        let (kind, context) =
-            ("microsoft.graph.unifiedRoleAssignment", "roleManagement/directory/roleAssignments");
-        self.collection(call, items.collect(), kind, &ASSIGNMENT_PROPERTIES, context)
-    }
-
-    pub(super) fn role_eligibilities(&self, call: &Call) -> Result<Answer, Refusal> {
-        if !self.switches.privileged_identity_management {
-            return Err(Refusal::new(
-                400,
-                "AadPremiumLicenseRequired",
-                "The tenant needs to have Microsoft Entra ID P2 or Microsoft Entra ID Governance license.",
-            ));
-        }
-        let items = self.read(call).eligibilities.iter().map(|eligible| {
-            let id = made_id(eligible.role_definition_id, eligible.principal_id);
-            json!({
-                "id": id,
-                "principalId": eligible.principal_id,
-                "directoryScopeId": "/",
-                "roleDefinitionId": eligible.role_definition_id,
-                "memberType": "Direct",
-                "startDateTime": "2024-01-01T00:00:00Z",
-                "endDateTime": null,
-                "roleEligibilityScheduleId": id,
-            })
-        });
-        let kind = "microsoft.graph.unifiedRoleEligibilityScheduleInstance";
-        let context = "roleManagement/directory/roleEligibilityScheduleInstances";
-        self.collection(call, items.collect(), kind, &ELIGIBILITY_PROPERTIES, context)
     }
 
     pub(super) fn organization(&self, call: &Call) -> Result<Answer, Refusal> {
@@ -296,17 +254,33 @@ impl State {
     }
 
     /// Filters, narrows and pages.
-    fn collection(
+    pub(super) fn collection(
+        &self,
+        call: &Call,
+        items: Vec<Value>,
+        kind: &str,
+        properties: &[&str],
+        context: &str,
+    ) -> Result<Answer, Refusal> {
+        self.collection_of(call, items, kind, properties, context, None)
+    }
+
+    /// The same, with what comes of each without `$select`; all of it if that is absent.
+    fn collection_of(
         &self,
         call: &Call,
         mut items: Vec<Value>,
         kind: &str,
         properties: &[&str],
         context: &str,
+        default: Option<&[&str]>,
     ) -> Result<Answer, Refusal> {
         let selected = call.query.selected(kind, properties)?;
         if let Some(filter) = call.query.get("$filter") {
-            let filter = Filter::parse(filter)?;
+            let mut filter = Filter::parse(filter)?;
+            if !self.switches.addresses_any_case {
+                filter.compare_exactly("proxyAddresses");
+            }
             if let Some(unknown) = filter.names().find(|name| !properties.contains(name)) {
                 let message =
                     format!("Could not find a property named '{unknown}' on type '{kind}'.");
@@ -314,8 +288,9 @@ impl State {
             }
             items.retain(|item| filter.matches(item));
         }
+        let selected = selected.as_deref().or(default);
         let items = items.into_iter().map(|item| match item {
-            Value::Object(fields) => Value::Object(narrowed(fields, selected.as_deref())),
+            Value::Object(fields) => Value::Object(narrowed(fields, selected)),
             other => other,
         });
         let link_base = if self.switches.foreign_next_link {
@@ -334,7 +309,7 @@ impl State {
     }
 
     /// The directory as this request sees it: the index lags.
-    fn read(&self, call: &Call) -> &Directory {
+    pub(super) fn read(&self, call: &Call) -> &Directory {
         if call.query.is_eventual() {
             self.directory.seen(self.now(), seconds(self.switches.directory_lag_seconds))
         } else {
@@ -342,7 +317,7 @@ impl State {
         }
     }
 
-    fn user(&self, call: &Call, key: &str) -> Result<&User, Refusal> {
+    pub(super) fn user(&self, call: &Call, key: &str) -> Result<&User, Refusal> {
         self.read(call).user(key).ok_or_else(|| no_such_resource(key))
     }
 
@@ -364,7 +339,7 @@ impl State {
             "surname": user.display_name.split(' ').nth(1),
             "businessPhones": [],
             "jobTitle": null,
-            "mail": null,
+            "mail": user.mail,
             "mobilePhone": null,
             "officeLocation": null,
             "preferredLanguage": null,
@@ -378,6 +353,7 @@ impl State {
             "onPremisesImmutableId": null,
             "onPremisesSyncEnabled": user.on_premises_sync_enabled,
             "otherMails": [],
+            "proxyAddresses": user.proxy_addresses,
             "userType": user.user_type,
         });
         match fields {
@@ -387,6 +363,19 @@ impl State {
     }
 }
 
+/// A group that the caller may not evaluate is left out of the answer without an error (documented).
+fn may_see_members(call: &Call, group: &Group) -> bool {
+    !is_hidden(group) || call.caller.has_any(HIDDEN_READ)
+}
+
+/// Whether a group hides who its members are (documented: Microsoft 365 groups only).
+fn is_hidden(group: &Group) -> bool {
+    group
+        .visibility
+        .as_deref()
+        .is_some_and(|visibility| visibility.eq_ignore_ascii_case("HiddenMembership"))
+}
+
 fn group_fields(group: &Group) -> Map<String, Value> {
     let fields = json!({
         "id": group.id,
@@ -394,11 +383,12 @@ fn group_fields(group: &Group) -> Map<String, Value> {
         "createdDateTime": "2024-01-01T00:00:00Z",
         "description": null,
         "displayName": group.display_name,
-        "groupTypes": [],
+        "groupTypes": if is_hidden(group) { vec!["Unified"] } else { Vec::new() },
         "isAssignableToRole": group.is_assignable_to_role,
         "mail": null,
         "mailEnabled": false,
         "securityEnabled": true,
+        "visibility": group.visibility,
     });
     fields.as_object().cloned().unwrap_or_default()
 }
@@ -429,12 +419,7 @@ fn member(mut fields: Map<String, Value>, kind: &str, readable: bool, cast: Cast
     Value::Object(fields)
 }
 
-/// The same id for the same two objects each time.
-fn made_id(one: Uuid, other: Uuid) -> String {
-    Uuid::from_u128(one.as_u128().rotate_left(1) ^ other.as_u128()).simple().to_string()
-}
-
-fn metadata(call: &Call, what: &str) -> String {
+pub(super) fn metadata(call: &Call, what: &str) -> String {
     format!("{}/v1.0/$metadata#{what}", call.incoming.base())
 }
 

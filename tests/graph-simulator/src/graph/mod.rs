@@ -8,4 +8,5 @@ mod batch;
 mod call;
 mod directory;
 mod permissions;
+mod roles;
 mod serve;

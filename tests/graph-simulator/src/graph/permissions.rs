@@ -42,6 +42,15 @@ const ELIGIBILITY_READ: &[&str] = &[
     "RoleManagement.Read.All",
     "RoleManagement.ReadWrite.Directory",
 ];
+/// Only these: no directory permission covers it (documented).
+const GROUP_ELIGIBILITY_READ: &[&str] = &[
+    "PrivilegedEligibilitySchedule.Read.AzureADGroup",
+    "PrivilegedEligibilitySchedule.ReadWrite.AzureADGroup",
+];
+/// Shows the members of groups that hide them; it is needed beside the permission for members (documented).
+pub(super) const HIDDEN_READ: &[&str] = &["Member.Read.Hidden"];
+const METHODS_READ: &[&str] =
+    &["UserAuthenticationMethod.Read.All", "UserAuthenticationMethod.ReadWrite.All"];
 const ORGANIZATION_READ: &[&str] =
     &["Organization.Read.All", "Organization.ReadWrite.All", "User.Read.All", "Directory.Read.All"];
 const AUDIT_READ: &[&str] = &["AuditLog.Read.All"];
@@ -56,10 +65,12 @@ pub(super) fn check(operation: Operation, caller: &Caller) -> Result<(), Refusal
         Operation::PassCreate | Operation::PassDelete => has(PASS_WRITE),
         Operation::UserGet => has(USER_READ) || has(USER_READ_BASIC),
         Operation::CheckMemberGroups => has(USER_READ) && has(MEMBERS_READ),
-        Operation::TransitiveMemberOf => has(USER_READ),
+        Operation::TransitiveMemberOf | Operation::UserList => has(USER_READ),
+        Operation::SignInMethods => has(METHODS_READ),
         Operation::GroupList | Operation::GroupGet => has(MEMBERS_READ) || has(GROUP_READ_BASIC),
         Operation::RoleAssignments => has(ROLES_READ),
-        Operation::RoleEligibilities => has(ELIGIBILITY_READ),
+        Operation::RoleEligibilities | Operation::RoleEligibilitySchedules => has(ELIGIBILITY_READ),
+        Operation::GroupEligibilitySchedules => has(GROUP_ELIGIBILITY_READ),
         Operation::Organization => has(ORGANIZATION_READ),
         Operation::DirectoryAudits => has(AUDIT_READ),
         // A batch needs what its items need.
@@ -79,7 +90,8 @@ pub(super) fn check(operation: Operation, caller: &Caller) -> Result<(), Refusal
         | Operation::PassList
         | Operation::PassGet
         | Operation::PassCreate
-        | Operation::PassDelete => {
+        | Operation::PassDelete
+        | Operation::SignInMethods => {
             Err(Refusal::new(403, "accessDenied", "Request Authorization failed").repeated())
         }
         _ => Err(Refusal::new(

@@ -80,6 +80,8 @@ impl State {
                 Ok(Answer::empty(204))
             }
             Route::UserGet { user } => self.get_user(&call, user),
+            Route::UserList => self.list_users(&call),
+            Route::SignInMethods { user } => self.sign_in_methods(&call, user),
             Route::CheckMemberGroups { user } => self.check_member_groups(&call, user),
             Route::TransitiveMemberOf { user, cast } => {
                 self.transitive_member_of(&call, user, *cast)
@@ -87,7 +89,9 @@ impl State {
             Route::GroupList => self.list_groups(&call),
             Route::GroupGet { group } => self.get_group(&call, group),
             Route::RoleAssignments => self.role_assignments(&call),
-            Route::RoleEligibilities => self.role_eligibilities(&call),
+            Route::RoleEligibilities => self.role_eligibility_instances(&call),
+            Route::RoleEligibilitySchedules => self.role_eligibility_schedules(&call),
+            Route::GroupEligibilitySchedules => self.group_eligibility_schedules(&call),
             Route::Organization => self.organization(&call),
             Route::DirectoryAudits => self.directory_audits(&call),
             Route::Batch => self.answer_batch(&call),
@@ -131,7 +135,7 @@ impl State {
     ) -> Result<(), Refusal> {
         let cost = match operation {
             Operation::CheckMemberGroups => 4,
-            Operation::TransitiveMemberOf => 2,
+            Operation::TransitiveMemberOf | Operation::UserList => 2,
             _ => 1,
         };
         let now = self.now();

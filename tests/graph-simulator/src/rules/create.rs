@@ -153,7 +153,7 @@ impl State {
         if !user.account_enabled && switches.disabled_user_post == refuse {
             return Err(bad_request("The user account is disabled."));
         }
-        if !directory.roles_of(user.id).is_empty() && switches.admin_post == refuse {
+        if !directory.roles_of(user.id, true).is_empty() && switches.admin_post == refuse {
             return Err(
                 Refusal::new(403, "accessDenied", "Request Authorization failed").repeated()
             );

@@ -302,14 +302,36 @@ impl Life {
                 self.method_reads += 1;
                 Outcome::Method(self.method.clone())
             }
-            Look::User => Outcome::User(self.user.clone()),
+            Look::User { key } => {
+                self.user_read_by.clone_from(key);
+                Outcome::User(self.user.clone())
+            }
+            Look::People { names } => {
+                let found = names.iter().map(|(name, entra)| {
+                    let usual = || self.usually_found(entra);
+                    (name.clone(), self.people.get(name).cloned().unwrap_or_else(usual))
+                });
+                let found = found.collect();
+                Outcome::People(self.people_read.clone().map(|()| found))
+            }
             Look::Groups { .. } => {
                 Outcome::Groups(self.member_of.clone().map(|()| self.groups.clone()))
             }
+            Look::GroupStates { ids } => {
+                let state = |id: &String| {
+                    let state = self.group_states.get(id).copied().unwrap_or(GroupState::Seen);
+                    (id.clone(), state)
+                };
+                Outcome::GroupStates(
+                    self.groups_read.clone().map(|()| ids.iter().map(state).collect()),
+                )
+            }
+            Look::SignInMethods { .. } => Outcome::SignInMethods(self.sign_in_methods.clone()),
             Look::Roles { .. } => {
                 Outcome::Roles(self.member_of.clone().map(|()| self.roles.clone()))
             }
             Look::Eligibility { .. } => Outcome::Eligibility(self.eligibility.clone()),
+            Look::ListedRoles { .. } => Outcome::ListedRoles(self.listed_roles.clone()),
             Look::Passes { user, .. } => {
                 (self.before_a_list)(self);
                 self.lists += 1;
@@ -331,6 +353,20 @@ impl Life {
             Look::Brakes => Outcome::Brakes(self.brakes.clone()),
             Look::Permission { .. } => Outcome::Permitted(self.permitted.clone()),
         }
+    }
+
+    /// Everybody is in the tenant under their own name, and nobody under another's.
+    fn usually_found(&self, name: &EntraName) -> Namesakes {
+        let of_user = self.user.as_ref().ok().filter(|user| match name {
+            EntraName::UserPrincipalName(upn) => folded(upn) == folded(&user.user_principal_name),
+            EntraName::ObjectId(id) => *id == user.id,
+        });
+        let id = match (of_user, name) {
+            (Some(user), _) => user.id.clone(),
+            (None, EntraName::UserPrincipalName(upn)) => format!("id of {}", folded(upn)),
+            (None, EntraName::ObjectId(id)) => id.clone(),
+        };
+        Namesakes { user_id: Some(id), others: vec![] }
     }
 
     fn act(&mut self, uid: &Uid, action: Action) -> Outcome {

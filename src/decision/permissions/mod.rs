@@ -7,9 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::checks;
 use super::situation::Connection;
-use crate::api::{DirectoryRoleHolders, Enforcement, Method, ObservedMethod, TapPolicySpec};
-use crate::entra::Cloud;
+use crate::api::{Enforcement, Method, ObservedMethod, TapPolicySpec};
+use crate::entra::{Cloud, RoleGap};
 
 /// How many permissions a list in a sentence names.
 const MOST_NAMED: usize = 10;
@@ -29,8 +30,16 @@ pub enum Need {
     Members,
     /// Read the display names of groups.
     GroupNames,
+    /// Read which sign-in methods a user has.
+    SignInMethods,
+    /// See the members of groups that hide them. Optional: few tenants have such groups.
+    HiddenMembers,
     /// Read the directory roles that users could activate. Optional: no policy requires it.
     EligibleRoles,
+    /// List all role assignments, of every scope. Optional, too.
+    RoleAssignments,
+    /// List who could activate the membership of a group. Optional, too.
+    GroupEligibilities,
 }
 
 impl Need {
@@ -42,7 +51,11 @@ impl Need {
             Self::Passes => "UserAuthMethod-TAP.ReadWrite.All",
             Self::Users => "User.Read.All",
             Self::Members | Self::GroupNames => "GroupMember.Read.All",
+            Self::SignInMethods => "UserAuthenticationMethod.Read.All",
+            Self::HiddenMembers => "Member.Read.Hidden",
             Self::EligibleRoles => "RoleEligibilitySchedule.Read.Directory",
+            Self::RoleAssignments => "RoleManagement.Read.Directory",
+            Self::GroupEligibilities => "PrivilegedEligibilitySchedule.Read.AzureADGroup",
         }
     }
 
@@ -50,11 +63,17 @@ impl Need {
     fn others(self) -> &'static [&'static str] {
         match self {
             Self::ReadMethod => &["Policy.ReadWrite.AuthenticationMethod", "Policy.Read.All"],
-            Self::WriteMethod => &[],
-            Self::Passes => &["UserAuthenticationMethod.ReadWrite.All"],
+            Self::WriteMethod | Self::HiddenMembers => &[],
+            Self::Passes | Self::SignInMethods => &["UserAuthenticationMethod.ReadWrite.All"],
             Self::Users => &["User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"],
             Self::Members => MEMBERS_OTHERWISE,
             Self::GroupNames => GROUP_NAMES_OTHERWISE,
+            Self::RoleAssignments => &[
+                "RoleManagement.ReadWrite.Directory",
+                "Directory.Read.All",
+                "Directory.ReadWrite.All",
+            ],
+            Self::GroupEligibilities => &["PrivilegedEligibilitySchedule.ReadWrite.AzureADGroup"],
             Self::EligibleRoles => &[
                 "RoleEligibilitySchedule.ReadWrite.Directory",
                 "RoleManagement.Read.Directory",
@@ -72,7 +91,11 @@ impl Need {
             Self::Users => "to read users and their directory roles",
             Self::Members => "to check the membership of groups",
             Self::GroupNames => "to read the names of groups",
+            Self::SignInMethods => "to read the sign-in methods of users",
+            Self::HiddenMembers => "to see the members of groups that hide them",
             Self::EligibleRoles => "to see the directory roles that users could activate",
+            Self::RoleAssignments => "to see roles of every scope",
+            Self::GroupEligibilities => "to see who could join the groups that hold roles",
         }
     }
 
@@ -109,8 +132,10 @@ const FITTING: &[&str] = &[
     "User.Read.All",
     "GroupMember.Read.All",
     "Group.ReadBasic.All",
+    "Member.Read.Hidden",
     "RoleEligibilitySchedule.Read.Directory",
     "RoleManagement.Read.Directory",
+    "PrivilegedEligibilitySchedule.Read.AzureADGroup",
 ];
 
 /// Ids of the app roles (documented), the same in every tenant.
@@ -118,10 +143,13 @@ const APP_ROLES: &[(&str, &str)] = &[
     ("Directory.Read.All", "7ab1d382-f21e-4acd-a863-ba3e13f7da61"),
     ("Group.Read.All", "5b567255-7703-4780-807c-7be8301ae99b"),
     ("GroupMember.Read.All", "98830695-27a2-44f7-8c18-0c3ebc9698f6"),
+    ("Member.Read.Hidden", "658aa5d8-239f-45c4-aa12-864f4fc7e490"),
     ("Policy.Read.All", "246dd0d5-5bd0-4def-940b-0421030a5b68"),
     ("Policy.Read.AuthenticationMethod", "8e3bc81b-d2f3-4b7b-838c-32c88218d2f0"),
     ("Policy.ReadWrite.AuthenticationMethod", "29c18626-4985-4dcd-85c0-193eef327366"),
+    ("PrivilegedEligibilitySchedule.Read.AzureADGroup", "edb419d6-7edc-42a3-9345-509bfdf5d87c"),
     ("RoleEligibilitySchedule.Read.Directory", "ff278e11-4a33-4d0c-83d2-d01dc58929a5"),
+    ("RoleManagement.Read.Directory", "483bed4a-2ad3-4361-a73b-c83ccdbdc53c"),
     ("User.Read.All", "df021288-bdef-4463-88db-98f22de89214"),
     ("UserAuthMethod-TAP.ReadWrite.All", "627169a8-8c15-451c-861a-5b80e383de5c"),
     ("UserAuthenticationMethod.Read.All", "38d9df27-64da-44fd-b7c5-a6fbac20248f"),
@@ -140,6 +168,9 @@ pub fn needs(spec: &TapPolicySpec, observed: Option<&ObservedMethod>) -> BTreeSe
     }
     if let Some(issuance) = &spec.issuance {
         needs.extend([Need::Passes, Need::Users]);
+        if reads_sign_in_methods(spec) {
+            needs.insert(Need::SignInMethods);
+        }
         let users = issuance.users.as_ref();
         let of_policy = users.is_some_and(|u| {
             [&u.groups, &u.exclude_groups].into_iter().flatten().any(|groups| !groups.is_empty())
@@ -156,10 +187,44 @@ pub fn enforces(spec: &TapPolicySpec) -> bool {
     spec.method.is_some() && spec.enforcement == Some(Enforcement::Enforce)
 }
 
-/// Whether a policy refuses users who could activate a directory role.
-pub fn wants_eligible_roles(spec: &TapPolicySpec) -> bool {
-    let issuance = spec.issuance.as_ref();
-    issuance.is_some_and(|i| i.directory_role_holders != Some(DirectoryRoleHolders::Allow))
+/// Whom an app with these permissions cannot see among those who hold or could activate a role.
+pub fn role_gaps(held: &[String]) -> BTreeSet<RoleGap> {
+    let all = [
+        RoleGap::Assignments,
+        RoleGap::Eligibilities,
+        RoleGap::GroupEligibilities,
+        RoleGap::Members,
+    ];
+    all.into_iter().filter(|gap| !need_of(*gap).is_covered_by(held)).collect()
+}
+
+/// What closes a gap.
+pub fn need_of(gap: RoleGap) -> Need {
+    match gap {
+        RoleGap::Assignments => Need::RoleAssignments,
+        RoleGap::Eligibilities => Need::EligibleRoles,
+        RoleGap::GroupEligibilities => Need::GroupEligibilities,
+        RoleGap::Members => Need::Members,
+        RoleGap::HiddenMembers => Need::HiddenMembers,
+    }
+}
+
+/// Whom a gap hides, and what closes it, in words.
+pub fn gap_in_words(gap: RoleGap) -> String {
+    let who = match gap {
+        RoleGap::Assignments => {
+            "who holds a role that is scoped to a part of the tenant, or a custom one"
+        }
+        RoleGap::Eligibilities => {
+            "the directory roles that users could activate (Privileged Identity Management)"
+        }
+        RoleGap::GroupEligibilities => {
+            "who could activate the membership of a group that holds a role (Privileged Identity Management for Groups)"
+        }
+        RoleGap::Members => "who the members of groups are that hold such a role",
+        RoleGap::HiddenMembers => "who the members of groups are that hide them",
+    };
+    format!("{who}: grant {}", with_id(need_of(gap).least()))
 }
 
 fn has_groups(method: &ObservedMethod) -> bool {
@@ -171,6 +236,20 @@ fn names_groups(method: &Method) -> bool {
         || method.exclude.iter().flatten().any(|g| g.display_name.is_some())
 }
 
+/// What all policies that use one app do with it, as far as a permission is excessive without it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// One corrects the tenant's method.
+    pub corrects: bool,
+    /// One gives passes only to users without sign-in methods.
+    pub reads_sign_in_methods: bool,
+}
+
+/// Whether a policy gives passes only to users without sign-in methods.
+pub fn reads_sign_in_methods(spec: &TapPolicySpec) -> bool {
+    spec.issuance.as_ref().is_some_and(checks::asks_for_methods)
+}
+
 /// How the permissions of an app differ from what is needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
@@ -180,14 +259,8 @@ pub struct Comparison {
     pub excessive: BTreeMap<String, &'static str>,
 }
 
-/// Compares the permissions that an app holds with the needs of the policies that use it. `enforced`: one of them corrects
-/// the tenant's method.
-pub fn compare(
-    needs: &BTreeSet<Need>,
-    held: &[String],
-    cloud: Cloud,
-    enforced: bool,
-) -> Comparison {
+/// Compares the permissions that an app holds with the needs of policies that use it. `uses` are those of all that do.
+pub fn compare(needs: &BTreeSet<Need>, held: &[String], cloud: Cloud, uses: Uses) -> Comparison {
     let mut missing: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for need in needs.iter().filter(|need| !need.is_covered_by(held)) {
         // The permission to write includes reading, so only one of the two is missing.
@@ -197,13 +270,13 @@ pub fn compare(
     }
     let excessive = held
         .iter()
-        .filter_map(|name| Some((name.clone(), too_much(name, held, cloud, enforced)?)))
+        .filter_map(|name| Some((name.clone(), too_much(name, held, cloud, uses)?)))
         .collect();
     Comparison { missing, excessive }
 }
 
 /// Why a permission is excessive, or `None` if it is not.
-fn too_much(name: &str, held: &[String], cloud: Cloud, enforced: bool) -> Option<&'static str> {
+fn too_much(name: &str, held: &[String], cloud: Cloud, uses: Uses) -> Option<&'static str> {
     // In the other clouds it is not documented whether the narrow permissions exist.
     let may_stand_in_for = |narrow: &[&str]| {
         cloud != Cloud::Global && !narrow.iter().any(|narrow| holds(held, narrow))
@@ -211,7 +284,8 @@ fn too_much(name: &str, held: &[String], cloud: Cloud, enforced: bool) -> Option
     let reads_method = [Need::ReadMethod.least(), Need::WriteMethod.least()];
     Some(match name {
         _ if FITTING.contains(&name) => return None,
-        "Policy.ReadWrite.AuthenticationMethod" if enforced => return None,
+        "Policy.ReadWrite.AuthenticationMethod" if uses.corrects => return None,
+        "UserAuthenticationMethod.Read.All" if uses.reads_sign_in_methods => return None,
         "UserAuthenticationMethod.ReadWrite.All" if may_stand_in_for(&[Need::Passes.least()]) => {
             return None;
         }
@@ -230,10 +304,14 @@ fn too_much(name: &str, held: &[String], cloud: Cloud, enforced: bool) -> Option
         "Group.Read.All" | "Group.ReadWrite.All" | "GroupMember.ReadWrite.All" => {
             "GroupMember.Read.All is enough"
         }
-        "RoleManagement.Read.All"
-        | "RoleManagement.ReadWrite.Directory"
-        | "RoleEligibilitySchedule.ReadWrite.Directory" => {
+        "RoleManagement.Read.All" | "RoleManagement.ReadWrite.Directory" => {
+            "RoleManagement.Read.Directory is enough"
+        }
+        "RoleEligibilitySchedule.ReadWrite.Directory" => {
             "RoleEligibilitySchedule.Read.Directory is enough"
+        }
+        "PrivilegedEligibilitySchedule.ReadWrite.AzureADGroup" => {
+            "PrivilegedEligibilitySchedule.Read.AzureADGroup is enough"
         }
         _ => "the operator does not need it",
     })
@@ -297,191 +375,4 @@ fn holds(held: &[String], name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::yaml;
-
-    const ISSUES: &str =
-        "{tenant: default, issuance: {users: {domains: [contoso.com]}, approval: {required: 0}}}";
-    const ENFORCES: &str = "{tenant: default, enforcement: Enforce, method: {codeLength: 14}}";
-
-    fn spec(text: &str) -> TapPolicySpec {
-        yaml::read(text).unwrap()
-    }
-
-    fn held(names: &[&str]) -> Vec<String> {
-        names.iter().map(ToString::to_string).collect()
-    }
-
-    fn missing(text: &str, names: &[&str]) -> Vec<&'static str> {
-        let needs = needs(&spec(text), None);
-        let found = compare(&needs, &held(names), Cloud::Global, true);
-        found.missing.into_keys().collect()
-    }
-
-    fn excessive(names: &[&str], cloud: Cloud, enforced: bool) -> Vec<String> {
-        compare(&BTreeSet::new(), &held(names), cloud, enforced).excessive.into_keys().collect()
-    }
-
-    #[test]
-    fn each_policy_needs_what_it_does() {
-        assert_eq!(
-            missing(ISSUES, &[]),
-            [
-                "Policy.Read.AuthenticationMethod",
-                "User.Read.All",
-                "UserAuthMethod-TAP.ReadWrite.All"
-            ]
-        );
-        assert_eq!(missing(ENFORCES, &[]), ["Policy.ReadWrite.AuthenticationMethod"]);
-        assert_eq!(
-            missing("{tenant: default, method: {codeLength: 14}}", &[]),
-            ["Policy.Read.AuthenticationMethod"]
-        );
-        assert_eq!(missing("{tenant: default}", &[]), ["Policy.Read.AuthenticationMethod"]);
-        // A policy that only corrects needs no passes, and one that only issues need not write.
-        assert!(missing(ENFORCES, &["Policy.ReadWrite.AuthenticationMethod"]).is_empty());
-        let issuing = [
-            "Policy.Read.AuthenticationMethod",
-            "User.Read.All",
-            "UserAuthMethod-TAP.ReadWrite.All",
-        ];
-        assert!(missing(ISSUES, &issuing).is_empty());
-        assert_eq!(
-            missing(ENFORCES, &["Policy.Read.AuthenticationMethod"]),
-            ["Policy.ReadWrite.AuthenticationMethod"]
-        );
-    }
-
-    #[test]
-    fn groups_are_asked_about_only_where_they_are_named() {
-        let with = |groups: &str| {
-            needs(&spec(&format!("{{tenant: default, issuance: {{users: {groups}}}}}")), None)
-                .contains(&Need::Members)
-        };
-        assert!(with("{groups: [{group: 6c1f0000-0000-4000-8000-000000000101}]}"));
-        assert!(with("{excludeGroups: [{group: 6c1f0000-0000-4000-8000-000000000101}]}"));
-        assert!(!with("{domains: [contoso.com], groups: []}"));
-
-        // The groups of the tenant's method count, too.
-        let method = |text: &str| yaml::read::<ObservedMethod>(text).unwrap();
-        let live = |text: &str| needs(&spec(ISSUES), Some(&method(text))).contains(&Need::Members);
-        assert!(!live("{include: [{allUsers: true}], exclude: []}"));
-        assert!(live("{include: [{group: 6c1f0000-0000-4000-8000-000000000101}]}"));
-        assert!(live(
-            "{include: [{allUsers: true}], exclude: [{group: 6c1f0000-0000-4000-8000-000000000101}]}"
-        ));
-        let observing = spec("{tenant: default, method: {codeLength: 14}}");
-        let live = method("{include: [{group: 6c1f0000-0000-4000-8000-000000000101}]}");
-        assert!(!needs(&observing, Some(&live)).contains(&Need::Members));
-    }
-
-    #[test]
-    fn the_names_of_groups_are_read_where_the_policy_gives_them() {
-        let with = |group: &str| {
-            needs(&spec(&format!("{{tenant: default, method: {{exclude: [{group}]}}}}")), None)
-                .contains(&Need::GroupNames)
-        };
-        assert!(with("{group: 6c1f0000-0000-4000-8000-000000000101, displayName: Pilot}"));
-        assert!(!with("{group: 6c1f0000-0000-4000-8000-000000000101}"));
-    }
-
-    #[test]
-    fn a_broader_permission_covers_a_narrower_need() {
-        for (need, names) in [
-            (
-                Need::ReadMethod,
-                &[
-                    "Policy.Read.AuthenticationMethod",
-                    "Policy.ReadWrite.AuthenticationMethod",
-                    "Policy.Read.All",
-                ][..],
-            ),
-            (
-                Need::Passes,
-                &["UserAuthMethod-TAP.ReadWrite.All", "UserAuthenticationMethod.ReadWrite.All"],
-            ),
-            (Need::Users, &["User.Read.All", "Directory.Read.All"]),
-            (Need::Members, &["GroupMember.Read.All", "Group.Read.All"]),
-            (Need::GroupNames, &["GroupMember.Read.All", "Group.ReadBasic.All"]),
-            (
-                Need::EligibleRoles,
-                &["RoleEligibilitySchedule.Read.Directory", "RoleManagement.Read.Directory"],
-            ),
-        ] {
-            for name in names {
-                assert!(need.is_covered_by(&held(&[name])), "{need:?} by {name}");
-            }
-        }
-        for (need, name) in [
-            (Need::Passes, "UserAuthMethod-TAP.Read.All"),
-            (Need::WriteMethod, "Policy.Read.All"),
-            (Need::Members, "Group.ReadBasic.All"),
-            (Need::Users, "User.ReadBasic.All"),
-        ] {
-            assert!(!need.is_covered_by(&held(&[name])), "{need:?} by {name}");
-        }
-    }
-
-    #[test]
-    fn what_nothing_needs_is_too_much() {
-        let global = |names: &[&str]| excessive(names, Cloud::Global, true);
-        for name in [
-            "UserAuthenticationMethod.ReadWrite.All",
-            "RoleManagement.ReadWrite.Directory",
-            "Directory.ReadWrite.All",
-            "Directory.Read.All",
-            "User.ReadWrite.All",
-            "Policy.Read.All",
-            "Group.Read.All",
-            "AppRoleAssignment.ReadWrite.All",
-            "Mail.ReadWrite",
-        ] {
-            assert_eq!(global(&[name]), [name]);
-        }
-        assert!(global(FITTING).is_empty());
-        assert!(global(&["Policy.ReadWrite.AuthenticationMethod"]).is_empty());
-        assert_eq!(
-            excessive(&["Policy.ReadWrite.AuthenticationMethod"], Cloud::Global, false),
-            ["Policy.ReadWrite.AuthenticationMethod"]
-        );
-    }
-
-    #[test]
-    fn where_the_narrow_permissions_may_not_exist_the_broad_ones_stand_in() {
-        let broad = ["UserAuthenticationMethod.ReadWrite.All", "Policy.Read.All"];
-        assert!(excessive(&broad, Cloud::UsGov, false).is_empty());
-        let narrow = ["UserAuthMethod-TAP.ReadWrite.All", "Policy.Read.AuthenticationMethod"];
-        assert_eq!(excessive(&[&broad[..], &narrow].concat(), Cloud::UsGovDod, false).len(), 2);
-    }
-
-    #[test]
-    fn the_sentence_names_the_app_the_permission_its_id_and_what_for() {
-        let connection = Connection {
-            name: "default".into(),
-            tenant_id: "tenant".into(),
-            client_id: "the-app".into(),
-            cloud: Cloud::Global,
-            users: None,
-        };
-        let needs = needs(&spec(ISSUES), None);
-        let roles = held(&["User.Read.All", "Directory.ReadWrite.All", "Policy.Read.All"]);
-        let found = compare(&needs, &roles, Cloud::Global, false);
-        assert_eq!(
-            found.sentence(&connection).unwrap(),
-            "the app the-app lacks UserAuthMethod-TAP.ReadWrite.All [627169a8-8c15-451c-861a-5b80e383de5c] to create, read \
-             and delete passes: grant it as an application permission of Microsoft Graph, with admin consent, then wait some \
-             minutes; the app the-app holds more than it needs: grant what is enough, then remove \
-             Directory.ReadWrite.All (User.Read.All and GroupMember.Read.All are enough), Policy.Read.All \
-             [246dd0d5-5bd0-4def-940b-0421030a5b68] (Policy.Read.AuthenticationMethod is enough)"
-        );
-        let many: Vec<String> = (0..13).map(|n| format!("Some.{n:02}")).collect();
-        let found = compare(&BTreeSet::new(), &many, Cloud::Global, false);
-        let sentence = found.sentence(&connection).unwrap();
-        assert!(
-            sentence.contains("Some.09 (the operator does not need it), and 3 more"),
-            "{sentence}"
-        );
-        assert_eq!(Comparison::default().sentence(&connection), None);
-    }
-}
+mod tests;

@@ -1,0 +1,265 @@
+//! Directory roles: of one user, and of everybody.
+
+use std::collections::BTreeSet;
+
+use super::path::{keyed, literal};
+use crate::entra::{
+    Call, DirectoryRole, EligibleRole, ErrorKind, GraphError, RoleGap, RoleHolders, RoleHolding,
+    RoleRow,
+};
+use crate::graph::client::Client;
+use crate::graph::exchange::{Priority, Request, unexpected};
+use crate::graph::wire;
+
+/// The most groups that are asked who could join them. A tenant has at most 500 groups that may hold roles (documented).
+const MOST_GROUPS: usize = 1000;
+
+impl RoleHolders {
+    /// Adds what a list shows, or that it cannot be seen.
+    fn enter(&mut self, gap: RoleGap, rows: Option<Vec<RoleRow>>, eligible: bool) {
+        let Some(rows) = rows else {
+            self.gaps.insert(gap);
+            return;
+        };
+        for row in rows {
+            let id = row.principal_id.to_ascii_lowercase();
+            let holding = RoleHolding { row, eligible, through_eligible_group: None };
+            self.holders.entry(id).or_insert(holding);
+        }
+    }
+}
+
+impl Client {
+    /// Lists the directory roles that the user holds now, directly or through groups. Roles that the user could only
+    /// activate are not included: see [`eligible_role`](Self::eligible_role).
+    pub async fn directory_roles(
+        &self,
+        user_id: &str,
+        priority: Priority,
+    ) -> Result<Vec<DirectoryRole>, GraphError> {
+        let path = format!(
+            "{}/transitiveMemberOf/microsoft.graph.directoryRole?$count=true&$select=id,displayName,roleTemplateId",
+            keyed("users", user_id)
+        );
+        let request = self.request(Call::DirectoryRoles, priority, path).advanced();
+        let (roles, _) = self.exchange.pages::<wire::RoleAnswer>(request).await?;
+        Ok(roles.into_iter().map(Into::into).collect())
+    }
+
+    /// Returns a directory role that the user could activate, directly or as a member of an eligible group. Returns `None`
+    /// if there is none, as in a tenant without Privileged Identity Management.
+    ///
+    /// Graph looks up eligibility by principal only (documented). So this makes one call for the user, one for the user's
+    /// groups, and one for each of those groups that may hold roles, until a role is found. A tenant can have at most 500
+    /// such groups (documented), and few users are in more than a few of them.
+    pub async fn eligible_role(
+        &self,
+        user_id: &str,
+        priority: Priority,
+    ) -> Result<Option<EligibleRole>, GraphError> {
+        let (own, groups) = tokio::try_join!(
+            self.eligible(user_id, priority),
+            self.groups_that_may_hold_roles(user_id, priority)
+        )?;
+        if own.is_some() {
+            return Ok(own);
+        }
+        for group in groups {
+            if let Some(role) = self.eligible(&group, priority).await? {
+                return Ok(Some(EligibleRole { through_group: Some(group), ..role }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns a role for which this principal itself is eligible.
+    async fn eligible(
+        &self,
+        principal_id: &str,
+        priority: Priority,
+    ) -> Result<Option<EligibleRole>, GraphError> {
+        let path = format!(
+            "/roleManagement/directory/roleEligibilityScheduleInstances?$filter=principalId%20eq%20{}",
+            literal(principal_id)
+        );
+        let request = self.request(Call::EligibleRoles, priority, path);
+        match self.exchange.pages::<wire::EligibleRoleAnswer>(request).await {
+            Ok((roles, _)) => Ok(roles.into_iter().next().map(|role| EligibleRole {
+                definition_id: role.role_definition_id,
+                through_group: None,
+            })),
+            Err(error) if is_unlicensed(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn groups_that_may_hold_roles(
+        &self,
+        user_id: &str,
+        priority: Priority,
+    ) -> Result<Vec<String>, GraphError> {
+        let path = format!(
+            "{}/transitiveMemberOf/microsoft.graph.group?$count=true&$select=id,isAssignableToRole&$top=999",
+            keyed("users", user_id)
+        );
+        let request = self.request(Call::RoleGroups, priority, path).advanced();
+        let (groups, _) = self.exchange.pages::<wire::RoleGroupAnswer>(request).await?;
+        let may_hold =
+            groups.into_iter().filter(|group| group.is_assignable_to_role != Some(false));
+        Ok(may_hold.map(|group| group.id).collect())
+    }
+
+    /// Lists all role assignments of the tenant: of every scope, custom roles included. A group's is not repeated for its
+    /// members (documented).
+    pub async fn role_assignments(&self, priority: Priority) -> Result<Vec<RoleRow>, GraphError> {
+        self.role_rows(Call::RoleAssignments, "roleAssignments", priority).await
+    }
+
+    /// Lists all eligibilities for roles of the tenant: of every scope, also those that begin later. There are none in a tenant
+    /// without Privileged Identity Management.
+    pub async fn role_eligibilities(&self, priority: Priority) -> Result<Vec<RoleRow>, GraphError> {
+        match self.role_rows(Call::RoleEligibilities, "roleEligibilitySchedules", priority).await {
+            Err(error) if is_unlicensed(&error) => Ok(Vec::new()),
+            listed => listed,
+        }
+    }
+
+    async fn role_rows(
+        &self,
+        call: Call,
+        list: &str,
+        priority: Priority,
+    ) -> Result<Vec<RoleRow>, GraphError> {
+        let path = format!(
+            "/roleManagement/directory/{list}?$select=principalId,roleDefinitionId,directoryScopeId"
+        );
+        let request = self.request(call, priority, path);
+        let (rows, _) = self.exchange.pages::<wire::RoleRowAnswer>(request).await?;
+        Ok(rows.into_iter().map(RoleRow::from).collect())
+    }
+
+    /// Lists everybody who holds a role or could activate one, except as a member of a group. `gaps` are those that the app's
+    /// permissions leave; more are added where Graph refuses.
+    ///
+    /// This takes one list each of assignments, eligibilities and groups that may hold roles, and one call for each group that
+    /// holds a role or could.
+    pub async fn role_holders(
+        &self,
+        gaps: BTreeSet<RoleGap>,
+        priority: Priority,
+    ) -> Result<RoleHolders, GraphError> {
+        let mut found = RoleHolders { gaps, ..RoleHolders::default() };
+        if !found.gaps.contains(&RoleGap::Assignments) {
+            let rows = self.role_assignments(priority).await;
+            found.enter(RoleGap::Assignments, permitted(rows)?, false);
+        }
+        if !found.gaps.contains(&RoleGap::Eligibilities) {
+            let rows = self.role_eligibilities(priority).await;
+            found.enter(RoleGap::Eligibilities, permitted(rows)?, true);
+        }
+        if found.gaps.contains(&RoleGap::Members) {
+            return Ok(found);
+        }
+        let Some(groups) = permitted(self.role_groups(priority).await)? else {
+            found.gaps.insert(RoleGap::Members);
+            return Ok(found);
+        };
+        let groups = groups.into_iter().map(|id| id.to_ascii_lowercase());
+        found.groups = groups.filter(|id| found.holders.contains_key(id)).collect();
+        self.who_could_join(&mut found, priority).await?;
+        Ok(found)
+    }
+
+    /// Adds those who could become members or owners of the groups that hold roles, and of groups that could, and so on.
+    async fn who_could_join(
+        &self,
+        found: &mut RoleHolders,
+        priority: Priority,
+    ) -> Result<(), GraphError> {
+        let mut open: Vec<String> = found.groups.iter().cloned().collect();
+        let mut asked = 0;
+        while let Some(group) = open.pop() {
+            if found.gaps.contains(&RoleGap::GroupEligibilities) {
+                return Ok(());
+            }
+            asked += 1;
+            if asked > MOST_GROUPS {
+                let what = "there are too many groups whose members could activate a role";
+                return Err(unexpected(Call::GroupEligibilities, what));
+            }
+            let could_join = self.group_eligibilities(&group, priority).await;
+            let Some(could_join) = permitted(could_join)? else {
+                found.gaps.insert(RoleGap::GroupEligibilities);
+                return Ok(());
+            };
+            let row = found.holders.get(&group).map(|holding| holding.row.clone());
+            let could_join = could_join.into_iter().map(|id| id.to_ascii_lowercase());
+            let new: Vec<String> =
+                could_join.filter(|id| !found.holders.contains_key(id)).collect();
+            for id in &new {
+                let row = row.clone().unwrap_or_else(|| RoleRow {
+                    principal_id: group.clone(),
+                    definition_id: None,
+                    scope: None,
+                });
+                let through_eligible_group = Some(group.clone());
+                let holding = RoleHolding { row, eligible: true, through_eligible_group };
+                found.holders.insert(id.clone(), holding);
+            }
+            // Which of them are groups.
+            for member in self.groups(&new, priority).await? {
+                if member.hides_members {
+                    found.gaps.insert(RoleGap::HiddenMembers);
+                }
+                let id = member.id.to_ascii_lowercase();
+                found.groups.insert(id.clone());
+                open.push(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists the object ids of the groups that may hold roles. A tenant has at most 500 of them (documented).
+    pub async fn role_groups(&self, priority: Priority) -> Result<Vec<String>, GraphError> {
+        let path = "/groups?$filter=isAssignableToRole%20eq%20true&$select=id&$top=999";
+        let request = self.request(Call::Groups, priority, path.to_owned());
+        let (groups, _) = self.exchange.pages::<wire::RoleGroupAnswer>(request).await?;
+        Ok(groups.into_iter().map(|group| group.id).collect())
+    }
+
+    /// Lists the object ids of those who could become members or owners of a group (Privileged Identity Management for Groups):
+    /// users, and groups all of whose members could.
+    pub async fn group_eligibilities(
+        &self,
+        group_id: &str,
+        priority: Priority,
+    ) -> Result<BTreeSet<String>, GraphError> {
+        let path = format!(
+            "/identityGovernance/privilegedAccess/group/eligibilitySchedules?$filter=groupId%20eq%20{}",
+            literal(group_id)
+        );
+        let request: Request<'_> = self.request(Call::GroupEligibilities, priority, path);
+        match self.exchange.pages::<wire::GroupEligibilityAnswer>(request).await {
+            Ok((rows, _)) => Ok(rows.into_iter().map(|row| row.principal_id).collect()),
+            Err(error) if is_unlicensed(&error) => Ok(BTreeSet::new()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What was read; `None` if the app may not read it. Graph's refusals have an error code. A refusal without one comes from a
+/// proxy, and says nothing about permissions.
+fn permitted<T>(read: Result<T, GraphError>) -> Result<Option<T>, GraphError> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if error.kind == ErrorKind::Forbidden && !error.code.is_empty() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Without the licence there is no Privileged Identity Management, so nothing can be activated. Graph says so by its code, or
+/// in its text (both reported).
+fn is_unlicensed(error: &GraphError) -> bool {
+    const CODE: &str = "AadPremiumLicenseRequired";
+    error.code.eq_ignore_ascii_case(CODE) || error.message.contains(CODE)
+}
