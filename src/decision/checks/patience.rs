@@ -27,7 +27,7 @@ const AGAIN: [(SignedDuration, SignedDuration); 2] = [
 const SOON_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 impl<'a> Run<'a> {
-    /// Something prevents the pass that time may heal. The other checks go on, because people can be asked meanwhile. It is
+    /// Something prevents the pass that time may heal, and the other checks go on, because people can be asked meanwhile. It is
     /// final when the request has waited long enough; `never` says so.
     pub(super) fn not_yet(
         &mut self,
@@ -36,13 +36,13 @@ impl<'a> Run<'a> {
         yet: String,
         never: impl Into<String>,
     ) -> Checked<'a> {
-        if self.s.now.earliest >= self.patient_until() {
-            return self.fail(name, reason, never);
+        match self.not_there_yet(name, reason, yet, never) {
+            Err(Verdict::Not(obstacle @ Obstacle::Wait(..))) => {
+                self.not_yet.get_or_insert(obstacle);
+                Ok(())
+            }
+            other => other,
         }
-        self.note(name, CheckResult::Waiting, yet.clone());
-        let obstacle = Obstacle::Wait(reason, yet, Some(self.look_again()));
-        self.not_yet.get_or_insert(obstacle);
-        Ok(())
     }
 
     /// The same, where no further check can be made before that.
@@ -53,8 +53,10 @@ impl<'a> Run<'a> {
         yet: String,
         never: impl Into<String>,
     ) -> Checked<'a, T> {
-        self.not_yet(name, reason, yet, never)?;
-        Err(self.not_yet.take().map_or(Verdict::Issue, Verdict::Not))
+        if self.s.now.earliest >= self.patient_until() {
+            return self.fail(name, reason, never);
+        }
+        self.wait(name, reason, yet, Some(self.look_again()))
     }
 
     /// How long a request waits for what time may heal.
