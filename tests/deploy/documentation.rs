@@ -227,6 +227,11 @@ fn the_installation_from_nothing_to_the_code() -> Result<()> {
             std::fs::write(desk.checkout.join(name), manifest)?;
         }
         let first = commands(page, "\n## 5. The first pass\n", "\nSomebody else [approves]")?;
+        // Names are mapped, so whoever asks must be somebody in the tenant.
+        let ask = "kubectl create -f alice-lost-phone.yaml";
+        ensure!(first.contains(ask), "{first}");
+        let carol = "kubectl create --as=carol@contoso.com --as-group=system:masters";
+        let first = first.replace("kubectl create", carol);
         desk.shell(&first).await?;
         approve(&desk, "alice-lost-phone").await?;
         let rest = commands(page, "\nSomebody else [approves]", "\n## Without Helm\n")?;

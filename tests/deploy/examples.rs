@@ -57,6 +57,10 @@ fn tenant() -> Result<Tenant> {
             }
         }
     }
+    // New colleagues are new on the day of the test.
+    for user in &mut tenant.users {
+        user.created_date_time = Some(Timestamp::now());
+    }
     Ok(tenant)
 }
 
