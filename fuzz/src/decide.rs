@@ -252,8 +252,10 @@ pub fn policy(policy: &TapPolicy, input: usize) -> usize {
     let (mut policy, connection) = (policy.clone(), connection());
     let mut reads = PolicyReads::default();
     for steps in 1..=MOST_STEPS {
+        let terms = policy.spec.issuance.as_ref().map(Terms::of);
         let step = tap_operator::decision::policy::next(&PolicySituation {
             policy: &policy,
+            terms: terms.as_ref(),
             now: NOW,
             connection: Some(&connection),
             rivals: &[],

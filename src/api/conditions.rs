@@ -53,6 +53,11 @@ condition_types! {
     Stalled,
 }
 
+/// The condition of this type.
+pub fn find_condition(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
+    conditions.iter().find(|condition| condition.type_ == type_.as_str())
+}
+
 /// Gives the wanted conditions the transition times of the old ones.
 ///
 /// `lastTransitionTime` moves only when `status` changes, so the same findings always serialize to the same bytes and

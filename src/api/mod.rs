@@ -16,7 +16,7 @@ mod request;
 pub mod yaml;
 
 pub use ceilings::{Ceilings, CompleteOnly, Denied, NoReplacing, SealedOnly};
-pub use conditions::{ConditionType, merge_conditions};
+pub use conditions::{ConditionType, find_condition, merge_conditions};
 pub use lifetime::{Lifetime, LifetimeError};
 pub use observed::{ObservedLifetime, ObservedMethod, ObservedTarget};
 pub use policy::{

@@ -8,8 +8,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Lifetime;
 use super::lifetime::{PASS_LIFETIME, PASS_LIFETIME_MESSAGE};
+use super::{ConditionType, Lifetime, find_condition};
 
 const TTL: &str = "self.matches('^([0-9]{1,5}h)?([0-9]{1,6}m)?$') && size(self) > 0 && duration(self) <= duration('8760h')";
 const TTL_MESSAGE: &str =
@@ -428,9 +428,14 @@ impl TapRequest {
         self.status.as_ref().map_or(Phase::Pending, |s| s.phase)
     }
 
+    /// The condition of this type, if the status has one.
+    pub fn condition(&self, type_: ConditionType) -> Option<&Condition> {
+        find_condition(&self.status.as_ref()?.conditions, type_)
+    }
+
     /// The condition Ready, if the status has one.
     pub fn ready(&self) -> Option<&Condition> {
-        self.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == "Ready")
+        self.condition(ConditionType::Ready)
     }
 
     /// What people have decided so far.

@@ -6,7 +6,7 @@ use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Resource, ResourceExt as _};
 use tokio::time::{Duration, timeout};
 
-use crate::api::{ConditionType, Decision, Drift, Phase, TapPolicy, TapRequest};
+use crate::api::{ConditionType, Decision, Drift, Phase, TapPolicy, TapRequest, find_condition};
 use crate::cluster::requests::name_of;
 use crate::cluster::write;
 use crate::decision::Reason;
@@ -202,8 +202,8 @@ async fn policy_condition(
     after: &TapPolicy,
 ) {
     let condition = |policy: &TapPolicy| {
-        let conditions = policy.status.iter().flat_map(|status| status.conditions.clone());
-        conditions.into_iter().find(|condition| condition.type_ == type_.as_str())
+        let status = policy.status.as_ref()?;
+        find_condition(&status.conditions, type_).cloned()
     };
     let needs_a_person = |found: &Condition| {
         found.status == "False" && Reason::named(&found.reason).is_some_and(Reason::needs_a_person)

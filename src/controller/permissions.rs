@@ -1,6 +1,5 @@
 //! The Graph permissions of the apps of the tenant connections.
 
-use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use super::operator::{Operator, Tenant};
@@ -9,7 +8,7 @@ use crate::decision::checks::reads_roles;
 use crate::decision::permissions::{self, Comparison, Need, Uses};
 use crate::decision::policy::manages;
 use crate::decision::situation::Eligibility;
-use crate::entra::{ErrorKind, GraphError};
+use crate::entra::GraphError;
 use crate::graph::{Client, Priority};
 
 impl Operator {
@@ -59,15 +58,9 @@ impl Operator {
 
     fn compare(&self, tenant: &Tenant, held: &[String]) -> Comparison {
         let policies = self.policies();
-        let needs: BTreeSet<Need> = policies
-            .iter()
-            .filter_map(|policy| policy.0.as_ref().ok())
-            .filter(|policy| policy.spec.tenant == tenant.connection.name)
-            .flat_map(|policy| {
-                let observed = policy.status.as_ref().and_then(|s| s.observed.as_ref());
-                permissions::needs(&policy.spec, observed)
-            })
-            .collect();
+        let readable = policies.iter().filter_map(|policy| policy.0.as_ref().ok());
+        let ours = readable.filter(|policy| policy.spec.tenant == tenant.connection.name);
+        let needs = permissions::needs_of_all(ours);
         permissions::compare(&needs, held, tenant.connection.cloud, self.uses_of(tenant))
     }
 
@@ -101,10 +94,7 @@ pub(super) async fn eligibility(client: &Client, user_id: &str) -> Result<Eligib
     match client.eligible_role(user_id, Priority::Issue).await {
         Ok(None) => Ok(Eligibility::None),
         Ok(Some(role)) => Ok(Eligibility::Of(role)),
-        // Graph's refusals have an error code. A refusal without one comes from a proxy, and says nothing about permissions.
-        Err(error) if error.kind == ErrorKind::Forbidden && !error.code.is_empty() => {
-            Ok(Eligibility::NotSeen)
-        }
+        Err(error) if error.is_for_lack_of_permission() => Ok(Eligibility::NotSeen),
         Err(error) => Err(error),
     }
 }

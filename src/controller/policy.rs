@@ -78,8 +78,10 @@ impl Operator {
             let uses = tenant.map(|tenant| self.uses_of(tenant)).unwrap_or_default();
             let correction = self.corrections().of(&policy).cloned();
             let stop = self.stop();
+            let terms = self.terms.of(&policy);
             let step = policy::next(&PolicySituation {
                 policy: &policy,
+                terms: terms.as_deref(),
                 now: self.clocks.now(tenant.map(|t| t.connection.tenant_id.as_str())).earliest,
                 connection: tenant.map(|t| &t.connection),
                 rivals: &rivals,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::Client;
 use kube::api::{Api, ListParams};
 
@@ -24,11 +25,7 @@ pub async fn wait_for_cluster(client: &Client, health: &Health) -> Result<(), Ru
     loop {
         match call("get version", client.apiserver_version()).await {
             Ok(version) => {
-                let minor = version
-                    .minor
-                    .trim_end_matches(|c: char| !c.is_ascii_digit())
-                    .parse()
-                    .unwrap_or(0);
+                let minor = minor(&version).unwrap_or(0);
                 if version.major == "1" && minor < OLDEST_MINOR {
                     return Err(RunError::TooOld { minor });
                 }
@@ -62,6 +59,11 @@ pub async fn wait_for_cluster(client: &Client, health: &Health) -> Result<(), Ru
     }
     health.waits_for(None);
     Ok(())
+}
+
+/// The minor version of Kubernetes, without what some distributions add to it; `None` if it is no number.
+pub fn minor(version: &Info) -> Option<u32> {
+    version.minor.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok()
 }
 
 async fn wait(health: &Health, what: &str) {

@@ -57,12 +57,7 @@ pub struct Census {
 impl Standing {
     /// The state of a request.
     pub fn of(request: &TapRequest) -> Self {
-        let condition = |type_: ConditionType| {
-            let conditions = request.status.iter().flat_map(|status| &status.conditions);
-            conditions.into_iter().find(|condition| condition.type_ == type_.as_str())
-        };
-        let says =
-            condition(ConditionType::Reconciling).or_else(|| condition(ConditionType::Ready));
+        let says = request.condition(ConditionType::Reconciling).or_else(|| request.ready());
         let reason = says.map_or(NEW, |condition| {
             Reason::named(&condition.reason).map_or(OTHER, Reason::as_str)
         });

@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 use crate::api::{
     Drift, Lifetime, Method, MethodState, ObservedLifetime, ObservedMethod, ObservedTarget, Target,
 };
-use crate::entra::{self, GraphTarget, MethodConfiguration, MethodPatch};
+use crate::entra::{self, ALL_USERS, GraphTarget, MethodConfiguration, MethodPatch};
 
-/// The id of the target that stands for everybody (documented).
-const ALL_USERS: &str = "all_users";
 /// `targetType` of a group, and of everybody (documented).
 const GROUP: &str = "group";
 /// `targetType` of a single user (in the schema; the portal offers only groups).

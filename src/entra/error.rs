@@ -109,6 +109,12 @@ impl GraphError {
             && self.message.contains("UserCredentialPolicy does not allow")
     }
 
+    /// Whether Graph refused the call because the app lacks a permission. Graph's refusals have an error code. A refusal without
+    /// one comes from a proxy, and says nothing about permissions.
+    pub fn is_for_lack_of_permission(&self) -> bool {
+        self.kind == ErrorKind::Forbidden && !self.code.is_empty()
+    }
+
     /// Whether to try again, to wait or to give up.
     pub fn advice(&self) -> Advice {
         match self.kind {

@@ -1,5 +1,10 @@
 //! The TAP method of the tenant, and a change to it.
 
+use std::ops::RangeInclusive;
+
+/// The id of the target that stands for everybody (documented).
+pub const ALL_USERS: &str = "all_users";
+
 /// The tenant's TAP method as the authentication methods policy has it.
 ///
 /// A number that Graph did not return is `None`. Fields that this version does not know are ignored.
@@ -21,6 +26,14 @@ pub struct MethodConfiguration {
     pub include: Vec<GraphTarget>,
     /// Who may not sign in with a pass, even if included.
     pub exclude: Vec<GraphTarget>,
+}
+
+impl MethodConfiguration {
+    /// The lifetimes that a pass may have, in minutes. A bound that Graph did not return is none.
+    pub fn lifetimes(&self) -> RangeInclusive<u32> {
+        let minimum = self.minimum_lifetime_minutes.unwrap_or(0);
+        minimum..=self.maximum_lifetime_minutes.unwrap_or(u32::MAX)
+    }
 }
 
 /// Whether the method is enabled.

@@ -11,7 +11,7 @@ use tap_operator::api::names::OPERATOR;
 use tap_operator::api::{TapPolicy, TapRequest};
 use tap_operator::cluster::write::Trial;
 use tap_operator::cluster::{ApiError, call, requests};
-use tap_operator::controller::preflight::{DEFINITIONS_MISSING, OLDEST_MINOR};
+use tap_operator::controller::preflight::{DEFINITIONS_MISSING, OLDEST_MINOR, minor};
 use tap_operator::controller::probe;
 use tap_operator::decision::admission::{Probe, ServiceAccount, Shipped, told};
 use tap_operator::decision::rights::Right;
@@ -50,8 +50,7 @@ async fn server(client: &Client) -> Finding {
     match call("get version", client.apiserver_version()).await {
         Err(error) => Finding::failed(what, error.to_string()),
         Ok(version) => {
-            let minor = version.minor.trim_end_matches(|c: char| !c.is_ascii_digit());
-            let too_old = minor.parse::<u32>().is_ok_and(|minor| minor < OLDEST_MINOR);
+            let too_old = minor(&version).is_some_and(|minor| minor < OLDEST_MINOR);
             let found = format!("Kubernetes {}", version.git_version);
             if too_old {
                 Finding::failed(what, format!("{found}; 1.{OLDEST_MINOR} or newer is needed"))

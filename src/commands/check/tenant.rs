@@ -1,13 +1,12 @@
 //! What the operator needs of a tenant.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use tap_operator::api::TapPolicy;
 use tap_operator::controller::Clocks;
-use tap_operator::decision::permissions::{self, Need, Uses};
+use tap_operator::decision::permissions::{self, Uses};
 use tap_operator::decision::situation::Connection;
 use tap_operator::entra::{GraphError, MethodConfiguration, MethodState};
 use tap_operator::graph::{Client, Priority};
@@ -93,12 +92,7 @@ fn credential(client: &Client, what: String) -> Finding {
 fn compare(client: &Client, policies: &[TapPolicy], held: &[String], what: String) -> Finding {
     let config = client.config();
     let ours = || policies.iter().filter(|policy| policy.spec.tenant == config.name);
-    let needs: BTreeSet<Need> = ours()
-        .flat_map(|policy| {
-            let observed = policy.status.as_ref().and_then(|status| status.observed.as_ref());
-            permissions::needs(&policy.spec, observed)
-        })
-        .collect();
+    let needs = permissions::needs_of_all(ours());
     let uses = Uses {
         corrects: ours().any(|policy| permissions::enforces(&policy.spec)),
         reads_sign_in_methods: ours()

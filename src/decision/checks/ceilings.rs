@@ -1,6 +1,6 @@
 //! The ceilings of the operator's configuration, which no policy lifts. They are checked after the policy.
 
-use super::membership::Memberships;
+use super::membership::{Memberships, domain_of, is_of_one_of};
 use super::{Checked, Run};
 use crate::api::{
     Ceilings, CompleteChecks, Delivery, DirectoryRoleHolders, Issuance, Lifetime, OnExistingPass,
@@ -63,9 +63,8 @@ impl<'a> Run<'a> {
                 format!("members of group {group} get no pass through this operator"),
             );
         }
-        let domain = name.rsplit_once('@').map_or("", |(_, domain)| domain);
-        let is_other = |all: &Vec<String>| all.iter().all(|d| !d.eq_ignore_ascii_case(domain));
-        if ceilings.domains.as_ref().is_some_and(is_other) {
+        let domain = domain_of(name);
+        if ceilings.domains.as_ref().is_some_and(|domains| !is_of_one_of(name, domains)) {
             return self.exceeds(
                 "domains",
                 format!("users of the domain {domain:?} get no pass through this operator"),

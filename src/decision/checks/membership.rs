@@ -9,10 +9,7 @@ use crate::decision::Reason;
 use crate::decision::permissions::{Need, with_id};
 use crate::decision::situation::{Connection, GroupState, GroupStates};
 use crate::decision::step::Look;
-use crate::entra::{GraphTarget, MethodConfiguration, User};
-
-/// The target that means all users (documented).
-const ALL_USERS: &str = "all_users";
+use crate::entra::{ALL_USERS, GraphTarget, MethodConfiguration, User};
 
 /// The groups of a user, as far as they can be told.
 #[derive(Clone, Copy, Debug)]
@@ -188,7 +185,7 @@ pub(super) fn look_for_groups(user: &User, ids: Vec<String>) -> Look {
 }
 
 /// The groups on whose membership the checks depend: those of the policy, of the ceilings and of the tenant's method.
-pub(super) fn groups_to_ask(
+pub fn groups_to_ask(
     users: Option<&Users>,
     ceilings: &Ceilings,
     method: &MethodConfiguration,
@@ -211,9 +208,14 @@ pub(super) fn groups_to_ask(
     ids
 }
 
+/// The domain of a user principal name; empty if it has none.
+pub(super) fn domain_of(name: &str) -> &str {
+    name.rsplit_once('@').map_or("", |(_, domain)| domain)
+}
+
 /// Whether a user principal name is of one of these domains.
 pub(super) fn is_of_one_of(name: &str, domains: &[String]) -> bool {
-    let domain = name.rsplit_once('@').map_or("", |(_, domain)| domain);
+    let domain = domain_of(name);
     domains.iter().any(|admitted| admitted.eq_ignore_ascii_case(domain))
 }
 

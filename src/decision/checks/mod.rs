@@ -20,9 +20,11 @@ mod user;
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::ceilings::{asks_beyond, completeness_is_required};
+pub use self::membership::groups_to_ask;
 pub use self::newcomer::asks_for_methods;
 pub use self::people::denies_unmapped_people;
 pub use self::quota::QUOTA_AGAIN;
+pub use self::request::is_empty as is_empty_selector;
 pub use self::roles::reads_roles;
 use super::Reason;
 use super::clock::later;

@@ -288,10 +288,14 @@ fn admits_namespace(issuance: &Issuance, name: &str, namespace: &Namespace) -> b
     }
 }
 
+/// Whether a selector has no condition. Such a one selects nothing.
+pub fn is_empty(selector: &LabelSelector) -> bool {
+    selector.match_labels.as_ref().is_none_or(std::collections::BTreeMap::is_empty)
+        && selector.match_expressions.as_ref().is_none_or(Vec::is_empty)
+}
+
 fn selects(selector: &LabelSelector, namespace: &Namespace) -> bool {
-    let empty = selector.match_labels.as_ref().is_none_or(std::collections::BTreeMap::is_empty)
-        && selector.match_expressions.as_ref().is_none_or(Vec::is_empty);
-    if empty {
+    if is_empty(selector) {
         return false;
     }
     let labels = namespace.metadata.labels.clone().unwrap_or_default();

@@ -41,13 +41,12 @@ impl<'a> Run<'a> {
                 Some(TENANT_AGAIN),
             );
         }
-        let minimum = method.minimum_lifetime_minutes.unwrap_or(0);
-        let maximum = method.maximum_lifetime_minutes.unwrap_or(u32::MAX);
-        if !(minimum..=maximum).contains(&lifetime) {
+        let lifetimes = method.lifetimes();
+        if !lifetimes.contains(&lifetime) {
             let range = format!(
                 "the tenant allows lifetimes from {} to {}, not {}",
-                Lifetime::from_minutes(minimum),
-                Lifetime::from_minutes(maximum),
+                Lifetime::from_minutes(*lifetimes.start()),
+                Lifetime::from_minutes(*lifetimes.end()),
                 Lifetime::from_minutes(lifetime)
             );
             let yet = format!(

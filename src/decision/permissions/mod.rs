@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::checks;
 use super::situation::Connection;
-use crate::api::{Enforcement, Method, ObservedMethod, TapPolicySpec};
+use crate::api::{Enforcement, Method, ObservedMethod, TapPolicy, TapPolicySpec};
 use crate::entra::{Cloud, RoleGap};
 
 /// How many permissions a list in a sentence names.
@@ -180,6 +180,14 @@ pub fn needs(spec: &TapPolicySpec, observed: Option<&ObservedMethod>) -> BTreeSe
         }
     }
     needs
+}
+
+/// What these policies need together, each with the tenant's method as its status says that it was last read.
+pub fn needs_of_all<'a>(policies: impl Iterator<Item = &'a TapPolicy>) -> BTreeSet<Need> {
+    let each = |policy: &TapPolicy| {
+        needs(&policy.spec, policy.status.as_ref().and_then(|status| status.observed.as_ref()))
+    };
+    policies.flat_map(each).collect()
 }
 
 /// Whether a policy corrects the tenant's method.

@@ -9,7 +9,6 @@ use crate::decision::checks::{
 use crate::decision::method;
 use crate::decision::permissions::{self, Need, gap_in_words, with_id};
 use crate::decision::situation::Connection;
-use crate::decision::terms::Terms;
 use crate::entra::RoleGap;
 
 /// Status, reason and message of a condition.
@@ -58,7 +57,7 @@ pub(super) fn within_ceilings(s: &PolicySituation, connection: &Connection) -> O
     if connection.ceilings.is_empty() {
         return None;
     }
-    let beyond = asks_beyond(issuance, &Terms::of(issuance), &connection.ceilings);
+    let beyond = asks_beyond(issuance, s.terms?, &connection.ceilings);
     if beyond.is_empty() {
         let message = "the policy asks for no more than the operator's configuration allows";
         return Some(("True", Reason::WithinCeilings, message.into()));

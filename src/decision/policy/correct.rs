@@ -3,9 +3,8 @@
 use jiff::SignedDuration;
 
 use super::draft::Draft;
-use super::issuing::issuing;
 use super::{PolicySituation, PolicyStep, interval};
-use crate::api::Enforcement;
+use crate::api::{ConditionType, Enforcement};
 use crate::decision::Reason;
 use crate::decision::clock::later;
 use crate::decision::method::Difference;
@@ -33,7 +32,7 @@ pub(super) fn next(
         } else {
             format!("{}; {nothing}", found.sentence())
         };
-        let draft = match issuing(s) {
+        let draft = match draft.finding(ConditionType::Issuing).cloned() {
             None => draft.ready(true, Reason::NothingManaged, &message),
             // Somebody wants it so for now.
             Some((_, reason @ (Reason::Suspended | Reason::Stopped), why)) => {

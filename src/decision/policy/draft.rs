@@ -46,6 +46,11 @@ impl<'a> Draft<'a> {
         Self { policy: s.policy, now: s.now, status, conditions: Vec::new(), not_ready, advice }
     }
 
+    /// What was found for a condition that is reported beside the state of the tenant.
+    pub(super) fn finding(&self, of: ConditionType) -> Option<&Finding> {
+        self.advice.iter().find(|(type_, _)| *type_ == of).map(|(_, finding)| finding)
+    }
+
     /// Records what was read, and how it differs.
     pub(super) fn seen(
         mut self,

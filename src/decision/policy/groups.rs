@@ -2,6 +2,7 @@
 
 use super::PolicySituation;
 use crate::api::{Drift, Issuance, TapPolicy};
+use crate::decision::checks::groups_to_ask;
 use crate::decision::permissions::Need;
 use crate::decision::situation::Connection;
 use crate::entra::{Group, MethodConfiguration};
@@ -55,12 +56,7 @@ pub(super) fn to_read(
     let named = of(policy).into_iter().map(|(id, _)| id);
     let issuance = policy.spec.issuance.as_ref();
     let deciding = issuance.into_iter().flat_map(|issuance| {
-        let admitted = issuance.users.iter().flat_map(|u| u.groups.iter().flatten());
-        let admitted = admitted.map(|group| group.group.to_lowercase());
-        let targets = observed.include.iter().chain(&observed.exclude);
-        let targets = targets.filter(|t| t.target_type != "user" && t.id != "all_users");
-        let targets = targets.map(|target| target.id.to_lowercase());
-        excluded(issuance, connection).into_iter().chain(admitted).chain(targets)
+        groups_to_ask(issuance.users.as_ref(), &connection.ceilings, observed)
     });
     let mut ids: Vec<String> = named.chain(deciding).collect();
     ids.sort_unstable();

@@ -4,9 +4,9 @@ use super::advice::Finding;
 use super::{PolicySituation, groups};
 use crate::api::{Issuance, Lifetime, Users};
 use crate::decision::Reason;
+use crate::decision::checks::is_empty_selector;
 use crate::decision::situation::Stop;
-use crate::decision::terms::Terms;
-use crate::entra::{MethodConfiguration, MethodState};
+use crate::entra::MethodState;
 
 /// Whether the policy can issue passes; `None` if it is not meant to.
 pub(super) fn issuing(s: &PolicySituation) -> Option<Finding> {
@@ -17,7 +17,7 @@ pub(super) fn issuing(s: &PolicySituation) -> Option<Finding> {
         .or_else(|| by_the_tenant(s, issuance));
     Some(match prevented {
         Some((reason, message)) => ("False", reason, message),
-        None => ("True", Reason::AdmitsRequests, limits(s, issuance)),
+        None => ("True", Reason::AdmitsRequests, limits(s)),
     })
 }
 
@@ -26,10 +26,7 @@ fn nobody(issuance: &Issuance) -> Option<String> {
     let namespaces = issuance.namespaces.as_ref();
     let named = namespaces.is_some_and(|n| n.names.as_ref().is_some_and(|names| !names.is_empty()));
     let selector = namespaces.and_then(|n| n.selector.as_ref());
-    let selected = selector.is_some_and(|s| {
-        s.match_labels.as_ref().is_some_and(|labels| !labels.is_empty())
-            || s.match_expressions.as_ref().is_some_and(|expressions| !expressions.is_empty())
-    });
+    let selected = selector.is_some_and(|selector| !is_empty_selector(selector));
     if !named && !selected {
         return Some("the policy admits no namespace: name some in issuance.namespaces, or select them by label (an empty selector selects nothing)".into());
     }
@@ -90,10 +87,10 @@ fn by_the_tenant(s: &PolicySituation, issuance: &Issuance) -> Option<(Reason, St
         let message = "the Temporary Access Pass method is disabled in the tenant: enable it there, or with method.state: Enabled in a TapPolicy";
         return Some((Reason::MethodDisabled, message.into()));
     }
-    let Some((_, longest)) = Terms::of(issuance).lifetime else {
+    let Some((_, longest)) = lifetime(s) else {
         return Some((Reason::PolicyInvalid, "issuance.lifetime is not valid".into()));
     };
-    let (minimum, maximum) = range(method);
+    let (minimum, maximum) = method.lifetimes().into_inner();
     if longest < minimum {
         let message = format!(
             "the policy allows lifetimes up to {}, and the tenant from {} to {}: raise issuance.lifetime.maximum, or change the method",
@@ -125,23 +122,21 @@ fn gone_groups(s: &PolicySituation, issuance: &Issuance) -> Option<(Reason, Stri
     })
 }
 
-/// The tenant's range of lifetimes, in minutes.
-fn range(method: &MethodConfiguration) -> (u32, u32) {
-    let minimum = method.minimum_lifetime_minutes.unwrap_or(0);
-    (minimum, method.maximum_lifetime_minutes.unwrap_or(u32::MAX))
+/// The policy's default and longest lifetime, in minutes; `None` if they are not valid.
+fn lifetime(s: &PolicySituation) -> Option<(u32, u32)> {
+    s.terms?.lifetime
 }
 
 /// What requests of a policy that issues passes should know.
-fn limits(s: &PolicySituation, issuance: &Issuance) -> String {
+fn limits(s: &PolicySituation) -> String {
     let can = "requests that name this policy can get a pass";
     let method = s.reads.method.as_ref().and_then(|method| method.as_ref().ok());
-    let lifetime = Terms::of(issuance).lifetime;
-    let (Some((minimum, maximum)), Some((default, _))) = (method.map(range), lifetime) else {
-        return can.into();
-    };
-    if (minimum..=maximum).contains(&default) {
+    let (Some(method), Some((default, _))) = (method, lifetime(s)) else { return can.into() };
+    let lifetimes = method.lifetimes();
+    if lifetimes.contains(&default) {
         return can.into();
     }
+    let (minimum, maximum) = lifetimes.into_inner();
     format!(
         "{can}, but those that name no lifetime must wait: the default of {} is not within the tenant's range from {} to {}; change issuance.lifetime.default",
         Lifetime::from_minutes(default),

@@ -25,6 +25,7 @@ use super::permissions::Uses;
 use super::situation::Connection;
 use super::step::Rest;
 use super::stop::StopOrder;
+use super::terms::Terms;
 use crate::api::{TapPolicy, TapPolicyStatus};
 use crate::entra::{Advice, GraphError, Group, MethodConfiguration, MethodPatch};
 
@@ -49,6 +50,8 @@ pub struct Correction {
 pub struct PolicySituation<'a> {
     /// The policy.
     pub policy: &'a TapPolicy,
+    /// Its terms, if it issues passes.
+    pub terms: Option<&'a Terms>,
     /// Graph's time.
     pub now: Timestamp,
     /// Its tenant connection.

@@ -77,8 +77,10 @@ impl Reconcile {
     }
 
     fn next(&self) -> PolicyStep {
+        let terms = self.policy.spec.issuance.as_ref().map(Terms::of);
         next(&PolicySituation {
             policy: &self.policy,
+            terms: terms.as_ref(),
             now: self.now,
             connection: Some(&self.connection),
             rivals: &self.rivals,

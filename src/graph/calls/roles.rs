@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use super::path::{keyed, literal};
 use crate::entra::{
-    Call, DirectoryRole, EligibleRole, ErrorKind, GraphError, RoleGap, RoleHolders, RoleHolding,
-    RoleRow,
+    Call, DirectoryRole, EligibleRole, GraphError, RoleGap, RoleHolders, RoleHolding, RoleRow,
 };
 use crate::graph::client::Client;
 use crate::graph::exchange::{Priority, Request, unexpected};
@@ -247,12 +246,11 @@ impl Client {
     }
 }
 
-/// What was read; `None` if the app may not read it. Graph's refusals have an error code. A refusal without one comes from a
-/// proxy, and says nothing about permissions.
+/// What was read; `None` if the app may not read it.
 fn permitted<T>(read: Result<T, GraphError>) -> Result<Option<T>, GraphError> {
     match read {
         Ok(read) => Ok(Some(read)),
-        Err(error) if error.kind == ErrorKind::Forbidden && !error.code.is_empty() => Ok(None),
+        Err(error) if error.is_for_lack_of_permission() => Ok(None),
         Err(error) => Err(error),
     }
 }
