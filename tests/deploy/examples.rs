@@ -57,6 +57,10 @@ fn tenant() -> Result<Tenant> {
             }
         }
     }
+    // The onboarding example asks which sign-in methods its users have.
+    for app in &mut tenant.apps {
+        app.roles.push("UserAuthenticationMethod.Read.All".into());
+    }
     // New colleagues are new on the day of the test.
     for user in &mut tenant.users {
         user.created_date_time = Some(Timestamp::now());
