@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::bail;
 use jiff::SignedDuration;
 use tap_operator::controller::Clocks;
 use tap_operator::graph::{self, OnReport};
+
+use super::settings;
 
 /// Where the tenant connections are described, and how they are used.
 #[derive(clap::Args)]
@@ -33,9 +36,16 @@ impl ConnectionArguments {
         clocks: &Arc<Clocks>,
         on_report: OnReport,
     ) -> anyhow::Result<Vec<graph::Client>> {
+        let environment: HashMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
         let connections = match &self.tenants_file {
-            Some(file) => graph::connections_from_file(file)?,
-            None => graph::connections_from_env(&std::env::vars().collect::<HashMap<_, _>>())?,
+            Some(file) => graph::connections_from_file(file),
+            None => graph::connections_from_env(&environment),
+        };
+        let connections = match (settings::refuse_unknown(environment.into_keys()), connections) {
+            (Err(unknown), Err(connections)) => bail!("{unknown}\n{connections}"),
+            (unknown, connections) => unknown.and(Ok(connections?))?,
         };
         let deadline = Duration::try_from(self.call_deadline)?;
         let transport = graph::ReqwestTransport::new(deadline, self.extra_ca.as_deref())?;

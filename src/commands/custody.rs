@@ -1,6 +1,6 @@
 //! The requests that may have a live pass, for the commands that free them.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use kube::api::{Api, ListParams};
 use kube::{Client, Config};
 use tap_operator::api::TapRequest;
@@ -16,8 +16,25 @@ pub async fn client() -> anyhow::Result<Client> {
 /// All requests with the operator's finalizer.
 pub async fn held(client: &Client) -> anyhow::Result<Vec<TapRequest>> {
     let api: Api<TapRequest> = Api::all(client.clone());
-    let all = api.list(&ListParams::default()).await.context("the TapRequests cannot be listed")?;
+    let all = api.list(&ListParams::default()).await;
+    let all = all.map_err(|error| refused("the TapRequests cannot be listed", &error))?;
     Ok(all.items.into_iter().filter(has_finalizer).collect())
+}
+
+/// The error for a read that failed, with what to do where that is known.
+pub fn refused(what: &str, error: &kube::Error) -> anyhow::Error {
+    match error {
+        kube::Error::Api(status) if status.code == 403 => missing_right(what, &status.message),
+        kube::Error::Api(status) if status.code == 404 => anyhow!(
+            "{what}: the cluster does not know this kind of resource; use the kubeconfig of the cluster in which tap-operator is installed"
+        ),
+        other => anyhow!("{what}: {other}"),
+    }
+}
+
+/// The error for a call that the API server refuses to this account.
+pub fn missing_right(what: &str, message: &str) -> anyhow::Error {
+    anyhow!("{what}: {message}; use an account with this right, such as a cluster administrator's")
 }
 
 /// A sentence about the pass that may still be usable in Entra.

@@ -8,6 +8,7 @@ mod custody;
 mod log;
 pub mod release;
 pub mod run;
+mod settings;
 pub mod uninstall;
 pub mod version;
 

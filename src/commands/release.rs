@@ -11,6 +11,7 @@ use kube::{Client, ResourceExt as _};
 use serde_json::json;
 use tap_operator::api::TapRequest;
 use tap_operator::api::names::{FINALIZER, OPERATOR};
+use tap_operator::cluster::ApiError;
 use tap_operator::cluster::requests::name_of;
 use tap_operator::cluster::write;
 use tap_operator::effect::Effect;
@@ -24,7 +25,7 @@ use super::custody;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The requests to free, as NAMESPACE/NAME
-    #[arg(value_name = "NAMESPACE/NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAMESPACE/NAME", required_unless_present = "all", value_parser = namespace_and_name)]
     requests: Vec<String>,
     /// Free every request that has the finalizer
     #[arg(long, conflicts_with = "requests")]
@@ -85,16 +86,32 @@ pub async fn release(client: &Client, request: &TapRequest) -> anyhow::Result<()
         Api::namespaced(client.clone(), &request.namespace().unwrap_or_default());
     let (by, patch) = (PatchParams::default(), Patch::Merge(&patch));
     let freed = write::patch(Effect::FreeRequest, &api, &request.name_any(), &by, &patch).await;
-    freed.with_context(|| format!("{} could not be released", name_of(request)))?;
-    Ok(())
+    let what = format!("{} could not be released", name_of(request));
+    match freed {
+        Ok(_) => Ok(()),
+        Err(ApiError::Refused { code: 403, message, .. }) => {
+            Err(custody::missing_right(&what, &message))
+        }
+        Err(error) => Err(error).context(what),
+    }
+}
+
+/// A request on the command line.
+fn namespace_and_name(text: &str) -> Result<String, String> {
+    match text.split('/').collect::<Vec<_>>()[..] {
+        [namespace, name] if !namespace.is_empty() && !name.is_empty() => Ok(text.to_owned()),
+        _ => Err("write it as NAMESPACE/NAME, such as helpdesk/alice".into()),
+    }
 }
 
 /// Whether the operator's lease was renewed within twice its duration.
 pub async fn is_running(client: &Client, namespace: &str) -> anyhow::Result<bool> {
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    let Some(lease) =
-        leases.get_opt(OPERATOR).await.context("the operator's lease cannot be read")?
-    else {
+    let lease = leases.get_opt(OPERATOR).await;
+    let lease = lease.map_err(|error| {
+        custody::refused("whether an operator is running cannot be read from its lease", &error)
+    })?;
+    let Some(lease) = lease else {
         return Ok(false);
     };
     let spec = lease.spec.unwrap_or_default();

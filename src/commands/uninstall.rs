@@ -11,6 +11,7 @@ use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 use tap_operator::api::names::{STOP_CONFIG_MAP, STOP_REVOKE_ACTIVE_KEY};
+use tap_operator::cluster::ApiError;
 use tap_operator::cluster::requests::name_of;
 use tap_operator::cluster::write;
 use tap_operator::effect::Effect;
@@ -117,8 +118,16 @@ async fn stop(client: &Client, namespace: &str) -> anyhow::Result<()> {
     let patch = Patch::Apply(&stop);
     let applied =
         write::patch(Effect::StopAndRevoke, &maps, STOP_CONFIG_MAP, &parameters, &patch).await;
-    applied.with_context(|| {
-        format!("the ConfigMap {STOP_CONFIG_MAP} cannot be written in namespace {namespace}")
-    })?;
-    Ok(())
+    let what =
+        format!("the ConfigMap {STOP_CONFIG_MAP} cannot be written in namespace {namespace}");
+    match applied {
+        Ok(_) => Ok(()),
+        Err(ApiError::Refused { code: 403, message, .. }) => {
+            Err(custody::missing_right(&what, &message))
+        }
+        Err(ApiError::NotFound { .. }) => {
+            bail!("{what}: there is no such namespace; name the operator's with --namespace")
+        }
+        Err(error) => Err(error).context(what),
+    }
 }

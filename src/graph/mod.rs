@@ -25,7 +25,7 @@ mod wire;
 
 pub use client::Client;
 pub use connection::{
-    ConfigError, ConnectionConfig, Credential, DEFAULT_CONNECTION, connections_from_env,
+    ConfigError, ConnectionConfig, Credential, DEFAULT_CONNECTION, VARIABLES, connections_from_env,
     connections_from_file, connections_from_text,
 };
 pub use exchange::{

@@ -1,15 +1,41 @@
 //! What makes a connection valid, wherever it was written.
 
+use std::fmt;
+
 use super::{ConnectionConfig, Credential, ceilings};
 use crate::api::Ceilings;
 use crate::entra::{Cloud, UserNames, guid};
 
-/// A configuration that cannot be used. Its text names the place, the problem and the remedy.
+/// A configuration that cannot be used, with all that is wrong with it. Each line of its text names a place, the problem
+/// and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {}; {}", problem.what, problem.remedy)]
-pub struct ConfigError {
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError(Vec<Complaint>);
+
+impl FromIterator<Complaint> for ConfigError {
+    fn from_iter<C: IntoIterator<Item = Complaint>>(complaints: C) -> Self {
+        Self(complaints.into_iter().collect())
+    }
+}
+
+impl From<Complaint> for ConfigError {
+    fn from(complaint: Complaint) -> Self {
+        Self(vec![complaint])
+    }
+}
+
+/// A problem, and the place where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Complaint {
     place: String,
     problem: Problem,
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, problem } = self;
+        write!(f, "{place}: {}; {}", problem.what, problem.remedy)
+    }
 }
 
 /// What is wrong with a setting, and what to do about it.
@@ -24,24 +50,24 @@ impl Problem {
         Self { what: what.into(), remedy: remedy.into() }
     }
 
-    pub(super) fn at(self, place: impl Into<String>) -> ConfigError {
-        ConfigError { place: place.into(), problem: self }
+    pub(super) fn at(self, place: impl Into<String>) -> Complaint {
+        Complaint { place: place.into(), problem: self }
     }
 }
+
+/// A problem with the name of its setting.
+pub(super) type Named = (&'static str, Problem);
 
 /// A setting that has not been checked, and the name that it has in its source.
 pub(super) struct Setting<T> {
     pub(super) name: &'static str,
-    pub(super) value: T,
+    pub(super) value: Result<T, Problem>,
 }
 
-impl<T: Copy> Setting<T> {
+impl<T> Setting<T> {
     /// Checks the value. A problem is returned together with the name of the setting.
-    fn check<R>(
-        &self,
-        check: impl FnOnce(T) -> Result<R, Problem>,
-    ) -> Result<R, (&'static str, Problem)> {
-        check(self.value).map_err(|problem| (self.name, problem))
+    fn check<R>(self, check: impl FnOnce(T) -> Result<R, Problem>) -> Result<R, Named> {
+        self.value.and_then(check).map_err(|problem| (self.name, problem))
     }
 }
 
@@ -53,48 +79,74 @@ pub(super) struct Unchecked<'a> {
     pub(super) cloud: Setting<Option<&'a str>>,
     pub(super) login_url: Setting<Option<&'a str>>,
     pub(super) graph_url: Setting<Option<&'a str>>,
-    pub(super) credential: Credential,
-    pub(super) users: Option<UserNames>,
+    pub(super) credential: Result<Credential, Named>,
+    pub(super) users: Setting<Option<UserNames>>,
     pub(super) ceilings: Setting<Ceilings>,
 }
 
 impl Unchecked<'_> {
-    /// Returns the connection if it is valid, otherwise the name of a setting and what is wrong with it.
-    pub(super) fn check(self) -> Result<ConnectionConfig, (&'static str, Problem)> {
-        if !is_name(self.name) {
-            let what = format!("{:?} is not a valid name", self.name);
-            let remedy =
-                "use up to 63 lower case letters, digits and hyphens, and no hyphen at either end";
-            return Err(("name", Problem::new(what, remedy)));
-        }
+    /// Returns the connection if it is valid, otherwise each setting that is not, and what is wrong with it.
+    pub(super) fn check(self) -> Result<ConnectionConfig, Vec<Named>> {
+        let mut problems = Problems::default();
+        let name = problems.keep(check_name(self.name));
         let id = |text: &str, remedy: &str| {
             guid(text).ok_or_else(|| Problem::new(format!("{text:?} is not a GUID"), remedy))
         };
-        let tenant_id = self.tenant_id.check(|text| {
+        let tenant_id = problems.keep(self.tenant_id.check(|text| {
             id(text, "use the tenant id from the Entra admin center; a domain name will not do")
-        })?;
-        let client_id = self
-            .client_id
-            .check(|text| id(text, "use the application (client) id from the app registration"))?;
-        let cloud = self.cloud.check(|name| name.map_or(Ok(Cloud::Global), cloud_named))?;
-        let login_url = self.login_url.check(|url| origin(url.unwrap_or(cloud.login_url())))?;
-        let graph_url = self.graph_url.check(|url| origin(url.unwrap_or(cloud.graph_url())))?;
-        self.login_url.check(|_| check_cloud(&login_url, cloud))?;
-        self.graph_url.check(|_| check_cloud(&graph_url, cloud))?;
-        let Setting { name, value } = self.ceilings;
-        let ceilings = ceilings::check(value).map_err(|problem| (name, problem))?;
-        Ok(ConnectionConfig {
-            name: self.name.to_owned(),
-            tenant_id,
-            client_id,
-            cloud,
-            credential: self.credential,
-            login_url,
-            graph_url,
-            users: self.users,
-            ceilings,
-        })
+        }));
+        let client_id =
+            problems.keep(self.client_id.check(|text| {
+                id(text, "use the application (client) id from the app registration")
+            }));
+        let cloud = self.cloud.check(|name| name.map_or(Ok(Cloud::Global), cloud_named));
+        let cloud = problems.keep(cloud);
+        // A URL is compared with the cloud if that is known.
+        let url = |given: Option<&str>, default: fn(Cloud) -> &'static str| {
+            let url = origin(given.unwrap_or(default(cloud.unwrap_or(Cloud::Global))))?;
+            cloud.map_or(Ok(()), |cloud| check_cloud(&url, cloud))?;
+            Ok(url)
+        };
+        let login_url = problems.keep(self.login_url.check(|given| url(given, Cloud::login_url)));
+        let graph_url = problems.keep(self.graph_url.check(|given| url(given, Cloud::graph_url)));
+        let credential = problems.keep(self.credential);
+        let users = problems.keep(self.users.check(Ok));
+        let ceilings = problems.keep(self.ceilings.check(ceilings::check));
+        let all = || {
+            Some(ConnectionConfig {
+                name: name?,
+                tenant_id: tenant_id?,
+                client_id: client_id?,
+                cloud: cloud?,
+                credential: credential?,
+                login_url: login_url?,
+                graph_url: graph_url?,
+                users: users?,
+                ceilings: ceilings?,
+            })
+        };
+        all().ok_or(problems.0)
     }
+}
+
+/// The problems that were met on the way.
+#[derive(Default)]
+struct Problems(Vec<Named>);
+
+impl Problems {
+    /// Keeps the problem, if there is one instead of a value.
+    fn keep<T>(&mut self, checked: Result<T, Named>) -> Option<T> {
+        checked.map_err(|problem| self.0.push(problem)).ok()
+    }
+}
+
+fn check_name(name: &str) -> Result<String, Named> {
+    if is_name(name) {
+        return Ok(name.to_owned());
+    }
+    let what = format!("{name:?} is not a valid name");
+    let remedy = "use up to 63 lower case letters, digits and hyphens, and no hyphen at either end";
+    Err(("name", Problem::new(what, remedy)))
 }
 
 fn is_name(text: &str) -> bool {

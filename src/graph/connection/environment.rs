@@ -4,13 +4,32 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::path::PathBuf;
 
-use super::check::{Problem, Setting, Unchecked};
+use super::check::{Named, Problem, Setting, Unchecked};
 use super::{ConfigError, ConnectionConfig, Credential};
 use crate::api::Ceilings;
 use crate::entra::{UserNameForm, UserNameRule, UserNames};
 
 /// The name of the connection that the environment describes.
 pub const DEFAULT_CONNECTION: &str = "default";
+
+/// The variables that [`connections_from_env`] looks at.
+pub const VARIABLES: &[&str] = &[
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_CLIENT_CERTIFICATE_KEY_PATH",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_SECRET_FILE",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_TENANT_ID",
+    "TAP_OPERATOR_CEILINGS_FILE",
+    "TAP_OPERATOR_CLOUD",
+    "TAP_OPERATOR_GRAPH_URL",
+    "TAP_OPERATOR_MANAGED_IDENTITY",
+    "TAP_OPERATOR_USER_NAME",
+    "TAP_OPERATOR_USER_NAME_PREFIX",
+];
 
 /// Reads the connection `default` from the environment.
 ///
@@ -25,20 +44,28 @@ pub fn connections_from_env<S: BuildHasher>(
     let environment = Environment(&|name| environment.get(name).map(String::as_str));
     let connection = Unchecked {
         name: DEFAULT_CONNECTION,
-        tenant_id: environment.required("AZURE_TENANT_ID")?,
-        client_id: environment.required("AZURE_CLIENT_ID")?,
+        tenant_id: environment.required("AZURE_TENANT_ID"),
+        client_id: environment.required("AZURE_CLIENT_ID"),
         cloud: environment.optional("TAP_OPERATOR_CLOUD"),
         login_url: environment.optional("AZURE_AUTHORITY_HOST"),
         graph_url: environment.optional("TAP_OPERATOR_GRAPH_URL"),
-        credential: environment.credential()?,
-        users: environment.users()?,
-        ceilings: environment.ceilings()?,
+        credential: environment.credential(),
+        users: Setting { name: "TAP_OPERATOR_USER_NAME", value: environment.users() },
+        ceilings: environment.ceilings(),
     };
-    Ok(vec![connection.check().map_err(|(variable, problem)| problem.at(place(variable)))?])
+    let located = |(variable, problem): Named| problem.at(place(variable));
+    let checked =
+        connection.check().map_err(|problems| problems.into_iter().map(located).collect());
+    checked.map(|connection| vec![connection])
 }
 
+/// The place of a variable; without a name, the environment as a whole.
 fn place(variable: &str) -> String {
-    format!("environment variable {variable}")
+    if variable.is_empty() {
+        "environment".to_owned()
+    } else {
+        format!("environment variable {variable}")
+    }
 }
 
 struct Environment<'a>(&'a dyn Fn(&str) -> Option<&'a str>);
@@ -46,35 +73,34 @@ struct Environment<'a>(&'a dyn Fn(&str) -> Option<&'a str>);
 impl<'a> Environment<'a> {
     /// The value of a variable. An empty variable counts as not set.
     fn get(&self, name: &str) -> Option<&'a str> {
+        debug_assert!(VARIABLES.contains(&name), "{name} is not in the list");
         (self.0)(name).map(str::trim).filter(|value| !value.is_empty())
     }
 
     fn optional(&self, name: &'static str) -> Setting<Option<&'a str>> {
-        Setting { name, value: self.get(name) }
+        Setting { name, value: Ok(self.get(name)) }
     }
 
-    fn required(&self, name: &'static str) -> Result<Setting<&'a str>, ConfigError> {
-        let value = self.get(name).ok_or_else(|| {
-            let remedy = "set it, or describe the tenant connections in a file";
-            Problem::new("the variable is not set", remedy).at(place(name))
-        })?;
-        Ok(Setting { name, value })
+    fn required(&self, name: &'static str) -> Setting<&'a str> {
+        let remedy = "set it, or describe the tenant connections in a file";
+        let value = self.get(name).ok_or_else(|| Problem::new("the variable is not set", remedy));
+        Setting { name, value }
     }
 
-    fn credential(&self) -> Result<Credential, ConfigError> {
+    fn credential(&self) -> Result<Credential, Named> {
         if self.get("AZURE_CLIENT_SECRET").is_some() {
             let problem = Problem::new(
                 "a secret in the environment is too easy to read",
                 "mount it as a file and set AZURE_CLIENT_SECRET_FILE to its path",
             );
-            return Err(problem.at(place("AZURE_CLIENT_SECRET")));
+            return Err(("AZURE_CLIENT_SECRET", problem));
         }
         if self.get("AZURE_CLIENT_CERTIFICATE_PASSWORD").is_some() {
             let problem = Problem::new(
                 "encrypted keys are not supported",
                 "mount the certificate and the decrypted key in PEM form",
             );
-            return Err(problem.at(place("AZURE_CLIENT_CERTIFICATE_PASSWORD")));
+            return Err(("AZURE_CLIENT_CERTIFICATE_PASSWORD", problem));
         }
         let managed = match self.get("TAP_OPERATOR_MANAGED_IDENTITY") {
             None | Some("false") => None,
@@ -82,7 +108,7 @@ impl<'a> Environment<'a> {
             Some(other) => {
                 let problem =
                     Problem::new(format!("the value is {other:?}"), "set it to true or false");
-                return Err(problem.at(place("TAP_OPERATOR_MANAGED_IDENTITY")));
+                return Err(("TAP_OPERATOR_MANAGED_IDENTITY", problem));
             }
         };
         let path = |name| self.get(name).map(PathBuf::from);
@@ -125,26 +151,16 @@ impl<'a> Environment<'a> {
             let what = format!("there are {} credentials: {}", names.len(), names.join(", "));
             Problem::new(what, "keep one of them")
         };
-        Err(problem.at("environment"))
+        Err(("", problem))
     }
 
-    fn ceilings(&self) -> Result<Setting<Ceilings>, ConfigError> {
+    fn ceilings(&self) -> Setting<Ceilings> {
         let name = "TAP_OPERATOR_CEILINGS_FILE";
-        let Some(path) = self.get(name) else {
-            return Ok(Setting { name, value: Ceilings::default() });
-        };
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            let what = format!("the file {path} cannot be read: {error}");
-            Problem::new(what, "mount the file there, or set another path").at(place(name))
-        })?;
-        let value = crate::api::yaml::read(&text).map_err(|error| {
-            let remedy = "the fields are those of ceilings of a tenant connection";
-            Problem::new(format!("{path}: {error}"), remedy).at(place(name))
-        })?;
-        Ok(Setting { name, value })
+        let value = self.get(name).map_or_else(|| Ok(Ceilings::default()), ceilings_in);
+        Setting { name, value }
     }
 
-    fn users(&self) -> Result<Option<UserNames>, ConfigError> {
+    fn users(&self) -> Result<Option<UserNames>, Problem> {
         let prefix = self.get("TAP_OPERATOR_USER_NAME_PREFIX");
         let forms = match (self.get("TAP_OPERATOR_USER_NAME"), prefix) {
             (None, None) => return Ok(None),
@@ -165,14 +181,24 @@ impl<'a> Environment<'a> {
             } else {
                 format!("the value is {other:?}")
             };
-            let problem = Problem::new(
-                what,
-                "set it to userPrincipalName or objectId, or both with a comma between them",
-            );
-            problem.at(place("TAP_OPERATOR_USER_NAME"))
+            let remedy =
+                "set it to userPrincipalName or objectId, or both with a comma between them";
+            Problem::new(what, remedy)
         })?;
         Ok(Some(UserNames::new(rules)))
     }
+}
+
+/// The ceilings in a file.
+fn ceilings_in(path: &str) -> Result<Ceilings, Problem> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let what = format!("the file {path} cannot be read: {error}");
+        Problem::new(what, "mount the file there, or set another path")
+    })?;
+    crate::api::yaml::read(&text).map_err(|error| {
+        let remedy = "the fields are those of ceilings of a tenant connection";
+        Problem::new(format!("{path}: {error}"), remedy)
+    })
 }
 
 #[cfg(test)]
@@ -292,6 +318,30 @@ mod tests {
             Credential::WorkloadIdentity { token_file: "/t".into() }
         );
         assert_eq!(of(("TAP_OPERATOR_MANAGED_IDENTITY", "true")), Credential::ManagedIdentity);
+    }
+
+    #[test]
+    fn all_problems_of_the_environment_are_told_at_once() {
+        let error = from_environment(&[
+            ("AZURE_TENANT_ID", ""),
+            ("AZURE_CLIENT_SECRET_FILE", ""),
+            ("TAP_OPERATOR_CLOUD", "GCC"),
+            ("TAP_OPERATOR_USER_NAME", "mail"),
+            ("TAP_OPERATOR_CEILINGS_FILE", "/does/not/exist"),
+        ])
+        .unwrap_err();
+        let places: Vec<&str> =
+            error.lines().map(|line| line.split(':').next().unwrap_or_default()).collect();
+        assert_eq!(
+            places,
+            [
+                "environment variable AZURE_TENANT_ID",
+                "environment variable TAP_OPERATOR_CLOUD",
+                "environment",
+                "environment variable TAP_OPERATOR_USER_NAME",
+                "environment variable TAP_OPERATOR_CEILINGS_FILE",
+            ]
+        );
     }
 
     #[test]

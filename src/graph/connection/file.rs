@@ -7,7 +7,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::check::{Problem, Setting, Unchecked};
+use super::check::{Named, Problem, Setting, Unchecked};
 use super::{ConfigError, ConnectionConfig, Credential};
 use crate::api::Ceilings;
 use crate::entra::{UserNameRule, UserNames};
@@ -38,19 +38,25 @@ pub fn connections_from_text(
     })?;
     if file.tenants.is_empty() {
         let remedy = "add at least one entry to tenants";
-        return Err(Problem::new("there is no tenant in the file", remedy).at(origin));
+        return Err(Problem::new("there is no tenant in the file", remedy).at(origin).into());
     }
     let mut connections: Vec<ConnectionConfig> = Vec::with_capacity(file.tenants.len());
+    let mut complaints = Vec::new();
     for (index, tenant) in file.tenants.iter().enumerate() {
         let place = |at: &str| format!("{origin}: tenants[{index}] ({}): {at}", tenant.name);
-        if connections.iter().any(|known| known.name == tenant.name) {
+        if file.tenants[..index].iter().any(|earlier| earlier.name == tenant.name) {
             let problem =
                 Problem::new("an earlier entry has the same name", "give each entry its own name");
-            return Err(problem.at(place("name")));
+            complaints.push(problem.at(place("name")));
         }
-        connections.push(tenant.check().map_err(|(at, problem)| problem.at(place(at)))?);
+        match tenant.check() {
+            Ok(connection) => connections.push(connection),
+            Err(problems) => {
+                complaints.extend(problems.into_iter().map(|(at, problem)| problem.at(place(at))));
+            }
+        }
     }
-    Ok(connections)
+    if complaints.is_empty() { Ok(connections) } else { Err(complaints.into_iter().collect()) }
 }
 
 #[derive(Deserialize)]
@@ -150,24 +156,30 @@ impl<'de> Deserialize<'de> for UsersForm {
 }
 
 impl TenantForm {
-    fn check(&self) -> Result<ConnectionConfig, (&'static str, Problem)> {
-        let rules = self.users.as_ref().map(|UsersForm(rules)| rules);
-        if rules.is_some_and(Vec::is_empty) {
-            let remedy = "name at least one form, or leave users out";
-            return Err(("users", Problem::new("there is no form of user names", remedy)));
-        }
+    fn check(&self) -> Result<ConnectionConfig, Vec<Named>> {
         Unchecked {
             name: &self.name,
-            tenant_id: Setting { name: "tenantId", value: &self.tenant_id },
-            client_id: Setting { name: "clientId", value: &self.client_id },
-            cloud: Setting { name: "cloud", value: self.cloud.as_deref() },
-            login_url: Setting { name: "loginUrl", value: self.login_url.as_deref() },
-            graph_url: Setting { name: "graphUrl", value: self.graph_url.as_deref() },
-            credential: self.credential.check().map_err(|problem| ("credential", problem))?,
-            ceilings: Setting { name: "ceilings", value: self.ceilings.clone() },
-            users: rules.map(|rules| UserNames::new(rules.iter().cloned())),
+            tenant_id: Setting { name: "tenantId", value: Ok(&self.tenant_id) },
+            client_id: Setting { name: "clientId", value: Ok(&self.client_id) },
+            cloud: Setting { name: "cloud", value: Ok(self.cloud.as_deref()) },
+            login_url: Setting { name: "loginUrl", value: Ok(self.login_url.as_deref()) },
+            graph_url: Setting { name: "graphUrl", value: Ok(self.graph_url.as_deref()) },
+            credential: self.credential.check().map_err(|problem| ("credential", problem)),
+            ceilings: Setting { name: "ceilings", value: Ok(self.ceilings.clone()) },
+            users: Setting { name: "users", value: self.user_names() },
         }
         .check()
+    }
+
+    fn user_names(&self) -> Result<Option<UserNames>, Problem> {
+        match &self.users {
+            None => Ok(None),
+            Some(UsersForm(rules)) if rules.is_empty() => {
+                let remedy = "name at least one form, or leave users out";
+                Err(Problem::new("there is no form of user names", remedy))
+            }
+            Some(UsersForm(rules)) => Ok(Some(UserNames::new(rules.iter().cloned()))),
+        }
     }
 }
 
@@ -275,6 +287,18 @@ mod tests {
         for name in ["entra:alice@contoso.com", CLIENT] {
             assert!(matches!(both.behind(name), Behind::User(_)), "{name}");
         }
+    }
+
+    #[test]
+    fn all_problems_of_a_file_are_told_at_once() {
+        let entries = entry("credential: {}, cloud: mars, graphUrl: 'http://x'")
+            + &entry("users: [], credential: {managedIdentity: {}}").replace(TENANT, "contoso.com");
+        let error = file(&entries).unwrap_err();
+        let places: Vec<&str> =
+            error.lines().map(|line| line.rsplit("): ").next().unwrap_or_default()).collect();
+        let places: Vec<&str> =
+            places.iter().map(|line| line.split(':').next().unwrap_or_default()).collect();
+        assert_eq!(places, ["cloud", "graphUrl", "credential", "name", "tenantId", "users"]);
     }
 
     #[test]

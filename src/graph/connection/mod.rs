@@ -17,5 +17,5 @@ mod file;
 
 pub use check::ConfigError;
 pub use config::{ConnectionConfig, Credential};
-pub use environment::{DEFAULT_CONNECTION, connections_from_env};
+pub use environment::{DEFAULT_CONNECTION, VARIABLES, connections_from_env};
 pub use file::{connections_from_file, connections_from_text};
