@@ -5,9 +5,11 @@
 //! the program as it is shipped, on a real control plane and with a tenant on TLS. They take turns, so that what else
 //! the machine does meets both, and are measured with the same [`yardstick`]. Times are shown and never judged.
 //!
-//! With `LIVE=0,1000,10000` it is measured instead how that changes with the number of live requests: [`scale`].
+//! With `LIVE=0,1000,10000` it is measured instead how that changes with the number of live requests: [`scale`]. With
+//! `FLOOD=500` it is measured what so many requests of another namespace do: [`flood`].
 
 mod figures;
+mod flood;
 mod floor;
 mod process;
 mod report;
@@ -52,10 +54,17 @@ fn main() -> Result<()> {
         Err(_) => PASSES,
     };
     let passes = (passes / ROUNDS).max(1);
-    match live()? {
-        None => support::run(beside_the_floor(passes)),
-        Some(live) => support::run_within(LONGEST, scale::run(&live, passes)),
+    match (live()?, flood()?) {
+        (Some(live), _) => support::run_within(LONGEST, scale::run(&live, passes)),
+        (None, Some(flood)) => support::run_within(LONGEST, flood::run(flood, passes)),
+        (None, None) => support::run(beside_the_floor(passes)),
     }
+}
+
+/// The number of requests that `FLOOD` asks for.
+fn flood() -> Result<Option<usize>> {
+    let text = std::env::var("FLOOD").ok().filter(|text| !text.is_empty());
+    text.map(|text| text.parse().context("FLOOD is a number, such as 500")).transpose()
 }
 
 /// The numbers of live requests that `LIVE` names, in ascending order.
@@ -74,7 +83,8 @@ async fn beside_the_floor(passes: usize) -> Result<()> {
     println!("starting a control plane and a tenant");
     // A user for each pass of operator and floor, since a user has one at a time: to warm up, one by one, at once.
     let users = (0..ROUNDS * 2 * 3 * passes).map(user);
-    let world = world(users, &subject::policy(&[NAMESPACE], &Value::Null)).await?;
+    let policy = subject::policy(&[NAMESPACE], &Value::Null);
+    let world = world(users, &policy, &NOTHING_BUT_ISSUING).await?;
     let yardstick = Yardstick::new(&world).await?;
     let (mut operator, mut floor) = (Figures::default(), Figures::default());
     for round in 1..=ROUNDS {
@@ -112,13 +122,18 @@ async fn measure(
     measured.await.with_context(|| world.operator.component().log_tail(20))
 }
 
-/// A world with these users and this policy, without limits, which would be measured in place of the operator.
-async fn world(users: impl Iterator<Item = User>, policy: &Value) -> Result<World> {
+/// Flags with which neither the pace nor looks at passes are measured in place of the operator.
+const NOTHING_BUT_ISSUING: [&str; 2] = ["--calls-per-10-seconds=10000", "--use-check-interval=1h"];
+
+/// A world with these users, this policy and these flags of the operator. The tenant has no limits.
+async fn world(
+    users: impl Iterator<Item = User>,
+    policy: &Value,
+    operator_flags: &[&str],
+) -> Result<World> {
     let mut tenant = Tenant::contoso();
     tenant.users.extend(users);
-    // Nothing but issuing.
-    let operator_flags = ["--calls-per-10-seconds=10000", "--use-check-interval=1h"];
-    let operator_flags = operator_flags.map(String::from).to_vec();
+    let operator_flags = operator_flags.iter().copied().map(String::from).collect();
     let options = Options { tenant, operator_flags, operator: false, ..Options::default() };
     let world = World::own(options).await?;
     world.simulator.switch(|switches| {

@@ -105,6 +105,14 @@ impl Yardstick {
         asked.active(PATIENCE).await
     }
 
+    /// A request that got a pass.
+    pub async fn active(&self) -> Result<TapRequest> {
+        let asked = self.ask().await?;
+        let request = asked.request.clone();
+        asked.active(PATIENCE).await?;
+        Ok(request)
+    }
+
     /// Asks for a pass.
     pub async fn ask(&self) -> Result<Asked> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);

@@ -15,8 +15,8 @@ use crate::process::Usage;
 use crate::subject::NAMESPACE;
 use crate::support::wait;
 use crate::support::world::World;
-use crate::world;
 use crate::yardstick::Yardstick;
+use crate::{NOTHING_BUT_ISSUING, world};
 
 /// The longest that the first pass after a start may take, and all other waiting.
 const PATIENCE: Duration = Duration::from_mins(30);
@@ -42,7 +42,7 @@ pub struct Restart {
 impl Cluster {
     /// One with these users in its tenant; its operator does not run yet.
     pub async fn start(users: impl Iterator<Item = User>, policy: &Value) -> Result<Self> {
-        let world = world(users, policy).await?;
+        let world = world(users, policy, &NOTHING_BUT_ISSUING).await?;
         let yardstick = Yardstick::new(&world).await?;
         Ok(Self { world, yardstick })
     }

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use graph_simulator::LedgerEntry;
 use graph_simulator::tenant::User;
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
@@ -52,6 +53,8 @@ pub struct Population {
     requester: Api<TapRequest>,
     approver: Api<TapRequest>,
     operator: Api<TapRequest>,
+    /// The Secrets, which the operator creates.
+    secrets: Api<Secret>,
     template: Template,
     live: usize,
     finished: usize,
@@ -76,6 +79,7 @@ impl Population {
             requester,
             approver: requests_of(&approver).await?,
             operator: requests_of(&operator).await?,
+            secrets: Api::namespaced(operator.client().await?, NAMESPACE),
             live: 0,
             finished: 0,
         })
@@ -127,6 +131,8 @@ impl Population {
             expiration_time: text(&Time(expiration))?,
             ..self.words(&created, user)?
         };
+        let secret = self.template.secret(&words)?;
+        self.secrets.create(&PostParams::default(), &secret).await.with_context(|| name.clone())?;
         self.write(&name, &self.template.live(&words)?, json!([FINALIZER])).await?;
         decide(&self.approver, &name, APPROVER, "Approve").await
     }
@@ -181,6 +187,9 @@ async fn template(world: &World, requests: &Api<TapRequest>) -> Result<Template>
     ask(requests, name, &user(COPIED).user_principal_name).await?;
     let phase = |phase| move |request: &TapRequest| request.phase() == phase;
     let live = world.wait_for(requests, name, "is issued", phase(Phase::Active)).await?;
+    let secrets: Api<Secret> =
+        Api::namespaced(world.control_plane.admin().client().await?, NAMESPACE);
+    let secret = secrets.get(name).await?;
     decide(requests, name, REQUESTER, "Revoke").await?;
     let released = |request: &TapRequest| request.finalizers().is_empty();
     let revoked = |request: &TapRequest| request.phase() == Phase::Revoked && released(request);
@@ -188,7 +197,7 @@ async fn template(world: &World, requests: &Api<TapRequest>) -> Result<Template>
     let admin: Api<TapRequest> = requests_of(world.control_plane.admin()).await?;
     admin.delete(name, &DeleteParams::default()).await?;
     world.wait_gone(&admin, name).await?;
-    Template::of(&live, &finished)
+    Template::of(&live, secret, &finished)
 }
 
 /// Gives each of these users a pass in the tenant.

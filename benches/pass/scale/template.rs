@@ -1,6 +1,7 @@
 //! What the operator wrote on a request that it issued a pass for, to be written on copies for other users.
 
 use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use serde_json::Value;
@@ -11,6 +12,8 @@ use tap_operator::api::names::INTENT_ANNOTATION;
 pub struct Template {
     words: Words,
     live: Written,
+    /// The Secret with the code, as the operator created it.
+    secret: String,
     finished: Written,
 }
 
@@ -36,11 +39,15 @@ pub struct Words {
 }
 
 impl Template {
-    /// Takes both from a request with a live pass, and the same one when it was revoked.
-    pub fn of(live: &TapRequest, finished: &TapRequest) -> Result<Self> {
+    /// Takes all from a request with a live pass and its Secret, and from the same request when it was revoked.
+    pub fn of(live: &TapRequest, mut secret: Secret, finished: &TapRequest) -> Result<Self> {
+        let server_wrote = &mut secret.metadata;
+        (server_wrote.uid, server_wrote.resource_version) = (None, None);
+        (server_wrote.creation_timestamp, server_wrote.managed_fields) = (None, None);
         Ok(Self {
             words: Words::of(live)?,
             live: Written::on(live)?,
+            secret: serde_json::to_string(&secret)?,
             finished: Written::on(finished)?,
         })
     }
@@ -53,6 +60,13 @@ impl Template {
     /// The same on a request with a live pass of another user.
     pub fn live(&self, words: &Words) -> Result<Written> {
         self.copy(&self.live, words)
+    }
+
+    /// The Secret of a request with a live pass of another user. It holds the code of the pass that was copied.
+    pub fn secret(&self, words: &Words) -> Result<Secret> {
+        let replaced = self.words.all().into_iter().zip(words.all());
+        let text = replaced.fold(self.secret.clone(), |text, (from, to)| text.replace(from, to));
+        Ok(serde_json::from_str(&text)?)
     }
 
     /// The same on a finished request of another user.
