@@ -17,10 +17,10 @@ use tap_operator::decision::permissions::Uses;
 use tap_operator::decision::policy::{PolicyReads, PolicySituation, PolicyStep};
 use tap_operator::decision::requests::{Moment, Observed, Requests, Seen};
 use tap_operator::decision::situation::{
-    Brakes, Connection, Eligibility, GroupState, Place, PolicyFound, SecretFound, Settings, Stop,
-    Surroundings,
+    Brakes, Connection, Eligibility, GroupState, PolicyFound, SecretDryRun, SecretFound, Settings,
+    Stop, Surroundings,
 };
-use tap_operator::decision::step::{Action, Look, Step};
+use tap_operator::decision::step::{Action, Question, Step};
 use tap_operator::decision::stop::StopOrder;
 use tap_operator::decision::terms::{PolicyVersion, Terms};
 use tap_operator::entra::{
@@ -126,9 +126,9 @@ fn to_rest(
     for steps in 1..=MOST_STEPS {
         match requests.next(uid, &around, moment()) {
             Step::Read => requests.learn(uid, perform(None), moment()),
-            Step::Ask(looks) => {
-                for look in looks {
-                    requests.learn(uid, answer(look), moment());
+            Step::Ask(questions) => {
+                for question in questions {
+                    requests.learn(uid, answer(question), moment());
                 }
             }
             Step::Act(action) => {
@@ -205,10 +205,10 @@ fn moment() -> Moment<'static> {
     Moment { at: Duration::from_secs(60), graph: &|_| Now::exactly(NOW) }
 }
 
-fn answer(look: Look) -> Outcome {
-    match look {
-        Look::Method => Outcome::Method(Ok(method())),
-        Look::User { .. } => Outcome::User(Ok(User {
+fn answer(question: Question) -> Outcome {
+    match question {
+        Question::Method => Outcome::Method(Ok(method())),
+        Question::User { .. } => Outcome::User(Ok(User {
             id: USER_ID.into(),
             user_principal_name: "alice@contoso.com".into(),
             display_name: None,
@@ -220,26 +220,27 @@ fn answer(look: Look) -> Outcome {
             external_user_state: None,
             is_management_restricted: false,
         })),
-        Look::People { names } => {
+        Question::People { names } => {
             let found = names.into_iter().map(|(name, _)| (name, Namesakes::default()));
             Outcome::People(Ok(found.collect()))
         }
-        Look::Groups { ids, .. } => Outcome::Groups(Ok(ids)),
-        Look::GroupStates { ids } => {
+        Question::Groups { ids, .. } => Outcome::Groups(Ok(ids)),
+        Question::GroupStates { ids } => {
             let seen = ids.into_iter().map(|id| (id, GroupState::Seen));
             Outcome::GroupStates(Ok(seen.collect()))
         }
-        Look::SignInMethods { .. } => Outcome::SignInMethods(Ok(Vec::new())),
-        Look::Roles { .. } => Outcome::Roles(Ok(Vec::new())),
-        Look::Eligibility { .. } => Outcome::Eligibility(Ok(Eligibility::None)),
-        Look::ListedRoles { .. } => Outcome::ListedRoles(Ok(ListedRoles::default())),
-        Look::Passes { user, .. } => {
+        Question::UserByMail { .. } => Outcome::UserByMail(Ok(None)),
+        Question::SignInMethods { .. } => Outcome::SignInMethods(Ok(Vec::new())),
+        Question::Roles { .. } => Outcome::Roles(Ok(Vec::new())),
+        Question::Eligibility { .. } => Outcome::Eligibility(Ok(Eligibility::None)),
+        Question::ListedRoles { .. } => Outcome::ListedRoles(Ok(ListedRoles::default())),
+        Question::Passes { user, .. } => {
             Outcome::Passes(user, Ok(Listed { passes: Vec::new(), date: NOW }))
         }
-        Look::Place => Outcome::Place(Place::Free),
-        Look::Secret => Outcome::Secret { found: SecretFound::Absent, unfenced_for: None },
-        Look::Permission { .. } => Outcome::Permitted(Ok(true)),
-        Look::Brakes => Outcome::Brakes(Brakes {
+        Question::SecretDryRun => Outcome::SecretDryRun(SecretDryRun::Accepted),
+        Question::Secret => Outcome::Secret { found: SecretFound::Absent, unfenced_for: None },
+        Question::Permission { .. } => Outcome::Permitted(Ok(true)),
+        Question::Brakes => Outcome::Brakes(Brakes {
             stop: Stop::Off,
             suspended: false,
             policy: Some(PolicyVersion { uid: None, generation: Some(1) }),

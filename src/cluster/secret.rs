@@ -17,7 +17,7 @@ use crate::api::names::{
     MANAGED_BY_LABEL, OPERATOR, SECRET_TYPE, SIGN_IN_URL, VELERO_EXCLUDE_LABEL, secret_keys,
 };
 use crate::decision::outcome::SecretCreation;
-use crate::decision::situation::{Held, Place, SecretFound};
+use crate::decision::situation::{Held, SecretDryRun, SecretFound};
 use crate::effect::Effect;
 use crate::entra::PassCode;
 use crate::seal::{Recipients, SealError};
@@ -65,14 +65,14 @@ impl CreateError {
 
 /// Asks by a dry run whether the API server would accept a Secret of the request's name. The placeholder is not encrypted,
 /// because that is costly.
-pub async fn place(client: &Client, request: &TapRequest) -> Result<Place, ApiError> {
+pub async fn dry_run(client: &Client, request: &TapRequest) -> Result<SecretDryRun, ApiError> {
     let placeholder = PLACEHOLDER.as_bytes().to_vec();
     let secret = secret(request, &request.spec.user, placeholder, None);
     match Trial("dry-run create Secret").create(&api(client, request), &secret).await {
-        Ok(_) => Ok(Place::Free),
-        Err(ApiError::Refused { code: 409, .. }) => Ok(Place::Taken),
-        Err(ApiError::Refused { message, .. }) => Ok(Place::Refused(message)),
-        Err(error @ ApiError::NotFound { .. }) => Ok(Place::Refused(error.to_string())),
+        Ok(_) => Ok(SecretDryRun::Accepted),
+        Err(ApiError::Refused { code: 409, .. }) => Ok(SecretDryRun::NameTaken),
+        Err(ApiError::Refused { message, .. }) => Ok(SecretDryRun::Refused(message)),
+        Err(error @ ApiError::NotFound { .. }) => Ok(SecretDryRun::Refused(error.to_string())),
         Err(error) => Err(error),
     }
 }
@@ -145,13 +145,13 @@ fn creation(
     Ok(create)
 }
 
-/// Finds the Secret of the request's name without reading it.
+/// Finds the Secret of a request, which has its name, without reading it.
 ///
 /// The answer to a dry run of its deletion has no content. It is not found, ours with its uid, or refused by admission
 /// because it is of another type.
-pub async fn find(client: &Client, request: &TapRequest) -> Result<SecretFound, ApiError> {
-    let api = metadata_api(client, request);
-    match Trial("dry-run delete Secret").delete(&api, &request.name_any()).await {
+pub async fn find(client: &Client, namespace: &str, name: &str) -> Result<SecretFound, ApiError> {
+    let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), namespace);
+    match Trial("dry-run delete Secret").delete(&api, name).await {
         Ok(uid) => Ok(SecretFound::Ours(uid)),
         Err(ApiError::NotFound { .. }) => Ok(SecretFound::Absent),
         Err(ApiError::Refused { code: 422, message, .. }) if message.contains(NOT_A_PASS) => {
@@ -164,7 +164,8 @@ pub async fn find(client: &Client, request: &TapRequest) -> Result<SecretFound, 
 /// Deletes the Secret with this uid, and no other of the same name. Returns whether it is gone.
 pub async fn delete(client: &Client, request: &TapRequest, uid: &str) -> Result<bool, ApiError> {
     let exactly = Preconditions { uid: Some(uid.into()), resource_version: None };
-    let api = metadata_api(client, request);
+    let namespace = request.namespace().unwrap_or_default();
+    let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), &namespace);
     match write::delete(Effect::DeleteSecret, &api, &request.name_any(), exactly).await {
         Ok(_) | Err(ApiError::NotFound { .. }) => Ok(true),
         // Another Secret has the name now.
@@ -174,10 +175,6 @@ pub async fn delete(client: &Client, request: &TapRequest, uid: &str) -> Result<
 }
 
 fn api(client: &Client, request: &TapRequest) -> Api<Secret> {
-    Api::namespaced(client.clone(), &request.namespace().unwrap_or_default())
-}
-
-fn metadata_api(client: &Client, request: &TapRequest) -> Api<PartialObjectMeta<Secret>> {
     Api::namespaced(client.clone(), &request.namespace().unwrap_or_default())
 }
 

@@ -9,8 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::operator::Operator;
 use super::request;
+use crate::cluster::secret;
 use crate::decision::ids::Uid;
 use crate::decision::requests::{PassLook, Requests};
+use crate::decision::situation::SecretFound;
+use crate::entra::UsabilityReason;
 use crate::graph::Priority;
 
 /// How many looks at the passes of one tenant run at once.
@@ -86,5 +89,15 @@ async fn look_at_passes_of(operator: &Operator, tenant_id: &str) {
 async fn look_at(operator: &Operator, look: PassLook) {
     let PassLook { uid, connections, user_id, pass_id, .. } = &look;
     let seen = operator.through(connections, |c| c.pass(user_id, pass_id, Priority::Read)).await;
+    let is_usable =
+        seen.as_ref().is_ok_and(|pass| pass.reason != Some(UsabilityReason::OneTimeUsed));
     operator.with_requests(|requests, moment| requests.learn_look(uid, seen, moment));
+    // The operator may not watch Secrets, so one that somebody deletes is noticed here.
+    if let Some(name) = look.secret_of.filter(|_| is_usable) {
+        let found = secret::find(&operator.client, &name.namespace, &name.name).await;
+        if matches!(found, Ok(SecretFound::Absent)) {
+            operator
+                .with_requests(|requests, moment| requests.learn_secret_gone(&look.uid, moment));
+        }
+    }
 }

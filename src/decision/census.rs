@@ -90,7 +90,7 @@ impl Census {
     }
 
     /// A request is there, or changed.
-    pub fn enter(&mut self, uid: &Uid, standing: Standing) {
+    pub fn enter(&mut self, uid: &Uid, mut standing: Standing) {
         if let Some(listed) = &mut self.listed {
             listed.insert(uid.clone());
         }
@@ -98,6 +98,10 @@ impl Census {
             return;
         }
         self.remove(uid);
+        // The text of the first of this state, for all of them.
+        if let Some((known, _)) = self.tallies.get_key_value(&standing.state) {
+            standing.state.policy = Arc::clone(&known.policy);
+        }
         let tally = self.tallies.entry(standing.state.clone()).or_default();
         tally.number += 1;
         if let Some(since) = standing.since {

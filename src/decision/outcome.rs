@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::ids::UserKey;
 use super::situation::{
-    Brakes, Eligibility, GroupStates, People, Place, RefusedWrite, SecretFound,
+    Brakes, Eligibility, GroupStates, People, RefusedWrite, SecretDryRun, SecretFound,
 };
 use crate::api::TapRequest;
 use crate::entra::{
@@ -28,6 +28,8 @@ pub enum Outcome {
     Groups(Result<Vec<String>, GraphError>),
     /// What can be told of the groups asked about.
     GroupStates(Result<GroupStates, GraphError>),
+    /// The sign-in name of the only user with a mail address, if there is one.
+    UserByMail(Result<Option<String>, GraphError>),
     /// The kinds of the sign-in methods that the user has.
     SignInMethods(Result<Vec<String>, GraphError>),
     /// The directory roles that the user holds.
@@ -39,7 +41,7 @@ pub enum Outcome {
     /// The passes of this user.
     Passes(UserKey, Result<Listed, GraphError>),
     /// Whether a Secret of the request's name could be created.
-    Place(Place),
+    SecretDryRun(SecretDryRun),
     /// Whether a Secret of the request's name exists.
     Secret {
         /// The answer of the API server.

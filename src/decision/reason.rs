@@ -73,6 +73,7 @@ impl Reason {
                 | Self::PermissionMissing
                 | Self::PolicyInvalid
                 | Self::PolicyNotFound
+                | Self::SecretGone
                 | Self::SecretRefused
                 | Self::SecretStays
                 | Self::SignInFailed
@@ -139,6 +140,8 @@ reasons! {
     Superseded,
     /// The pass is being revoked.
     Revoking,
+    /// The Secret of an active pass is gone: somebody deleted it.
+    SecretGone,
     /// The Secret could not be deleted yet.
     SecretStays,
     /// The outcome of an attempt is being resolved.

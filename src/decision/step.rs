@@ -14,7 +14,7 @@ pub enum Step {
     /// Read the request, by a quorum read.
     Read,
     /// Read all of this, in any order.
-    Ask(Vec<Look>),
+    Ask(Vec<Question>),
     /// Perform this effect.
     Act(Action),
     /// Do nothing for a while.
@@ -26,15 +26,20 @@ pub enum Step {
     },
 }
 
-/// Something that must be read first.
+/// Something that must be known first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum Question {
     /// The tenant's method.
     Method,
     /// The user that the request names.
     User {
         /// Object id, or sign-in name if the request was not resolved yet.
         key: String,
+    },
+    /// Who has this mail address, because no user has it as sign-in name.
+    UserByMail {
+        /// The mail address.
+        address: String,
     },
     /// Whom of the tenant these people are.
     People {
@@ -80,8 +85,8 @@ pub enum Look {
         /// The user.
         user: UserKey,
     },
-    /// Whether a Secret of the request's name could be created.
-    Place,
+    /// Whether a Secret of the request's name could be created, by a dry run.
+    SecretDryRun,
     /// Whether a Secret of the request's name exists.
     Secret,
     /// Stop and suspension, by a quorum read.

@@ -42,6 +42,11 @@ impl Client {
         Self { share, ..self.clone() }
     }
 
+    /// Opens the connection on which the answer with a code will travel, if a pass is about to be created. It returns at once.
+    pub fn open_for_a_code(&self) {
+        self.exchange.open_ahead();
+    }
+
     /// A request, for whom the client makes its calls.
     pub(super) fn request(&self, call: Call, priority: Priority, path: String) -> Request<'_> {
         Request::new(call, priority, path).for_whom(&self.share)

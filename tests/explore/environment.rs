@@ -5,7 +5,7 @@ use std::fmt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tap_operator::api::{Decision, DecisionKind};
 
-use super::clock::{LATE, SETTLE, time};
+use super::clock::{LATE, SETTLE, Tick, time};
 use super::events::{Event, Next};
 use super::machine::Core;
 use super::objects::{Object, ObjectId};
@@ -15,6 +15,9 @@ use super::state::{Secret, State, Who};
 use super::steps::Step;
 use super::tenant::{Call, Maker, Pass, PassNo, ProcessNo, RequestNo, Seen};
 use super::world::Failure;
+
+/// An account is enabled before this: four ticks before the request ends without a pass.
+const ENABLED_BEFORE: Tick = 5;
 
 /// What is around the processes, in one state.
 pub struct Environment<'a> {
@@ -61,6 +64,7 @@ impl Environment<'_> {
         }
         self.use_of_the_pass();
         self.twin();
+        self.enabling();
         self.crashes();
         self.time(leader_is_busy);
     }
@@ -224,6 +228,15 @@ impl Environment<'_> {
             let mut next = self.people(format_args!("somebody signs in with pass {current}"));
             next.state.left.uses -= 1;
             next.state.tenant.pass_mut(current).used = true;
+            self.out.push(next);
+        }
+    }
+
+    /// In time for the request to be issued: a request that waits looks again within a minute.
+    fn enabling(&mut self) {
+        if self.s.left.enablings > 0 && self.s.now < ENABLED_BEFORE {
+            let mut next = self.people("somebody enables the account");
+            next.state.left.enablings -= 1;
             self.out.push(next);
         }
     }

@@ -15,10 +15,10 @@ impl Step<'_> {
         for look in asked.iter() {
             let first = out.len();
             match look {
-                Asked::Passes => self.look_for_passes(machine, out),
-                Asked::Place => self.look_for_place(machine, out),
-                Asked::Secret => self.look_for_secret(machine, out),
-                Asked::Brakes => self.look_for_brakes(machine, out),
+                Asked::Passes => self.ask_for_passes(machine, out),
+                Asked::Place => self.ask_for_place(machine, out),
+                Asked::Secret => self.ask_for_secret(machine, out),
+                Asked::Brakes => self.ask_for_brakes(machine, out),
             }
             let left = asked.without(look);
             if left.is_empty() {
@@ -36,7 +36,7 @@ impl Step<'_> {
     }
 
     /// The list may come from a server that lags.
-    fn look_for_passes(&mut self, machine: &Machine, out: &mut Vec<Next>) {
+    fn ask_for_passes(&mut self, machine: &Machine, out: &mut Vec<Next>) {
         let (tenant, now) = (&self.s.tenant, self.s.now);
         let listed = tenant.current();
         let lagging = tenant.current_with_lag(now);
@@ -60,7 +60,7 @@ impl Step<'_> {
         }
     }
 
-    fn look_for_place(&mut self, machine: &Machine, out: &mut Vec<Next>) {
+    fn ask_for_place(&mut self, machine: &Machine, out: &mut Vec<Next>) {
         let free = self.s.request(self.request).secret.is_none();
         let found = if free { "it is free" } else { "it is taken" };
         for answer in reads(self.s) {
@@ -75,7 +75,7 @@ impl Step<'_> {
         }
     }
 
-    fn look_for_secret(&mut self, machine: &Machine, out: &mut Vec<Next>) {
+    fn ask_for_secret(&mut self, machine: &Machine, out: &mut Vec<Next>) {
         for answer in reads(self.s) {
             let found = match (answer, self.s.request(self.request).secret) {
                 (Answer::Fine, None) => Secret::Absent,
@@ -89,7 +89,7 @@ impl Step<'_> {
         }
     }
 
-    fn look_for_brakes(&mut self, machine: &Machine, out: &mut Vec<Next>) {
+    fn ask_for_brakes(&mut self, machine: &Machine, out: &mut Vec<Next>) {
         for answer in reads(self.s) {
             let mut next = self.next(machine, "looks for a stop", *answer);
             self.learns(&mut next, Learned::Brakes(*answer == Answer::Fine));

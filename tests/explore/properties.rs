@@ -311,7 +311,7 @@ fn ends_as_it_should(s: &State, request: RequestNo, object: &Object, strained: b
         (Phase::Expired, "PassExpired" | "ExpiredWhileRevoking") => {
             pass.is_some_and(|pass| pass.expires() <= s.now)
         }
-        (Phase::Expired, "NotIssuedInTime") => strained || by_somebody_else,
+        (Phase::Expired, "NotIssuedInTime") => strained || by_somebody_else || s.left.enablings > 0,
         (Phase::Revoked, "Revoked") => object.revoked,
         (Phase::Revoked, "PassRemoved" | "Superseded") => {
             pass.is_some_and(|pass| matches!(pass.end, Some((End::Replaced, _))))

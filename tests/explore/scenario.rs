@@ -40,6 +40,7 @@ const NOTHING: Left = Left {
     revocations: 0,
     deletions: 0,
     uses: 0,
+    enablings: 0,
 };
 const PEOPLE: Left = Left { twins: 1, revocations: 1, deletions: 1, uses: 1, ..NOTHING };
 
@@ -65,6 +66,7 @@ pub const SLICE: &[Scenario] = &[
     one("one request, people", PEOPLE),
     one("one request, a death, late", Left { deaths: 1, late: 1, ..NOTHING }),
     one("one request, a lost lease, late", Left { leases: 1, late: 1, ..NOTHING }),
+    one("one request, a disabled account", Left { enablings: 1, ..NOTHING }),
     one("one request, refused", Left { refused: 1, ..NOTHING }),
     one("one request, lost, stale", Left { lost: 1, stale: 1, ..NOTHING }),
     one(
@@ -96,8 +98,13 @@ pub const SLICE: &[Scenario] = &[
 /// - a process that is stopped between its decision and the call (a call that is on its way takes effect within a tick), and a
 ///   request that has the name of one that is gone;
 /// - more than two requests for one user, and what no scenario changes: policy, quota, stop, approvals, groups and roles
-///   (they are always as the request needs them).
+///   (they are always as the request needs them); of what a request waits for in the tenant, only an account is enabled late.
 pub const WHOLE: &[Scenario] = &[
+    one(
+        "one request, a disabled account, a death, lost, people",
+        Left { enablings: 1, deaths: 1, lost: 1, revocations: 1, deletions: 1, ..NOTHING },
+    ),
+    two("two requests, a disabled account, a death", Left { enablings: 1, deaths: 1, ..NOTHING }),
     one("one request, a death, people", Left { deaths: 1, ..PEOPLE }),
     one("one request, a lost lease, people", Left { leases: 1, ..PEOPLE }),
     one(

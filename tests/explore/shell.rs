@@ -9,8 +9,8 @@ use tap_operator::api::names::{FINALIZER, INTENT_ANNOTATION};
 use tap_operator::decision::intent::{Intent, Stage};
 use tap_operator::decision::outcome::{Outcome, Posted, SecretCreation};
 use tap_operator::decision::requests::{Requests, Rested, Seen as Watched};
-use tap_operator::decision::situation::{Place, RefusedWrite, SecretFound, Written};
-use tap_operator::decision::step::{Action, Look, Rest, Step};
+use tap_operator::decision::situation::{RefusedWrite, SecretDryRun, SecretFound, Written};
+use tap_operator::decision::step::{Action, Question, Rest, Step};
 use tap_operator::entra::Listed;
 
 use super::clock::{RESYNC, Tick, local, tick, tick_of, time};
@@ -32,7 +32,14 @@ pub enum Input {
     /// A reconcile begins.
     Begin(RequestNo),
     /// A process asks what is next.
-    Next { request: RequestNo, process: ProcessNo, lease_is_fresh: bool, attempt: u8 },
+    Next {
+        request: RequestNo,
+        process: ProcessNo,
+        lease_is_fresh: bool,
+        attempt: u8,
+        /// Whether the account of the user is enabled, if it asks.
+        is_enabled: bool,
+    },
     /// Something came of a step.
     Learn(RequestNo, Learned),
     /// A step failed.
@@ -187,9 +194,10 @@ impl Core {
             }
             Input::CaughtUp => at(now, |moment| requests.catch_up(moment)),
             Input::Begin(request) => requests.begin(self.world.uid(*request)),
-            Input::Next { request, process, lease_is_fresh, attempt } => {
+            Input::Next { request, process, lease_is_fresh, attempt, is_enabled } => {
                 let names = (process_name(*process), attempt_name(*attempt));
-                return self.next(requests, now, *request, *lease_is_fresh, &names);
+                let around = (*lease_is_fresh, *is_enabled);
+                return self.next(requests, now, *request, around, &names);
             }
             Input::Learn(request, learned) => {
                 let outcome = self.outcome(learned, now);
@@ -220,7 +228,7 @@ impl Core {
         requests: &mut Requests,
         now: Tick,
         request: RequestNo,
-        lease_is_fresh: bool,
+        (lease_is_fresh, is_enabled): (bool, bool),
         (holder, attempt): &(String, String),
     ) -> Move {
         let uid = &self.world.uid(request).clone();
@@ -228,8 +236,8 @@ impl Core {
             let around = self.world.surroundings(now, holder, lease_is_fresh, attempt);
             match at(now, |moment| requests.next(uid, &around, moment)) {
                 Step::Read => return Move::Read,
-                Step::Ask(looks) => {
-                    let (known, asked) = answer_at_once(&looks);
+                Step::Ask(questions) => {
+                    let (known, asked) = answer_at_once(&questions, is_enabled);
                     for outcome in known {
                         at(now, |moment| requests.learn(uid, outcome, moment));
                     }
@@ -295,9 +303,11 @@ impl Core {
                     date: time(now),
                 }),
             ),
-            Learned::PlaceIsFree(free) => {
-                Outcome::Place(if *free { Place::Free } else { Place::Taken })
-            }
+            Learned::PlaceIsFree(free) => Outcome::SecretDryRun(if *free {
+                SecretDryRun::Accepted
+            } else {
+                SecretDryRun::NameTaken
+            }),
             Learned::Secret(secret) => Outcome::Secret {
                 found: match secret {
                     Secret::Absent => SecretFound::Absent,
@@ -334,16 +344,17 @@ impl Core {
 }
 
 /// What is known at once of all that is asked for, and what is to be looked at.
-fn answer_at_once(looks: &[Look]) -> (Vec<Outcome>, Looks) {
-    let known = looks.iter().filter_map(World::unchanging).collect();
-    let asked = looks.iter().filter_map(|look| match look {
-        Look::Passes { user, .. } => {
+fn answer_at_once(questions: &[Question], is_enabled: bool) -> (Vec<Outcome>, Looks) {
+    let answer = |question| World::answer_at_once(question, is_enabled);
+    let known = questions.iter().filter_map(answer).collect();
+    let asked = questions.iter().filter_map(|question| match question {
+        Question::Passes { user, .. } => {
             assert_eq!(*user, user_key(), "there is one user");
             Some(Asked::Passes)
         }
-        Look::Place => Some(Asked::Place),
-        Look::Secret => Some(Asked::Secret),
-        Look::Brakes => Some(Asked::Brakes),
+        Question::SecretDryRun => Some(Asked::Place),
+        Question::Secret => Some(Asked::Secret),
+        Question::Brakes => Some(Asked::Brakes),
         _ => None,
     });
     (known, asked.collect())

@@ -72,6 +72,8 @@ pub struct Left {
     pub deletions: u8,
     /// The user signs in with a pass.
     pub uses: u8,
+    /// Somebody enables the account of the user, which is disabled until then.
+    pub enablings: u8,
 }
 
 impl Left {
@@ -82,6 +84,7 @@ impl Left {
             revocations: at_first.revocations,
             deletions: at_first.deletions,
             uses: at_first.uses,
+            enablings: at_first.enablings,
             ..*left
         };
         people(self) != *at_first

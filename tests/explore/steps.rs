@@ -65,6 +65,7 @@ impl Step<'_> {
             process: process.number,
             lease_is_fresh: process.has_the_lease(),
             attempt: self.s.next_attempt,
+            is_enabled: self.s.left.enablings == 0,
         };
         let (machine, wanted) = self.core.run(machine, self.s.now, next.clone());
         if self.s.left.lost > 0 || wanted != Move::Ask(Looks::BRAKES) {

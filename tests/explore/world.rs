@@ -12,7 +12,7 @@ use tap_operator::decision::requests::Requests;
 use tap_operator::decision::situation::{
     Brakes, Connection, PolicyFound, Settings, Stop, Surroundings,
 };
-use tap_operator::decision::step::Look;
+use tap_operator::decision::step::Question;
 use tap_operator::decision::terms::{PolicyVersion, Terms};
 use tap_operator::entra::{
     Cloud, ErrorKind, GraphError, GraphTarget, MethodConfiguration, MethodState, TapMethod,
@@ -127,22 +127,28 @@ impl World {
         request
     }
 
-    /// What comes of a look at what no scenario changes.
-    pub fn unchanging(look: &Look) -> Option<Outcome> {
-        match look {
-            Look::Method => Some(Outcome::Method(Ok(method()))),
-            Look::User { .. } => Some(Outcome::User(Ok(user()))),
-            Look::People { .. }
-            | Look::Groups { .. }
-            | Look::GroupStates { .. }
-            | Look::SignInMethods { .. }
-            | Look::Roles { .. }
-            | Look::Eligibility { .. }
-            | Look::ListedRoles { .. } => {
-                panic!("the policy asks for neither groups nor roles, and no names are mapped")
+    /// The answer to a question that nothing can come between.
+    pub fn answer_at_once(question: &Question, is_enabled: bool) -> Option<Outcome> {
+        match question {
+            Question::Method => Some(Outcome::Method(Ok(method()))),
+            Question::User { .. } => Some(Outcome::User(Ok(user(is_enabled)))),
+            Question::UserByMail { .. }
+            | Question::People { .. }
+            | Question::Groups { .. }
+            | Question::GroupStates { .. }
+            | Question::SignInMethods { .. }
+            | Question::Roles { .. }
+            | Question::Eligibility { .. }
+            | Question::ListedRoles { .. } => {
+                panic!(
+                    "the policy asks for neither groups nor roles, no names are mapped, and no user is missing"
+                )
             }
-            Look::Permission { .. } => Some(Outcome::Permitted(Ok(true))),
-            Look::Passes { .. } | Look::Place | Look::Secret | Look::Brakes => None,
+            Question::Permission { .. } => Some(Outcome::Permitted(Ok(true))),
+            Question::Passes { .. }
+            | Question::SecretDryRun
+            | Question::Secret
+            | Question::Brakes => None,
         }
     }
 
@@ -245,12 +251,12 @@ fn method() -> MethodConfiguration {
     }
 }
 
-fn user() -> User {
+fn user(is_enabled: bool) -> User {
     User {
         id: USER.into(),
         user_principal_name: "alice@contoso.com".into(),
         display_name: None,
-        account_enabled: Some(true),
+        account_enabled: Some(is_enabled),
         user_type: Some("Member".into()),
         identities: Vec::new(),
         mail_addresses: Vec::new(),

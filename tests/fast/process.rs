@@ -18,16 +18,16 @@ use kubernetes_api::{Fault as ApiFault, Match, Verb, WatchEnd};
 async fn a_reconcile_that_panics_ends_it_and_the_next_one_takes_everything_back() {
     let world = World::new();
     let mut operator = world.operator_with(SignedDuration::ZERO, |options| {
-        // The call that writes the code into the Secret: it comes after the POST, at the worst moment.
-        let lease = (options.own_connection)();
-        let lease = Mutex::new(Some(lease));
-        options.own_connection = Box::new(move || {
-            // The first connection is for the lease.
-            lease.lock().expect("no panic").take().expect("no connection")
-        });
+        // The call that writes the code into the Secret: it comes after the POST, at the worst moment. The first connection
+        // is for the lease, the second for the dry run of the Secret, and too old when the code is there.
+        let connections = vec![(options.own_connection)(), (options.own_connection)()];
+        let connections = Mutex::new(connections);
+        options.own_connection =
+            Box::new(move || connections.lock().expect("no panic").pop().expect("no connection"));
     });
+    world.tenant.inject(Fault::on(Operation::PassCreate, FaultKind::Slow { seconds: 11 }));
     world.request("lost-phone", &json!({}));
-    let panic = operator.panicked(SOON).await;
+    let panic = operator.panicked(IN_ORDER).await;
     assert!(panic.contains("no connection"), "{panic}");
     assert_eq!((world.live().len(), world.delivered("lost-phone")), (1, None));
 

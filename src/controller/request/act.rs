@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::{Duration, Instant};
 
+use super::own::OwnClient;
 use crate::api::{Phase, TapRequest, TapRequestStatus};
 use crate::cluster::{ApiError, requests, secret};
 use crate::controller::announce;
@@ -27,6 +28,7 @@ impl Operator {
         uid: &Uid,
         action: Action,
         code: &mut Option<PassCode>,
+        own: &mut Option<OwnClient>,
     ) -> Result<(), ApiError> {
         let Some(request) = self.requests().request(uid) else { return Ok(()) };
         // No step but these two leads to the Secret.
@@ -51,7 +53,7 @@ impl Operator {
             }
             Action::Post(intent) => Outcome::Posted(self.post(&request, &intent, code).await),
             Action::CreateSecret => {
-                Outcome::SecretCreated(self.create_secret(uid, &request, code).await)
+                Outcome::SecretCreated(self.create_secret(uid, &request, code, own.take()).await)
             }
             Action::DeleteSecret(secret) => {
                 let deleted = secret::delete(client, &request, &secret).await;
@@ -176,11 +178,12 @@ impl Operator {
         uid: &Uid,
         request: &TapRequest,
         code: &mut Option<PassCode>,
+        own: Option<OwnClient>,
     ) -> SecretCreation {
         let held = self.requests().held(uid);
-        let created = match (code.as_ref(), held, (self.own_connection)()) {
-            (Some(code), Some((upn, held)), Ok(client)) => {
-                create(&client, request, &upn, code, &held).await
+        let created = match (code.as_ref(), held, OwnClient::for_the_code(own, self)) {
+            (Some(code), Some((upn, held)), Ok(own)) => {
+                create(own.client(), request, &upn, code, &held).await
             }
             (None, ..) | (_, None, _) => {
                 SecretCreation::Refused("the code is no longer known".into())

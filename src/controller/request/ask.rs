@@ -1,26 +1,42 @@
 //! Reads what a decision needs, all of it concurrently.
 
 use futures::future::{join_all, try_join_all};
+use kube::ResourceExt as _;
 use kube::runtime::reflector::ObjectRef;
 
 use super::act::share_of;
+use super::own::OwnClient;
 use crate::api::TapRequest;
 use crate::cluster::{ApiError, requests, secret};
 use crate::controller::fence::Fence;
 use crate::controller::operator::{Operator, Tenant};
 use crate::controller::permissions::eligibility;
+use crate::decision::checks::may_be_issued_next;
 use crate::decision::ids::{Uid, UserKey};
 use crate::decision::outcome::Outcome;
 use crate::decision::situation::{People, SecretFound};
-use crate::decision::step::Look;
+use crate::decision::step::Question;
 use crate::entra::{EntraName, GraphError, Listed};
 use crate::graph::{Client, Priority};
 
 impl Operator {
-    /// Reads all of this, and reports each answer to the state machine.
-    pub(super) async fn ask(&self, uid: &Uid, looks: Vec<Look>) -> Result<(), ApiError> {
+    /// Reads all of this, and reports each answer to the state machine. The dry run of the Secret opens the connection on which
+    /// the code will travel.
+    pub(super) async fn ask(
+        &self,
+        uid: &Uid,
+        questions: Vec<Question>,
+        own: &mut Option<OwnClient>,
+    ) -> Result<(), ApiError> {
         let Some(request) = self.requests().request(uid) else { return Ok(()) };
-        let answers = looks.into_iter().map(|look| self.answer(&request, look));
+        if questions.contains(&Question::SecretDryRun) {
+            *own = OwnClient::new(self).ok();
+        }
+        if questions.iter().any(|question| matches!(question, Question::User { .. })) {
+            self.open_for_a_code(&request);
+        }
+        let own = own.as_ref().map_or(&self.client, OwnClient::client);
+        let answers = questions.into_iter().map(|question| self.answer(&request, question, own));
         for answer in join_all(answers).await {
             if let Some(outcome) = answer? {
                 self.learn(uid, outcome);
@@ -30,58 +46,69 @@ impl Operator {
     }
 
     /// Reads one of them; `None` if the policy has no connection to a tenant any more.
-    async fn answer(&self, request: &TapRequest, look: Look) -> Result<Option<Outcome>, ApiError> {
+    async fn answer(
+        &self,
+        request: &TapRequest,
+        question: Question,
+        own: &kube::Client,
+    ) -> Result<Option<Outcome>, ApiError> {
         let priority = Priority::Issue;
-        let outcome = match (look, self.policy_client(request)) {
-            (Look::Method, Some((_, client))) => Outcome::Method(client.method(priority).await),
-            (Look::User { key }, Some((_, client))) => {
+        let outcome = match (question, self.policy_client(request)) {
+            (Question::Method, Some((_, client))) => Outcome::Method(client.method(priority).await),
+            (Question::User { key }, Some((_, client))) => {
                 Outcome::User(client.user(&key, priority).await)
             }
-            (Look::People { names }, Some((_, client))) => {
+            (Question::UserByMail { address }, Some((_, client))) => {
+                Outcome::UserByMail(client.user_by_mail(&address, priority).await)
+            }
+            (Question::People { names }, Some((_, client))) => {
                 Outcome::People(people(&client, names).await)
             }
-            (Look::Groups { user_id, ids }, Some((_, client))) => {
+            (Question::Groups { user_id, ids }, Some((_, client))) => {
                 Outcome::Groups(client.member_groups(&user_id, &ids, priority).await)
             }
-            (Look::GroupStates { ids }, Some((tenant, client))) => {
+            (Question::GroupStates { ids }, Some((tenant, client))) => {
                 Outcome::GroupStates(tenant.directory.group_states(&client, &ids).await)
             }
-            (Look::SignInMethods { user_id }, Some((_, client))) => {
+            (Question::SignInMethods { user_id }, Some((_, client))) => {
                 Outcome::SignInMethods(client.sign_in_methods(&user_id, priority).await)
             }
-            (Look::Roles { user_id }, Some((_, client))) => {
+            (Question::Roles { user_id }, Some((_, client))) => {
                 Outcome::Roles(client.directory_roles(&user_id, priority).await)
             }
-            (Look::Eligibility { user_id }, Some((_, client))) => {
+            (Question::Eligibility { user_id }, Some((_, client))) => {
                 Outcome::Eligibility(eligibility(&client, &user_id).await)
             }
-            (Look::ListedRoles { user_id }, Some((tenant, client))) => {
+            (Question::ListedRoles { user_id }, Some((tenant, client))) => {
                 Outcome::ListedRoles(tenant.directory.listed_roles(&client, &user_id).await)
             }
             (
-                Look::Method
-                | Look::User { .. }
-                | Look::People { .. }
-                | Look::Groups { .. }
-                | Look::GroupStates { .. }
-                | Look::SignInMethods { .. }
-                | Look::Roles { .. }
-                | Look::Eligibility { .. }
-                | Look::ListedRoles { .. },
+                Question::Method
+                | Question::User { .. }
+                | Question::UserByMail { .. }
+                | Question::People { .. }
+                | Question::Groups { .. }
+                | Question::GroupStates { .. }
+                | Question::SignInMethods { .. }
+                | Question::Roles { .. }
+                | Question::Eligibility { .. }
+                | Question::ListedRoles { .. },
                 None,
             ) => return Ok(None),
-            (Look::Passes { connections, user }, _) => {
+            (Question::Passes { connections, user }, _) => {
                 let listed = self
                     .through(&connections, |client| list(client.for_whom(share_of(request)), &user))
                     .await;
                 Outcome::Passes(user, listed)
             }
-            (Look::Permission { connection }, _) => {
+            (Question::Permission { connection }, _) => {
                 Outcome::Permitted(self.may_create_passes(&connection).await)
             }
-            (Look::Place, _) => Outcome::Place(secret::place(&self.client, request).await?),
-            (Look::Secret, _) => self.find_secret(request).await,
-            (Look::Brakes, _) => {
+            (Question::SecretDryRun, _) => {
+                Outcome::SecretDryRun(secret::dry_run(own, request).await?)
+            }
+            (Question::Secret, _) => self.find_secret(request).await,
+            (Question::Brakes, _) => {
                 let policy = &request.spec.policy_ref.name;
                 Outcome::Brakes(requests::brakes(&self.client, &self.namespace, policy).await)
             }
@@ -90,7 +117,8 @@ impl Operator {
     }
 
     async fn find_secret(&self, request: &TapRequest) -> Outcome {
-        let found = secret::find(&self.client, request)
+        let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
+        let found = secret::find(&self.client, &namespace, &name)
             .await
             .unwrap_or_else(|error| SecretFound::Unclear(error.to_string()));
         let unfenced_for = match self.admission.borrow().fence {
@@ -98,6 +126,18 @@ impl Operator {
             Fence::DownSince(since) => Some(since.elapsed()),
         };
         Outcome::Secret { found, unfenced_for }
+    }
+
+    /// The TLS of the POST is made while its reads are answered, if a pass may follow from them.
+    fn open_for_a_code(&self, request: &TapRequest) {
+        let policy = self.stores.policies.get(&ObjectRef::new(&request.spec.policy_ref.name));
+        let policy = policy.as_deref().and_then(|policy| policy.0.as_ref().ok());
+        let terms = policy.and_then(|policy| self.terms.of(policy));
+        if terms.is_some_and(|terms| may_be_issued_next(request, &terms))
+            && let Some((_, client)) = self.policy_client(request)
+        {
+            client.open_for_a_code();
+        }
     }
 
     /// The policy's tenant, and its client for calls that are made for the requester.

@@ -2,6 +2,7 @@
 
 mod act;
 mod ask;
+mod own;
 mod unreadable;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::Resource as _;
 use kube::runtime::reflector::ObjectRef;
 
+use self::own::OwnClient;
 use super::announce;
 use super::metrics::Controller;
 use super::operator::Operator;
@@ -53,6 +55,7 @@ async fn perform(
     decided: &mut Vec<(Arc<TapRequest>, Decision)>,
 ) {
     let mut code: Option<PassCode> = None;
+    let mut own: Option<OwnClient> = None;
     let mut steps = 0..STEPS;
     loop {
         let step = match steps.next() {
@@ -61,8 +64,8 @@ async fn perform(
         };
         let (rested, failed) = match step {
             Step::Read => (None, operator.read(uid, observed, decided).await.err()),
-            Step::Ask(looks) => (None, operator.ask(uid, looks).await.err()),
-            Step::Act(action) => (None, operator.act(uid, action, &mut code).await.err()),
+            Step::Ask(questions) => (None, operator.ask(uid, questions, &mut own).await.err()),
+            Step::Act(action) => (None, operator.act(uid, action, &mut code, &mut own).await.err()),
             Step::Rest(rest) => (Some(operator.rest(uid, rest)), None),
             Step::Gone { asked_for_a_pass } => {
                 return operator.gone(uid, observed, asked_for_a_pass);

@@ -1,5 +1,7 @@
 //! Requests that this version cannot read. Nothing is done for them, except that their deletion must end.
 
+use kube::ResourceExt as _;
+
 use super::RESYNC;
 use crate::api::{TapRequest, TapRequestSpec};
 use crate::cluster::{ApiError, requests, secret};
@@ -46,7 +48,13 @@ impl Operator {
         }
         // Without the policy on Secrets, the operator cannot tell whose Secret it is.
         if self.admission.borrow().fence == Fence::Up {
-            match secret::find(&self.client, &request).await {
+            match secret::find(
+                &self.client,
+                &request.namespace().unwrap_or_default(),
+                &request.name_any(),
+            )
+            .await
+            {
                 Ok(SecretFound::Ours(uid)) => {
                     secret::delete(&self.client, &request, &uid).await?;
                 }

@@ -11,7 +11,7 @@ use crate::entra::User;
 
 impl<'a> Run<'a> {
     pub(super) fn foreseen(&mut self, tenant_id: &str, user: &User, terms: &Terms) -> Checked<'a> {
-        let Some(foreseen) = &self.s.reads.foreseen else {
+        let Some(foreseen) = &self.s.reads.facts.foreseen else {
             return Err(Verdict::Foreseen(UserKey::new(tenant_id, &user.id), terms.bounds));
         };
         if let Some(reached) = &foreseen.quota {
@@ -31,7 +31,7 @@ impl<'a> Run<'a> {
     /// What a live pass of the user means for the request.
     fn about(&self, live: &LivePass) -> (CheckResult, String) {
         let has = match &live.request {
-            Some(request) => format!("request {request} has a live pass for the user"),
+            Some(request) => format!("{} has a live pass for the user", self.s.tell_of(request)),
             None => "the user has a live pass that somebody else created".into(),
         };
         let until = live.expires.map_or_else(String::new, |time| format!(" until {time:.0}"));

@@ -8,7 +8,7 @@ use crate::api::{Ceilings, Issuance, Users};
 use crate::decision::Reason;
 use crate::decision::permissions::{Need, with_id};
 use crate::decision::situation::{Connection, GroupState, GroupStates};
-use crate::decision::step::Look;
+use crate::decision::step::Question;
 use crate::entra::{ALL_USERS, GraphTarget, MethodConfiguration, User};
 
 /// The groups of a user, as far as they can be told.
@@ -48,16 +48,17 @@ impl<'a> Run<'a> {
         if asked.is_empty() {
             return Ok(Memberships { member_of: &[], states: None });
         }
-        let (Some(groups), Some(states)) = (&self.s.reads.groups, &self.s.reads.group_states)
+        let (Some(groups), Some(states)) =
+            (&self.s.reads.facts.groups, &self.s.reads.facts.group_states)
         else {
             return Err(Verdict::Ask(vec![
-                look_for_groups(user, asked.clone()),
-                Look::GroupStates { ids: asked },
+                ask_for_groups(user, asked.clone()),
+                Question::GroupStates { ids: asked },
             ]));
         };
         match (groups, states) {
-            (Err(error), _) if error.is_not_found() => self.user_lags("Users", user),
-            (Err(error), _) | (_, Err(error)) => self.unknown("Users", error),
+            (Err(error), _) if error.is_not_found() => self.user_lags("PolicyUsers", user),
+            (Err(error), _) | (_, Err(error)) => self.unknown("PolicyUsers", error),
             (Ok(member_of), Ok(states)) => Ok(Memberships { member_of, states: Some(states) }),
         }
     }
@@ -74,31 +75,31 @@ impl<'a> Run<'a> {
             let label = label(&group.group, group.display_name.as_deref());
             if groups.include(&group.group) {
                 let message = format!("TapPolicy {policy} excludes the members of group {label}");
-                return self.fail("Users", Reason::UserNotAllowed, message);
+                return self.fail("PolicyUsers", Reason::UserNotAllowed, message);
             }
-            self.certain("Users", groups.doubt(&group.group), || {
+            self.certain("PolicyUsers", groups.doubt(&group.group), || {
                 format!("TapPolicy {policy} excludes the members of group {label}")
             })?;
         }
         let name = &user.user_principal_name;
         match admits_user(users, user, |id| groups.include(id)) {
-            Admission::Admitted => return self.pass("Users", "the policy admits the user"),
+            Admission::Admitted => return self.pass("PolicyUsers", "the policy admits the user"),
             Admission::Refused => {
                 let message =
                     format!("TapPolicy {policy} does not admit {name}: see its issuance.users");
-                return self.fail("Users", Reason::UserNotAllowed, message);
+                return self.fail("PolicyUsers", Reason::UserNotAllowed, message);
             }
             Admission::NotInAGroup => {}
         }
         let admitting = users.iter().flat_map(|u| u.groups.iter().flatten());
         for group in admitting.filter(|group| groups.is_hidden(&group.group)) {
             let label = label(&group.group, group.display_name.as_deref());
-            self.certain("Users", Some(GroupState::Hidden), || {
+            self.certain("PolicyUsers", Some(GroupState::Hidden), || {
                 format!("TapPolicy {policy} admits the members of group {label}")
             })?;
         }
         self.not_yet(
-            "Users",
+            "PolicyUsers",
             Reason::UserNotAllowed,
             format!("{name} is in none of the groups that TapPolicy {policy} admits: the pass is issued once the user is in one of them (issuance.users.groups)"),
             format!("{name} is in none of the groups that TapPolicy {policy} admits: see its issuance.users"),
@@ -116,7 +117,7 @@ impl<'a> Run<'a> {
         };
         if method.exclude.iter().any(targets) {
             return self.fail(
-                "Scope",
+                "MethodTargets",
                 Reason::UserNotInScope,
                 "the tenant's Temporary Access Pass method excludes the user, who could not sign in with a pass",
             );
@@ -125,14 +126,14 @@ impl<'a> Run<'a> {
         let included = method.include.iter().any(targets);
         let doubtful = method.exclude.iter().chain(method.include.iter().filter(|_| !included));
         for target in doubtful.filter(|target| groups.is_hidden(&target.id)) {
-            self.certain("Scope", Some(GroupState::Hidden), || {
+            self.certain("MethodTargets", Some(GroupState::Hidden), || {
                 format!("the tenant's Temporary Access Pass method names group {}", target.id)
             })?;
         }
         if !included {
             let outside = "the tenant's Temporary Access Pass method does not include the user, who could not sign in with a pass";
             return self.not_yet(
-                "Scope",
+                "MethodTargets",
                 Reason::UserNotInScope,
                 format!(
                     "{outside}: the pass is issued once the user is in one of the method's groups"
@@ -140,7 +141,7 @@ impl<'a> Run<'a> {
                 outside,
             );
         }
-        self.pass("Scope", "the tenant's Temporary Access Pass method includes the user")
+        self.pass("MethodTargets", "the tenant's Temporary Access Pass method includes the user")
     }
 
     /// Waits while it cannot be told whether the user is in a group. `because` says why that matters.
@@ -180,8 +181,8 @@ impl<'a> Run<'a> {
     }
 }
 
-pub(super) fn look_for_groups(user: &User, ids: Vec<String>) -> Look {
-    Look::Groups { user_id: user.id.clone(), ids }
+pub(super) fn ask_for_groups(user: &User, ids: Vec<String>) -> Question {
+    Question::Groups { user_id: user.id.clone(), ids }
 }
 
 /// The groups on whose membership the checks depend: those of the policy, of the ceilings and of the tenant's method.

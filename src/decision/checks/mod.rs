@@ -31,13 +31,21 @@ use super::clock::later;
 use super::ids::UserKey;
 use super::quota::Bounds;
 use super::situation::{Approvals, Neighbours, Secrets, Situation};
-use super::step::Look;
-use super::terms::DEFAULT_TIMEOUT;
-use crate::api::{Check, CheckResult, OnExistingPass, PersonFound, Phase, Resolved, TapRequest};
-use crate::entra::GraphError;
+use super::step::Question;
+use super::terms::{DEFAULT_TIMEOUT, Terms};
+use crate::api::{
+    Check, CheckResult, DecisionKind, Issuance, OnExistingPass, PersonFound, Phase, Resolved,
+    TapRequest,
+};
+use crate::entra::{GraphError, User};
 
 /// How long to wait before reading the tenant again if its state made the request wait.
 const TENANT_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// How soon after its creation a request is usually seen. Up to this, clocks need no allowance.
+const AT_ONCE: SignedDuration = SignedDuration::from_mins(1);
+/// How far the API server's clock may be behind Graph's: as far as Entra lets the clock of a machine be that signs in.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
 
 /// The results of the checks.
 #[derive(Clone, Debug)]
@@ -94,7 +102,9 @@ pub enum Verdict<'a> {
     /// The pass may be issued.
     Issue,
     /// All of this must be read first.
-    Ask(Vec<Look>),
+    Ask(Vec<Question>),
+    /// All of this must be read first, and nothing else stands in the way: the user's passes may be listed meanwhile.
+    AskOnTheWay(Vec<Question>),
     /// The state machine must say first whether one more pass is within these bounds of the policy's quota.
     Slot(Bounds),
     /// The state machine must say first what is known that would prevent a pass for this user, within these bounds.
@@ -172,8 +182,15 @@ fn deadline(s: &Situation) -> Timestamp {
         let minutes = asked.or_else(|| Some(s.terms?.lifetime?.0));
         later(start.0, SignedDuration::from_mins(i64::from(minutes.unwrap_or(60))))
     } else {
-        later(s.request.created(), s.terms.map_or(DEFAULT_TIMEOUT, |terms| terms.timeout))
+        later(first_seen(s), s.terms.map_or(DEFAULT_TIMEOUT, |terms| terms.timeout))
     }
+}
+
+/// From when the time of a new request counts: its creation, which the API server's clock says, with an allowance for how far
+/// that clock may be behind Graph's. No request ends because of that difference alone.
+fn first_seen(s: &Situation) -> Timestamp {
+    let (created, now) = (s.request.created(), s.now.earliest);
+    if now <= later(created, AT_ONCE) { created } else { now.min(later(created, CLOCKS_APART)) }
 }
 
 /// How long to wait for another request for the same user. It wakes those who wait when it ends.
@@ -185,6 +202,14 @@ pub fn contends(request: &TapRequest) -> Option<&str> {
     let waits_for = [Reason::ExistingPass, Reason::AnotherRequest].map(Reason::as_str);
     let resolved = request.status.as_ref()?.resolved.as_ref()?;
     waits_for.contains(&ready.reason.as_str()).then_some(&resolved.user_id)
+}
+
+/// Whether a pass may follow from what is read next, as far as the request itself tells: people approved, and it does not wait
+/// for the tenant.
+pub fn may_be_issued_next(request: &TapRequest, terms: &Terms) -> bool {
+    let approved = request.decisions().iter().filter(|d| d.decision == DecisionKind::Approve);
+    let waits = request.phase() == Phase::Pending && request.ready().is_some();
+    approved.count() >= terms.approvals && !waits && !request.phase().is_final()
 }
 
 struct Run<'a> {
@@ -227,16 +252,26 @@ impl<'a> Run<'a> {
         self.domain(issuance)?;
         // Before people are asked to approve. Each reconcile reads anew, so the same checks also bind just before the issue.
         Self::ask([
-            self.s.reads.method.is_none().then_some(Look::Method),
-            self.s.reads.user.is_none().then(|| self.look_for_user(tenant_id)),
-            self.look_for_people(),
+            self.s.reads.facts.method.is_none().then_some(Question::Method),
+            self.s.reads.facts.user.is_none().then(|| self.ask_for_user(tenant_id)),
+            self.ask_for_people(),
         ])?;
         self.note_people();
         let method = self.method(lifetime, one_time)?;
         let user = self.user(tenant_id)?;
         self.requester(issuance, user)?;
         self.resolve(tenant_id, user, lifetime, one_time)?;
-        self.ask_about(issuance, connection, method, user)?;
+        let ceiling = connection.ceilings.approvals.unwrap_or(0);
+        let approvals = terms.approvals.max(ceiling);
+        let questions = self.questions_about(issuance, connection, method, user);
+        if !questions.is_empty() {
+            let else_admitted = self.ahead(tenant_id, issuance, terms, approvals, user);
+            return Err(match else_admitted {
+                Ok(()) => Verdict::AskOnTheWay(questions),
+                Err(Verdict::Not(_)) => Verdict::Ask(questions),
+                Err(not_known_yet) => not_known_yet,
+            });
+        }
         let groups = self.memberships(issuance, connection, method, user)?;
         self.admitted(issuance, user, groups)?;
         self.newcomer(issuance, user)?;
@@ -244,8 +279,7 @@ impl<'a> Run<'a> {
         self.in_scope(method, user, groups)?;
         let for_the_role = self.roles(issuance, connection, user)?;
         self.foreseen(tenant_id, user, terms)?;
-        let ceiling = connection.ceilings.approvals.unwrap_or(0);
-        self.approval(issuance, terms.approvals.max(ceiling).max(for_the_role), user)?;
+        self.approval(issuance, approvals.max(for_the_role), user)?;
         if let Some(obstacle) = self.not_yet.take() {
             return Err(obstacle.into());
         }
@@ -253,6 +287,34 @@ impl<'a> Run<'a> {
         // Last, because a request that passes this check takes part of the quota.
         self.quota(terms)?;
         Ok(Verdict::Issue)
+    }
+
+    /// The checks that follow those of groups, roles and sign-in methods, before these are known. Nothing is noted: they are made
+    /// again in their order.
+    fn ahead(
+        &self,
+        tenant_id: &str,
+        issuance: &Issuance,
+        terms: &Terms,
+        approvals: usize,
+        user: &User,
+    ) -> Checked<'a> {
+        let mut ahead = Run {
+            s: self.s,
+            checks: Vec::new(),
+            deadline: self.deadline,
+            resolved: None,
+            approvals: None,
+            people: Vec::new(),
+            not_yet: None,
+        };
+        if let Some(obstacle) = &self.not_yet {
+            return Err(obstacle.clone().into());
+        }
+        ahead.foreseen(tenant_id, user, terms)?;
+        ahead.approval(issuance, approvals, user)?;
+        ahead.start_is_near()?;
+        ahead.quota(terms)
     }
 
     /// A request that passed all checks, and waits for another pass for its user, need not ask Graph whether it still must.
@@ -263,7 +325,7 @@ impl<'a> Run<'a> {
         // One that does not say yet that it waits for that pass makes all checks once more, and says so.
         let waits = s.request.spec.on_existing_pass == Some(OnExistingPass::Wait)
             && says == Some(Reason::ExistingPass.as_str());
-        let again = match &s.reads.neighbours {
+        let again = match &s.reads.facts.neighbours {
             None => return Err(Verdict::Neighbours(UserKey::new(tenant_id, user_id))),
             Some(Neighbours::InTurn) => later(s.now.earliest, TURN_AGAIN),
             Some(Neighbours::Live(_, until) | Neighbours::Listed(until)) if waits => *until,
@@ -285,9 +347,9 @@ impl<'a> Run<'a> {
     }
 
     /// Asks for all of this at once, if there is anything left to read.
-    fn ask<const N: usize>(looks: [Option<Look>; N]) -> Checked<'a> {
-        let looks: Vec<Look> = looks.into_iter().flatten().collect();
-        if looks.is_empty() { Ok(()) } else { Err(Verdict::Ask(looks)) }
+    fn ask<const N: usize>(questions: [Option<Question>; N]) -> Checked<'a> {
+        let questions: Vec<Question> = questions.into_iter().flatten().collect();
+        if questions.is_empty() { Ok(()) } else { Err(Verdict::Ask(questions)) }
     }
 
     fn note(&mut self, name: &str, result: CheckResult, message: impl Into<String>) {

@@ -5,7 +5,7 @@ use super::{Checked, Run, TENANT_AGAIN, Verdict};
 use crate::api::Issuance;
 use crate::decision::Reason;
 use crate::decision::clock::later;
-use crate::decision::step::Look;
+use crate::decision::step::Question;
 use crate::entra::User;
 
 impl<'a> Run<'a> {
@@ -45,8 +45,8 @@ impl<'a> Run<'a> {
         if !asks_for_methods(issuance) {
             return Ok(());
         }
-        let methods = match &self.s.reads.sign_in_methods {
-            None => return Err(Verdict::Ask(vec![look_for_methods(user)])),
+        let methods = match &self.s.reads.facts.sign_in_methods {
+            None => return Err(Verdict::Ask(vec![ask_for_methods(user)])),
             Some(Err(error)) if error.is_not_found() => {
                 return self.user_lags("SignInMethods", user);
             }
@@ -69,6 +69,6 @@ pub fn asks_for_methods(issuance: &Issuance) -> bool {
     issuance.users.as_ref().is_some_and(|users| users.only_without_sign_in_methods == Some(true))
 }
 
-pub(super) fn look_for_methods(user: &User) -> Look {
-    Look::SignInMethods { user_id: user.id.clone() }
+pub(super) fn ask_for_methods(user: &User) -> Question {
+    Question::SignInMethods { user_id: user.id.clone() }
 }

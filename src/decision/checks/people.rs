@@ -17,7 +17,7 @@ use super::{Checked, Run};
 use crate::api::{CheckResult, DecisionKind, Issuance, PersonFound, TapRequest, UnmappedPeople};
 use crate::decision::Reason;
 use crate::decision::situation::{Connection, People, Situation};
-use crate::decision::step::Look;
+use crate::decision::step::Question;
 use crate::entra::{Behind, EntraName, Namesakes, User, UserNames, folded};
 
 /// How long to wait before looking somebody up again who was not found.
@@ -97,7 +97,7 @@ impl Person {
                 return Self { names: vec![raw], ids: vec![], doubt: Some(Doubt::Unmapped) };
             }
         };
-        let found = s.reads.people.as_ref().and_then(|people| people.as_ref().ok());
+        let found = s.reads.facts.people.as_ref().and_then(|people| people.as_ref().ok());
         let found = found.and_then(|people| people.get(kubernetes_name));
         let recorded = recorded(s.request).iter().find(|person| person.name == kubernetes_name);
         let (mut names, mut ids) = (vec![raw], Vec::new());
@@ -167,7 +167,7 @@ fn everybody(request: &TapRequest) -> impl Iterator<Item = &str> {
 
 impl<'a> Run<'a> {
     /// Asks for all people whose names mean users of the tenant, if any of them was not looked up for this decision.
-    pub(super) fn look_for_people(&self) -> Option<Look> {
+    pub(super) fn ask_for_people(&self) -> Option<Question> {
         let users = names_of(self.s.connection);
         let mapped = everybody(self.s.request).filter_map(|name| match users.behind(name) {
             Behind::User(entra) => Some((name.to_owned(), entra)),
@@ -177,17 +177,17 @@ impl<'a> Run<'a> {
         names.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         names.dedup();
         let is_known = |people: &People| names.iter().all(|(name, _)| people.contains_key(name));
-        let is_read = match &self.s.reads.people {
+        let is_read = match &self.s.reads.facts.people {
             None => names.is_empty(),
             Some(Ok(people)) => is_known(people),
             Some(Err(_)) => true,
         };
-        (!is_read).then_some(Look::People { names })
+        (!is_read).then_some(Question::People { names })
     }
 
     /// Notes whom people were found to be, for the status. One who was not found is looked for again.
     pub(super) fn note_people(&mut self) {
-        let Some(Ok(people)) = &self.s.reads.people else { return };
+        let Some(Ok(people)) = &self.s.reads.facts.people else { return };
         let found = people.iter().filter(|(_, found)| **found != Namesakes::default());
         self.people = found
             .map(|(name, found)| PersonFound {
@@ -200,18 +200,18 @@ impl<'a> Run<'a> {
 
     /// Nobody may ask for a pass for themselves.
     pub(super) fn requester(&mut self, issuance: &Issuance, user: &User) -> Checked<'a> {
-        if let Some(Err(error)) = &self.s.reads.people {
-            return self.unknown("Requester", error);
+        if let Some(Err(error)) = &self.s.reads.facts.people {
+            return self.unknown("NotForSelf", error);
         }
         let who = self.s.request.spec.requested_by.as_deref().unwrap_or_default();
         let requester = Person::named(who, &self.s);
         match requester.is(&Person::user(user, self.s.request)) {
             Same::Yes => self.fail(
-                "Requester",
+                "NotForSelf",
                 Reason::SelfService,
                 "you cannot ask for a pass for yourself: somebody else must ask",
             ),
-            Same::No => self.pass("Requester", "the requester and the user are different people"),
+            Same::No => self.pass("NotForSelf", "the requester and the user are different people"),
             Same::Unknown => {
                 let doubt = requester.doubt().unwrap_or(Doubt::Unmapped);
                 self.unknown_requester(issuance, who, doubt)
@@ -229,7 +229,7 @@ impl<'a> Run<'a> {
                     "it cannot be told whether the requester and the user are the same person: {doubt}; the policy or a ceiling demands complete checks"
                 );
                 return self.wait(
-                    "Requester",
+                    "NotForSelf",
                     Reason::ChecksIncomplete,
                     message,
                     Some(PEOPLE_AGAIN),
@@ -238,7 +238,7 @@ impl<'a> Run<'a> {
             let message = format!(
                 "the operator cannot tell whether the requester and the user are the same person: {doubt}"
             );
-            self.note("Requester", CheckResult::Unknown, message);
+            self.note("NotForSelf", CheckResult::Unknown, message);
             return Ok(());
         }
         let message = format!(
@@ -246,13 +246,13 @@ impl<'a> Run<'a> {
         );
         match doubt {
             Doubt::Unmapped => self.fail(
-                "Requester",
+                "NotForSelf",
                 Reason::RequesterNotMapped,
                 format!("{message}: ask by another way of signing in to the cluster"),
             ),
             // The tenant may lag, or be put in order.
             Doubt::NotFound | Doubt::Several | Doubt::Changed => {
-                self.wait("Requester", Reason::RequesterNotFound, message, Some(PEOPLE_AGAIN))
+                self.wait("NotForSelf", Reason::RequesterNotFound, message, Some(PEOPLE_AGAIN))
             }
         }
     }

@@ -77,7 +77,7 @@ impl<'a> Run<'a> {
         let name = &self.s.request.spec.policy_ref.name;
         if issuance.suspend == Some(true) {
             return self.wait(
-                "Brakes",
+                "Stop",
                 Reason::Suspended,
                 format!(
                     "TapPolicy {name} is suspended: the request goes on once issuance.suspend is false"
@@ -87,13 +87,13 @@ impl<'a> Run<'a> {
         }
         if self.s.stop != Stop::Off {
             return self.wait(
-                "Brakes",
+                "Stop",
                 Reason::Stopped,
                 "the ConfigMap tap-operator-stop in the operator's namespace stops all issuing: the request goes on once it is deleted",
                 Some(TENANT_AGAIN),
             );
         }
-        self.pass("Brakes", "neither stopped nor suspended")
+        self.pass("Stop", "neither stopped nor suspended")
     }
 
     pub(super) fn namespace(&mut self, issuance: &Issuance) -> Checked<'a> {

@@ -8,7 +8,7 @@ use crate::api::{Ceilings, DirectoryRoleHolders, Issuance};
 use crate::decision::Reason;
 use crate::decision::permissions::gap_in_words;
 use crate::decision::situation::{Connection, Eligibility};
-use crate::decision::step::Look;
+use crate::decision::step::Question;
 use crate::entra::{RoleGap, RoleHolding, User};
 
 /// What a directory role of the user means for a pass.
@@ -81,8 +81,8 @@ impl<'a> Run<'a> {
     /// tenant's lists add what those questions do not show.
     fn role(&mut self, user: &User, complete: bool) -> Checked<'a, Option<String>> {
         let reads = self.s.reads;
-        let roles = match &reads.roles {
-            None => return Err(Verdict::Ask(vec![look_for_roles(user)])),
+        let roles = match &reads.facts.roles {
+            None => return Err(Verdict::Ask(vec![ask_for_roles(user)])),
             Some(Err(error)) if error.is_not_found() => {
                 return self.user_lags("DirectoryRoles", user);
             }
@@ -93,8 +93,8 @@ impl<'a> Run<'a> {
             let name = role.display_name.as_deref().unwrap_or("its name cannot be read");
             return Ok(Some(format!("holds a directory role ({name})")));
         }
-        let eligibility = match &reads.eligibility {
-            None => return Err(Verdict::Ask(vec![look_for_eligibility(user)])),
+        let eligibility = match &reads.facts.eligibility {
+            None => return Err(Verdict::Ask(vec![ask_for_eligibility(user)])),
             Some(Err(error)) => return self.unknown("DirectoryRoles", error),
             Some(Ok(eligibility)) => eligibility,
         };
@@ -106,8 +106,8 @@ impl<'a> Run<'a> {
                 format!("could activate a directory role (role definition {which}{how})");
             return Ok(Some(sentence));
         }
-        let listed = match &reads.listed_roles {
-            None => return Err(Verdict::Ask(vec![look_for_listed_roles(user)])),
+        let listed = match &reads.facts.listed_roles {
+            None => return Err(Verdict::Ask(vec![ask_for_listed_roles(user)])),
             Some(Err(error)) if error.is_not_found() => {
                 return self.user_lags("DirectoryRoles", user);
             }
@@ -166,14 +166,14 @@ fn through(group: Option<&str>) -> String {
     group.map(|group| format!(", through group {group}")).unwrap_or_default()
 }
 
-pub(super) fn look_for_listed_roles(user: &User) -> Look {
-    Look::ListedRoles { user_id: user.id.clone() }
+pub(super) fn ask_for_listed_roles(user: &User) -> Question {
+    Question::ListedRoles { user_id: user.id.clone() }
 }
 
-pub(super) fn look_for_roles(user: &User) -> Look {
-    Look::Roles { user_id: user.id.clone() }
+pub(super) fn ask_for_roles(user: &User) -> Question {
+    Question::Roles { user_id: user.id.clone() }
 }
 
-pub(super) fn look_for_eligibility(user: &User) -> Look {
-    Look::Eligibility { user_id: user.id.clone() }
+pub(super) fn ask_for_eligibility(user: &User) -> Question {
+    Question::Eligibility { user_id: user.id.clone() }
 }

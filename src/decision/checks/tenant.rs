@@ -4,7 +4,7 @@ use super::{Checked, Run, TENANT_AGAIN, Verdict};
 use crate::api::{Lifetime, TapPolicy};
 use crate::decision::Reason;
 use crate::decision::situation::Connection;
-use crate::decision::step::Look;
+use crate::decision::step::Question;
 use crate::entra::{MethodConfiguration, MethodState};
 
 impl<'a> Run<'a> {
@@ -28,8 +28,8 @@ impl<'a> Run<'a> {
         lifetime: u32,
         one_time: bool,
     ) -> Checked<'a, &'a MethodConfiguration> {
-        let method = match &self.s.reads.method {
-            None => return Err(Verdict::Ask(vec![Look::Method])),
+        let method = match &self.s.reads.facts.method {
+            None => return Err(Verdict::Ask(vec![Question::Method])),
             Some(Err(error)) => return self.unknown("Method", error),
             Some(Ok(method)) => method,
         };

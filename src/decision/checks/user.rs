@@ -2,14 +2,14 @@
 
 use jiff::SignedDuration;
 
-use super::membership::{groups_to_ask, is_of_one_of, look_for_groups};
-use super::newcomer::{asks_for_methods, look_for_methods};
-use super::roles::{look_for_eligibility, look_for_listed_roles, look_for_roles, reads_roles};
+use super::membership::{ask_for_groups, groups_to_ask, is_of_one_of};
+use super::newcomer::{ask_for_methods, asks_for_methods};
+use super::roles::{ask_for_eligibility, ask_for_listed_roles, ask_for_roles, reads_roles};
 use super::{Checked, Run, TENANT_AGAIN, Verdict};
 use crate::api::{Issuance, Lifetime, Resolved};
 use crate::decision::Reason;
 use crate::decision::situation::Connection;
-use crate::decision::step::Look;
+use crate::decision::step::Question;
 use crate::entra::{MethodConfiguration, User, UserKind, folded};
 
 /// How long to wait before looking up a missing user again.
@@ -28,15 +28,23 @@ impl<'a> Run<'a> {
             "TapPolicy {policy} admits only users of {}, not {name}: see its issuance.users",
             domains.join(", ")
         );
-        self.fail("Users", Reason::UserNotAllowed, message)
+        self.fail("PolicyUsers", Reason::UserNotAllowed, message)
     }
 
     /// Once it is fixed for whom the pass is, the user is read by object id: a sign-in name changes when a person is renamed,
     /// and may then be given to somebody else.
-    pub(super) fn look_for_user(&self, tenant_id: &str) -> Look {
+    pub(super) fn ask_for_user(&self, tenant_id: &str) -> Question {
         let fixed = self.fixed().filter(|fixed| fixed.tenant_id == tenant_id);
         let key = fixed.map_or(&self.s.request.spec.user, |fixed| &fixed.user_id);
-        Look::User { key: key.clone() }
+        Question::User { key: key.clone() }
+    }
+
+    /// Where no user has the name: whether it is the mail address of one.
+    fn ask_by_mail(&self) -> Option<Question> {
+        let name = &self.s.request.spec.user;
+        let asks =
+            self.fixed().is_none() && self.s.reads.facts.meant.is_none() && name.contains('@');
+        asks.then(|| Question::UserByMail { address: name.clone() })
     }
 
     fn fixed(&self) -> Option<&'a Resolved> {
@@ -45,9 +53,12 @@ impl<'a> Run<'a> {
 
     pub(super) fn user(&mut self, tenant_id: &str) -> Checked<'a, &'a User> {
         let name = &self.s.request.spec.user;
-        let user = match &self.s.reads.user {
-            None => return Err(Verdict::Ask(vec![self.look_for_user(tenant_id)])),
-            Some(Err(error)) if error.is_not_found() => return self.user_missing(),
+        let user = match &self.s.reads.facts.user {
+            None => return Err(Verdict::Ask(vec![self.ask_for_user(tenant_id)])),
+            Some(Err(error)) if error.is_not_found() => {
+                Self::ask([self.ask_by_mail()])?;
+                return self.user_missing();
+            }
             Some(Err(error)) => return self.unknown("User", error),
             Some(Ok(user)) => user,
         };
@@ -114,12 +125,22 @@ impl<'a> Run<'a> {
             return self.wait("User", Reason::UserNotFound, message, Some(USER_AGAIN));
         }
         let until = self.patient_until();
+        let meant = self.s.reads.facts.meant.as_ref().and_then(Option::as_ref);
+        let check = meant.map_or_else(
+            || "check the name".to_owned(),
+            |meant| format!("did you mean {meant}, whose mail address this is?"),
+        );
         let yet = format!(
-            "there is no user {name} in the tenant yet: check the name; the operator looks again until {until:.0}, for it may be created or synchronized by then"
+            "there is no user {name} in the tenant yet: {check}; the operator looks again until {until:.0}, for it may be created or synchronized by then"
         );
-        let never = format!(
-            "there is no user {name} in the tenant: check the name, then make another request"
-        );
+        let never = match meant {
+            Some(_) => format!(
+                "there is no user {name} in the tenant: {check} Make another request with that name"
+            ),
+            None => {
+                format!("there is no user {name} in the tenant: {check}, then make another request")
+            }
+        };
         self.not_there_yet("User", Reason::UserNotFound, yet, never)
     }
 
@@ -150,28 +171,29 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Asks for everything about the user at once.
-    pub(super) fn ask_about(
+    /// Everything that is still to be known of the user, to be asked for at once.
+    pub(super) fn questions_about(
         &self,
         issuance: &Issuance,
         connection: &Connection,
         method: &MethodConfiguration,
         user: &User,
-    ) -> Checked<'a> {
+    ) -> Vec<Question> {
         let reads = self.s.reads;
         let groups = groups_to_ask(issuance.users.as_ref(), &connection.ceilings, method);
         let asks_roles = reads_roles(issuance, &connection.ceilings);
-        Self::ask([
-            (reads.groups.is_none() && !groups.is_empty())
-                .then(|| look_for_groups(user, groups.clone())),
-            (reads.group_states.is_none() && !groups.is_empty())
-                .then(|| Look::GroupStates { ids: groups.clone() }),
-            (reads.sign_in_methods.is_none() && asks_for_methods(issuance))
-                .then(|| look_for_methods(user)),
-            (reads.roles.is_none() && asks_roles).then(|| look_for_roles(user)),
-            (reads.eligibility.is_none() && asks_roles).then(|| look_for_eligibility(user)),
-            (reads.listed_roles.is_none() && asks_roles).then(|| look_for_listed_roles(user)),
-        ])
+        let questions = [
+            (reads.facts.groups.is_none() && !groups.is_empty())
+                .then(|| ask_for_groups(user, groups.clone())),
+            (reads.facts.group_states.is_none() && !groups.is_empty())
+                .then(|| Question::GroupStates { ids: groups.clone() }),
+            (reads.facts.sign_in_methods.is_none() && asks_for_methods(issuance))
+                .then(|| ask_for_methods(user)),
+            (reads.facts.roles.is_none() && asks_roles).then(|| ask_for_roles(user)),
+            (reads.facts.eligibility.is_none() && asks_roles).then(|| ask_for_eligibility(user)),
+            (reads.facts.listed_roles.is_none() && asks_roles).then(|| ask_for_listed_roles(user)),
+        ];
+        questions.into_iter().flatten().collect()
     }
 }
 

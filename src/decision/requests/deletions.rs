@@ -76,7 +76,7 @@ impl Requests {
         let tenant_id: Arc<str> = tenant_id.into();
         let deletion = self.deletions.take(uid, &tenant_id, created);
         let waits = deletion == Deletion::InTurn;
-        entry.deleting = Some(Deleting { tenant_id, created, waits });
+        entry.deleting = Some(Box::new(Deleting { tenant_id, created, waits }));
         deletion
     }
 

@@ -29,13 +29,15 @@ pub(super) struct Entry {
     /// Whose turn it has.
     pub turn: Option<UserKey>,
     /// For which user it waits for its turn, and when it was created.
-    pub waits_for_turn: Option<(UserKey, Timestamp)>,
+    pub waits_for_turn: Option<Box<(UserKey, Timestamp)>>,
     /// Where its recorded pass is being deleted, or waits for that.
-    pub deleting: Option<Deleting>,
+    pub deleting: Option<Box<Deleting>>,
     /// When it is due.
     pub due: Option<Due>,
     /// The looks at its recorded pass.
     pub look: LookState,
+    /// Whether there was no Secret at the last look at the recorded pass.
+    pub secret_is_gone: bool,
     /// Uid of the Secret that this process created.
     pub secret_uid: Option<Arc<str>>,
     /// How many decisions of people were told of.
@@ -126,7 +128,7 @@ pub(super) enum LookState {
     /// It is made; it was asked for at this time at Graph, at least.
     UnderWay(Timestamp),
     /// Something follows from what was seen.
-    Seen(Result<TapMethod, GraphError>),
+    Seen(Box<Result<TapMethod, GraphError>>),
 }
 
 /// A request as it was read. Two are the same where they are the same version of the same object; one that is known to be

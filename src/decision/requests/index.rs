@@ -1,27 +1,63 @@
 //! Look-ups about other requests: who is being issued for a user, who records a pass, whose pass replaced which, who waits
 //! for a policy. Each costs the logarithm of the number of requests.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
+
+use jiff::Timestamp;
 
 use super::observed::{Observed, Unresolved};
 use super::ordered::{Map, Set};
 use crate::decision::ids::{PassId, Uid, UserKey};
 
+/// Values under keys, in the order of both. Each costs as much as it is long: a set for each key would take eleven places for
+/// one value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Many<K, V>(Set<(K, V)>);
+
+impl<K, V> Default for Many<K, V> {
+    fn default() -> Self {
+        Self(Set::default())
+    }
+}
+
+impl<K: Ord + Clone, V: Ord> Many<K, V> {
+    /// Enters a value under a key, or takes it out.
+    fn change(&mut self, key: K, value: V, enter: bool) {
+        if enter {
+            self.0.insert((key, value));
+        } else {
+            self.0.remove(&(key, value));
+        }
+    }
+
+    /// The values under a key. None may be less than `least`.
+    fn under(&self, key: K, least: V) -> impl Iterator<Item = &V> + use<'_, K, V> {
+        let from = self.0.range((key.clone(), least)..);
+        from.take_while(move |(other, _)| *other == key).map(|(_, value)| value)
+    }
+}
+
+/// Less than any uid of a request.
+fn no_uid() -> Uid {
+    Uid::from("")
+}
+
 /// The requests, by what others ask about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Index {
     /// Those whose POST is unresolved, by the user, or as much as could be read of them.
-    unresolved: Map<Unresolved, Set<Uid>>,
+    unresolved: Many<Unresolved, Uid>,
     /// Those whose status has a pass.
-    recording: Map<PassId, Set<Uid>>,
+    recording: Many<PassId, Uid>,
     /// Those whose recorded pass replaced a pass.
-    replacing: Map<PassId, Set<Uid>>,
-    /// Those with a live pass of a user, by when the user's passes were listed before it was made.
-    issued: Map<UserKey, Set<(jiff::Timestamp, Uid)>>,
+    replacing: Many<PassId, Uid>,
+    /// Those with a live pass of a user, by when the user's passes were listed before it was made, the newest first.
+    issued: Many<UserKey, (Reverse<Timestamp>, Uid)>,
     /// Those that wait for another pass for their user, by when they were created.
-    contending: Map<UserKey, Set<(jiff::Timestamp, Uid)>>,
+    contending: Many<UserKey, (Timestamp, Uid)>,
     /// Those that have no pass yet, by the policy that they name.
-    waiting: Map<Arc<str>, Set<Uid>>,
+    waiting: Many<Arc<str>, Uid>,
 }
 
 impl Index {
@@ -37,26 +73,25 @@ impl Index {
 
     fn each_key(&mut self, uid: &Uid, observed: &Observed, enter: bool) {
         if let Some(unresolved) = &observed.unresolved {
-            change(&mut self.unresolved, unresolved.clone(), uid.clone(), enter);
+            self.unresolved.change(unresolved.clone(), uid.clone(), enter);
         }
         if let Some(recorded) = &observed.recorded {
-            change(&mut self.recording, recorded.pass_id.clone(), uid.clone(), enter);
+            self.recording.change(recorded.pass_id.clone(), uid.clone(), enter);
             if let Some(attempt) = &recorded.attempt {
                 if !observed.has_ended() {
-                    let issued = (attempt.listed_at, uid.clone());
-                    change(&mut self.issued, attempt.user.clone(), issued, enter);
+                    let issued = (Reverse(attempt.listed_at), uid.clone());
+                    self.issued.change(attempt.user.clone(), issued, enter);
                 }
                 if let Some(replaced) = &attempt.replaces {
-                    change(&mut self.replacing, replaced.clone(), uid.clone(), enter);
+                    self.replacing.change(replaced.clone(), uid.clone(), enter);
                 }
             }
         }
         if let Some(user) = &observed.contends {
-            let waits = (observed.created, uid.clone());
-            change(&mut self.contending, user.clone(), waits, enter);
+            self.contending.change(user.clone(), (observed.created, uid.clone()), enter);
         }
         if !observed.phase.is_final() && observed.recorded.is_none() {
-            change(&mut self.waiting, observed.party.policy.clone(), uid.clone(), enter);
+            self.waiting.change(observed.party.policy.clone(), uid.clone(), enter);
         }
     }
 
@@ -74,39 +109,40 @@ impl Index {
                 user_id: user_id.cloned(),
             })
         });
-        all.filter_map(|key| self.unresolved.get(&key)).flatten().filter(move |uid| *uid != but)
+        all.flat_map(|key| self.unresolved.under(key, no_uid())).filter(move |uid| *uid != but)
     }
 
     /// The other requests whose status has a pass.
     pub fn recording<'a>(&'a self, pass_id: &str, but: &'a Uid) -> impl Iterator<Item = &'a Uid> {
-        self.recording.get(pass_id).into_iter().flatten().filter(move |uid| *uid != but)
+        self.recording.under(pass_id.into(), no_uid()).filter(move |uid| *uid != but)
     }
 
     /// The other requests whose recorded pass replaced a pass.
     pub fn replacing<'a>(&'a self, pass_id: &str, but: &'a Uid) -> impl Iterator<Item = &'a Uid> {
-        self.replacing.get(pass_id).into_iter().flatten().filter(move |uid| *uid != but)
+        self.replacing.under(pass_id.into(), no_uid()).filter(move |uid| *uid != but)
     }
 
     /// The requests with a live pass of a user, the newest first.
     pub fn issued_for(&self, user: &UserKey) -> impl Iterator<Item = &Uid> {
-        self.issued.get(user).into_iter().flat_map(|all| all.iter().rev()).map(|(_, uid)| uid)
+        let least = (Reverse(Timestamp::MAX), no_uid());
+        self.issued.under(user.clone(), least).map(|(_, uid)| uid)
     }
 
     /// The requests that wait for another pass for a user, the oldest first.
     pub fn contending_for(&self, user: &UserKey) -> impl Iterator<Item = &Uid> {
-        self.contending.get(user).into_iter().flatten().map(|(_, uid)| uid)
+        self.contending.under(user.clone(), (Timestamp::MIN, no_uid())).map(|(_, uid)| uid)
     }
 
     /// The requests without a pass that name a policy.
     pub fn waiting_for(&self, policy: &str) -> impl Iterator<Item = &Uid> {
-        self.waiting.get(policy).into_iter().flatten()
+        self.waiting.under(policy.into(), no_uid())
     }
 }
 
 #[cfg(test)]
 impl Index {
     /// What must be in it, by a scan over all requests.
-    pub fn scanned(entries: &Map<Uid, super::Entry>) -> Self {
+    pub fn scanned(entries: &Map<Uid, Box<super::Entry>>) -> Self {
         let mut index = Self::default();
         for (uid, entry) in entries {
             let there = entry.observed.iter().filter(|_| !entry.is_gone);

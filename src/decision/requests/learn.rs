@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::entry::{AsRead, Doing, Entry, LookState, Reconcile, Work};
+use super::entry::{AsRead, Doing, LookState, Reconcile, Work};
 use super::life::existing_pass;
 use super::observed::Observed;
 use super::{Moment, Requests};
@@ -15,7 +15,7 @@ use crate::decision::ids::{Uid, UserKey};
 use crate::decision::intent::{Intent, POST_WINDOW};
 use crate::decision::outcome::{Outcome, Posted, SecretCreation};
 use crate::decision::situation::{
-    Attempt, Cause, Held, Known, Listing, Progress, Reads, RefusedWrite, SecretFound,
+    Attempt, Cause, Facts, Held, Known, Listing, Progress, Reads, RefusedWrite, SecretFound,
     SecretWritten, Setback, Told, Unlisted, Written,
 };
 use crate::entra::{Advice, GraphError, Listed, TapMethod, UsabilityReason};
@@ -34,31 +34,37 @@ impl Requests {
             Outcome::Request(found) => self.learn_request(uid, found, moment),
             Outcome::Method(method) => {
                 self.share_method(uid, &method);
-                self.learn_fact(uid, |reads| reads.method = Some(method));
+                self.learn_fact(uid, |facts| facts.method = Some(method));
             }
             Outcome::User(user) => {
                 self.learn_of_memory(uid, |memory, asked_at| {
                     note_missing(&mut memory.user_missing, &user, asked_at, now.latest);
                 });
-                self.learn_fact(uid, |reads| reads.user = Some(user));
+                self.learn_fact(uid, |facts| facts.user = Some(user));
             }
-            Outcome::People(people) => self.learn_fact(uid, |reads| reads.people = Some(people)),
-            Outcome::Groups(groups) => self.learn_fact(uid, |reads| reads.groups = Some(groups)),
+            Outcome::People(people) => self.learn_fact(uid, |facts| facts.people = Some(people)),
+            Outcome::Groups(groups) => self.learn_fact(uid, |facts| facts.groups = Some(groups)),
             Outcome::GroupStates(states) => {
-                self.learn_fact(uid, |reads| reads.group_states = Some(states));
+                self.learn_fact(uid, |facts| facts.group_states = Some(states));
+            }
+            Outcome::UserByMail(found) => {
+                // A hint: whoever has no answer goes without.
+                self.learn_fact(uid, |facts| facts.meant = Some(found.unwrap_or_default()));
             }
             Outcome::SignInMethods(methods) => {
-                self.learn_fact(uid, |reads| reads.sign_in_methods = Some(methods));
+                self.learn_fact(uid, |facts| facts.sign_in_methods = Some(methods));
             }
-            Outcome::Roles(roles) => self.learn_fact(uid, |reads| reads.roles = Some(roles)),
+            Outcome::Roles(roles) => self.learn_fact(uid, |facts| facts.roles = Some(roles)),
             Outcome::Eligibility(eligibility) => {
-                self.learn_fact(uid, |reads| reads.eligibility = Some(eligibility));
+                self.learn_fact(uid, |facts| facts.eligibility = Some(eligibility));
             }
             Outcome::ListedRoles(listed) => {
-                self.learn_fact(uid, |reads| reads.listed_roles = Some(listed));
+                self.learn_fact(uid, |facts| facts.listed_roles = Some(listed));
             }
             Outcome::Passes(user, listed) => self.learn_passes(uid, &user, listed),
-            Outcome::Place(place) => self.reads_mut(uid, |reads| reads.place = Some(place)),
+            Outcome::SecretDryRun(answer) => {
+                self.reads_mut(uid, |reads| reads.secret_dry_run = Some(answer));
+            }
             Outcome::Secret { found, unfenced_for } => {
                 let found = self.whose(uid, found, unfenced_for);
                 self.reads_mut(uid, |reads| {
@@ -117,7 +123,15 @@ impl Requests {
         if let Some(again) = again {
             self.schedule.look_at(uid, entry, moment.at + again);
         } else {
-            entry.look = LookState::Seen(seen);
+            entry.look = LookState::Seen(Box::new(seen));
+            self.schedule.due(uid, entry, moment.at);
+        }
+    }
+
+    /// Takes note that there is no Secret for a recorded pass any more.
+    pub fn learn_secret_gone(&mut self, uid: &Uid, moment: Moment) {
+        let Some(entry) = self.entries.get_mut(uid) else { return };
+        if !std::mem::replace(&mut entry.secret_is_gone, true) {
             self.schedule.due(uid, entry, moment.at);
         }
     }
@@ -127,7 +141,7 @@ impl Requests {
         if let Some(request) = &found {
             self.observe_own(uid, Observed::of(request), moment);
         }
-        let Some(work) = self.entries.get_mut(uid).map(Entry::work_mut) else { return };
+        let Some(work) = self.entries.get_mut(uid).map(|entry| entry.work_mut()) else { return };
         if let Some(request) = &found {
             work.drop_unrecorded(request);
         }
@@ -288,7 +302,7 @@ impl Requests {
     }
 
     fn learn_refusal(&mut self, uid: &Uid, refused: RefusedWrite) {
-        let Some(work) = self.entries.get_mut(uid).map(Entry::work_mut) else { return };
+        let Some(work) = self.entries.get_mut(uid).map(|entry| entry.work_mut()) else { return };
         let Some(reconcile) = &mut work.reconcile else { return };
         reconcile.doing = None;
         if refused.what == Written::Intent {
@@ -300,7 +314,7 @@ impl Requests {
 
     fn learn_post(&mut self, uid: &Uid, posted: Posted, now: Now) {
         let name = self.observed(uid).map(|observed| observed.name.clone()).unwrap_or_default();
-        let Some(work) = self.entries.get_mut(uid).map(Entry::work_mut) else { return };
+        let Some(work) = self.entries.get_mut(uid).map(|entry| entry.work_mut()) else { return };
         let Some(attempt) = &mut work.memory.attempt else { return };
         match posted {
             Posted::NotTried => {
@@ -373,10 +387,10 @@ impl Requests {
     }
 
     fn learn_deletion(&mut self, uid: &Uid, deleted: Result<bool, String>) {
-        let Some(work) = self.entries.get_mut(uid).map(Entry::work_mut) else { return };
+        let Some(work) = self.entries.get_mut(uid).map(|entry| entry.work_mut()) else { return };
         let Some(reconcile) = &mut work.reconcile else { return };
         let doing = reconcile.doing.take();
-        reconcile.reads.place = None;
+        reconcile.reads.secret_dry_run = None;
         let gone = match deleted {
             Ok(gone) => gone,
             Err(why) => {
@@ -425,7 +439,7 @@ impl Requests {
         uid: &Uid,
         learn: impl FnOnce(&mut crate::decision::situation::Memory, Timestamp),
     ) {
-        let Some(work) = self.entries.get_mut(uid).map(Entry::work_mut) else { return };
+        let Some(work) = self.entries.get_mut(uid).map(|entry| entry.work_mut()) else { return };
         let Some(reconcile) = &work.reconcile else { return };
         let asked_at = reconcile.asked_at;
         learn(&mut work.memory, asked_at);
@@ -436,10 +450,10 @@ impl Requests {
     }
 
     /// Takes note of something that was read of the tenant or the user.
-    fn learn_fact(&mut self, uid: &Uid, change: impl FnOnce(&mut Reads)) {
+    fn learn_fact(&mut self, uid: &Uid, change: impl FnOnce(&mut Facts)) {
         if let Some(reconcile) = self.reconcile_mut(uid) {
-            reconcile.reads.asked_for_facts(reconcile.asked_at);
-            change(&mut reconcile.reads);
+            reconcile.reads.facts.asked(reconcile.asked_at);
+            change(&mut reconcile.reads.facts);
         }
     }
 

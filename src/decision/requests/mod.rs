@@ -15,6 +15,7 @@
 //! | `ordered` | the maps and sets that all this is kept in |
 //! | `deletions` | whose passes are being deleted, and who waits for that |
 //! | `shared` | what was read of a tenant for one request, and holds for another |
+//! | `interned` | texts that many requests have in common |
 //! | `unwritable` | who finds out whether the API server writes Secrets again |
 //! | `ready` | which of those that want a pass is next |
 //! | `schedule` | when which request is due, and which pass is to be looked at |
@@ -26,6 +27,7 @@ mod deletions;
 mod entry;
 mod holders;
 mod index;
+mod interned;
 mod learn;
 pub mod life;
 mod neighbours;
@@ -50,6 +52,7 @@ use self::deletions::Deletions;
 use self::entry::{Entry, LookState};
 use self::holders::Holders;
 use self::index::Index;
+use self::interned::Interned;
 use self::neighbours::ListedPass;
 pub use self::next::Rested;
 pub use self::observed::{Observed, Recorded, Unreadable, Version, name_of};
@@ -115,7 +118,9 @@ struct Listing {
 pub struct Requests {
     settings: Settings,
     connections: Arc<[Connection]>,
-    entries: Map<Uid, Entry>,
+    interned: Interned,
+    /// Each in a box: the nodes of a map have places that are empty.
+    entries: Map<Uid, Box<Entry>>,
     index: Index,
     holders: Holders,
     own_passes: OwnPasses,
@@ -146,6 +151,7 @@ impl Requests {
         Self {
             settings,
             connections,
+            interned: Interned::default(),
             entries: Map::new(),
             index: Index::default(),
             holders: Holders::default(),
@@ -210,7 +216,7 @@ impl Requests {
         let is_over = |entry: &Entry| {
             entry.reconcile().is_none() && entry.observed.as_ref().is_some_and(Observed::is_over)
         };
-        if !self.entries.get(uid).is_some_and(is_over) {
+        if !self.entries.get(uid).is_some_and(|entry| is_over(entry)) {
             return;
         }
         let Some(mut entry) = self.entries.remove(uid) else { return };
@@ -239,7 +245,8 @@ impl Requests {
     }
 
     /// Takes note of a version of a request; whether it is another than was known, and no earlier one.
-    fn observe(&mut self, uid: &Uid, new: Observed, moment: Moment) -> bool {
+    fn observe(&mut self, uid: &Uid, mut new: Observed, moment: Moment) -> bool {
+        self.interned.share(&mut new);
         let entry = self.entries.entry(uid.clone()).or_default();
         // A uid never comes back: this is an answer that was on its way when the request went.
         if entry.is_gone {

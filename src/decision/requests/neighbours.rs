@@ -115,7 +115,7 @@ impl Requests {
         let Some(created) = entry.observed.as_ref().map(|observed| observed.created) else {
             return;
         };
-        entry.waits_for_turn = Some((user.clone(), created));
+        entry.waits_for_turn = Some(Box::new((user.clone(), created)));
         change(&mut self.waiting_for_turn, user.clone(), (created, uid.clone()), true);
     }
 
@@ -125,8 +125,8 @@ impl Requests {
         self.forget_waiting(uid, before);
     }
 
-    pub(super) fn forget_waiting(&mut self, uid: &Uid, before: Option<(UserKey, Timestamp)>) {
-        if let Some((user, created)) = before {
+    pub(super) fn forget_waiting(&mut self, uid: &Uid, before: Option<Box<(UserKey, Timestamp)>>) {
+        if let Some((user, created)) = before.map(|before| *before) {
             change(&mut self.waiting_for_turn, user, (created, uid.clone()), false);
         }
     }

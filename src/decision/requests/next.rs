@@ -9,12 +9,12 @@ use crate::decision::ids::{Uid, UserKey};
 use crate::decision::intent::{Stage, has_finalizer};
 use crate::decision::quota::Bounds;
 use crate::decision::situation::{
-    Attempt, Progress, Reads, SecretFound, SecretWritten, Situation, Slot, Stop, Surroundings, Turn,
+    Attempt, Facts, Progress, SecretFound, SecretWritten, Situation, Slot, Stop, Surroundings, Turn,
 };
-use crate::decision::step::{Action, Look, Rest, Step};
+use crate::decision::step::{Action, Question, Rest, Step};
 use jiff::SignedDuration;
 
-/// How long a recovery waits while another request of the user is being issued, before it looks again.
+/// How long a recovery waits while another request of the user is being issued, before it questions again.
 const BESIDE_ANOTHER: SignedDuration = SignedDuration::from_secs(2);
 
 /// How a reconcile came to rest.
@@ -47,7 +47,7 @@ impl Requests {
             let read = reconcile.request.as_ref().filter(|_| !reconcile.must_read);
             let Some(request) = read.map(|read| read.0.clone()) else { return Step::Read };
             let seen = match &entry.look {
-                LookState::Seen(seen) => Some(seen),
+                LookState::Seen(seen) => Some(&**seen),
                 _ => None,
             };
             let decided = life::next(&Situation {
@@ -56,21 +56,22 @@ impl Requests {
                 connections: &self.connections,
                 superseded_by: superseded_by.as_deref(),
                 seen,
+                secret_is_gone: entry.secret_is_gone,
                 reads: &reconcile.reads,
                 memory: &work.memory,
             });
             match decided {
                 Decided::Foreseen(user, bounds) => {
                     let foreseen = self.foreseen(uid, &user, bounds, around.now);
-                    self.reads_mut(uid, |reads| reads.foreseen = Some(foreseen));
+                    self.reads_mut(uid, |reads| reads.facts.foreseen = Some(foreseen));
                 }
                 Decided::Neighbours(user) => {
                     let neighbours = self.neighbours(uid, &user, around.now);
-                    self.reads_mut(uid, |reads| reads.neighbours = Some(neighbours));
+                    self.reads_mut(uid, |reads| reads.facts.neighbours = Some(neighbours));
                 }
                 Decided::Turn(user) => {
                     let turn = self.take_turn(uid, &user);
-                    self.reads_mut(uid, |reads| reads.turn = Some(turn));
+                    self.reads_mut(uid, |reads| reads.facts.turn = Some(turn));
                 }
                 Decided::Slot(bounds) => {
                     let slot = self.take_slot(uid, bounds, moment);
@@ -80,7 +81,7 @@ impl Requests {
                     let secrets = self.may_write_secret(uid, around.now);
                     self.reads_mut(uid, |reads| reads.secrets = Some(secrets));
                 }
-                Decided::Facts => self.reads_mut(uid, Reads::forget_facts),
+                Decided::Facts => self.reads_mut(uid, |reads| reads.facts = Facts::default()),
                 Decided::Deletion(tenant_id) => {
                     let deletion = self.may_delete(uid, &tenant_id);
                     self.reads_mut(uid, |reads| reads.deletion = Some(deletion));
@@ -90,19 +91,19 @@ impl Requests {
                     // What was held may have been held for a request that is gone.
                     reconcile.must_read = true;
                 }
-                Decided::Step(Step::Ask(looks)) => {
-                    if has_finalizer(&request) && self.is_beside_another(uid, &looks) {
+                Decided::Step(Step::Ask(questions)) => {
+                    if has_finalizer(&request) && self.is_beside_another(uid, &questions) {
                         return Step::Rest(Rest::For(BESIDE_ANOTHER));
                     }
                     let connection = around.connection.map(|connection| connection.name.as_str());
-                    let looks = self.still_to_read(uid, connection, looks, moment);
-                    if looks.is_empty() {
+                    let questions = self.still_to_read(uid, connection, questions, moment);
+                    if questions.is_empty() {
                         continue;
                     }
                     if let Some(reconcile) = self.reconcile_mut(uid) {
                         (reconcile.asked_at, reconcile.asked) = (around.now.earliest, moment.at);
                     }
-                    return Step::Ask(looks);
+                    return Step::Ask(questions);
                 }
                 Decided::Step(Step::Act(action)) => {
                     self.begin_action(uid, &action);
@@ -152,9 +153,11 @@ impl Requests {
 
     /// Whether what a recovery would list may be the pass that another request is just being issued: an intent that was on
     /// its way when its process lost the lease may show up so late.
-    fn is_beside_another(&self, uid: &Uid, looks: &[Look]) -> bool {
-        looks.iter().any(|look| match look {
-            Look::Passes { user, .. } => self.turns.get(user).is_some_and(|holder| holder != uid),
+    fn is_beside_another(&self, uid: &Uid, questions: &[Question]) -> bool {
+        questions.iter().any(|question| match question {
+            Question::Passes { user, .. } => {
+                self.turns.get(user).is_some_and(|holder| holder != uid)
+            }
             _ => false,
         })
     }
@@ -314,7 +317,7 @@ impl Requests {
         self.deletes_no_more(uid, &mut entry, moment);
         let holds = entry.observed.as_ref().is_some_and(Observed::holds);
         let is_outrun = entry.work.as_mut().is_some_and(|work| std::mem::take(&mut work.is_outrun));
-        // One that was called since it looked for a place looks again at once.
+        // One that was called since it looked for a place questions again at once.
         let waits = self.holders.waits(uid) || is_outrun && self.holders.is_called(uid);
         let mut called = Vec::new();
         if unsettled || holds {

@@ -19,6 +19,7 @@ use crate::decision::situation::Connection;
 use crate::entra::Cloud;
 
 /// One version of a request, as the watch showed it or the API server answered.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Observed {
     /// Where it is.
@@ -40,6 +41,8 @@ pub struct Observed {
     pub is_to_end: bool,
     /// Whether its status says that no tenant connection reaches its pass.
     pub says_unreached: bool,
+    /// Whether its status names the Secret with the code.
+    pub names_secret: bool,
     /// For whom it waits for another pass to end, or another request to be issued.
     pub contends: Option<UserKey>,
     /// For whom nobody may ask for a pass because of it: nobody knows yet what became of its POST.
@@ -159,6 +162,10 @@ impl Observed {
             says_unreached: request
                 .ready()
                 .is_some_and(|ready| ready.reason == Reason::TenantNotConfigured.as_str()),
+            names_secret: request
+                .status
+                .as_ref()
+                .is_some_and(|status| status.secret_name.is_some()),
             contends: contends(request).filter(|_| !is_to_end),
             unresolved: unresolved(request),
             recorded: recorded.map(|pass| Recorded {

@@ -13,7 +13,7 @@ use super::index::change;
 use super::ordered::{Map, Set};
 use super::ready::Ready;
 use super::{Moment, Requests};
-use crate::decision::ids::Uid;
+use crate::decision::ids::{RequestName, Uid};
 use crate::decision::quota::Party;
 
 /// How many requests are reconciled at once.
@@ -52,6 +52,8 @@ pub struct PassLook {
     pub user_id: Arc<str>,
     /// Id of the pass.
     pub pass_id: String,
+    /// The request whose Secret is looked for, too, if its status names one.
+    pub secret_of: Option<RequestName>,
 }
 
 impl Schedule {
@@ -234,7 +236,8 @@ impl Requests {
         let (_, uid) = self.schedule.wanted.get(tenant_id)?.first()?.clone();
         let entry = self.entries.get_mut(&uid)?;
         self.schedule.look_no_more(&uid, entry);
-        let recorded = entry.observed.as_ref()?.settled()?;
+        let observed = entry.observed.as_ref()?;
+        let recorded = observed.settled()?;
         let attempt = recorded.attempt.as_ref()?;
         let user = &attempt.user;
         let look = PassLook {
@@ -243,6 +246,7 @@ impl Requests {
             tenant_id: user.tenant_id.clone(),
             user_id: user.user_id.clone(),
             pass_id: recorded.pass_id.to_string(),
+            secret_of: observed.names_secret.then(|| observed.name.clone()),
         };
         entry.look = LookState::UnderWay((moment.graph)(Some(&look.tenant_id)).earliest);
         Some(look)
@@ -271,7 +275,7 @@ impl Schedule {
     }
 
     /// What must be in it, by a scan over all requests.
-    pub fn scanned(entries: &Map<Uid, Entry>) -> Self {
+    pub fn scanned(entries: &Map<Uid, Box<Entry>>) -> Self {
         let mut schedule = Self::default();
         for (uid, entry) in entries {
             if let Some(due) = &entry.due {

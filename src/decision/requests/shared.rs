@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Moment, Requests};
 use crate::decision::ids::Uid;
-use crate::decision::step::Look;
+use crate::decision::step::Question;
 use crate::entra::{GraphError, MethodConfiguration};
 
 /// How long the method is shared. Half of the time that a pass may rest on it, for a list of passes may wait for the pace.
@@ -44,23 +44,23 @@ impl Requests {
         &mut self,
         uid: &Uid,
         connection: Option<&str>,
-        mut looks: Vec<Look>,
+        mut questions: Vec<Question>,
         moment: Moment,
-    ) -> Vec<Look> {
+    ) -> Vec<Question> {
         let shared = connection.and_then(|name| self.methods.get(name));
         let changed = self.entries.get(uid).map(|entry| entry.changed).unwrap_or_default();
         let holds = |shared: &&SharedMethod| {
             shared.asked >= changed && moment.at <= shared.asked + SHARED_FOR
         };
-        if looks.contains(&Look::Method)
+        if questions.contains(&Question::Method)
             && let Some(shared) = shared.filter(holds).cloned()
         {
-            looks.retain(|look| *look != Look::Method);
+            questions.retain(|question| *question != Question::Method);
             self.reads_mut(uid, |reads| {
-                reads.asked_for_facts(shared.asked_at);
-                reads.method = Some(Ok(shared.method));
+                reads.facts.asked(shared.asked_at);
+                reads.facts.method = Some(Ok(shared.method));
             });
         }
-        looks
+        questions
     }
 }

@@ -13,9 +13,9 @@ pub use self::memory::{
     Approvals, Attempt, Cause, Grounds, Held, Memory, PAUSE, Progress, SecretWritten, Setback, Told,
 };
 pub use self::reads::{
-    Brakes, Deletion, Eligibility, Foreseen, GroupState, GroupStates, Known, Listing, LivePass,
-    Neighbours, People, Place, Reads, RefusedWrite, SecretFound, Secrets, Slot, Turn, Unlisted,
-    Written,
+    Brakes, Deletion, Eligibility, Facts, Foreseen, GroupState, GroupStates, Known, Listing,
+    LivePass, Neighbours, People, Reads, RefusedWrite, SecretDryRun, SecretFound, Secrets, Slot,
+    Turn, Unlisted, Written,
 };
 use crate::api::{Ceilings, TapPolicy, TapRequest};
 use crate::decision::admission::Guard;
@@ -36,10 +36,25 @@ pub struct Situation<'a> {
     pub superseded_by: Option<&'a str>,
     /// The answer to the last look at the recorded pass, if it matters for the request.
     pub seen: Option<&'a Result<TapMethod, GraphError>>,
+    /// Whether there was no Secret at the last look at the recorded pass.
+    pub secret_is_gone: bool,
     /// What was read for this decision.
     pub reads: &'a Reads,
     /// What this process remembers about the request.
     pub memory: &'a Memory,
+}
+
+impl Situation<'_> {
+    /// How people are told of another request, given as namespace/name. Who may see this request need not know what requests
+    /// there are in other namespaces.
+    pub fn tell_of(&self, other: &str) -> String {
+        let (namespace, name) = other.split_once('/').unwrap_or_default();
+        if self.request.metadata.namespace.as_deref() == Some(namespace) {
+            format!("request {name}")
+        } else {
+            "a request of another namespace".to_owned()
+        }
+    }
 }
 
 impl<'a> Deref for Situation<'a> {

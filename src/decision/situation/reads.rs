@@ -18,40 +18,16 @@ use crate::entra::{
 /// What was read for this decision. `None` means not read yet. A failed read is an error, never absence.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Reads {
-    /// The tenant's method.
-    pub method: Option<Result<MethodConfiguration, GraphError>>,
-    /// The user.
-    pub user: Option<Result<User, GraphError>>,
-    /// Whom of the tenant requester and approvers are, by their Kubernetes user names.
-    pub people: Option<Result<People, GraphError>>,
-    /// Which of the groups asked about the user is in.
-    pub groups: Option<Result<Vec<String>, GraphError>>,
-    /// What can be told of the groups on which the checks depend, by id.
-    pub group_states: Option<Result<GroupStates, GraphError>>,
-    /// The kinds of the sign-in methods that the user has, without password and passes.
-    pub sign_in_methods: Option<Result<Vec<String>, GraphError>>,
-    /// The directory roles that the user holds.
-    pub roles: Option<Result<Vec<DirectoryRole>, GraphError>>,
-    /// Whether the user could activate a directory role.
-    pub eligibility: Option<Result<Eligibility, GraphError>>,
-    /// What the tenant's lists of roles say of the user.
-    pub listed_roles: Option<Result<ListedRoles, GraphError>>,
-    /// The earliest time, by Graph's clock, at which any of those was asked for.
-    pub facts_asked_at: Option<Timestamp>,
+    /// What was read of the tenant and of the user.
+    pub facts: Facts,
     /// Whether one more pass is within the policy's quota.
     pub slot: Option<Slot>,
-    /// What is known, without asking Graph, that would prevent the pass now.
-    pub foreseen: Option<Foreseen>,
-    /// What is known, without asking Graph, of other passes for the user.
-    pub neighbours: Option<Neighbours>,
-    /// Whether it is this request's turn to issue for the user.
-    pub turn: Option<Turn>,
     /// The user's passes.
     pub passes: Option<Result<Listing, GraphError>>,
     /// The earliest time, by Graph's clock, at which that list was asked for.
     pub passes_asked_at: Option<Timestamp>,
     /// Whether a Secret of the request's name could be created.
-    pub place: Option<Place>,
+    pub secret_dry_run: Option<SecretDryRun>,
     /// Whether a Secret of the request's name exists.
     pub secret: Option<SecretFound>,
     /// Whether the user's passes were listed after `secret` was read.
@@ -72,27 +48,49 @@ pub struct Reads {
     pub deletion: Option<Deletion>,
 }
 
-impl Reads {
+/// What was read of the tenant and of the user, and what followed from who the user is. It is forgotten as a whole when it is
+/// too old for a pass to rest on it. The list of passes has an age of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Facts {
+    /// The earliest time, by Graph's clock, at which anything of the tenant or the user was asked for.
+    pub asked_at: Option<Timestamp>,
+    /// The tenant's method.
+    pub method: Option<Result<MethodConfiguration, GraphError>>,
+    /// The user.
+    pub user: Option<Result<User, GraphError>>,
+    /// The sign-in name of the only user who has the name of the missing user as a mail address, if there is one.
+    pub meant: Option<Option<String>>,
+    /// Whom of the tenant requester and approvers are, by their Kubernetes user names.
+    pub people: Option<Result<People, GraphError>>,
+    /// Which of the groups asked about the user is in.
+    pub groups: Option<Result<Vec<String>, GraphError>>,
+    /// What can be told of the groups on which the checks depend, by id.
+    pub group_states: Option<Result<GroupStates, GraphError>>,
+    /// The kinds of the sign-in methods that the user has, without password and passes.
+    pub sign_in_methods: Option<Result<Vec<String>, GraphError>>,
+    /// The directory roles that the user holds.
+    pub roles: Option<Result<Vec<DirectoryRole>, GraphError>>,
+    /// Whether the user could activate a directory role.
+    pub eligibility: Option<Result<Eligibility, GraphError>>,
+    /// What the tenant's lists of roles say of the user.
+    pub listed_roles: Option<Result<ListedRoles, GraphError>>,
+    /// What is known, without asking Graph, that would prevent the pass now.
+    pub foreseen: Option<Foreseen>,
+    /// What is known, without asking Graph, of other passes for the user.
+    pub neighbours: Option<Neighbours>,
+    /// Whether it is this request's turn to issue for the user.
+    pub turn: Option<Turn>,
+}
+
+impl Facts {
     /// Notes that something of the tenant or the user was asked for at this time.
-    pub fn asked_for_facts(&mut self, asked_at: Timestamp) {
-        let earliest = self.facts_asked_at.map_or(asked_at, |before| before.min(asked_at));
-        self.facts_asked_at = Some(earliest);
+    pub fn asked(&mut self, at: Timestamp) {
+        self.asked_at = Some(self.asked_at.map_or(at, |before| before.min(at)));
     }
 
-    /// Whether what was read of the tenant and the user is too old for a pass to rest on it. A list of passes may have
-    /// waited for the pace meanwhile.
-    pub fn facts_are_old(&self, now: Now) -> bool {
-        self.facts_asked_at.is_some_and(|asked| now.latest > later(asked, POST_WINDOW))
-    }
-
-    /// Forgets what was read of the tenant and the user, and what followed from who the user is. The list of passes stays:
-    /// it has an age of its own.
-    pub fn forget_facts(&mut self) {
-        (self.method, self.user, self.people) = (None, None, None);
-        (self.groups, self.group_states, self.sign_in_methods) = (None, None, None);
-        self.listed_roles = None;
-        (self.roles, self.eligibility, self.facts_asked_at) = (None, None, None);
-        (self.foreseen, self.neighbours, self.turn) = (None, None, None);
+    /// Whether they are too old for a pass to rest on them. A list of passes may have waited for the pace meanwhile.
+    pub fn are_old(&self, now: Now) -> bool {
+        self.asked_at.is_some_and(|asked| now.latest > later(asked, POST_WINDOW))
     }
 }
 
@@ -255,13 +253,13 @@ pub enum Turn {
     Of(String),
 }
 
-/// Whether a Secret could be created.
+/// What a dry run of creating the Secret says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum SecretDryRun {
     /// It could be created.
-    Free,
+    Accepted,
     /// A Secret of that name exists already.
-    Taken,
+    NameTaken,
     /// The API server refuses it now; the text is its message.
     Refused(String),
 }

@@ -21,8 +21,7 @@ impl Client {
 
     /// Finds the users whom a name may mean: by sign-in name and mail addresses, or by object id.
     ///
-    /// Mail addresses are not unique. Whether Graph compares them with regard to case is not documented, so each is asked for
-    /// as it is written and in lower case, and as a primary and another address (reported: clients ask for both).
+    /// Mail addresses are not unique.
     pub async fn namesakes(
         &self,
         name: &EntraName,
@@ -40,7 +39,39 @@ impl Client {
             }
             EntraName::UserPrincipalName(upn) => upn,
         };
-        let mut spellings = vec![upn.clone(), upn.to_lowercase()];
+        let found = self.users_named(upn, priority).await?;
+        let is_named =
+            |user: &&wire::NamesakeAnswer| folded(&user.user_principal_name) == folded(upn);
+        let user_id = match (found.iter().find(is_named), &found[..]) {
+            (Some(user), _) => Some(user.id.clone()),
+            (None, [only]) => Some(only.id.clone()),
+            (None, _) => None,
+        };
+        let others = found.into_iter().map(|user| user.id);
+        let others = others.filter(|id| user_id.as_ref() != Some(id)).collect();
+        Ok(Namesakes { user_id, others })
+    }
+
+    /// The sign-in name of the only user who has this as a mail address.
+    pub async fn user_by_mail(
+        &self,
+        address: &str,
+        priority: Priority,
+    ) -> Result<Option<String>, GraphError> {
+        let mut found = self.users_named(address, priority).await?;
+        Ok(found.pop().filter(|_| found.is_empty()).map(|user| user.user_principal_name))
+    }
+
+    /// The users who have this as sign-in name or mail address.
+    ///
+    /// Whether Graph compares addresses with regard to case is not documented, so each is asked for as it is written and in
+    /// lower case, and as a primary and another address (reported: clients ask for both).
+    async fn users_named(
+        &self,
+        upn: &str,
+        priority: Priority,
+    ) -> Result<Vec<wire::NamesakeAnswer>, GraphError> {
+        let mut spellings = vec![upn.to_owned(), upn.to_lowercase()];
         spellings.dedup();
         let by_address = spellings.iter().flat_map(|address| {
             let has = |kind: &str| {
@@ -54,16 +85,7 @@ impl Client {
         let path = format!("/users?$filter={filter}&$select={}&$top=20", wire::NAMESAKE_FIELDS);
         let request = self.request(Call::FindUsers, priority, path);
         let (found, _) = self.exchange.pages::<wire::NamesakeAnswer>(request).await?;
-        let is_named =
-            |user: &&wire::NamesakeAnswer| folded(&user.user_principal_name) == folded(upn);
-        let user_id = match (found.iter().find(is_named), &found[..]) {
-            (Some(user), _) => Some(user.id.clone()),
-            (None, [only]) => Some(only.id.clone()),
-            (None, _) => None,
-        };
-        let others = found.into_iter().map(|user| user.id);
-        let others = others.filter(|id| user_id.as_ref() != Some(id)).collect();
-        Ok(Namesakes { user_id, others })
+        Ok(found)
     }
 
     /// Returns those of `group_ids` of which the user is a member, directly or through other groups. They are spelled as

@@ -101,6 +101,11 @@ impl Exchange {
         Instant::now() + self.options.deadline
     }
 
+    /// Opens the connection for the next answer with a code.
+    pub(super) fn open_ahead(&self) {
+        self.options.transport.open_ahead(&self.connection.graph_url);
+    }
+
     /// Makes a call and returns an answer that means success. After a 401 the request is sent once more with a new token. A
     /// revocation that is throttled had no effect: it is sent again as soon as the pacer admits it, until the deadline.
     pub(super) async fn send(&self, request: &Request<'_>) -> Result<Answer, GraphError> {

@@ -1,8 +1,10 @@
 //! The transport of requests to Graph and Entra.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,6 +21,10 @@ const LONGEST_BODY: usize = 1024 * 1024;
 
 /// How long the setup of a separate connection may take. It delays a POST that should be sent now or not at all.
 const OWN_CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a connection that was opened ahead may be unused: what lies between may close it.
+const OPEN_AHEAD_FOR: Duration = Duration::from_secs(10);
+/// How many connections are open ahead at most. Where more passes are on their way, the time is spent otherwise.
+const OPEN_AHEAD: usize = 8;
 
 /// Sends requests to Graph and Entra.
 #[async_trait]
@@ -31,6 +37,10 @@ pub trait Transport: Send + Sync + fmt::Debug {
         request: Request<Bytes>,
         options: SendOptions,
     ) -> Result<Response<Body>, TransportError>;
+
+    /// Opens a connection for the next request that needs one of its own, if the transport can and not too many are open. It
+    /// returns at once; what fails is done anew with that request.
+    fn open_ahead(&self, _origin: &str) {}
 }
 
 /// How a request is to be sent.
@@ -59,7 +69,11 @@ pub struct TransportError {
 #[derive(Debug)]
 pub struct ReqwestTransport {
     shared: reqwest::Client,
+    /// Each of its connections carries one request with a code, after which it is closed; before, at most the one that
+    /// opened it.
     single: reqwest::Client,
+    /// When those were opened that no request used yet.
+    opened: Mutex<VecDeque<Instant>>,
     identity: reqwest::Client,
 }
 
@@ -114,9 +128,11 @@ impl ReqwestTransport {
                 .build()?,
             single: https()
                 .http1_only()
-                .pool_max_idle_per_host(0)
+                .pool_max_idle_per_host(OPEN_AHEAD)
+                .pool_idle_timeout(OPEN_AHEAD_FOR)
                 .connect_timeout(connect_timeout.min(OWN_CONNECTION_PATIENCE))
                 .build()?,
+            opened: Mutex::default(),
             identity: reqwest::Client::builder()
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())
@@ -145,6 +161,7 @@ impl Transport for ReqwestTransport {
         let client = match options {
             SendOptions { identity_endpoint: true, .. } => &self.identity,
             SendOptions { own_connection: true, .. } => {
+                self.opened().pop_front();
                 let close = http::HeaderValue::from_static("close");
                 request.headers_mut().insert(http::header::CONNECTION, close);
                 &self.single
@@ -175,6 +192,27 @@ impl Transport for ReqwestTransport {
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
         Ok(response)
+    }
+
+    fn open_ahead(&self, origin: &str) {
+        let mut opened = self.opened();
+        if opened.len() >= OPEN_AHEAD {
+            return;
+        }
+        opened.push_back(Instant::now());
+        // The shortest request. It has no token, and what is answered does not matter.
+        #[expect(clippy::disallowed_methods, reason = "it asks nothing of Graph")]
+        let request = self.single.head(origin).timeout(OWN_CONNECTION_PATIENCE);
+        tokio::spawn(async move { drop(request.send().await) });
+    }
+}
+
+impl ReqwestTransport {
+    /// The connections that were opened ahead and are good still.
+    fn opened(&self) -> MutexGuard<'_, VecDeque<Instant>> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        while opened.pop_front_if(|at| at.elapsed() > OPEN_AHEAD_FOR).is_some() {}
+        opened
     }
 }
 

@@ -350,6 +350,14 @@ async fn users_are_found_by_whatever_a_broker_may_use_as_their_name() {
             let found = client.namesakes(&name, Priority::Issue).await.unwrap();
             assert_eq!(found, expected, "{name:?}, any case: {any_case}");
         }
+        for (address, expected) in [
+            ("bob.brown@contoso.com", Some("bob@contoso.com")),
+            ("team@contoso.com", None),
+            ("nobody@contoso.com", None),
+        ] {
+            let found = client.user_by_mail(address, Priority::Issue).await.unwrap();
+            assert_eq!(found.as_deref(), expected, "{address}, any case: {any_case}");
+        }
     }
     let refusal =
         FaultKind::Status { status: 400, effect: false, code: None, retry_after_seconds: None };

@@ -109,6 +109,38 @@ async fn an_answer_with_a_code_has_a_connection_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_opened_ahead_carries_one_code_and_is_closed() {
+    let (bench, server) = bench(true).await;
+    let forwarder = Forwarder::to(server.address()).await;
+    let client = over(&bench, &forwarder.url);
+    client.method(Priority::Read).await.unwrap();
+    let shared = forwarder.opened();
+    let opened = async |number: usize| {
+        let is_open = async {
+            while forwarder.opened() < shared + number {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            // Answered, so that it is at hand.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        };
+        tokio::time::timeout(CONNECT, is_open).await.expect("it is opened");
+    };
+    client.open_for_a_code();
+    opened(1).await;
+    create(&client, &ALICE.to_string(), &new_pass()).await.unwrap();
+    assert_eq!(forwarder.opened(), shared + 1, "the code came over the connection that was open");
+    create(&client, &BOB.to_string(), &new_pass()).await.unwrap();
+    assert_eq!(forwarder.opened(), shared + 2, "the next one has its own");
+    // Many that nobody uses are not opened.
+    for _ in 0..100 {
+        client.open_for_a_code();
+    }
+    opened(2 + 8).await;
+    assert_eq!(forwarder.opened(), shared + 2 + 8);
+    assert_eq!(bench.count(Operation::PassCreate), 2, "nothing was asked but that");
+}
+
+#[tokio::test]
 async fn a_post_without_a_connection_is_not_sent() {
     let (bench, server) = bench(true).await;
     bench.client.method(Priority::Read).await.unwrap();

@@ -26,7 +26,7 @@ pub(super) fn existing(
         Some(Known::Gone) | None => None,
     };
     let whose =
-        owner.as_ref().map_or(FOREIGN.to_owned(), |request| format!("of request {request}"));
+        owner.as_ref().map_or(FOREIGN.to_owned(), |request| format!("of {}", s.tell_of(request)));
     let until = |rest: Rest| rest.or_until(findings.deadline, s.now.earliest);
     match s.request.spec.on_existing_pass.unwrap_or_default() {
         OnExistingPass::Replace => Ok(Some(Replaced { pass_id: pass.id.clone(), request: owner })),
@@ -103,7 +103,8 @@ fn unlisted(
         return Ok(Some(Replaced { pass_id: pass_id.clone(), request }));
     }
     let message = format!(
-        "request {request} just got a pass for the same user, and Graph does not list it yet; the operator looks once more"
+        "{} just got a pass for the same user, and Graph does not list it yet; the operator looks once more",
+        s.tell_of(request)
     );
     let rest = Rest::For(AGAIN).or_until(findings.deadline, s.now.earliest);
     Err(pending(s, findings, Reason::ExistingPass, &message, rest))

@@ -11,7 +11,7 @@ use crate::decision::clock::later;
 use crate::decision::intent::{Intent, POST_WINDOW, has_finalizer};
 use crate::decision::report::{Report, whole_second};
 use crate::decision::situation::{Attempt, Held, SecretFound, SecretWritten, Situation, Stop};
-use crate::decision::step::{Action, Look, Rest, Step};
+use crate::decision::step::{Action, Question, Rest, Step};
 
 /// Added before a time is cut to whole seconds, so that it is rounded up.
 const NEARLY_A_SECOND: SignedDuration = SignedDuration::from_nanos(999_999_999);
@@ -29,7 +29,7 @@ pub(super) fn before_post(s: &Situation, intent: &Intent, attempt: &Attempt) -> 
         return release(intent);
     }
     match &s.reads.brakes {
-        None => Step::Ask(vec![Look::Brakes]),
+        None => Step::Ask(vec![Question::Brakes]),
         Some(brakes) if brakes.stop != Stop::Off || brakes.suspended => release(intent),
         // The policy was changed since it admitted the pass. The next attempt is checked against the new one.
         Some(brakes) if brakes.policy != attempt.grounds.policy => release(intent),

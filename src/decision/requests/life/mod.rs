@@ -24,7 +24,7 @@ use crate::decision::intent::{self, Intent, POST_WINDOW, has_ended, has_finalize
 use crate::decision::quota::Bounds;
 use crate::decision::report::Report;
 use crate::decision::situation::{Progress, Reads, SecretFound, Situation, Stop, Written};
-use crate::decision::step::{Action, Look, Rest, Step};
+use crate::decision::step::{Action, Question, Rest, Step};
 use crate::entra::{Advice, GraphError};
 
 /// What is decided for a request.
@@ -222,7 +222,7 @@ pub(super) fn is_being_revoked(request: &TapRequest) -> bool {
 /// then the caller goes on with the rest (see [`left_behind`]).
 fn remove_secret(reads: &Reads) -> Option<Step> {
     match &reads.secret {
-        None => Some(Step::Ask(vec![Look::Secret])),
+        None => Some(Step::Ask(vec![Question::Secret])),
         Some(SecretFound::Ours(uid)) => Some(Step::Act(Action::DeleteSecret(uid.clone()))),
         // Foreign Secrets stay.
         Some(

@@ -14,7 +14,7 @@ use crate::decision::ids::UserKey;
 use crate::decision::intent::{Intent, Stage};
 use crate::decision::report::{Report, whole_second};
 use crate::decision::situation::{SecretFound, Situation, Written};
-use crate::decision::step::{Action, Look, Rest, Step};
+use crate::decision::step::{Action, Question, Rest, Step};
 use crate::entra::{TapMethod, UsabilityReason};
 
 /// How long to wait before listing the user's passes again.
@@ -67,7 +67,7 @@ pub(super) fn next(s: &Situation, intent: &Intent, by_its_sender: bool) -> Step 
                 );
                 return report(s, resolving(s, &message), Rest::Until(intent.latest_expiry));
             }
-            return Step::Ask(vec![Look::Passes {
+            return Step::Ask(vec![Question::Passes {
                 connections,
                 user: UserKey::new(&intent.tenant_id, &intent.user_id),
             }]);
@@ -136,7 +136,7 @@ fn once_settled(s: &Situation, since: Timestamp, then: impl FnOnce() -> Step) ->
 /// Looks for the Secret again if the passes were listed since, because a list can take long and the Secret may have appeared
 /// meanwhile.
 fn once_looked_for_again(s: &Situation, then: impl FnOnce() -> Step) -> Step {
-    if s.reads.listed_since { Step::Ask(vec![Look::Secret]) } else { then() }
+    if s.reads.listed_since { Step::Ask(vec![Question::Secret]) } else { then() }
 }
 
 /// Closes the intent, unless the Secret must still be deleted.

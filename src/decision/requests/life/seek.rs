@@ -17,10 +17,10 @@ use crate::decision::intent::{self, Intent, Replaced, Stage};
 use crate::decision::report::Report;
 use crate::decision::requests::observed::leaves_at;
 use crate::decision::situation::{
-    Cause, Connection, Grounds, Listing, Neighbours, PAUSE, Place, SecretFound, Secrets, Situation,
-    Turn, Written,
+    Cause, Connection, Grounds, Listing, Neighbours, PAUSE, SecretDryRun, SecretFound, Secrets,
+    Situation, Turn, Written,
 };
-use crate::decision::step::{Action, Look, Rest, Step};
+use crate::decision::step::{Action, Question, Rest, Step};
 use crate::entra::{ErrorKind, GraphError};
 
 /// How long to wait before listing the passes of a user again.
@@ -45,7 +45,8 @@ pub(super) fn next(s: &Situation) -> Decided {
     }
     let findings = checks::check(s);
     match &findings.verdict {
-        Verdict::Ask(looks) => Step::Ask(looks.clone()).into(),
+        Verdict::Ask(questions) => Step::Ask(questions.clone()).into(),
+        Verdict::AskOnTheWay(questions) => ask_on_the_way(s, &findings, questions),
         Verdict::Slot(bounds) => Decided::Slot(*bounds),
         Verdict::Secrets => Decided::Secrets,
         Verdict::Foreseen(user, bounds) => Decided::Foreseen(user.clone(), *bounds),
@@ -156,76 +157,116 @@ fn not_now(s: &Situation, findings: &Findings, obstacle: &Obstacle) -> Step {
     }
 }
 
+/// The checks wait for these answers alone. What is read after them is read at the same time, if it may be read already: each
+/// wait for Graph is one that a person sees.
+fn ask_on_the_way(s: &Situation, findings: &Findings, questions: &[Question]) -> Decided {
+    let mut questions = questions.to_vec();
+    if let (Some(resolved), Some(connection)) = (&findings.resolved, s.connection) {
+        match up_to_the_list(s, findings, resolved) {
+            Ok(user) => questions.extend(questions_before_the_post(s, connection, user)),
+            // The answers come first: they may end the request.
+            Err(Decided::Step(_)) => {}
+            Err(not_known_yet) => return not_known_yet,
+        }
+    }
+    Step::Ask(questions).into()
+}
+
 /// The checks admit the pass. It must also be this request's turn, the API server must accept the Secret, and the user must
 /// have no other live pass.
 fn to_the_post(s: &Situation, findings: &Findings) -> Decided {
     let (Some(resolved), Some(connection)) = (&findings.resolved, s.connection) else {
         return Step::Rest(Rest::ForChange).into();
     };
+    let user = match up_to_the_list(s, findings, resolved) {
+        Ok(user) => user,
+        Err(decided) => return decided,
+    };
+    let (Some(dry_run), Some(passes)) = (&s.reads.secret_dry_run, passes_of(s, &user)) else {
+        return Step::Ask(questions_before_the_post(s, connection, user)).into();
+    };
+    if s.reads.facts.are_old(s.now) {
+        return Decided::Facts;
+    }
+    match dry_run {
+        SecretDryRun::Accepted => with_the_list(s, findings, resolved, connection, passes).into(),
+        SecretDryRun::NameTaken => taken(s, findings).into(),
+        SecretDryRun::Refused(why) => {
+            let name = s.request.name_any();
+            let message = format!("the API server refuses to create Secret {name}: {why}");
+            let rest = Rest::Backoff(None).or_until(findings.deadline, s.now.earliest);
+            pending(s, findings, Reason::SecretRefused, &message, rest).into()
+        }
+    }
+}
+
+/// The list of the user's passes, if it was read.
+fn passes_of<'a>(s: &Situation<'a>, user: &UserKey) -> Option<&'a Result<Listing, GraphError>> {
+    let passes = s.reads.passes.as_ref();
+    passes.filter(|passes| passes.as_ref().map_or(true, |list| list.user == *user))
+}
+
+/// What is still to be read of the user's passes and of the Secret.
+fn questions_before_the_post(
+    s: &Situation,
+    connection: &Connection,
+    user: UserKey,
+) -> Vec<Question> {
+    let is_listed = passes_of(s, &user).is_some();
+    let list = Question::Passes { connections: vec![connection.name.clone()], user };
+    let dry_run = s.reads.secret_dry_run.is_none().then_some(Question::SecretDryRun);
+    dry_run.into_iter().chain((!is_listed).then_some(list)).collect()
+}
+
+/// What the state machine knows must not stand in the way, and it must be the request's turn, before the user's passes are
+/// listed: the list must show the passes of other requests. Returns the user, or else what is next.
+fn up_to_the_list(
+    s: &Situation,
+    findings: &Findings,
+    resolved: &Resolved,
+) -> Result<UserKey, Decided> {
     let until = |rest: Rest| rest.or_until(findings.deadline, s.now.earliest);
     if let Some(step) = after_setback(s, findings) {
-        return step.into();
+        return Err(step.into());
     }
     if !s.lease_is_fresh {
-        return Step::Rest(Rest::For(LEASE_AGAIN)).into();
+        return Err(Step::Rest(Rest::For(LEASE_AGAIN)).into());
     }
     match &s.reads.secrets {
-        None => return Decided::Secrets,
+        None => return Err(Decided::Secrets),
         Some(Secrets::Unwritable { again }) => {
             let message = "the API server does not create Secrets at the moment; the operator finds out with one request at a time when it does again";
             let rest = until(Rest::Until(*again));
-            return pending(s, findings, Reason::SecretRefused, message, rest).into();
+            return Err(pending(s, findings, Reason::SecretRefused, message, rest).into());
         }
         Some(Secrets::Writable) => {}
     }
     let user = UserKey::new(&resolved.tenant_id, &resolved.user_id);
     let waits = s.request.spec.on_existing_pass == Some(OnExistingPass::Wait);
-    match &s.reads.neighbours {
-        None => return Decided::Neighbours(user),
+    match &s.reads.facts.neighbours {
+        None => return Err(Decided::Neighbours(user)),
         Some(Neighbours::Live(request, time)) if waits => {
-            let whose = format!("of request {request}");
-            return waits_for_its_end(s, findings, &whose, until(Rest::Until(*time))).into();
+            let whose = format!("of {}", s.tell_of(request));
+            return Err(waits_for_its_end(s, findings, &whose, until(Rest::Until(*time))).into());
         }
         Some(Neighbours::Listed(time)) if waits => {
-            return waits_for_its_end(s, findings, FOREIGN, until(Rest::Until(*time))).into();
+            return Err(waits_for_its_end(s, findings, FOREIGN, until(Rest::Until(*time))).into());
         }
         Some(
             Neighbours::InTurn | Neighbours::Live(..) | Neighbours::Listed(_) | Neighbours::None,
         ) => {}
     }
-    match &s.reads.turn {
-        None => return Decided::Turn(user),
-        Some(Turn::NotKnown) => return Step::Rest(Rest::For(START_AGAIN)).into(),
+    match &s.reads.facts.turn {
+        None => Err(Decided::Turn(user)),
+        Some(Turn::NotKnown) => Err(Step::Rest(Rest::For(START_AGAIN)).into()),
         // The status does not mention it, or requests for the same user would rewrite each other's status for ever.
-        Some(Turn::Busy) => return Step::Rest(until(Rest::For(checks::TURN_AGAIN))).into(),
+        Some(Turn::Busy) => Err(Step::Rest(until(Rest::For(checks::TURN_AGAIN))).into()),
         Some(Turn::Of(other)) => {
-            let message = format!("request {other} for the same user is being issued first");
+            let message = format!("{} for the same user is being issued first", s.tell_of(other));
             let rest = until(Rest::For(checks::TURN_AGAIN));
-            return pending(s, findings, Reason::AnotherRequest, &message, rest).into();
+            Err(pending(s, findings, Reason::AnotherRequest, &message, rest).into())
         }
-        Some(Turn::Ours) => {}
-    }
-    // Not before it is the request's turn, because the list must show the passes of other requests.
-    let passes = s.reads.passes.as_ref();
-    let passes = passes.filter(|passes| passes.as_ref().map_or(true, |list| list.user == user));
-    let (Some(place), Some(passes)) = (&s.reads.place, passes) else {
-        let place = s.reads.place.is_none().then_some(Look::Place);
-        let list = Look::Passes { connections: vec![connection.name.clone()], user };
-        let list = passes.is_none().then_some(list);
-        return Step::Ask(place.into_iter().chain(list).collect()).into();
-    };
-    if s.reads.facts_are_old(s.now) {
-        return Decided::Facts;
-    }
-    match place {
-        Place::Free => with_the_list(s, findings, resolved, connection, passes).into(),
-        Place::Taken => taken(s, findings).into(),
-        Place::Refused(why) => {
-            let name = s.request.name_any();
-            let message = format!("the API server refuses to create Secret {name}: {why}");
-            let rest = until(Rest::Backoff(None));
-            pending(s, findings, Reason::SecretRefused, &message, rest).into()
-        }
+        Some(Turn::Ours) => Ok(user),
     }
 }
 
@@ -274,7 +315,7 @@ fn with_the_list(
 fn taken(s: &Situation, findings: &Findings) -> Step {
     let name = s.request.name_any();
     match &s.reads.secret {
-        None => Step::Ask(vec![Look::Secret]),
+        None => Step::Ask(vec![Question::Secret]),
         Some(SecretFound::Ours(uid)) => Step::Act(Action::DeleteSecret(uid.clone())),
         Some(SecretFound::Absent | SecretFound::Deleted) => Step::Rest(Rest::For(PAUSE)),
         Some(SecretFound::Unclear(why)) => {
@@ -312,7 +353,7 @@ fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> {
         Cause::Graph(error) if error.kind == ErrorKind::Forbidden => match &s.reads.permitted {
             None => {
                 let connection = s.connection?.name.clone();
-                return Some(Step::Ask(vec![Look::Permission { connection }]));
+                return Some(Step::Ask(vec![Question::Permission { connection }]));
             }
             // Every attempt would end like the last one, so none is made before the app has the permission.
             Some(Ok(false)) => {

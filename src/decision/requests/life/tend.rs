@@ -33,7 +33,7 @@ fn watched(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
             pass,
             Phase::Revoked,
             Reason::Superseded,
-            format!("request {other} replaced the pass"),
+            format!("{} replaced the pass", s.tell_of(other)),
         );
     }
     match s.seen {
@@ -55,24 +55,29 @@ fn watched(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
     }
 }
 
-/// The pass stays as it is until it expires. The request says so if nobody could take it away before.
+/// The pass stays as it is until it expires. The request says so if nobody could take it away before, and if nobody can read
+/// its code any more.
 fn unchanged(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
     let rest = Rest::Until(pass.expiration_time.0);
-    let says_so =
-        s.request.ready().is_some_and(|r| r.reason == Reason::TenantNotConfigured.as_str());
-    let is_reached = intent.route().is_open(s.connections);
-    match (is_reached, says_so) {
-        (false, _) => {
-            let message = intent.route().unreached();
-            let unreached = Report::new(s, Phase::Active, Reason::TenantNotConfigured, &message)
-                .reconciling(Reason::TenantNotConfigured, &message);
-            report(s, unreached, rest)
-        }
-        (true, true) => {
-            report(s, Report::new(s, Phase::Active, Reason::Issued, delivered(s, pass)), rest)
-        }
-        (true, false) => Step::Rest(rest),
+    let says = |reason: Reason| s.request.ready().is_some_and(|r| r.reason == reason.as_str());
+    if !intent.route().is_open(s.connections) {
+        let message = intent.route().unreached();
+        let unreached = Report::new(s, Phase::Active, Reason::TenantNotConfigured, &message)
+            .reconciling(Reason::TenantNotConfigured, &message);
+        return report(s, unreached, rest);
     }
+    if s.secret_is_gone {
+        let message = format!(
+            "somebody deleted the Secret, so nobody can read the code any more; whoever has read it can use it until {:.0}: if nobody has, revoke this request and make another under another name",
+            pass.expiration_time.0
+        );
+        let gone = Report::new(s, Phase::Active, Reason::SecretGone, message);
+        return report(s, gone.not_ready().without_secret(), rest);
+    }
+    if says(Reason::TenantNotConfigured) {
+        return report(s, Report::new(s, Phase::Active, Reason::Issued, delivered(s, pass)), rest);
+    }
+    Step::Rest(rest)
 }
 
 fn is_certainly_missing(s: &Situation) -> bool {

@@ -4,9 +4,9 @@
 use std::borrow::Borrow;
 use std::cell::Cell;
 use std::collections::btree_map::{BTreeMap, Entry, Iter as MapIter};
-use std::collections::btree_set::{BTreeSet, Iter as SetIter};
+use std::collections::btree_set::{BTreeSet, Iter as SetIter, Range};
 use std::iter::Inspect;
-use std::ops::Index;
+use std::ops::{Index, RangeFrom};
 
 thread_local! {
     static VISITS: Cell<u64> = const { Cell::new(0) };
@@ -145,6 +145,11 @@ impl<T: Ord> Set<T> {
 
     pub fn iter(&self) -> Counted<SetIter<'_, T>> {
         self.0.iter().inspect(|_| visit())
+    }
+
+    pub fn range(&self, from: RangeFrom<T>) -> Counted<Range<'_, T>> {
+        visit();
+        self.0.range(from).inspect(|_| visit())
     }
 }
 

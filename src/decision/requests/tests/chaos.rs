@@ -240,9 +240,9 @@ impl Chaos {
                 let found = found.map(|request| Arc::new(request.clone()));
                 self.life.learn(uid, Outcome::Request(found));
             }
-            Step::Ask(looks) => {
-                for look in looks {
-                    let outcome = self.answer(uid, &look, how);
+            Step::Ask(questions) => {
+                for question in questions {
+                    let outcome = self.answer(uid, &question, how);
                     self.life.learn(uid, outcome);
                 }
             }
@@ -316,25 +316,25 @@ impl Chaos {
         false
     }
 
-    fn answer(&mut self, uid: &Uid, look: &Look, how: u8) -> Outcome {
+    fn answer(&mut self, uid: &Uid, question: &Question, how: u8) -> Outcome {
         if how == 7 {
             let error = error(if uid.as_str() < "uid-003" {
                 ErrorKind::NotFound
             } else {
                 ErrorKind::Unavailable
             });
-            match look {
-                Look::User { .. } => return Outcome::User(Err(error)),
-                Look::Method => return Outcome::Method(Err(error)),
-                Look::Passes { user, .. } => return Outcome::Passes(user.clone(), Err(error)),
-                Look::Secret => {
+            match question {
+                Question::User { .. } => return Outcome::User(Err(error)),
+                Question::Method => return Outcome::Method(Err(error)),
+                Question::Passes { user, .. } => return Outcome::Passes(user.clone(), Err(error)),
+                Question::Secret => {
                     let found = SecretFound::Unclear("no answer".into());
                     return Outcome::Secret { found, unfenced_for: None };
                 }
                 _ => {}
             }
         }
-        if let (Look::Secret, 1..4) = (look, how) {
+        if let (Question::Secret, 1..4) = (question, how) {
             let found = SecretFound::Ours("s1".into());
             let unfenced_for = (how == 3).then_some(Duration::from_secs(200));
             return Outcome::Secret { found, unfenced_for };
@@ -344,7 +344,7 @@ impl Chaos {
         self.life.user.as_mut().unwrap().id = user;
         let listed = (0..usize::from(how % 4)).map(|n| pass(&format!("pass-{n}"), at(5), 60, true));
         self.life.passes = Ok(listed.collect());
-        self.life.answer(look)
+        self.life.answer(question)
     }
 
     fn write_as(&mut self, uid: &Uid, how: u8, change: impl FnOnce(&mut TapRequest)) -> bool {

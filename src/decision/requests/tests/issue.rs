@@ -14,6 +14,48 @@ fn a_pass_is_issued_in_three_writes_and_one_post() {
 }
 
 #[test]
+fn before_the_post_graph_is_waited_for_twice() {
+    // For the user, by name; then for all that is asked about the user, by object id.
+    for policy in [
+        "{}",
+        "{directoryRoleHolders: null}",
+        "{users: {domains: null, groups: [{group: c2a7}]}}",
+        "{directoryRoleHolders: null, approval: {required: 1}}",
+    ] {
+        let mut life = Life::new();
+        life.edit_policy(policy);
+        life.groups = vec!["c2a7".into()];
+        if policy.contains("approval") {
+            life.reconcile();
+            assert_eq!((life.request.phase(), life.lists), (Phase::AwaitingApproval, 0));
+            life.decide("ann", "Approve");
+            life.waits = 0;
+        }
+        life.reconcile();
+        assert_eq!(
+            (life.request.phase(), life.waits, life.lists),
+            (Phase::Active, 2, 1),
+            "{policy}"
+        );
+    }
+}
+
+#[test]
+fn what_is_learned_beside_the_list_still_decides() {
+    let mut life = Life::new();
+    life.edit_policy("{directoryRoleHolders: null}");
+    life.roles = vec![DirectoryRole { id: "r".into(), display_name: None, template_id: None }];
+    life.reconcile();
+    life.expect(Phase::Failed, "DirectoryRoleHolder", &["status Failed"]);
+    // The turn is another's at once.
+    life.beside(request("other", "other"));
+    life.show();
+    life.roles = vec![];
+    life.reconcile_only(&"other".into());
+    assert_eq!(life.others["other"].phase(), Phase::Active);
+}
+
+#[test]
 fn a_secret_that_an_attempt_left_behind_makes_room() {
     let mut life = Life::new();
     life.secret = SecretFound::Ours("late".into());
@@ -37,7 +79,7 @@ fn who_waits_for_a_moment_says_nothing_and_who_waits_longer_says_for_whom() {
     life.done.clear();
     life.reconcile();
     life.expect(Phase::Pending, "AnotherRequest", &["status Pending"]);
-    assert!(life.ready().message.contains("helpdesk/first"), "{}", life.ready().message);
+    assert!(life.ready().message.contains("request first"), "{}", life.ready().message);
 
     // So it is where a process that is gone sent it.
     let mut life = Life::new();
@@ -58,7 +100,7 @@ fn a_pass_that_was_just_made_counts_though_it_is_not_listed() {
         (life.done, life.secret) = (Vec::new(), SecretFound::Absent);
         life.reconcile();
         life.expect(Phase::Pending, "ExistingPass", &done);
-        assert!(life.ready().message.contains("helpdesk/other"), "{}", life.ready().message);
+        assert!(life.ready().message.contains("request other"), "{}", life.ready().message);
         // One that waits, waits for what becomes of the other request.
         if wish == "Wait" {
             life.now = at(10 + 30 + 150);

@@ -1,7 +1,7 @@
 //! The looks at recorded passes: which is next, when, and what follows.
 
 use super::*;
-use crate::decision::ids::UserKey;
+use crate::decision::ids::{RequestName, UserKey};
 
 /// A world with others that hold passes, which are valid from these seconds on.
 fn holding(starts: &[(&str, i64)]) -> Life {
@@ -68,6 +68,7 @@ fn a_look_says_whose_pass_it_is_and_each_tenant_has_its_own() {
         tenant_id: "elsewhere".into(),
         user_id: USER_ID.into(),
         pass_id: "pass of b".into(),
+        secret_of: None,
     };
     assert_eq!(look, Some(expected));
     assert_eq!(claim(&mut life, "elsewhere"), None);
@@ -230,7 +231,14 @@ fn what_is_looked_at_is_what_is_recorded() {
     let connections = vec!["default".into()];
     assert_eq!(
         look,
-        Some(PassLook { uid, connections, tenant_id, user_id, pass_id: "ours".into() })
+        Some(PassLook {
+            uid,
+            connections,
+            tenant_id,
+            user_id,
+            pass_id: "ours".into(),
+            secret_of: Some(RequestName::new("helpdesk", "lost-phone")),
+        })
     );
 }
 
@@ -248,4 +256,29 @@ fn a_use_that_may_not_be_told_is_not_forgotten() {
     life.now = at(400);
     life.reconcile();
     assert_eq!((life.request.phase(), life.reason()), (Phase::Used, "PassUsed"));
+}
+
+#[test]
+fn a_secret_that_somebody_deleted_is_told() {
+    let mut life = Life::active();
+    life.secret = SecretFound::Absent;
+    life.now += SignedDuration::from_secs(60);
+    life.done.clear();
+    assert_eq!(life.reconcile(), Rest::Until(at(10 + 3600)));
+    life.expect(Phase::Active, "SecretGone", &["status Active"]);
+    assert!(life.ready().message.contains("revoke this request"), "{}", life.ready().message);
+    let status = life.request.status.clone().unwrap();
+    assert_eq!((status.secret_name, life.ready().status.as_str()), (None, "False"));
+
+    // It is told once, also by the next process, and the pass can still be revoked.
+    life.now += SignedDuration::from_secs(60);
+    life.reconcile();
+    assert_eq!(life.done, ["status Active"]);
+    life.crash();
+    life.now += SignedDuration::from_secs(60);
+    life.reconcile();
+    assert_eq!(life.done, <[String; 0]>::default());
+    life.decide("helen", "Revoke");
+    life.reconcile();
+    assert_eq!(life.request.phase(), Phase::Revoked);
 }

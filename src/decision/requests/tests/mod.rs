@@ -53,10 +53,10 @@ use crate::decision::intent::{Intent, Stage, has_finalizer};
 use crate::decision::outcome::{Outcome, Posted, SecretCreation};
 use crate::decision::quota::Bounds;
 use crate::decision::situation::{
-    Brakes, Cause, Connection, Eligibility, GroupState, GroupStates, Place, PolicyFound,
-    RefusedWrite, SecretFound, Setback, Settings, Stop, Surroundings, Told, Written,
+    Brakes, Cause, Connection, Eligibility, GroupState, GroupStates, PolicyFound, RefusedWrite,
+    SecretDryRun, SecretFound, Setback, Settings, Stop, Surroundings, Told, Written,
 };
-use crate::decision::step::{Action, Look, Rest, Step};
+use crate::decision::step::{Action, Question, Rest, Step};
 use crate::decision::terms::{PolicyVersion, Terms};
 use crate::entra::{
     Behind, Cloud, DirectoryRole, EligibleRole, EntraName, ErrorKind, GraphError, GraphTarget,

@@ -1,5 +1,7 @@
 //! What the machine looks up, beside what a scan over all that it knows would find.
 
+use std::cmp::Reverse;
+
 use super::super::entry::{Entry, LookState};
 use super::super::holders::{Holders, Stand};
 use super::super::index::Index;
@@ -62,7 +64,7 @@ impl<'a> Seen<'a> {
                 .all()
                 .filter_map(|(uid, observed)| Some((attempt(observed)?.listed_at, uid)))
                 .collect();
-            issued.sort_unstable_by(|one, other| other.cmp(one));
+            issued.sort_unstable_by_key(|(listed_at, uid)| (Reverse(*listed_at), *uid));
             let issued: Vec<&Uid> = issued.into_iter().map(|(_, uid)| uid).collect();
             let found: Vec<&Uid> = self.0.index.issued_for(&user).collect();
             assert_eq!(found, issued, "issued for {user:?}");

@@ -65,7 +65,7 @@ fn a_pass_of_another_request_is_waited_for_without_asking_graph_and_its_end_call
     }
     assert_eq!(life.lists, 0);
     let ready = life.others[&uids[7]].ready().unwrap();
-    assert!(ready.message.contains("a live pass of request helpdesk/first"), "{}", ready.message);
+    assert!(ready.message.contains("a live pass of request first"), "{}", ready.message);
     life.show();
     let is_due = |life: &Life, uid: &Uid| life.requests.due(uid) <= Some(life.moment_at());
     assert!(!uids.iter().any(|uid| is_due(&life, uid)));

@@ -224,7 +224,7 @@ fn whatever_is_waited_for_is_a_check_that_has_not_passed() {
             let status = life.request.status.as_ref().unwrap();
             let prevents = |check: &Check| match check.result {
                 CheckResult::Waiting => true,
-                CheckResult::Unknown => check.name != "Requester",
+                CheckResult::Unknown => check.name != "NotForSelf",
                 _ => false,
             };
             if life.request.phase() == Phase::Pending {

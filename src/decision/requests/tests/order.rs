@@ -12,8 +12,8 @@ fn of_several_checks_that_do_not_pass_the_earlier_one_decides() {
         (|l| l.policy = None, "Policy", "PolicyNotFound"),
         (|l| l.policy.as_mut().unwrap().spec.issuance = None, "Policy", "NoIssuance"),
         (|l| l.guard = Guard::Broken("gone".into()), "Admission", "AdmissionMissing"),
-        (|l| l.edit_policy("{suspend: true}"), "Brakes", "Suspended"),
-        (|l| l.stop = Stop::On, "Brakes", "Stopped"),
+        (|l| l.edit_policy("{suspend: true}"), "Stop", "Suspended"),
+        (|l| l.stop = Stop::On, "Stop", "Stopped"),
         (|l| l.namespace = None, "Namespace", "NamespaceUnknown"),
         (
             |l| l.namespace.as_mut().unwrap().metadata.deletion_timestamp = Some(Time(at(0))),
@@ -32,7 +32,7 @@ fn of_several_checks_that_do_not_pass_the_earlier_one_decides() {
             "Start",
             "StartsLater",
         ),
-        (|l| l.edit_policy("{users: {domains: [b.com]}}"), "Users", "UserNotAllowed"),
+        (|l| l.edit_policy("{users: {domains: [b.com]}}"), "PolicyUsers", "UserNotAllowed"),
         (|l| l.method.as_mut().unwrap().state = MethodState::Disabled, "Method", "MethodDisabled"),
         (
             |l| l.method.as_mut().unwrap().minimum_lifetime_minutes = Some(90),
@@ -58,7 +58,7 @@ fn of_several_checks_that_do_not_pass_the_earlier_one_decides() {
             "ExternalGuest",
         ),
         (|l| l.user.as_mut().unwrap().is_management_restricted = true, "User", "UserRestricted"),
-        (|l| l.edit_spec("{requestedBy: alice@contoso.com}"), "Requester", "SelfService"),
+        (|l| l.edit_spec("{requestedBy: alice@contoso.com}"), "NotForSelf", "SelfService"),
         (|l| l.resolved_as("somebody-else"), "Resolved", "ResolvedChanged"),
         (
             |l| {
@@ -97,7 +97,7 @@ fn of_several_checks_that_do_not_pass_the_earlier_one_decides() {
         let checks = &life.request.status.as_ref().unwrap().checks;
         assert_eq!(checks.last().unwrap().name, *check, "{reason}");
         let earlier = &checks[..checks.len() - 1];
-        let heals = ["User", "Users", "Scope", "Quota"];
+        let heals = ["User", "PolicyUsers", "MethodTargets", "Quota"];
         let passed = |c: &Check| c.result == CheckResult::Passed || heals.contains(&&*c.name);
         assert!(earlier.iter().all(passed), "{reason}: {earlier:?}");
         assert!(!life.done.contains(&"intent".to_owned()), "{reason}");

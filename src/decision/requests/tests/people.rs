@@ -135,7 +135,7 @@ fn a_service_account_asks_whatever_the_policy_says_of_people() {
             life.reconcile();
             assert_eq!(life.request.phase(), Phase::Active, "{policy}");
             let checks = life.request.status.clone().unwrap().checks;
-            let check = checks.into_iter().find(|check| check.name == "Requester").unwrap();
+            let check = checks.into_iter().find(|check| check.name == "NotForSelf").unwrap();
             assert_eq!(check.result, crate::api::CheckResult::Passed);
         }
     }
@@ -261,7 +261,7 @@ fn who_is_not_certain_neither_asks_nor_approves() {
         life.reconcile();
         assert_eq!(life.request.phase(), Phase::Active);
         let checks = life.request.status.clone().unwrap().checks;
-        let check = checks.into_iter().find(|check| check.name == "Requester").unwrap();
+        let check = checks.into_iter().find(|check| check.name == "NotForSelf").unwrap();
         assert_eq!(check.result, crate::api::CheckResult::Unknown);
         assert!(check.message.unwrap().contains(words));
     }

@@ -25,6 +25,7 @@ fn a_reached_quota_is_waited_for_and_says_which_bound_and_when_it_goes_on() {
 fn a_quota_is_waited_for_until_the_deadline_and_no_longer() {
     let mut life = Life::new();
     life.fill_the_quota(20);
+    life.reconcile();
     life.now = at(24 * 3600 - 60);
     assert_eq!(life.reconcile(), Rest::Until(at(24 * 3600)));
     life.now = at(24 * 3600);

@@ -47,6 +47,24 @@ fn what_stands_in_the_way_is_told_with_its_remedy() {
             &["spec.lifetime", "\"1d\"", "a day is 24h"],
         ),
         (
+            |l| {
+                l.user = Err(error(ErrorKind::NotFound));
+                l.user_by_mail = Ok(Some("asmith@contoso.com".into()));
+            },
+            Phase::Pending,
+            "UserNotFound",
+            &["did you mean asmith@contoso.com, whose mail address this is?"],
+        ),
+        (
+            |l| {
+                l.user = Err(error(ErrorKind::NotFound));
+                l.user_by_mail = Err(error(ErrorKind::Forbidden));
+            },
+            Phase::Pending,
+            "UserNotFound",
+            &["check the name"],
+        ),
+        (
             |l| l.namespace = None,
             Phase::Pending,
             "NamespaceUnknown",

@@ -241,7 +241,7 @@ fn whose_pass_was_replaced_is_woken_whatever_is_seen_first() {
         assert_eq!(status.phase, Phase::Revoked);
         let ready = &status.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
         assert_eq!(ready.reason, "Superseded");
-        assert!(ready.message.contains("helpdesk/new"), "{}", ready.message);
+        assert!(ready.message.contains("request new"), "{}", ready.message);
     }
 }
 

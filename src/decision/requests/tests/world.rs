@@ -52,6 +52,8 @@ pub(super) struct Life {
     pub user: Result<User, GraphError>,
     /// By which key the user was last read.
     pub user_read_by: String,
+    /// Who has the name of a missing user as a mail address.
+    pub user_by_mail: Result<Option<String>, GraphError>,
     /// Whom names mean in the tenant, of those who are not there under their own name.
     pub people: BTreeMap<String, Namesakes>,
     /// Whether people can be looked up.
@@ -71,6 +73,8 @@ pub(super) struct Life {
     pub passes: Result<Vec<TapMethod>, GraphError>,
     /// How often the method was read.
     pub method_reads: usize,
+    /// How often something was asked of Graph, whatever was asked at the same time.
+    pub waits: usize,
     /// How often passes were listed.
     pub lists: usize,
     /// How long a list takes.
@@ -168,6 +172,7 @@ impl Life {
             }),
             user: Ok(user),
             user_read_by: String::new(),
+            user_by_mail: Ok(None),
             people: BTreeMap::new(),
             people_read: Ok(()),
             member_of: Ok(()),
@@ -180,6 +185,7 @@ impl Life {
             roles: vec![],
             passes: Ok(vec![]),
             method_reads: 0,
+            waits: 0,
             lists: 0,
             list_takes: SignedDuration::ZERO,
             seen: Ok(pass("ours", at(10), 60, true)),

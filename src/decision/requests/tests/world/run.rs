@@ -104,7 +104,13 @@ impl Life {
                 Ok(pass(&look.pass_id, at(0), 60, true))
             };
             self.now += self.stands_still_after_a_look;
+            let is_usable =
+                seen.as_ref().is_ok_and(|pass| pass.reason != Some(UsabilityReason::OneTimeUsed));
             self.with_moment(|requests, moment| requests.learn_look(&look.uid, seen, moment));
+            let is_ours = look.uid == self.uid() && look.secret_of.is_some();
+            if is_ours && is_usable && self.secret == SecretFound::Absent {
+                self.with_moment(|requests, moment| requests.learn_secret_gone(&look.uid, moment));
+            }
             self.now += self.stands_still_after_a_look;
         }
     }
@@ -125,7 +131,7 @@ impl Life {
         self.show();
         self.begin(uid);
         self.reconcile_up_to(uid, |step| {
-            matches!(step, Step::Ask(looks) if looks.iter().any(|l| matches!(l, Look::Passes { .. })))
+            matches!(step, Step::Ask(questions) if questions.iter().any(|l| matches!(l, Question::Passes { .. })))
         });
     }
 
@@ -244,11 +250,18 @@ impl Life {
                 let found = there.then(|| Arc::new(self.object_mut(uid).clone()));
                 self.learn(uid, Outcome::Request(found));
             }
-            Step::Ask(looks) => {
-                for look in looks {
-                    let outcome = self.answer(&look);
+            Step::Ask(questions) => {
+                let of_graph = |question: &Question| {
+                    !matches!(
+                        question,
+                        Question::SecretDryRun | Question::Secret | Question::Brakes
+                    )
+                };
+                self.waits += usize::from(questions.iter().any(of_graph));
+                for question in questions {
+                    let outcome = self.answer(&question);
                     self.learn(uid, outcome);
-                    if matches!(look, Look::Passes { .. }) {
+                    if matches!(question, Question::Passes { .. }) {
                         self.now += self.stands_still_after_a_look;
                     }
                 }
@@ -296,17 +309,18 @@ impl Life {
 
     // ---- what the tenant and the API server answer ----
 
-    pub fn answer(&mut self, look: &Look) -> Outcome {
-        match look {
-            Look::Method => {
+    pub fn answer(&mut self, question: &Question) -> Outcome {
+        match question {
+            Question::Method => {
                 self.method_reads += 1;
                 Outcome::Method(self.method.clone())
             }
-            Look::User { key } => {
+            Question::User { key } => {
                 self.user_read_by.clone_from(key);
                 Outcome::User(self.user.clone())
             }
-            Look::People { names } => {
+            Question::UserByMail { .. } => Outcome::UserByMail(self.user_by_mail.clone()),
+            Question::People { names } => {
                 let found = names.iter().map(|(name, entra)| {
                     let usual = || self.usually_found(entra);
                     (name.clone(), self.people.get(name).cloned().unwrap_or_else(usual))
@@ -314,10 +328,10 @@ impl Life {
                 let found = found.collect();
                 Outcome::People(self.people_read.clone().map(|()| found))
             }
-            Look::Groups { .. } => {
+            Question::Groups { .. } => {
                 Outcome::Groups(self.member_of.clone().map(|()| self.groups.clone()))
             }
-            Look::GroupStates { ids } => {
+            Question::GroupStates { ids } => {
                 let state = |id: &String| {
                     let state = self.group_states.get(id).copied().unwrap_or(GroupState::Seen);
                     (id.clone(), state)
@@ -326,13 +340,13 @@ impl Life {
                     self.groups_read.clone().map(|()| ids.iter().map(state).collect()),
                 )
             }
-            Look::SignInMethods { .. } => Outcome::SignInMethods(self.sign_in_methods.clone()),
-            Look::Roles { .. } => {
+            Question::SignInMethods { .. } => Outcome::SignInMethods(self.sign_in_methods.clone()),
+            Question::Roles { .. } => {
                 Outcome::Roles(self.member_of.clone().map(|()| self.roles.clone()))
             }
-            Look::Eligibility { .. } => Outcome::Eligibility(self.eligibility.clone()),
-            Look::ListedRoles { .. } => Outcome::ListedRoles(self.listed_roles.clone()),
-            Look::Passes { user, .. } => {
+            Question::Eligibility { .. } => Outcome::Eligibility(self.eligibility.clone()),
+            Question::ListedRoles { .. } => Outcome::ListedRoles(self.listed_roles.clone()),
+            Question::Passes { user, .. } => {
                 (self.before_a_list)(self);
                 self.lists += 1;
                 self.now += self.list_takes;
@@ -342,16 +356,18 @@ impl Life {
                     passes.map(|passes| Listed { passes, date: self.now }),
                 )
             }
-            Look::Place => Outcome::Place(match (self.secret_refused, &self.secret) {
-                (Some(why), _) => Place::Refused(why.into()),
-                (None, SecretFound::Ours(_) | SecretFound::Foreign) => Place::Taken,
-                (None, _) => Place::Free,
-            }),
-            Look::Secret => {
+            Question::SecretDryRun => {
+                Outcome::SecretDryRun(match (self.secret_refused, &self.secret) {
+                    (Some(why), _) => SecretDryRun::Refused(why.into()),
+                    (None, SecretFound::Ours(_) | SecretFound::Foreign) => SecretDryRun::NameTaken,
+                    (None, _) => SecretDryRun::Accepted,
+                })
+            }
+            Question::Secret => {
                 Outcome::Secret { found: self.secret.clone(), unfenced_for: self.unfenced_for }
             }
-            Look::Brakes => Outcome::Brakes(self.brakes.clone()),
-            Look::Permission { .. } => Outcome::Permitted(self.permitted.clone()),
+            Question::Brakes => Outcome::Brakes(self.brakes.clone()),
+            Question::Permission { .. } => Outcome::Permitted(self.permitted.clone()),
         }
     }
 
