@@ -24,9 +24,13 @@ pub struct ConnectionArguments {
     /// The longest time that one call to Graph may take
     #[arg(long, env = "TAP_OPERATOR_CALL_DEADLINE", default_value = "30s", value_parser = super::duration)]
     pub call_deadline: SignedDuration,
-    /// Calls to the authentication methods of a tenant in ten seconds; Graph's documented limit is 5
+    /// Calls to the authentication methods of a tenant in ten seconds, from the start; Graph's documented limit is 5
     #[arg(long, env = "TAP_OPERATOR_CALLS_PER_10_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     calls_per_10_seconds: u32,
+    /// How many such calls are tried, step by step, while the tenant refuses none; the same number as from the start keeps
+    /// the pace fixed
+    #[arg(long, env = "TAP_OPERATOR_MOST_CALLS_PER_10_SECONDS", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    most_calls_per_10_seconds: u32,
 }
 
 impl ConnectionArguments {
@@ -52,6 +56,7 @@ impl ConnectionArguments {
         let mut options = graph::Options::new(Arc::new(transport));
         options.deadline = deadline;
         options.pace.calls = self.calls_per_10_seconds;
+        options.pace.most = self.most_calls_per_10_seconds;
         let local = Arc::clone(clocks);
         options.clock = Arc::new(move || local.local());
         let dates = Arc::clone(clocks);

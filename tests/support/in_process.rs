@@ -373,7 +373,7 @@ fn graph_clients(
     let mut options = graph::Options::new(transport);
     let (local, learning) = (Arc::clone(clocks), Arc::clone(clocks));
     options.clock = Arc::new(move || local.local());
-    options.pace = Pace { calls: 1000, window: Duration::from_secs(10) };
+    options.pace = Pace { calls: 1000, most: 1000, window: Duration::from_secs(10) };
     options.on_date = Arc::new(move |connection, seen| {
         learning.learn(&connection.tenant_id, seen);
     });

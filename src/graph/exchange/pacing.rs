@@ -1,11 +1,15 @@
 //! Pacing: calls wait here so that Graph does not have to refuse them, and the urgent ones are admitted first.
 
+mod learned;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
+
+use self::learned::Learned;
 
 /// How urgent a call is when calls must wait. The smallest goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,8 +67,10 @@ pub struct Share {
 /// How many calls may be made in how long a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// The most calls in one window. 0 counts as 1.
+    /// How many calls in one window are made from the start. 0 counts as 1.
     pub calls: u32,
+    /// How many calls in one window are tried at most, while Graph refuses none. Fewer than `calls` count as `calls`.
+    pub most: u32,
     /// The length of the window. The limit holds for any window of this length.
     pub window: Duration,
 }
@@ -76,7 +82,15 @@ const OTHERS: u32 = 100;
 impl Pace {
     /// The pace of calls that are not about authentication methods.
     pub(super) fn of_others(self) -> Self {
-        Self { calls: self.calls.max(1).saturating_mul(OTHERS), ..self }
+        Self { calls: self.calls.max(1).saturating_mul(OTHERS), most: 0, ..self }
+    }
+
+    fn least(self) -> usize {
+        (self.calls as usize).max(1)
+    }
+
+    fn most(self) -> usize {
+        (self.most as usize).max(self.least())
     }
 }
 
@@ -84,7 +98,7 @@ impl Default for Pace {
     /// 5 calls in 10 s, the documented limit of an app in a tenant, plus half a second. The half second is for the network:
     /// two calls may take different times to arrive, so they may be closer together at Graph than they were here.
     fn default() -> Self {
-        Self { calls: 5, window: Duration::from_millis(10_500) }
+        Self { calls: 5, most: 5, window: Duration::from_millis(10_500) }
     }
 }
 
@@ -105,6 +119,8 @@ pub(super) struct Pacer {
 
 #[derive(Debug, Default)]
 struct Queue {
+    /// The pace of the tenant; absent where calls are admitted at once.
+    learned: Option<Learned>,
     /// The calls that were admitted in the last window, the oldest first.
     recent: VecDeque<(Instant, Priority)>,
     /// Until when Graph has asked the client to wait.
@@ -132,7 +148,8 @@ const ISSUES_FOR_A_READ: usize = 3;
 
 impl Pacer {
     pub(super) fn new(pace: Option<Pace>) -> Self {
-        Self { pace, queue: Mutex::default() }
+        let queue = Queue { learned: pace.map(Learned::new), ..Queue::default() };
+        Self { pace, queue: Mutex::new(queue) }
     }
 
     /// Waits until the call is admitted, until `latest` at most. The future may be dropped at any time.
@@ -157,10 +174,14 @@ impl Pacer {
         }
     }
 
-    /// Admits no call for a time, because Graph has asked for that.
+    /// Admits no call for a time, because Graph refused one and has asked for that.
     pub(super) fn pause(&self, for_how_long: Duration) {
-        let until = Instant::now() + for_how_long;
+        let now = Instant::now();
+        let until = now + for_how_long;
         let mut queue = self.queue();
+        if let Some(learned) = &mut queue.learned {
+            learned.refuse(now);
+        }
         queue.paused_until = queue.paused_until.max(Some(until));
     }
 
@@ -172,8 +193,9 @@ impl Pacer {
             (priority.label(), all.count())
         });
         let throttled = queue.paused_until.is_some_and(|until| Instant::now() < until);
-        let rate = |pace: Pace| f64::from(pace.calls.max(1)) / pace.window.as_secs_f64();
-        let calls_per_second = self.pace.map_or(f64::INFINITY, rate);
+        let calls = queue.learned.as_ref().and_then(|learned| u32::try_from(learned.calls()).ok());
+        let rate = |(pace, calls): (Pace, u32)| f64::from(calls) / pace.window.as_secs_f64();
+        let calls_per_second = self.pace.zip(calls).map_or(f64::INFINITY, rate);
         Pacing { waiting, throttled, calls_per_second }
     }
 
@@ -235,6 +257,10 @@ impl<'a> Waiter<'a> {
         }
         if self.pacer.pace.is_some() {
             queue.recent.push_back((now, self.key.0));
+            let in_window = queue.recent.len();
+            if let Some(learned) = &mut queue.learned {
+                learned.admitted(in_window, now);
+            }
             queue.serve(self.key);
         }
         Ok(Progress::Admitted)
@@ -301,7 +327,12 @@ impl Queue {
         while self.recent.front().is_some_and(|(at, _)| *at + pace.window <= now) {
             self.recent.pop_front();
         }
-        let calls = (pace.calls as usize).max(1);
+        let revocation_waits =
+            self.waiting.keys().next().is_some_and(|(first, _)| *first == Priority::Revoke);
+        let calls = self.learned.as_mut().map_or(pace.least(), |learned| {
+            learned.settle(now);
+            learned.limit(priority, revocation_waits, now)
+        });
         let mut freed = |at: Option<Instant>| {
             due = due.max(at.map_or(now, |at| at + pace.window));
         };
