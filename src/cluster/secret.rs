@@ -145,13 +145,13 @@ fn creation(
     Ok(create)
 }
 
-/// Finds the Secret of a request, which has its name, without reading it.
+/// Finds the Secret of the request's name without reading it.
 ///
 /// The answer to a dry run of its deletion has no content. It is not found, ours with its uid, or refused by admission
 /// because it is of another type.
-pub async fn find(client: &Client, namespace: &str, name: &str) -> Result<SecretFound, ApiError> {
-    let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), namespace);
-    match Trial("dry-run delete Secret").delete(&api, name).await {
+pub async fn find(client: &Client, request: &TapRequest) -> Result<SecretFound, ApiError> {
+    let api = metadata_api(client, request);
+    match Trial("dry-run delete Secret").delete(&api, &request.name_any()).await {
         Ok(uid) => Ok(SecretFound::Ours(uid)),
         Err(ApiError::NotFound { .. }) => Ok(SecretFound::Absent),
         Err(ApiError::Refused { code: 422, message, .. }) if message.contains(NOT_A_PASS) => {
@@ -164,8 +164,7 @@ pub async fn find(client: &Client, namespace: &str, name: &str) -> Result<Secret
 /// Deletes the Secret with this uid, and no other of the same name. Returns whether it is gone.
 pub async fn delete(client: &Client, request: &TapRequest, uid: &str) -> Result<bool, ApiError> {
     let exactly = Preconditions { uid: Some(uid.into()), resource_version: None };
-    let namespace = request.namespace().unwrap_or_default();
-    let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), &namespace);
+    let api = metadata_api(client, request);
     match write::delete(Effect::DeleteSecret, &api, &request.name_any(), exactly).await {
         Ok(_) | Err(ApiError::NotFound { .. }) => Ok(true),
         // Another Secret has the name now.
@@ -175,6 +174,10 @@ pub async fn delete(client: &Client, request: &TapRequest, uid: &str) -> Result<
 }
 
 fn api(client: &Client, request: &TapRequest) -> Api<Secret> {
+    Api::namespaced(client.clone(), &request.namespace().unwrap_or_default())
+}
+
+fn metadata_api(client: &Client, request: &TapRequest) -> Api<PartialObjectMeta<Secret>> {
     Api::namespaced(client.clone(), &request.namespace().unwrap_or_default())
 }
 

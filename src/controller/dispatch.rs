@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::operator::Operator;
 use super::request;
+use crate::api::{TapRequest, TapRequestSpec};
 use crate::cluster::secret;
 use crate::decision::ids::Uid;
-use crate::decision::requests::{PassLook, Requests};
-use crate::decision::situation::SecretFound;
+use crate::decision::requests::{Moment, PassLook, Requests};
+use crate::decision::situation::SecretDryRun;
 use crate::entra::UsabilityReason;
 use crate::graph::Priority;
 
@@ -92,12 +93,17 @@ async fn look_at(operator: &Operator, look: PassLook) {
     let is_usable =
         seen.as_ref().is_ok_and(|pass| pass.reason != Some(UsabilityReason::OneTimeUsed));
     operator.with_requests(|requests, moment| requests.learn_look(uid, seen, moment));
-    // The operator may not watch Secrets, so one that somebody deletes is noticed here.
+    // The operator may not watch Secrets, so one that somebody deletes is noticed here: its name is free then.
     if let Some(name) = look.secret_of.filter(|_| is_usable) {
-        let found = secret::find(&operator.client, &name.namespace, &name.name).await;
-        if matches!(found, Ok(SecretFound::Absent)) {
-            operator
-                .with_requests(|requests, moment| requests.learn_secret_gone(&look.uid, moment));
+        let mut request = TapRequest::new(&name.name, TapRequestSpec::default());
+        request.metadata.namespace = Some(name.namespace.to_string());
+        request.metadata.uid = Some(look.uid.to_string());
+        let tried = secret::dry_run(&operator.client, &request).await;
+        if matches!(tried, Ok(SecretDryRun::Accepted)) {
+            let learn = |requests: &mut Requests, moment: Moment| {
+                requests.learn_secret_gone(&look.uid, moment);
+            };
+            operator.with_requests(learn);
         }
     }
 }

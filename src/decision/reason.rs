@@ -73,7 +73,6 @@ impl Reason {
                 | Self::PermissionMissing
                 | Self::PolicyInvalid
                 | Self::PolicyNotFound
-                | Self::SecretGone
                 | Self::SecretRefused
                 | Self::SecretStays
                 | Self::SignInFailed

@@ -180,7 +180,7 @@ fn of_the_secret_changes_nothing_for_the_pass() -> Result<()> {
         let code = scene.code("read").await?;
         scene.secrets().await?.delete("read", &DeleteParams::default()).await?;
         wait_for_reads(&scene, &request, 3).await?;
-        scene.wait_active("read").await?;
+        scene.wait_phase("read", Phase::Active, "SecretGone").await?;
         scene.simulator.sign_in(&user, &code)?;
         scene.wait_phase("read", Phase::Used, "PassUsed").await?;
         Ok(())

@@ -49,6 +49,30 @@ fn a_user_who_does_not_appear() -> Result<()> {
         ensure!(condition(&failed, "Stalled").is_some_and(|c| c.0 == "True"), "{failed:?}");
         let posts = scene.simulator.requests_for(Operation::PassCreate);
         ensure!(posts.len() == 1, "a pass was asked for: {posts:?}");
+
+        // A mail address in place of the sign-in name.
+        let mail = format!("mail-{}@contoso.com", scene.namespace);
+        let meant = scene.new_user(|user| user.mail = Some(mail.clone()));
+        scene.ask("mail", &mail, json!({})).await?;
+        let failed = scene.wait_phase("mail", Phase::Failed, "UserNotFound").await?;
+        contains_all(message(&failed)?, &[&mail, "did you mean", &meant])
+    })
+}
+
+#[test]
+fn a_secret_that_somebody_deletes() -> Result<()> {
+    run(async {
+        let scene = tenants::scene("deleted-secret").await?;
+        scene.policy(json!({})).await?;
+        scene.ask("lost-phone", &scene.user(), json!({})).await?;
+        scene.wait_active("lost-phone").await?;
+        let delete = ["delete", "secret", "lost-phone"];
+        let admin = scene.world.control_plane.admin();
+        admin.kubectl(delete).in_namespace(&scene.namespace).ok().await?;
+        let told = scene.wait_phase("lost-phone", Phase::Active, "SecretGone").await?;
+        contains_all(message(&told)?, &["somebody deleted the Secret", "revoke this request"])?;
+        scene.decide(&scene.helpdesk, "lost-phone", DecisionKind::Revoke).await?;
+        scene.wait_phase("lost-phone", Phase::Revoked, "Revoked").await?;
         Ok(())
     })
 }

@@ -133,6 +133,18 @@ fn with_no_other_rights_than_are_asked_for() -> Result<()> {
         }
         let first = format!("{}/first", scene.namespace);
 
+        // Whoever may not do it is told what is missing, and how to write it.
+        let nobody = world.control_plane.person("nobody@contoso.com")?;
+        let said = fails(&nobody, &["release", &first]).await?;
+        contains_all(&said, &["from its lease", "forbidden", "cluster administrator"])?;
+        let said = fails(&nobody, &["uninstall"]).await?;
+        contains_all(&said, &["tap-operator-stop", "forbidden", "cluster administrator"])?;
+        let said = fails(&remover, &["release", "first"]).await?;
+        contains_all(&said, &["NAMESPACE/NAME"])?;
+        let elsewhere = ["uninstall", "--namespace=elsewhere"];
+        let admin = world.control_plane.admin();
+        contains_all(&fails(admin, &elsewhere).await?, &["no such namespace", "--namespace"])?;
+
         // It is refused while an operator runs, and without the verb.
         let refused = fails(&remover, &["release", &first]).await?;
         contains_all(&refused, &["an operator is running", "--force"])?;

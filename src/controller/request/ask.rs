@@ -1,7 +1,6 @@
 //! Reads what a decision needs, all of it concurrently.
 
 use futures::future::{join_all, try_join_all};
-use kube::ResourceExt as _;
 use kube::runtime::reflector::ObjectRef;
 
 use super::act::share_of;
@@ -117,8 +116,7 @@ impl Operator {
     }
 
     async fn find_secret(&self, request: &TapRequest) -> Outcome {
-        let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
-        let found = secret::find(&self.client, &namespace, &name)
+        let found = secret::find(&self.client, request)
             .await
             .unwrap_or_else(|error| SecretFound::Unclear(error.to_string()));
         let unfenced_for = match self.admission.borrow().fence {

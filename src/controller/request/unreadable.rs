@@ -1,7 +1,5 @@
 //! Requests that this version cannot read. Nothing is done for them, except that their deletion must end.
 
-use kube::ResourceExt as _;
-
 use super::RESYNC;
 use crate::api::{TapRequest, TapRequestSpec};
 use crate::cluster::{ApiError, requests, secret};
@@ -48,13 +46,7 @@ impl Operator {
         }
         // Without the policy on Secrets, the operator cannot tell whose Secret it is.
         if self.admission.borrow().fence == Fence::Up {
-            match secret::find(
-                &self.client,
-                &request.namespace().unwrap_or_default(),
-                &request.name_any(),
-            )
-            .await
-            {
+            match secret::find(&self.client, &request).await {
                 Ok(SecretFound::Ours(uid)) => {
                     secret::delete(&self.client, &request, &uid).await?;
                 }

@@ -36,7 +36,9 @@ pub(super) struct Entry {
     pub due: Option<Due>,
     /// The looks at its recorded pass.
     pub look: LookState,
-    /// Whether there was no Secret at the last look at the recorded pass.
+    /// When the Secret of the recorded pass was last looked for, in local time.
+    pub secret_looked_for: Option<Duration>,
+    /// Whether there was none.
     pub secret_is_gone: bool,
     /// Uid of the Secret that this process created.
     pub secret_uid: Option<Arc<str>>,

@@ -22,6 +22,9 @@ const AT_ONCE: usize = 64;
 const WANT_A_PASS: usize = 40;
 
 /// What is due.
+/// At so many looks at a pass its Secret is looked for once: each is a line in the audit log of the API server.
+const LOOKS_FOR_A_SECRET: u32 = 5;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Schedule {
     /// Requests that hold something.
@@ -52,7 +55,7 @@ pub struct PassLook {
     pub user_id: Arc<str>,
     /// Id of the pass.
     pub pass_id: String,
-    /// The request whose Secret is looked for, too, if its status names one.
+    /// The request whose Secret is looked for, too: now and then, if its status names one.
     pub secret_of: Option<RequestName>,
 }
 
@@ -240,14 +243,20 @@ impl Requests {
         let recorded = observed.settled()?;
         let attempt = recorded.attempt.as_ref()?;
         let user = &attempt.user;
+        let between = self.settings.use_check.unsigned_abs() * LOOKS_FOR_A_SECRET;
+        let looks_for_secret = observed.names_secret
+            && entry.secret_looked_for.is_none_or(|before| moment.at >= before + between);
         let look = PassLook {
             uid,
             connections: attempt.route().connections(&self.connections),
             tenant_id: user.tenant_id.clone(),
             user_id: user.user_id.clone(),
             pass_id: recorded.pass_id.to_string(),
-            secret_of: observed.names_secret.then(|| observed.name.clone()),
+            secret_of: looks_for_secret.then(|| observed.name.clone()),
         };
+        if looks_for_secret {
+            entry.secret_looked_for = Some(moment.at);
+        }
         entry.look = LookState::UnderWay((moment.graph)(Some(&look.tenant_id)).earliest);
         Some(look)
     }

@@ -68,11 +68,11 @@ fn unchanged(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
     }
     if s.secret_is_gone {
         let message = format!(
-            "somebody deleted the Secret, so nobody can read the code any more; whoever has read it can use it until {:.0}: if nobody has, revoke this request and make another under another name",
+            "somebody deleted the Secret, so nobody can read the code any more; whoever has read it can use it until {:.0}; if nobody has, revoke this request and make another under another name",
             pass.expiration_time.0
         );
         let gone = Report::new(s, Phase::Active, Reason::SecretGone, message);
-        return report(s, gone.not_ready().without_secret(), rest);
+        return report(s, gone.without_secret(), rest);
     }
     if says(Reason::TenantNotConfigured) {
         return report(s, Report::new(s, Phase::Active, Reason::Issued, delivered(s, pass)), rest);

@@ -268,7 +268,7 @@ fn a_secret_that_somebody_deleted_is_told() {
     life.expect(Phase::Active, "SecretGone", &["status Active"]);
     assert!(life.ready().message.contains("revoke this request"), "{}", life.ready().message);
     let status = life.request.status.clone().unwrap();
-    assert_eq!((status.secret_name, life.ready().status.as_str()), (None, "False"));
+    assert_eq!((status.secret_name, life.ready().status.as_str()), (None, "True"));
 
     // It is told once, also by the next process, and the pass can still be revoked.
     life.now += SignedDuration::from_secs(60);
