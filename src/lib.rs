@@ -51,12 +51,13 @@
 //! | [`cluster`] | the calls to the API server: requests, Secrets, the lease, and the one place that writes |
 //! | [`decision`] | the pure core. `requests`: the state machine of all requests. `checks`: who may have a pass. `policy`: what to do about a tenant |
 //! | [`controller`] | the process: watches, reconcilers, leading, events, health, metrics |
+//! | [`plan`] | what manifests would do, before they are applied: the API server's rules, the difference from the tenant |
 //! | [`seal`] | encryption of a code to the public keys of its readers |
 //! | [`effect`] | the list of all changes that the program makes in the cluster and the tenant |
 //! | [`version`] | version and commit of the program |
 //!
 //! Imports go one way. `controller` performs what `decision` says, through `cluster` and `graph`, and nothing imports
-//! `controller`. `cluster` makes of `api`, `seal` and the types of `decision` what it sends. `graph` returns the types of
+//! `controller`. `plan` uses `decision`, and only the commands use `plan`. `cluster` makes of `api`, `seal` and the types of `decision` what it sends. `graph` returns the types of
 //! `entra`. `decision` imports only `api`, `entra` and `seal`, so it knows no client. `entra`, `graph` and `cluster` name
 //! their writes by `effect`.
 
@@ -69,5 +70,6 @@ pub mod decision;
 pub mod effect;
 pub mod entra;
 pub mod graph;
+pub mod plan;
 pub mod seal;
 pub mod version;

@@ -22,6 +22,8 @@ struct Arguments {
 enum Command {
     Run(Box<commands::run::Arguments>),
     Check(commands::check::Arguments),
+    Plan(commands::plan::Arguments),
+    Export(commands::export::Arguments),
     Crds(commands::crds::Arguments),
     Release(commands::release::Arguments),
     Uninstall(commands::uninstall::Arguments),
@@ -36,9 +38,15 @@ static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return misused(&error),
+    };
+    let outcome = match arguments.command {
         Command::Run(arguments) => commands::run::run(*arguments).await,
         Command::Check(arguments) => commands::check::run(arguments).await,
+        Command::Plan(arguments) => commands::plan::run(arguments).await,
+        Command::Export(arguments) => commands::export::run(arguments).await,
         Command::Crds(arguments) => commands::crds::run(&arguments),
         Command::Release(arguments) => commands::release::run(arguments).await,
         Command::Uninstall(arguments) => commands::uninstall::run(arguments).await,
@@ -50,5 +58,16 @@ async fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Prints what is wrong with the command line, or the help.
+fn misused(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    match (error.use_stderr(), std::env::args_os().nth(1)) {
+        (false, _) => ExitCode::SUCCESS,
+        // There, 2 means that something would change.
+        (true, Some(command)) if command == "plan" => ExitCode::FAILURE,
+        (true, _) => ExitCode::from(2),
     }
 }

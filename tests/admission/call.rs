@@ -7,6 +7,7 @@ use http::{Method, Request};
 use kube::Client;
 use serde_json::{Value, json};
 
+use crate::offline;
 use crate::support::identity::Identity;
 
 /// A user with a connection to the API server.
@@ -29,7 +30,10 @@ impl Actor {
     /// Makes the call. Fails if it is refused.
     pub async fn call(&self, call: Call) -> Result<Value> {
         let what = format!("{} as {}", call, self.name());
-        self.client.request(call.request()?).await.context(what)
+        match self.outcome(call).await? {
+            Ok(answer) => Ok(answer),
+            Err(refusal) => bail!("{what}: {refusal:?}"),
+        }
     }
 
     /// Makes the call and returns the refusal. Fails if it is not refused.
@@ -41,15 +45,20 @@ impl Actor {
         }
     }
 
-    /// Makes the call and returns the answer or the refusal. Fails if there is neither.
+    /// Makes the call and returns the answer or the refusal. Fails if there is neither, and if `tap-operator plan` says
+    /// something else of a new object.
     pub async fn outcome(&self, call: Call) -> Result<Result<Value, Refusal>> {
-        match self.client.request(call.request()?).await {
-            Ok(answer) => Ok(Ok(answer)),
-            Err(kube::Error::Api(status)) => {
-                Ok(Err(Refusal { code: status.code, message: status.message.clone() }))
+        let outcome = match self.client.request(call.request()?).await {
+            Ok(answer) => Ok(answer),
+            Err(kube::Error::Api(status)) => Err(status),
+            Err(error) => {
+                return Err(error).with_context(|| format!("{call} as {}", self.name()));
             }
-            Err(error) => Err(error).with_context(|| format!("{call} as {}", self.name())),
+        };
+        if let Some(object) = call.body.as_ref().filter(|_| call.creates_ours()) {
+            offline::agrees(object, outcome.as_ref().err().map(|status| &**status))?;
         }
+        Ok(outcome.map_err(|status| Refusal { code: status.code, message: status.message.clone() }))
     }
 }
 
@@ -131,6 +140,13 @@ impl Call {
             self.path.push_str("dryRun=All");
         }
         self
+    }
+
+    /// Whether it creates a policy or a request.
+    fn creates_ours(&self) -> bool {
+        let collection = self.path.split('?').next().unwrap_or_default();
+        let ours = ["/tappolicies", "/taprequests"].iter().any(|name| collection.ends_with(name));
+        self.method == Method::POST && ours
     }
 
     fn request(&self) -> Result<Request<Vec<u8>>> {

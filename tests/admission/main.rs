@@ -13,6 +13,7 @@ mod life;
 mod matrix;
 mod names;
 mod office;
+mod offline;
 mod older_servers;
 mod policies;
 mod secrets;

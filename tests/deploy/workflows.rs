@@ -1,5 +1,5 @@
-//! The workflows under `.github`: linted by the real actionlint, every action pinned by its commit, every command one
-//! that works here, too.
+//! The workflows under `.github`, and the one among the examples: linted by the real actionlint, every action pinned by its
+//! commit, every command one that works here, too.
 
 use std::process::Command;
 
@@ -10,6 +10,9 @@ use tap_operator::api::yaml;
 use crate::repository;
 use crate::support::program;
 
+/// The workflow for repositories with policies.
+const EXAMPLE: &str = "examples/pipeline/github.yml";
+
 fn workflows() -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(repository(".github/workflows"))? {
@@ -17,6 +20,8 @@ fn workflows() -> Result<Vec<(String, String)>> {
         found.push((path.display().to_string(), std::fs::read_to_string(&path)?));
     }
     ensure!(found.len() >= 2, "{found:?}");
+    let example = repository(EXAMPLE);
+    found.push((example.display().to_string(), std::fs::read_to_string(&example)?));
     Ok(found)
 }
 
@@ -64,5 +69,28 @@ fn actions_are_pinned_and_what_runs_is_a_target_of_the_makefile() -> Result<()> 
             }
         }
     }
+    Ok(())
+}
+
+#[test]
+#[ignore = "make test-deploy"]
+fn forks_get_no_token_in_the_example() -> Result<()> {
+    let workflow: Value = yaml::read(&std::fs::read_to_string(repository(EXAMPLE))?)?;
+    let of = |job: &str| {
+        let job = &workflow["jobs"][job];
+        let token = job["permissions"].get("id-token").is_some();
+        (job["if"].as_str().unwrap_or_default().to_owned(), token)
+    };
+    let (forks, token) = of("offline");
+    let fork = "github.event.pull_request.head.repo.full_name != github.repository";
+    ensure!(forks == format!("github.event_name == 'pull_request' && {fork}") && !token, "{forks}");
+    let (others, token) = of("plan");
+    let same = fork.replace("!=", "==");
+    ensure!(
+        others == format!("github.event_name != 'pull_request' || {same}") && token,
+        "{others}"
+    );
+    // A workflow on this event runs with the rights of the repository, whatever the fork contains.
+    ensure!(workflow["on"].get("pull_request_target").is_none(), "{workflow:#}");
     Ok(())
 }

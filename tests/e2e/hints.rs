@@ -1,11 +1,24 @@
 //! What people read when they write something that is allowed and probably not meant, or not allowed.
 
 use anyhow::{Result, ensure};
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use tap_operator::plan::rules::Rules;
 
 use crate::scene::Scene;
 use crate::support::kubectl::Outcome;
 use crate::support::run;
+
+/// Fails if `tap-operator plan` would warn of something else than the API server.
+fn plan_agrees(object: &Value, applied: &Outcome) -> Result<()> {
+    let hints = Rules::shipped()?.hints(object, Timestamp::now());
+    let warnings = applied.stderr.lines().filter(|line| line.starts_with("Warning:")).count();
+    ensure!(hints.len() == warnings, "{hints:#?}\n{}", applied.stderr);
+    for hint in hints {
+        ensure!(applied.stderr.contains(&hint), "{hint}\n{}", applied.stderr);
+    }
+    Ok(())
+}
 
 /// Applies a request with this spec beside the usual one, as the helpdesk does.
 async fn apply(scene: &Scene<'_>, name: &str, spec: Value) -> Result<Outcome> {
@@ -16,7 +29,11 @@ async fn apply(scene: &Scene<'_>, name: &str, spec: Value) -> Result<Outcome> {
     json_patch::merge(&mut object, &json!({ "spec": spec }));
     let create = ["create", "--dry-run=server", "--filename=-"].map(str::to_owned);
     let kubectl = scene.helpdesk.kubectl(create).in_namespace(&scene.namespace);
-    kubectl.input(object.to_string()).run().await
+    let applied = kubectl.input(object.to_string()).run().await?;
+    if applied.status.success() {
+        plan_agrees(&object, &applied)?;
+    }
+    Ok(applied)
 }
 
 #[test]
@@ -25,6 +42,7 @@ fn what_is_allowed_and_not_meant_is_warned_of() -> Result<()> {
         let scene = Scene::shared_with_policy("hints").await?;
         let cases = [
             ("2099-11-23T00:00:00Z", "midnight in UTC"),
+            ("2099-11-23T01:00:00+01:00", "midnight in UTC"),
             ("2020-11-23T08:00:00Z", "is in the past"),
             ("2020-11-23T09:00:00+01:00", "is in the past"),
         ];
@@ -34,7 +52,8 @@ fn what_is_allowed_and_not_meant_is_warned_of() -> Result<()> {
             ensure!(applied.stderr.contains("Warning:"), "{start}: {}", applied.stderr);
             ensure!(applied.stderr.contains(words), "{start}: {}", applied.stderr);
         }
-        for spec in [json!({}), json!({ "startTime": "2099-11-23T08:00:00Z" })] {
+        let west = json!({ "startTime": "2099-11-23T00:00:00-05:00" });
+        for spec in [json!({}), json!({ "startTime": "2099-11-23T08:00:00Z" }), west] {
             let applied = apply(&scene, "fine", spec.clone()).await?;
             ensure!(
                 applied.status.success() && applied.stderr.is_empty(),
@@ -68,6 +87,7 @@ fn what_is_allowed_and_not_meant_is_warned_of() -> Result<()> {
             let applied =
                 scene.administrator.kubectl(create).input(policy.to_string()).run().await?;
             ensure!(applied.status.success(), "{patch}: {}", applied.stderr);
+            plan_agrees(&policy, &applied)?;
             ensure!(applied.stderr.contains(words), "{patch}: {}", applied.stderr);
             ensure!(applied.stderr.is_empty() == words.is_empty(), "{patch}: {}", applied.stderr);
         }

@@ -18,6 +18,7 @@ mod others;
 mod outside;
 mod permissions;
 mod phases;
+mod plan;
 mod policies;
 mod portal;
 mod printing;

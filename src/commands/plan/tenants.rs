@@ -1,0 +1,79 @@
+//! Reads the tenants of a plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tap_operator::api::Ceilings;
+use tap_operator::controller::{Clocks, LocalClock};
+use tap_operator::decision::permissions::with_id;
+use tap_operator::decision::situation::Connection;
+use tap_operator::entra::GraphError;
+use tap_operator::graph::{Client, Priority};
+use tap_operator::plan::manifests::Manifests;
+use tap_operator::plan::tenant::{Tenant, Tenants, beyond_reading, groups};
+
+use crate::commands::connections::ConnectionArguments;
+
+/// The clients of all connections.
+pub fn clients(connections: &ConnectionArguments) -> anyhow::Result<Vec<Client>> {
+    let clocks = Arc::new(Clocks::new(LocalClock::starting_at(Timestamp::now())));
+    connections.clients(&clocks, Arc::new(|_, _| {}))
+}
+
+/// Reads each tenant that a policy names and that has a connection.
+pub async fn read(clients: &[Client], manifests: &Manifests) -> Tenants {
+    let mut ceilings: BTreeMap<&str, Ceilings> = BTreeMap::new();
+    for client in clients {
+        let of_tenant = ceilings.entry(client.tenant_id()).or_default();
+        *of_tenant = of_tenant.and(&client.config().ceilings);
+    }
+    let mut tenants = Tenants::new();
+    for client in clients {
+        let of_client = || {
+            let policies = manifests.policies.iter().map(|manifest| &manifest.object);
+            policies.filter(|policy| policy.spec.tenant == client.connection())
+        };
+        if of_client().next().is_none() {
+            continue;
+        }
+        let named: BTreeSet<String> = of_client().flat_map(groups).map(|(_, id)| id).collect();
+        let ceilings = ceilings.get(client.tenant_id()).cloned().unwrap_or_default();
+        let tenant = one(client, ceilings, named).await;
+        tenants.insert(client.connection().to_owned(), tenant);
+    }
+    tenants
+}
+
+async fn one(
+    client: &Client,
+    ceilings: Ceilings,
+    mut named: BTreeSet<String>,
+) -> Result<Tenant, String> {
+    let config = client.config();
+    let cannot = |error: GraphError| format!("the tenant cannot be read: {error}");
+    let permissions = client.token_roles().await.map_err(cannot)?;
+    let too_much = beyond_reading(&permissions);
+    if !too_much.is_empty() {
+        let listed: Vec<String> = too_much.into_iter().map(with_id).collect();
+        return Err(format!(
+            "the app {} of the tenant connection {:?} may do more than read: {}. Who can change a pipeline could use that, so nothing was read with it: use an app of its own that has only Policy.Read.AuthenticationMethod and GroupMember.Read.All",
+            config.client_id,
+            config.name,
+            listed.join(", ")
+        ));
+    }
+    let method = client.method(Priority::Read).await.map_err(cannot)?;
+    named.extend(ceilings.exclude_groups.iter().map(|id| id.to_lowercase()));
+    let named: Vec<String> = named.into_iter().collect();
+    let groups = client.groups(&named, Priority::Read).await;
+    let connection = Connection {
+        name: config.name.clone(),
+        tenant_id: config.tenant_id.clone(),
+        client_id: config.client_id.clone(),
+        cloud: config.cloud,
+        users: config.users.clone(),
+        ceilings: Arc::new(ceilings),
+    };
+    Ok(Tenant { connection, permissions, method, groups })
+}
