@@ -100,9 +100,10 @@ publish: ## push images and charts to REGISTRY=ghcr.io/tap-operator, and print t
 	@deploy/release/publish $(REGISTRY)
 
 test-deploy: control-plane monitoring ## what users install: image, charts with real Helm, alert rules, workflows, examples, commands of the documentation
-	$(say) 'looking for helm and actionlint, and building the image'
+	$(say) 'looking for helm, actionlint and the interpreters of GitOps tools, and building the image'
 	@tests/helm/build
 	@tests/actionlint/build
+	@tests/gitops/build
 	@deploy/image/archive
 	$(say) 'building and running the tests of what is installed'
 	@$(CARGO) test --locked --test deploy -- --ignored

@@ -5,7 +5,7 @@
 //! - [`helm`]: the program helm; [`charts`]: what the charts render; [`releases`]: install, change, upgrade, roll back,
 //!   uninstall;
 //! - [`examples`]: each example comes to an active pass; [`documentation`]: the commands of installation and quick start;
-//!   [`workflows`]: the files under `.github`.
+//!   [`workflows`]: the files under `.github`; [`gitops`]: how Argo CD and Flux read the health of objects.
 //!
 //! They need programs that are built first, so `make test-deploy` runs them, and `cargo test` does not.
 
@@ -22,6 +22,7 @@ mod tenants;
 mod charts;
 mod documentation;
 mod examples;
+mod gitops;
 mod helm;
 mod image;
 mod pod;
