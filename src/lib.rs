@@ -55,11 +55,12 @@
 //! | [`seal`] | encryption of a code to the public keys of its readers |
 //! | [`effect`] | the list of all changes that the program makes in the cluster and the tenant |
 //! | [`version`] | version and commit of the program |
+//! | [`plugin`] | `kubectl-tap`, the program of the people who ask and decide |
 //!
 //! Imports go one way. `controller` performs what `decision` says, through `cluster` and `graph`, and nothing imports
 //! `controller`. `plan` uses `decision`, and only the commands use `plan`. `cluster` makes of `api`, `seal` and the types of `decision` what it sends. `graph` returns the types of
 //! `entra`. `decision` imports only `api`, `entra` and `seal`, so it knows no client. `entra`, `graph` and `cluster` name
-//! their writes by `effect`.
+//! their writes by `effect`. `plugin` stands apart: it knows the resources, not how they are served.
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
@@ -71,5 +72,6 @@ pub mod effect;
 pub mod entra;
 pub mod graph;
 pub mod plan;
+pub mod plugin;
 pub mod seal;
 pub mod version;

@@ -3,6 +3,7 @@
 #![warn(clippy::disallowed_methods)]
 
 mod commands;
+mod core_dumps;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -23,6 +23,8 @@ const UP_TO_A_WEEK_MESSAGE: &str =
 const CREATED_WITHIN: &str = "self.matches('^([0-9]{1,4}h)?([0-9]{1,6}m)?$') && size(self) > 0 && duration(self) >= duration('1h') && duration(self) <= duration('8760h')";
 const CREATED_WITHIN_MESSAGE: &str =
     "must be between 1h and 8760h, written in hours and minutes such as 72h (a day is 24h)";
+const ONE_LINE: &str = "!self.matches('[[:cntrl:]]')";
+const ONE_LINE_MESSAGE: &str = "must be text on one line, without control characters";
 const OBJECT_ID: &str =
     "self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')";
 const OBJECT_ID_MESSAGE: &str = "must be the object id of a group in Entra, not its name, such as 6c1f8a4e-0b5d-4f7a-9b1c-2d3e4f5a6b7c";
@@ -371,6 +373,12 @@ pub struct Approval {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(TIMEOUT).message(TIMEOUT_MESSAGE))]
     pub timeout: Option<Lifetime>,
+    /// Whom to turn to for an approval, such as a team and its channel: told to people who wait for one, because only RBAC
+    /// knows who may approve, and requesters may not read that. Up to 256 characters, on one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new(ONE_LINE).message(ONE_LINE_MESSAGE))]
+    pub contact: Option<String>,
 }
 
 /// What a reason must look like.
@@ -384,6 +392,12 @@ pub struct ReasonRule {
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new("''.matches(self) || !''.matches(self)").message("must be a regular expression (RE2 syntax)"))]
     pub pattern: Option<String>,
+    /// What the reason must be, in words, such as 'the number of the ticket, and what it is about': told to people whose
+    /// reason is not accepted. Up to 256 characters, on one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new(ONE_LINE).message(ONE_LINE_MESSAGE))]
+    pub hint: Option<String>,
 }
 
 /// Whether a request must say when its pass starts: Optional (the default) or Required. With Required, manifests in Git

@@ -2,7 +2,6 @@
 
 pub mod check;
 mod connections;
-mod core_dumps;
 pub mod crds;
 mod custody;
 pub mod export;

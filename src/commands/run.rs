@@ -14,8 +14,9 @@ use tap_operator::{graph, version};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::core_dumps;
+
 use super::connections::ConnectionArguments;
-use super::core_dumps;
 use super::log::{self, LogFormat};
 
 /// The time after which Graph's gateway gives up a call (documented).

@@ -190,9 +190,14 @@ fn roles_give_no_more_than_they_say() -> Result<()> {
             let rules = role(name).await?["rules"].to_string();
             ensure!(!rules.contains("tap-operator.io"), "{name}: {rules}");
         }
-        for name in
-            ["tap-requester", "tap-deleter", "tap-approver", "tap-viewer", "tap-policy-admin"]
-        {
+        for name in [
+            "tap-requester",
+            "tap-deleter",
+            "tap-approver",
+            "tap-viewer",
+            "tap-policy-viewer",
+            "tap-policy-admin",
+        ] {
             let role = role(name).await?;
             let labels = role["metadata"]["labels"].to_string();
             ensure!(!labels.contains("aggregate-to"), "{name}: {labels}");

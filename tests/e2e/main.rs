@@ -19,6 +19,7 @@ mod outside;
 mod permissions;
 mod phases;
 mod plan;
+mod plugin;
 mod policies;
 mod portal;
 mod printing;

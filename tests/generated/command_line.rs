@@ -1,18 +1,39 @@
-//! The reference of the command line, as the program tells it itself.
+//! The reference of the command line, as the programs tell it themselves.
 
 use std::fmt::Write as _;
 use std::process::Command;
 
 use super::{Files, made_from, read};
 
+const OPERATOR: &str = env!("CARGO_BIN_EXE_tap-operator");
+const PLUGIN: &str = env!("CARGO_BIN_EXE_kubectl-tap");
+
 pub fn files() -> Files {
-    let mut page = format!(
-        "{}\n# Command line\n\nWhat `tap-operator --help` and `tap-operator help COMMAND` say. [Settings](settings.md) says more about \
-         `run`.\n",
-        made_from("the program's own help")
+    let operator = page(
+        OPERATOR,
+        "tap-operator",
+        "Command line",
+        "What `tap-operator --help` and `tap-operator help COMMAND` say. [Settings](settings.md) says more about `run`. The \
+         program for people is [`kubectl tap`](kubectl-tap.md).",
     );
-    let overview = help(&["--help"]);
-    let _ = write!(page, "\n## tap-operator\n\n```text\n{overview}```\n");
+    let plugin = page(
+        PLUGIN,
+        "kubectl tap",
+        "Command line of kubectl tap",
+        "What `kubectl tap --help` and `kubectl tap COMMAND --help` say. [kubectl tap](../kubectl-tap.md) says how to install and \
+         use it.",
+    );
+    Files::from([
+        ("docs/reference/command-line.md".into(), operator),
+        ("docs/reference/kubectl-tap.md".into(), plugin),
+    ])
+}
+
+/// The help of a program and of each of its commands.
+fn page(program: &str, name: &str, title: &str, about: &str) -> String {
+    let mut page = format!("{}\n# {title}\n\n{about}\n", made_from("the program's own help"));
+    let overview = help(program, &["--help"]);
+    let _ = write!(page, "\n## {name}\n\n```text\n{overview}```\n");
     let (_, commands) = overview.split_once("Commands:\n").unwrap();
     let (commands, _) = commands.split_once("\n\n").unwrap();
     for line in commands.lines() {
@@ -22,20 +43,17 @@ pub fn files() -> Files {
         };
         let command = line.split_whitespace().next().unwrap();
         if command != "help" {
-            let _ = write!(
-                page,
-                "\n## tap-operator {command}\n\n```text\n{}```\n",
-                help(&[command, "--help"])
-            );
+            let help = help(program, &[command, "--help"]);
+            let _ = write!(page, "\n## {name} {command}\n\n```text\n{help}```\n");
         }
     }
-    Files::from([("docs/reference/command-line.md".into(), page)])
+    page
 }
 
 #[test]
 fn each_flag_and_variable_of_run_is_among_the_settings() {
     let settings = read("docs/reference/settings.md");
-    let help = help(&["run", "--help"]);
+    let help = help(OPERATOR, &["run", "--help"]);
     let flags = help.lines().filter_map(|line| line.trim().split(' ').next());
     let flags = flags.filter(|word| word.starts_with("--") && *word != "--help");
     let variables = help.split("[env: ").skip(1).filter_map(|rest| rest.split('=').next());
@@ -47,8 +65,8 @@ fn each_flag_and_variable_of_run_is_among_the_settings() {
     assert!(found > 20, "{found} flags and variables in\n{help}");
 }
 
-fn help(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_tap-operator"))
+fn help(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program)
         .args(arguments)
         // Neither the width of a terminal nor what is set for the operator shows in it.
         .env_clear()

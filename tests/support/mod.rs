@@ -4,8 +4,8 @@
 //! - [`world`]: everything together, shared by the tests that disturb no other, or one for a single test;
 //! - [`control_plane`]: etcd, kube-apiserver and kube-controller-manager on loopback ports;
 //!   [`administration`]: namespaces and rights in it; [`etcd`]: what it has stored;
-//! - [`identity`] and [`kubectl`]: people, service accounts and the administrator, as clients and at a
-//!   command line;
+//! - [`identity`], [`kubectl`] and [`terminal`]: people, service accounts and the administrator, as clients, at a command
+//!   line, and in a terminal;
 //! - [`simulator`]: the tenant; [`operator`]: the program under test;
 //! - [`component`], [`watchdog`], [`ports`] and [`scratch`]: programs, ports and directories that never outlive the
 //!   process that started them;
@@ -31,6 +31,7 @@ pub mod ports;
 pub mod program;
 pub mod scratch;
 pub mod simulator;
+pub mod terminal;
 pub mod wait;
 pub mod watchdog;
 pub mod world;

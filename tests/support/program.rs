@@ -23,6 +23,14 @@ pub fn tap_operator() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The path of the program `kubectl-tap`, found in the same way.
+pub fn kubectl_tap() -> Result<PathBuf> {
+    match option_env!("CARGO_BIN_EXE_kubectl-tap") {
+        Some(told) => Ok(PathBuf::from(told)),
+        None => Ok(tap_operator()?.with_file_name("kubectl-tap")),
+    }
+}
+
 /// The directory of programs that a script of this repository prints. The script builds them if there are none yet,
 /// which may take minutes.
 pub fn built_by(script: &str) -> Result<PathBuf> {

@@ -41,8 +41,10 @@ impl<'a> Run<'a> {
                 "; not counted, because it is not certain who they are in the tenant (issuance.unmappedPeople): {who}"
             )
         };
+        let contact = issuance.approval.as_ref().and_then(|approval| approval.contact.as_ref());
+        let contact = contact.map_or(String::new(), |contact| format!("; whom to ask: {contact}"));
         let message = format!(
-            "waiting for {missing} {more}{approvals} ({given} of {required}{so_far}): anyone with the verb approve on TapPolicy {policy}, except the requester and the user, can approve{not_counted}"
+            "waiting for {missing} {more}{approvals} ({given} of {required}{so_far}): anyone with the verb approve on TapPolicy {policy}, except the requester and the user, can approve{contact}{not_counted}"
         );
         self.note("Approval", CheckResult::Waiting, message.clone());
         Err(Obstacle::AwaitApproval(message).into())

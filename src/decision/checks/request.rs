@@ -128,15 +128,18 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn reason(&mut self, issuance: &Issuance, terms: &Terms) -> Checked<'a> {
-        if issuance.reason.is_none() {
+        let Some(rule) = &issuance.reason else {
             return self.pass("Reason", "the policy asks for no reason");
-        }
+        };
+        let hint = rule.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
         let given = self.s.request.spec.reason.as_deref().unwrap_or_default();
         if given.is_empty() {
             return self.fail(
                 "Reason",
                 Reason::ReasonNotAccepted,
-                "the policy requires a reason: make another request with spec.reason",
+                format!(
+                    "the policy requires a reason{hint}: make another request with spec.reason"
+                ),
             );
         }
         let Some(pattern) = &terms.pattern else { return self.pass("Reason", "a reason is given") };
@@ -151,7 +154,7 @@ impl<'a> Run<'a> {
             Some(false) => self.fail(
                 "Reason",
                 Reason::ReasonNotAccepted,
-                format!("the reason does not match {pattern}: make another request with a reason that does"),
+                format!("the reason does not match {pattern}{hint}: make another request with a reason that does"),
             ),
         }
     }

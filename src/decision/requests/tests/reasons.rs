@@ -35,6 +35,27 @@ fn what_stands_in_the_way_is_told_with_its_remedy() {
             &["issuance.reason.pattern", "correct the policy"],
         ),
         (
+            |l| {
+                l.edit_policy("{reason: {pattern: '^INC', hint: the ticket first}}");
+                l.edit_spec("{reason: lost phone}");
+            },
+            Phase::Failed,
+            "ReasonNotAccepted",
+            &["does not match", "(the ticket first)"],
+        ),
+        (
+            |l| l.edit_policy("{reason: {hint: the ticket}}"),
+            Phase::Failed,
+            "ReasonNotAccepted",
+            &["requires a reason (the ticket)"],
+        ),
+        (
+            |l| l.edit_policy("{approval: {required: 1, contact: '#helpdesk-leads'}}"),
+            Phase::AwaitingApproval,
+            "AwaitingApproval",
+            &["verb approve on TapPolicy contoso", "whom to ask: #helpdesk-leads"],
+        ),
+        (
             |l| l.edit_policy("{lifetime: {maximum: soon}}"),
             Phase::Pending,
             "PolicyInvalid",

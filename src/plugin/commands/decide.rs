@@ -1,0 +1,182 @@
+//! `approve`, `deny` and `revoke`.
+
+use crate::api::DecisionKind;
+use crate::plugin::calls::{CallError, Right};
+use crate::plugin::cli::{Approve, Decide, Revoke};
+use crate::plugin::decision::{Standing, changed, patch, standing};
+use crate::plugin::failure::{Exit, Failure};
+use crate::plugin::output;
+use crate::plugin::program;
+use crate::plugin::record::Record;
+use crate::plugin::session::Session;
+use crate::plugin::time::Clock;
+use crate::plugin::view;
+
+/// Whether somebody can confirm what must be confirmed.
+pub fn validate(arguments: &Approve) -> Result<(), Failure> {
+    if arguments.yes || output::can_ask() {
+        return Ok(());
+    }
+    Err(Failure::usage("approve asks before it approves, and nobody can answer here")
+        .remedy(format!("read the request ({} show NAME), then add --yes", program())))
+}
+
+/// The same for `revoke --all`.
+pub fn validate_revoke(arguments: &Revoke) -> Result<(), Failure> {
+    if !arguments.all || arguments.yes || output::can_ask() {
+        return Ok(());
+    }
+    Err(Failure::usage("revoke --all asks before it revokes, and nobody can answer here")
+        .remedy("add --yes, or name the requests"))
+}
+
+pub async fn approve(arguments: &Approve, session: &Session) -> Result<(), Failure> {
+    let (open, bad) = sort_out(session, &arguments.names, DecisionKind::Approve).await?;
+    if !open.is_empty() && !arguments.yes {
+        for record in &open {
+            output::say(&view::show::summary(record));
+        }
+        let question = if open.len() == 1 { "Approve it?" } else { "Approve all of them?" };
+        if !output::confirm(question)? {
+            return Err(Failure::error("nothing was approved"));
+        }
+    }
+    decide_all(session, &open, DecisionKind::Approve, arguments.comment.as_deref(), bad).await
+}
+
+pub async fn deny(arguments: &Decide, session: &Session) -> Result<(), Failure> {
+    let (open, bad) = sort_out(session, &arguments.names, DecisionKind::Deny).await?;
+    decide_all(session, &open, DecisionKind::Deny, arguments.comment.as_deref(), bad).await
+}
+
+pub async fn revoke(arguments: &Revoke, session: &Session) -> Result<(), Failure> {
+    let (open, bad) = if arguments.all {
+        let open = all_that_may_be_revoked(session).await?;
+        if open.is_empty() {
+            output::say(&format!(
+                "There is nothing that you may revoke in namespace {}.",
+                session.namespace
+            ));
+            return Ok(());
+        }
+        if !arguments.yes {
+            output::say(view::list::table(&open, false, true, &Clock::system()).trim_end());
+            if !output::confirm(&format!("Revoke all {} of them?", open.len()))? {
+                return Err(Failure::error("nothing was revoked"));
+            }
+        }
+        (open, 0)
+    } else {
+        sort_out(session, &arguments.names, DecisionKind::Revoke).await?
+    };
+    decide_all(session, &open, DecisionKind::Revoke, arguments.comment.as_deref(), bad).await
+}
+
+/// Reads requests. Returns those about which the person can decide, and how many they cannot decide about.
+async fn sort_out(
+    session: &Session,
+    names: &[String],
+    decision: DecisionKind,
+) -> Result<(Vec<Record>, usize), Failure> {
+    let me = session.me().await?;
+    let (mut open, mut bad): (Vec<Record>, usize) = (Vec::new(), 0);
+    for name in names {
+        if open.iter().any(|record| record.name() == *name) {
+            continue;
+        }
+        let failure = match session.cluster.request(&session.namespace, name).await {
+            Ok(record) => match standing(&record, decision, me) {
+                Standing::Open => {
+                    open.push(record);
+                    continue;
+                }
+                Standing::Done(how) => {
+                    output::say(&how);
+                    continue;
+                }
+                Standing::Closed(why) => Failure::error(why),
+            },
+            Err(error @ (CallError::NotFound(_) | CallError::Right(_))) => error.into(),
+            Err(error) => return Err(error.into()),
+        };
+        output::say(&failure.to_string());
+        bad += 1;
+    }
+    Ok((open, bad))
+}
+
+async fn decide_all(
+    session: &Session,
+    records: &[Record],
+    decision: DecisionKind,
+    comment: Option<&str>,
+    mut bad: usize,
+) -> Result<(), Failure> {
+    for record in records {
+        match decide(session, record, decision, comment).await {
+            Ok(()) => output::data(&format!("{} {}", record.title(), done(decision)))?,
+            Err(failure) => {
+                output::say(&failure.to_string());
+                bad += 1;
+            }
+        }
+    }
+    if bad == 0 { Ok(()) } else { Err(Failure::said(Exit::Error)) }
+}
+
+fn done(decision: DecisionKind) -> &'static str {
+    match decision {
+        DecisionKind::Approve => "approved",
+        DecisionKind::Deny => "denied",
+        DecisionKind::Revoke | DecisionKind::Unknown => "revoked",
+    }
+}
+
+/// Appends the decision to the request that was read, and to no other.
+pub async fn decide(
+    session: &Session,
+    record: &Record,
+    decision: DecisionKind,
+    comment: Option<&str>,
+) -> Result<(), Failure> {
+    let (namespace, name) = (record.namespace(), record.name());
+    let patch = patch(record, decision, session.me().await?, comment);
+    let Err(error) = session.cluster.decide(&namespace, &name, patch).await else { return Ok(()) };
+    // The API server does not say which test of a patch did not hold.
+    if let CallError::Refused { .. } = error
+        && let Ok(now) = session.cluster.request(&namespace, &name).await
+        && let Some(why) = changed(record, &now)
+    {
+        return Err(Failure::error(why).remedy(format!("{} show {name} -n {namespace}", program())));
+    }
+    let unsure = matches!(error, CallError::Unreachable { .. });
+    let failure = Failure::from(error);
+    let told = Failure { message: format!("{name}: {}", failure.message), ..failure };
+    Err(if unsure {
+        told.remedy(
+            "it is not known whether the decision was written: the same command again does no harm",
+        )
+    } else {
+        told
+    })
+}
+
+async fn all_that_may_be_revoked(session: &Session) -> Result<Vec<Record>, Failure> {
+    let me = session.me().await?;
+    let mut rights = super::inbox::Rights::new(session);
+    let mut open = Vec::new();
+    for record in session.cluster.list(Some(&session.namespace), &[]).await? {
+        let can = !record.phase().is_final()
+            && standing(&record, DecisionKind::Revoke, me) == Standing::Open;
+        if can && (record.requester() == me || rights.may_approve(&record).await?) {
+            open.push(record);
+        }
+    }
+    view::list::sort(&mut open);
+    Ok(open)
+}
+
+/// Whether the person may read the Secret of a request.
+pub async fn may_read(session: &Session, name: &str) -> Result<bool, Failure> {
+    Ok(session.cluster.may(Right::secret("get", name), Some(&session.namespace)).await?)
+}

@@ -1,0 +1,151 @@
+//! What a person needs.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use super::{Finding, Verdict};
+use crate::plugin::calls::{CallError, Right};
+use crate::plugin::pick;
+use crate::plugin::session::Session;
+
+/// Whether kubectl finds this program, and no other of its name.
+pub fn plugins() -> Finding {
+    judge(&found(&std::env::var_os("PATH").unwrap_or_default()))
+}
+
+/// The programs of this name, each file once.
+fn found(path: &OsStr) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    for directory in std::env::split_paths(path) {
+        let file = directory.join("kubectl-tap");
+        let Ok(real) = file.canonicalize() else { continue };
+        if file.is_file() && !found.contains(&real) {
+            found.push(real);
+        }
+    }
+    found
+}
+
+fn judge(found: &[PathBuf]) -> Finding {
+    let check = "plugin";
+    match found {
+        [] => {
+            Finding::new(check, Verdict::Warning, "kubectl does not find kubectl-tap on the PATH")
+                .remedy("put the directory of kubectl-tap on the PATH")
+        }
+        [one] => Finding::new(check, Verdict::Ok, one.display().to_string()),
+        [first, others @ ..] => {
+            let others: Vec<String> =
+                others.iter().map(|other| other.display().to_string()).collect();
+            let detail =
+                format!("kubectl takes {}, and not {}", first.display(), others.join(", "));
+            Finding::new(check, Verdict::Warning, detail).remedy(
+                "another plugin is called tap, too: rename one of them; this one also works as kubectl-entra_tap (kubectl entra-tap)",
+            )
+        }
+    }
+}
+
+/// Who the person is, and what they may do.
+pub async fn check(session: &Session, findings: &mut Vec<Finding>) {
+    match session.me().await {
+        Ok(me) => findings.push(Finding::new(
+            "you",
+            Verdict::Ok,
+            format!("{me}, in namespace {}", session.namespace),
+        )),
+        Err(failure) => {
+            let finding = Finding::new("you", Verdict::Failed, failure.message);
+            findings.push(failure.remedy.into_iter().fold(finding, Finding::remedy));
+            return;
+        }
+    }
+    findings.push(asking(session).await);
+    findings.push(approving(session).await);
+    findings.push(reading(session).await);
+}
+
+/// A right that some people have and others need not have.
+fn optional(check: &str, asked: Result<bool, CallError>, yes: &str, no: &str) -> Finding {
+    match asked {
+        Ok(true) => Finding::new(check, Verdict::Ok, yes),
+        Ok(false) => Finding::new(check, Verdict::Ok, no),
+        Err(error) => Finding::new(check, Verdict::Unknown, error.to_string()),
+    }
+}
+
+async fn asking(session: &Session) -> Finding {
+    let check = "your right to ask";
+    let namespace = &session.namespace;
+    let may_create = session.cluster.may(Right::requests("create"), Some(namespace)).await;
+    let rules = match session.cluster.rules(namespace).await {
+        Ok(rules) => rules,
+        Err(error) => return Finding::new(check, Verdict::Unknown, error.to_string()),
+    };
+    let policies = session.cluster.policies().await.ok();
+    let usable = pick::usable(&rules, policies.as_deref(), namespace);
+    match (may_create, usable) {
+        (Err(error), _) => Finding::new(check, Verdict::Unknown, error.to_string()),
+        (Ok(false), Ok(names)) if names.is_empty() => Finding::new(check, Verdict::Ok, "none here"),
+        (Ok(false), Ok(names)) => Finding::new(
+            check,
+            Verdict::Warning,
+            format!("you may use {}, and not create TapRequests", names.join(", ")),
+        )
+        .remedy(format!(
+            "ask your administrator for the ClusterRole tap-requester in namespace {namespace}"
+        )),
+        (Ok(true), Ok(names)) if names.is_empty() => Finding::new(
+            check,
+            Verdict::Warning,
+            "you may create TapRequests, and use no TapPolicy that serves this namespace",
+        )
+        .remedy("ask your administrator for the verb use on a TapPolicy: docs/access.md"),
+        (Ok(true), Ok(names)) => {
+            Finding::new(check, Verdict::Ok, format!("through {}", names.join(", ")))
+        }
+        (Ok(may), Err(failure)) => {
+            let detail =
+                if may { failure.message } else { "you may not create TapRequests".to_owned() };
+            Finding::new(check, Verdict::Ok, detail)
+        }
+    }
+}
+
+async fn approving(session: &Session) -> Finding {
+    let asked = session.cluster.rules(&session.namespace).await.map(|rules| {
+        rules.resource_rules.iter().any(|rule| {
+            rule.verbs.iter().any(|verb| verb == "approve" || verb == "*")
+                && rule.resources.iter().flatten().any(|r| r == "tappolicies" || r == "*")
+        })
+    });
+    optional("your right to approve", asked, "you may approve through some policies", "none here")
+}
+
+async fn reading(session: &Session) -> Finding {
+    let asked = session.cluster.may(Right::secret("get", ""), Some(&session.namespace)).await;
+    optional("your right to read codes", asked, "you may read Secrets here", "none here")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_plugins_of_one_name_are_told() {
+        let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let path = std::env::join_paths(directories.iter().map(|d| d.path())).unwrap();
+        assert_eq!(judge(&found(&path)).result, Verdict::Warning, "none is found");
+        std::fs::write(directories[0].path().join("kubectl-tap"), "").unwrap();
+        assert_eq!(judge(&found(&path)).result, Verdict::Ok);
+        // The same file in another place is no other plugin.
+        let link = directories[1].path().join("kubectl-tap");
+        std::os::unix::fs::symlink(directories[0].path().join("kubectl-tap"), &link).unwrap();
+        assert_eq!(judge(&found(&path)).result, Verdict::Ok);
+        std::fs::remove_file(&link).unwrap();
+        std::fs::write(&link, "").unwrap();
+        let two = judge(&found(&path));
+        assert_eq!(two.result, Verdict::Warning);
+        assert!(two.remedy.unwrap().contains("entra_tap"));
+    }
+}

@@ -1,0 +1,367 @@
+//! `request`.
+
+use serde_json::{Value, json};
+
+use super::{decide, reveal};
+use crate::api::{DecisionKind, Lifetime, PolicyRef, TapRequest, TapRequestSpec};
+use crate::plugin::calls::CallError;
+use crate::plugin::cli::Request;
+use crate::plugin::failure::{Exit, Failure};
+use crate::plugin::keys::OneTimeKey;
+use crate::plugin::naming;
+use crate::plugin::output::{self, Format};
+use crate::plugin::pick;
+use crate::plugin::program;
+use crate::plugin::record::Record;
+use crate::plugin::session::Session;
+use crate::plugin::time::Clock;
+use crate::plugin::wait::{self, Goal, Signals, Target, follow};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+
+/// How many names are tried.
+const NAMES: u32 = 20;
+/// The comment of a revocation that nobody typed.
+const UNREADABLE: &str =
+    "kubectl tap request --reveal ended before it showed the code, and nobody else can open it";
+
+/// What was typed, as it was understood.
+struct Understood {
+    lifetime: Option<Lifetime>,
+    start: Option<Timestamp>,
+}
+
+fn understood(arguments: &Request, clock: &Clock) -> Result<Understood, Failure> {
+    let lifetime = arguments.lifetime.as_deref().map(Clock::lifetime).transpose();
+    let start = arguments.start.as_deref().map(|text| clock.start(text)).transpose();
+    Ok(Understood {
+        lifetime: lifetime.map_err(|why| Failure::usage(format!("--for: {why}")))?,
+        start: start.map_err(|why| Failure::usage(format!("--at: {why}")))?,
+    })
+}
+
+/// What can be said without a cluster.
+pub fn validate(arguments: &Request) -> Result<(), Failure> {
+    understood(arguments, &Clock::system())?;
+    if arguments.reveal { reveal::validate() } else { Ok(()) }
+}
+
+pub async fn run(arguments: Request, session: &Session) -> Result<(), Failure> {
+    let clock = Clock::system();
+    let understood = understood(&arguments, &clock)?;
+    let policy = match &arguments.policy {
+        Some(policy) => policy.clone(),
+        None => only_policy(session).await?,
+    };
+    let spec = TapRequestSpec {
+        policy_ref: PolicyRef { name: policy },
+        user: arguments.person.clone(),
+        lifetime: understood.lifetime,
+        one_time_use: arguments.multi_use.then_some(false),
+        start_time: understood.start.map(Time),
+        reason: arguments.reason.clone(),
+        recipients: Some(arguments.recipients.clone()).filter(|keys| !keys.is_empty()),
+        requested_by: Some(session.me().await?.to_owned()),
+        ..TapRequestSpec::default()
+    };
+    output::say(&retold(&spec, &clock));
+    if arguments.dry_run {
+        return dry_run(&arguments, spec, session, &clock).await;
+    }
+    if arguments.reveal {
+        return asked_and_shown(&arguments, spec, session, &clock).await;
+    }
+    let record = create(&arguments, &spec, session, &clock).await?;
+    if !arguments.wait {
+        print(&arguments, &record)?;
+        output::say(&next(&record));
+        return Ok(());
+    }
+    let record = waited_for(&arguments, &record, session, &mut Signals::catch()?).await?;
+    print(&arguments, &record)?;
+    wait::reached(&record);
+    output::say(&format!(
+        "To show the code: {} reveal {} -n {}",
+        program(),
+        record.name(),
+        record.namespace()
+    ));
+    Ok(())
+}
+
+async fn only_policy(session: &Session) -> Result<String, Failure> {
+    let rules = session.cluster.rules(&session.namespace).await?;
+    let policies = session.cluster.policies().await;
+    let policies = match &policies {
+        Ok(policies) => Some(policies.as_slice()),
+        Err(CallError::NoSuchKind) => return Err(CallError::NoSuchKind.into()),
+        Err(_) => None,
+    };
+    let names = pick::usable(&rules, policies, &session.namespace)?;
+    pick::only(names, &session.namespace)
+}
+
+/// What is asked for, in words, so that nobody waits for tomorrow who meant today.
+fn retold(spec: &TapRequestSpec, clock: &Clock) -> String {
+    let lifetime = spec
+        .lifetime
+        .as_ref()
+        .map_or("the policy's default lifetime".to_owned(), ToString::to_string);
+    let start = spec.start_time.as_ref().map_or_else(
+        || "from when it is issued".to_owned(),
+        |start| format!("from {}", clock.told(start.0)),
+    );
+    let uses = if spec.one_time_use == Some(false) { "works several times" } else { "works once" };
+    format!(
+        "A pass for {}, {start}, for {lifetime}, {uses}, through policy {}",
+        spec.user, spec.policy_ref.name
+    )
+}
+
+/// Creates the request under the name that was given, or under the first free one.
+async fn create(
+    arguments: &Request,
+    spec: &TapRequestSpec,
+    session: &Session,
+    clock: &Clock,
+) -> Result<Record, Failure> {
+    let mut attempt = 1;
+    loop {
+        let name = name(arguments, clock, attempt);
+        let created = session.cluster.create(&session.namespace, &object(&name, spec), false).await;
+        let error = match created {
+            Ok(record) => return Ok(record),
+            Err(CallError::Exists(_)) if arguments.name.is_none() && attempt < NAMES => {
+                attempt += 1;
+                continue;
+            }
+            Err(error) => error,
+        };
+        let unsure = matches!(error, CallError::Unreachable { .. });
+        let failure = match error {
+            CallError::Exists(_) => Failure::error(format!(
+                "there is a TapRequest {name} in namespace {} already, and a finished one stays as a record",
+                session.namespace
+            ))
+            .remedy("choose another name with --name"),
+            error => error.into(),
+        };
+        return Err(if unsure {
+            failure.remedy(format!(
+                "it is not known whether the request was created: {} show {name} -n {}",
+                program(),
+                session.namespace
+            ))
+        } else {
+            failure
+        });
+    }
+}
+
+fn name(arguments: &Request, clock: &Clock, attempt: u32) -> String {
+    let today = clock.now.to_zoned(clock.zone.clone()).date();
+    let made = || naming::name(&arguments.person, arguments.reason.as_deref(), today, attempt);
+    arguments.name.clone().unwrap_or_else(made)
+}
+
+fn object(name: &str, spec: &TapRequestSpec) -> TapRequest {
+    TapRequest::new(name, spec.clone())
+}
+
+/// A manifest as people apply it.
+fn manifest(name: &str, namespace: &str, spec: &TapRequestSpec) -> Value {
+    json!({
+        "apiVersion": "tap-operator.io/v1alpha1",
+        "kind": "TapRequest",
+        "metadata": { "name": name, "namespace": namespace },
+        "spec": spec,
+    })
+}
+
+/// Has the API server check the request, and prints it. Whoever applies it later may be somebody else, so the requester is
+/// in it only where the API server does not write it itself.
+async fn dry_run(
+    arguments: &Request,
+    mut spec: TapRequestSpec,
+    session: &Session,
+    clock: &Clock,
+) -> Result<(), Failure> {
+    let (namespace, name) = (&session.namespace, name(arguments, clock, 1));
+    let me = spec.requested_by.take();
+    let stamped = session.cluster.create(namespace, &object(&name, &spec), true).await;
+    if let Err(CallError::Policy(why)) = &stamped
+        && why.contains("requestedBy")
+    {
+        spec.requested_by = me;
+        session.cluster.create(namespace, &object(&name, &spec), true).await?;
+    } else {
+        stamped?;
+    }
+    match arguments.output {
+        Some(Format::Json) => output::document(&manifest(&name, namespace, &spec), false),
+        Some(Format::Yaml) => output::document(&manifest(&name, namespace, &spec), true),
+        Some(Format::Name) => output::data(&format!("taprequest.tap-operator.io/{name}")),
+        None => {
+            output::data(&format!("taprequest.tap-operator.io/{name} created (server dry run)"))
+        }
+    }
+}
+
+fn print(arguments: &Request, record: &Record) -> Result<(), Failure> {
+    match arguments.output {
+        Some(Format::Json) => output::document(&record.printed(), false),
+        Some(Format::Yaml) => output::document(&record.printed(), true),
+        Some(Format::Name) => output::data(&record.title()),
+        None => output::data(&format!("{} created", record.title())),
+    }
+}
+
+fn next(record: &Record) -> String {
+    let (program, name, namespace) = (program(), record.name(), record.namespace());
+    format!(
+        "To see how far it is: {program} wait {name} -n {namespace}, or {program} show {name} -n {namespace}"
+    )
+}
+
+async fn waited_for(
+    arguments: &Request,
+    record: &Record,
+    session: &Session,
+    signals: &mut Signals,
+) -> Result<Record, Failure> {
+    let (namespace, name) = (record.namespace(), record.name());
+    output::say(&format!("{} created in namespace {namespace}", record.title()));
+    let target = Target { namespace: &namespace, name: &name, uid: Some(record.uid()) };
+    follow(session, &target, Goal::Issued, arguments.timeout, signals).await
+}
+
+/// Asks for a code that only this process can open, waits for it, and shows it. However that ends without the code having
+/// been shown, the request is revoked: a pass that nobody can read serves nobody, and keeps others from a new one.
+async fn asked_and_shown(
+    arguments: &Request,
+    mut spec: TapRequestSpec,
+    session: &Session,
+    clock: &Clock,
+) -> Result<(), Failure> {
+    let first = name(arguments, clock, 1);
+    if !decide::may_read(session, &first).await? {
+        return Err(Failure::error(format!(
+            "you may not read Secrets in namespace {}, so the code could not be shown to you: nothing was asked for",
+            session.namespace
+        ))
+        .remedy("ask your administrator for the right to get Secrets there, or ask without --reveal"));
+    }
+    let key = OneTimeKey::generate();
+    spec.recipients = Some(vec![key.public()]);
+    // From here on a signal ends nothing before the request is revoked.
+    let mut signals = Signals::catch()?;
+    let record = match create(arguments, &spec, session, clock).await {
+        Ok(record) => record,
+        Err(failure) => {
+            take_back_unknown(session, &key, &failure).await;
+            return Err(failure);
+        }
+    };
+    let shown = async {
+        let issued = waited_for(arguments, &record, session, &mut signals).await?;
+        let secret = reveal::secret_of(session, &issued).await?;
+        let sealed = reveal::sealed(&secret, &issued.name())?;
+        let code = key.open(sealed).map_err(|error| reveal::cannot_open(&issued, &error))?;
+        reveal::show(&code, &issued)?;
+        Ok::<_, Failure>((issued, secret))
+    };
+    match shown.await {
+        Ok((issued, secret)) => reveal::tidy_up(session, &issued, &secret, false).await,
+        Err(failure) if failure.exit == Exit::Ended => Err(failure),
+        Err(failure) => {
+            let took_back = take_back(session, &record).await;
+            let message = match failure.exit {
+                Exit::Interrupted => "interrupted".to_owned(),
+                _ => failure.message,
+            };
+            Err(Failure::new(failure.exit, message).remedy(took_back))
+        }
+    }
+}
+
+/// Revokes a request whose code nobody can read any more. Returns what to tell about it.
+async fn take_back(session: &Session, record: &Record) -> String {
+    let name = record.name();
+    match decide::decide(session, record, DecisionKind::Revoke, Some(UNREADABLE)).await {
+        Ok(()) => format!("{name} was revoked, because its code can no longer be read by anybody"),
+        Err(failure) => format!(
+            "{name} could NOT be revoked ({}), and nobody can read its code: {} revoke {name} -n {}",
+            failure.message,
+            program(),
+            record.namespace()
+        ),
+    }
+}
+
+/// If no answer came to the creation, the request may be there: it is the one with this key.
+async fn take_back_unknown(session: &Session, key: &OneTimeKey, failure: &Failure) {
+    if failure.exit != Exit::Error {
+        return;
+    }
+    let public = key.public();
+    let Ok(me) = session.me().await else { return };
+    let mine = session.cluster.list(Some(&session.namespace), &[("spec.requestedBy", me)]).await;
+    for record in mine.unwrap_or_default() {
+        let has_key =
+            record.request().spec.recipients.as_ref().is_some_and(|keys| keys.contains(&public));
+        if has_key {
+            output::say(&take_back(session, &record).await);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::yaml;
+    use crate::plugin::samples::clock;
+
+    fn spec() -> TapRequestSpec {
+        TapRequestSpec {
+            policy_ref: PolicyRef { name: "helpdesk".into() },
+            user: "alice@contoso.com".into(),
+            ..TapRequestSpec::default()
+        }
+    }
+
+    #[test]
+    fn what_was_understood_is_told() {
+        let plain = spec();
+        assert_eq!(
+            retold(&plain, &clock()),
+            "A pass for alice@contoso.com, from when it is issued, for the policy's default lifetime, works once, through policy helpdesk"
+        );
+        let full = TapRequestSpec {
+            lifetime: Some(Lifetime::from_minutes(90)),
+            start_time: Some(Time("2026-11-30T08:00:00Z".parse().unwrap())),
+            one_time_use: Some(false),
+            ..spec()
+        };
+        assert_eq!(
+            retold(&full, &clock()),
+            "A pass for alice@contoso.com, from 2026-11-30 08:00 +00:00 (in 14h), for 1h30m, works several times, through policy helpdesk"
+        );
+    }
+
+    #[test]
+    fn a_manifest_has_what_was_asked_for_and_nothing_else() {
+        let text = yaml::write(&manifest("a", "helpdesk", &spec())).unwrap();
+        let read: Value = yaml::read(&text).unwrap();
+        assert_eq!(
+            read,
+            json!({
+                "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest",
+                "metadata": { "name": "a", "namespace": "helpdesk" },
+                "spec": { "policyRef": { "name": "helpdesk" }, "user": "alice@contoso.com" },
+            })
+        );
+        let object = object("a", &spec());
+        assert_eq!((object.name_any().as_str(), object.status), ("a", None));
+    }
+}

@@ -1,0 +1,158 @@
+//! How a command fails: one sentence, a remedy where there is one, and an exit code.
+
+use std::fmt;
+use std::io;
+
+use super::calls::CallError;
+
+/// The exit codes, for the help and the documentation.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0    done; `wait` and `request --wait`: the pass was issued
+  1    an error: refused, not found, no cluster, no right, one of several names failed
+  2    wrong usage; nothing was tried
+  3    the request ended without the pass that was waited for or asked for
+  4    the time was over before what was waited for happened
+  5    `doctor` found something that does not work
+  130  interrupted";
+
+/// The kinds of failures that scripts tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Whoever reads the output has closed it: there is nobody left to tell anything.
+    Closed,
+    /// Something was refused, is not there, or cannot be reached.
+    Error,
+    /// What was typed makes no sense.
+    Usage,
+    /// The request has ended without what was waited for.
+    Ended,
+    /// The time is over.
+    Timeout,
+    /// `doctor` found something that does not work.
+    Findings,
+    /// Somebody pressed Ctrl-C.
+    Interrupted,
+}
+
+impl Exit {
+    /// The exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::Error => 1,
+            Self::Usage => 2,
+            Self::Ended => 3,
+            Self::Timeout => 4,
+            Self::Findings => 5,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// Why a command did not do what it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which kind it is.
+    pub exit: Exit,
+    /// One sentence; empty if all has been said already.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+impl Failure {
+    /// A failure of this kind.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), remedy: None }
+    }
+
+    /// Something was refused, is not there, or cannot be reached.
+    pub fn error(message: impl Into<String>) -> Self {
+        Self::new(Exit::Error, message)
+    }
+
+    /// What was typed makes no sense.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// All has been said already.
+    pub fn said(exit: Exit) -> Self {
+        Self::new(exit, "")
+    }
+
+    /// The same with a remedy.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        match &self.remedy {
+            Some(remedy) => write!(f, "\nhint: {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::said(Exit::Closed),
+            _ => Self::error(format!("the output cannot be written: {error}")),
+        }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let failure = Self::error(error.to_string());
+        match error {
+            CallError::NoSuchKind => failure.remedy(
+                "look at --context; if this is the right cluster, an administrator installs tap-operator: docs/install.md",
+            ),
+            CallError::Unauthorized(_) => failure.remedy(
+                "sign in to the cluster again, as for kubectl; `kubectl auth whoami` shows whether it worked",
+            ),
+            CallError::Unreachable { .. } => failure.remedy(
+                "check the network and `kubectl config current-context`; --context and --kubeconfig choose another cluster",
+            ),
+            CallError::Right(_) => failure.remedy(
+                "show this line to your administrator; the roles are in docs/access.md",
+            ),
+            CallError::NotFound(_) | CallError::Exists(_) | CallError::Policy(_) | CallError::Refused { .. } => failure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_exit_code_is_in_the_table() {
+        for exit in [
+            Exit::Closed,
+            Exit::Error,
+            Exit::Usage,
+            Exit::Ended,
+            Exit::Timeout,
+            Exit::Findings,
+            Exit::Interrupted,
+        ] {
+            let row = format!("\n  {:<5}", exit.code());
+            assert!(EXIT_CODES.contains(&row), "{exit:?}");
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_is_nobodys_fault() {
+        let closed = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((closed.exit.code(), closed.message.as_str()), (0, ""));
+    }
+}

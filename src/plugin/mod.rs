@@ -1,0 +1,145 @@
+//! `kubectl-tap`, for the people who ask for passes and decide about requests.
+//!
+//! A command gathers what it needs ([`calls`]), decides without any call ([`decision`], [`view`], [`time`]), and prints.
+//! It acts with the rights of the person who runs it, and knows nothing of the operator's code but the resources, the
+//! compiled-in admission policies, and the names of what lies in the cluster.
+//!
+//! What people read goes to standard error, except for what they asked for. A code goes to a terminal only.
+
+mod calls;
+mod cli;
+mod commands;
+mod completion;
+mod decision;
+mod failure;
+mod keys;
+mod naming;
+mod output;
+mod pick;
+mod record;
+#[cfg(test)]
+mod samples;
+mod session;
+mod table;
+mod time;
+mod view;
+mod wait;
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::LazyLock;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+use clap_complete::CompleteEnv;
+
+use cli::{Arguments, Command};
+use failure::Failure;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    CompleteEnv::with_factory(command).var(completion::VARIABLE).bin("kubectl-tap").complete();
+    let matches = command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let outcome = match arguments.command {
+        Command::Complete { words } => completion::answer(command(), &words),
+        _ => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::error(format!("the program cannot start: {error}")))
+            .and_then(|runtime| runtime.block_on(commands::run(arguments))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                output::say(&failure.to_string());
+            }
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}
+
+/// The command line, under the name by which the program was started.
+fn command() -> clap::Command {
+    Arguments::command().bin_name(program())
+}
+
+/// What people type to start this program.
+fn program() -> &'static str {
+    static PROGRAM: LazyLock<&str> = LazyLock::new(|| {
+        let started = std::env::args_os().next().unwrap_or_default();
+        typed(Path::new(&started).file_name().unwrap_or_default())
+    });
+    &PROGRAM
+}
+
+/// Both names are found by kubectl. The second is for those who have another plugin that is called tap.
+fn typed(file: &OsStr) -> &'static str {
+    if file == "kubectl-entra_tap" { "kubectl entra-tap" } else { "kubectl tap" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_program_knows_its_two_names() {
+        assert_eq!(typed(OsStr::new("kubectl-tap")), "kubectl tap");
+        assert_eq!(typed(OsStr::new("kubectl-entra_tap")), "kubectl entra-tap");
+    }
+
+    /// The pages that show commands.
+    const PAGES: [&str; 5] = [
+        include_str!("../../docs/kubectl-tap.md"),
+        include_str!("../../docs/helpdesk.md"),
+        include_str!("../../docs/approvers.md"),
+        include_str!("../../docs/operate.md"),
+        include_str!("../../README.md"),
+    ];
+
+    /// The commands of the examples of all helps, and of the pages.
+    fn examples() -> Vec<String> {
+        let command = command();
+        let helps = std::iter::once(&command).chain(command.get_subcommands());
+        let helps: Vec<String> =
+            helps.filter_map(|command| Some(command.get_after_help()?.to_string())).collect();
+        let texts = helps.iter().map(String::as_str).chain(PAGES);
+        let lines = texts.flat_map(str::lines).map(str::trim);
+        let typed = ["kubectl tap ", "source <(kubectl tap ", "kubectl-tap "];
+        let lines = lines.filter(|line| typed.iter().any(|start| line.starts_with(start)));
+        lines.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_example_is_a_command_line() {
+        let examples = examples();
+        assert!(examples.len() > 40, "{examples:#?}");
+        for example in examples {
+            // Without what a shell does with it.
+            let line = example.split("tap ").skip(1).collect::<Vec<_>>().join("tap ");
+            let line = line.split([')', '>', '|', '#']).next().unwrap();
+            let words = std::iter::once("kubectl-tap".to_owned()).chain(shell_words(line));
+            let parsed = command().try_get_matches_from(words);
+            assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
+        }
+    }
+
+    /// Words, with single quotes.
+    fn shell_words(line: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for (index, part) in line.split('\'').enumerate() {
+            if index % 2 == 1 {
+                words.push(part.to_owned());
+            } else {
+                words.extend(part.split_whitespace().map(str::to_owned));
+            }
+        }
+        words
+    }
+}

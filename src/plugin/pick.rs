@@ -1,0 +1,127 @@
+//! Which policy a person means who names none.
+
+use k8s_openapi::api::authorization::v1::{ResourceRule, SubjectRulesReviewStatus};
+use kube::ResourceExt;
+
+use super::failure::Failure;
+use super::program;
+use crate::api::TapPolicy;
+use crate::api::names::GROUP;
+
+/// The policies through which the person may ask in a namespace: those named in their rights, or all if the rights name
+/// none. Policies that are known to serve nobody there are left out.
+///
+/// `policies` is what there is, if the person may read it.
+pub fn usable(
+    rules: &SubjectRulesReviewStatus,
+    policies: Option<&[TapPolicy]>,
+    namespace: &str,
+) -> Result<Vec<String>, Failure> {
+    let grants: Vec<&ResourceRule> =
+        rules.resource_rules.iter().filter(|rule| grants_use(rule)).collect();
+    let names_all = |rule: &&ResourceRule| rule.resource_names.as_ref().is_none_or(Vec::is_empty);
+    let mut names: Vec<String> = if grants.iter().any(names_all) {
+        let Some(policies) = policies else {
+            return Err(Failure::usage("you may use any TapPolicy, and may not list them")
+                .remedy("name one with --policy"));
+        };
+        policies.iter().map(ResourceExt::name_any).collect()
+    } else {
+        grants.iter().flat_map(|rule| rule.resource_names.clone().unwrap_or_default()).collect()
+    };
+    if let Some(policies) = policies {
+        names.retain(|name| {
+            policies.iter().any(|policy| policy.name_any() == *name && may_serve(policy, namespace))
+        });
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// The only one.
+pub fn only(names: Vec<String>, namespace: &str) -> Result<String, Failure> {
+    match names.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(Failure::error(format!("you may use no TapPolicy for requests in namespace {namespace}")).remedy(format!(
+            "choose another namespace with -n, or ask your administrator for the verb use on a TapPolicy there ({} doctor shows your rights)",
+            program()
+        ))),
+        several => Err(Failure::usage(format!("you may use several policies: {}", several.join(", ")))
+            .remedy("name one with --policy")),
+    }
+}
+
+fn grants_use(rule: &ResourceRule) -> bool {
+    let has = |list: &Option<Vec<String>>, word: &str| {
+        list.iter().flatten().any(|entry| entry == word || entry == "*")
+    };
+    rule.verbs.iter().any(|verb| verb == "use" || verb == "*")
+        && has(&rule.api_groups, GROUP)
+        && has(&rule.resources, "tappolicies")
+}
+
+/// Whether requests of this namespace may get a pass through it, as far as names tell.
+fn may_serve(policy: &TapPolicy, namespace: &str) -> bool {
+    let Some(issuance) = &policy.spec.issuance else { return false };
+    let Some(namespaces) = &issuance.namespaces else { return false };
+    namespaces.names.as_ref().is_none_or(|names| names.iter().any(|name| name == namespace))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plugin::failure::Exit;
+
+    fn rules(names: &[&[&str]]) -> SubjectRulesReviewStatus {
+        let rules: Vec<_> = names
+            .iter()
+            .map(|names| json!({ "verbs": ["use"], "apiGroups": [GROUP], "resources": ["tappolicies"], "resourceNames": names }))
+            .collect();
+        let other =
+            json!({ "verbs": ["approve"], "apiGroups": [GROUP], "resources": ["tappolicies"] });
+        let rules: Vec<_> = rules.into_iter().chain([other]).collect();
+        serde_json::from_value(
+            json!({ "resourceRules": rules, "nonResourceRules": [], "incomplete": false }),
+        )
+        .unwrap()
+    }
+
+    fn policy(name: &str, issuance: serde_json::Value) -> TapPolicy {
+        serde_json::from_value(json!({ "metadata": { "name": name }, "spec": { "tenant": "default", "issuance": issuance } })).unwrap()
+    }
+
+    #[test]
+    fn the_rights_name_the_policies() {
+        let names = usable(&rules(&[&["b", "a"], &["a"]]), None, "helpdesk").unwrap();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(only(names, "helpdesk").unwrap_err().exit, Exit::Usage);
+        let one = usable(&rules(&[&["a"]]), None, "helpdesk").unwrap();
+        assert_eq!(only(one, "helpdesk"), Ok("a".to_owned()));
+        let none = usable(&rules(&[]), None, "helpdesk").unwrap();
+        assert_eq!(only(none, "helpdesk").unwrap_err().exit, Exit::Error);
+    }
+
+    #[test]
+    fn policies_that_serve_nobody_here_are_left_out() {
+        let policies = [
+            policy("here", json!({ "namespaces": { "names": ["helpdesk"] } })),
+            policy("there", json!({ "namespaces": { "names": ["other"] } })),
+            policy(
+                "by-label",
+                json!({ "namespaces": { "selector": { "matchLabels": { "a": "b" } } } }),
+            ),
+            policy("nowhere", json!({})),
+            policy("method-only", json!(null)),
+        ];
+        // A rule without names is a right on all.
+        let names = usable(&rules(&[&[]]), Some(&policies), "helpdesk").unwrap();
+        assert_eq!(names, ["by-label", "here"]);
+        let named =
+            usable(&rules(&[&["here", "there", "gone"]]), Some(&policies), "helpdesk").unwrap();
+        assert_eq!(named, ["here"]);
+        assert!(usable(&rules(&[&[]]), None, "helpdesk").is_err());
+    }
+}

@@ -1,0 +1,82 @@
+//! What commands print, made of objects and a clock, without any call.
+
+pub mod inbox;
+pub mod list;
+pub mod policies;
+pub mod show;
+
+use crate::api::Phase;
+
+use super::record::Record;
+use super::time::Clock;
+
+/// The phase as a person reads it: with the reason unless the phase says all, and an approved request that waits as such.
+pub fn state(record: &Record) -> String {
+    let (phase, reason) = (record.phase(), record.reason());
+    let says_all = matches!(
+        reason,
+        "" | "AwaitingApproval"
+            | "Scheduled"
+            | "Issued"
+            | "PassUsed"
+            | "PassExpired"
+            | "Revoked"
+            | "Denied"
+    );
+    let name = match phase {
+        Phase::Pending if record.is_approved() => "Approved, waits",
+        phase => phase.name(),
+    };
+    if says_all { name.to_owned() } else { format!("{name} ({reason})") }
+}
+
+/// What happens next, or what happened last, and when.
+pub fn when(record: &Record, clock: &Clock) -> String {
+    let request = record.request();
+    let phase = record.phase();
+    if request.is_being_deleted() && !phase.is_final() {
+        return "being deleted".to_owned();
+    }
+    let pass = request.status.as_ref().and_then(|status| status.pass.as_ref());
+    match (phase, pass) {
+        (phase, _) if phase.is_final() => {
+            record.finished_at().map_or(String::new(), |at| format!("ended {}", clock.relative(at)))
+        }
+        (Phase::Active, Some(pass)) if pass.start_time.0 > clock.now => {
+            format!("valid {}", clock.relative(pass.start_time.0))
+        }
+        (Phase::Active, Some(pass)) => {
+            format!("expires {}", clock.relative(pass.expiration_time.0))
+        }
+        (Phase::Scheduled, _) => {
+            let start = request.spec.start_time.as_ref();
+            start.map_or(String::new(), |start| format!("starts {}", clock.relative(start.0)))
+        }
+        _ => record.deadline().map_or(String::new(), |at| format!("ends {}", clock.relative(at))),
+    }
+}
+
+/// How old something is.
+pub fn age(created: jiff::Timestamp, clock: &Clock) -> String {
+    super::time::long((clock.now.as_second() - created.as_second()).max(0))
+}
+
+/// The lifetime that a pass has or is asked for.
+pub fn lifetime(record: &Record) -> String {
+    let request = record.request();
+    let resolved = request.status.as_ref().and_then(|status| status.resolved.as_ref());
+    match (resolved, &request.spec.lifetime) {
+        (Some(resolved), _) => resolved.lifetime.to_string(),
+        (None, Some(asked)) => asked.to_string(),
+        (None, None) => String::new(),
+    }
+}
+
+/// Whether the pass works once or several times.
+pub fn uses(record: &Record) -> &'static str {
+    let request = record.request();
+    let resolved = request.status.as_ref().and_then(|status| status.resolved.as_ref());
+    let once =
+        resolved.map_or_else(|| request.spec.one_time_use.unwrap_or(true), |r| r.one_time_use);
+    if once { "works once" } else { "works several times" }
+}

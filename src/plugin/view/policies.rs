@@ -1,0 +1,189 @@
+//! Policies, passes and the stop, as one picture.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt as _;
+use serde::Serialize;
+
+use crate::api::{ConditionType, Enforcement, Phase, TapPolicy, find_condition};
+use crate::plugin::record::Record;
+use crate::plugin::table::Table;
+
+/// What a person may see of a cluster. What they may not see is absent, and `hidden` says why.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The emergency stop, as a sentence; absent if it is not set, or cannot be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<String>,
+    /// The policies.
+    pub policies: Vec<PolicyStatus>,
+    /// How many requests are in each phase.
+    pub requests: BTreeMap<&'static str, usize>,
+    /// Whether requests of all namespaces were counted, or of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// What cannot be seen, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<String>,
+}
+
+/// What matters about a policy.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyStatus {
+    name: String,
+    tenant: String,
+    enforcement: String,
+    drift: String,
+    issuing: String,
+    ready: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    messages: Vec<String>,
+}
+
+impl PolicyStatus {
+    /// What the policy itself says.
+    pub fn of(policy: &TapPolicy) -> Self {
+        let status = policy.status.clone().unwrap_or_default();
+        let told = |type_: ConditionType| {
+            find_condition(&status.conditions, type_).map_or(String::new(), |condition| {
+                if condition.status == "True" {
+                    "yes".to_owned()
+                } else {
+                    format!("no ({})", condition.reason)
+                }
+            })
+        };
+        let enforcement = match (&policy.spec.method, policy.spec.enforcement.unwrap_or_default()) {
+            (None, _) => String::new(),
+            (Some(_), Enforcement::Enforce) => "Enforce".to_owned(),
+            (Some(_), _) => "Observe".to_owned(),
+        };
+        Self {
+            name: policy.name_any(),
+            tenant: policy.spec.tenant.clone(),
+            enforcement,
+            drift: status.drifted_fields.clone().unwrap_or_default(),
+            issuing: told(ConditionType::Issuing),
+            ready: told(ConditionType::Ready),
+            messages: remarks(&status.conditions),
+        }
+    }
+}
+
+/// What a person should know about the conditions that are not as they should be.
+pub fn remarks(conditions: &[Condition]) -> Vec<String> {
+    use ConditionType::{ChecksComplete, Issuing, Permissions, Ready, WithinCeilings};
+    let wrong = [Ready, Issuing, Permissions, ChecksComplete, WithinCeilings];
+    let wrong = wrong.into_iter().filter_map(|type_| find_condition(conditions, type_));
+    wrong
+        .filter(|condition| condition.status != "True")
+        .map(|condition| format!("{}: {}", condition.reason, condition.message))
+        .collect()
+}
+
+/// How many requests are in each phase.
+pub fn count(records: &[Record]) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for record in records {
+        *counts.entry(record.phase().name()).or_default() += 1;
+    }
+    counts
+}
+
+/// The text of it.
+pub fn text(status: &Status) -> String {
+    let mut text = String::new();
+    if let Some(stop) = &status.stop {
+        text.push_str(&format!("STOPPED: {stop}\n\n"));
+    }
+    let mut table = Table::new(&["POLICY", "TENANT", "METHOD", "DRIFT", "ISSUING", "READY"]);
+    for policy in &status.policies {
+        table.row([
+            &policy.name,
+            &policy.tenant,
+            &policy.enforcement,
+            &policy.drift,
+            &policy.issuing,
+            &policy.ready,
+        ]);
+    }
+    if !table.is_empty() {
+        text.push_str(&table.text());
+        let remarks: Vec<String> = status
+            .policies
+            .iter()
+            .flat_map(|policy| policy.messages.iter().map(|m| format!("{}: {m}\n", policy.name)))
+            .collect();
+        if !remarks.is_empty() {
+            text.push('\n');
+            remarks.iter().for_each(|remark| text.push_str(remark));
+        }
+        text.push('\n');
+    }
+    let number = |phase: Phase| status.requests.get(phase.name()).copied().unwrap_or(0);
+    let place = status.namespace.as_ref().map_or_else(
+        || "in all namespaces".to_owned(),
+        |namespace| format!("in namespace {namespace}"),
+    );
+    let live = [
+        (number(Phase::Active), "active"),
+        (number(Phase::AwaitingApproval), "awaiting approval"),
+        (number(Phase::Scheduled), "scheduled"),
+        (number(Phase::Pending), "pending"),
+    ];
+    let ended: usize =
+        status.requests.values().sum::<usize>() - live.iter().map(|(n, _)| n).sum::<usize>();
+    let parts: Vec<String> = live.iter().map(|(number, what)| format!("{number} {what}")).collect();
+    text.push_str(&format!("Requests {place}: {}, {ended} ended\n", parts.join(", ")));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plugin::samples::{active, awaiting, ended};
+
+    fn policy() -> TapPolicy {
+        serde_json::from_value(json!({
+            "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapPolicy", "metadata": { "name": "contoso" },
+            "spec": { "tenant": "default", "method": {}, "enforcement": "Enforce", "issuance": {} },
+            "status": {
+                "driftedFields": "lifetime.maximum",
+                "conditions": [
+                    { "type": "Ready", "status": "True", "reason": "InSync", "message": "", "lastTransitionTime": "2026-11-29T17:25:00Z" },
+                    { "type": "Issuing", "status": "False", "reason": "AdmitsNobody", "message": "it admits no namespace", "lastTransitionTime": "2026-11-29T17:25:00Z" },
+                ],
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_picture_has_policies_passes_and_the_stop() {
+        let requests = count(&[awaiting(), active(), active(), ended("Failed", "UserNotFound")]);
+        let status = Status {
+            stop: Some("active passes stay".into()),
+            policies: vec![PolicyStatus::of(&policy())],
+            requests,
+            ..Status::default()
+        };
+        assert_eq!(
+            text(&status),
+            "\
+STOPPED: active passes stay
+
+POLICY    TENANT    METHOD    DRIFT              ISSUING             READY
+contoso   default   Enforce   lifetime.maximum   no (AdmitsNobody)   yes
+
+contoso: AdmitsNobody: it admits no namespace
+
+Requests in all namespaces: 2 active, 1 awaiting approval, 0 scheduled, 0 pending, 1 ended
+"
+        );
+    }
+}

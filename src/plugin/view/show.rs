@@ -1,0 +1,266 @@
+//! One request, with all that explains its state.
+
+use std::fmt::Write as _;
+
+use crate::api::{DecisionKind, Phase, TapPolicy};
+use crate::plugin::program;
+use crate::plugin::record::Record;
+use crate::plugin::table::{Table, clean};
+use crate::plugin::time::Clock;
+use crate::seal;
+
+use super::{lifetime, state, uses};
+
+/// The width of the column of names.
+const NAMES: usize = 11;
+
+/// The text about a request. The policy is there if the person may read it.
+pub fn text(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock) -> String {
+    let mut text = format!("TapRequest {}/{}\n", record.namespace(), record.name());
+    for (name, value) in facts(record, clock) {
+        let _ = writeln!(text, "  {name:<NAMES$} {}", clean(&value));
+    }
+    let checks = checks(record);
+    if !checks.is_empty() {
+        let _ = write!(text, "\nChecks\n{}", checks.text());
+    }
+    let decisions = decisions(record, clock);
+    if !decisions.is_empty() {
+        let _ = write!(text, "\nDecisions\n{}", decisions.text());
+    }
+    let _ = write!(text, "\nWhat now\n");
+    for line in advice(record, policy, me, clock) {
+        let _ = writeln!(text, "  {}", clean(&line));
+    }
+    text
+}
+
+fn facts(record: &Record, clock: &Clock) -> Vec<(&'static str, String)> {
+    let request = record.request();
+    let status = request.status.clone().unwrap_or_default();
+    let mut facts = Vec::new();
+    let user = match &status.resolved {
+        Some(resolved) => {
+            format!("{} (object id {})", resolved.user_principal_name, resolved.user_id)
+        }
+        None => record.user().to_owned(),
+    };
+    facts.push(("User", user));
+    facts.push(("State", state(record)));
+    if !record.message().is_empty() {
+        facts.push(("Why", record.message().to_owned()));
+    }
+    facts.push(("Policy", record.policy().to_owned()));
+    let asked = clock.told(request.created());
+    facts.push(("Asked", format!("by {}, {asked}", or_unknown(record.requester()))));
+    if let Some(reason) = &request.spec.reason {
+        facts.push(("Reason", reason.clone()));
+    }
+    let lasts = match lifetime(record) {
+        lifetime if lifetime.is_empty() => "the policy's default lifetime".to_owned(),
+        lifetime => lifetime,
+    };
+    facts.push(("Pass", format!("{lasts}, {}", uses(record))));
+    match (&status.pass, &request.spec.start_time) {
+        (Some(pass), _) => {
+            facts.push(("Valid from", clock.told(pass.start_time.0)));
+            facts.push(("Expires", clock.told(pass.expiration_time.0)));
+        }
+        (None, Some(start)) => facts.push(("Starts", clock.told(start.0))),
+        (None, None) => {}
+    }
+    if !record.approvals().is_empty() {
+        facts.push(("Approvals", record.approvals().replace('/', " of ")));
+    }
+    if let Some(keys) = &request.spec.recipients {
+        let keys: Vec<String> = keys.iter().map(|key| seal::fingerprint(key)).collect();
+        facts.push(("Sealed to", keys.join(", ")));
+    }
+    match (record.finished_at(), record.deadline()) {
+        (Some(ended), _) => facts.push(("Ended", clock.told(ended))),
+        (None, Some(deadline)) if status.pass.is_none() => {
+            facts.push(("Deadline", clock.told(deadline)))
+        }
+        _ => {}
+    }
+    facts
+}
+
+fn or_unknown(text: &str) -> &str {
+    if text.is_empty() { "somebody unknown" } else { text }
+}
+
+fn checks(record: &Record) -> Table {
+    let mut table = Table::new(&["CHECK", "RESULT", "FINDING"]).indented(2);
+    let status = record.request().status.as_ref();
+    for check in status.iter().flat_map(|status| &status.checks) {
+        let result = format!("{:?}", check.result);
+        table.row([check.name.clone(), result, check.message.clone().unwrap_or_default()]);
+    }
+    table
+}
+
+fn decisions(record: &Record, clock: &Clock) -> Table {
+    let mut table = Table::new(&["BY", "DECISION", "SEEN", "COMMENT"]).indented(2);
+    let seen = record.request().status.as_ref().map(|status| status.seen.as_slice());
+    for decision in record.request().decisions() {
+        let same =
+            |s: &&crate::api::SeenDecision| s.by == decision.by && s.decision == decision.decision;
+        let at = seen.unwrap_or_default().iter().find(same).map(|seen| clock.relative(seen.at.0));
+        table.row([
+            decision.by.clone(),
+            format!("{:?}", decision.decision),
+            at.unwrap_or_default(),
+            decision.comment.clone().unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+/// What the reader can do.
+fn advice(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock) -> Vec<String> {
+    let (program, name, namespace) = (program(), record.name(), record.namespace());
+    let mine = record.requester() == me;
+    match record.phase() {
+        Phase::AwaitingApproval => {
+            let mut lines = vec![format!(
+                "Whoever has the verb approve on tappolicies/{} in namespace {namespace} can approve, except the requester ({}) and the user ({}).",
+                record.policy(),
+                or_unknown(record.requester()),
+                record.user()
+            )];
+            lines.extend(contact(policy).map(|contact| format!("Whom to ask: {contact}")));
+            lines.extend(timeout(record, policy, clock));
+            lines.push(if mine {
+                format!("They run: {program} approve {name} -n {namespace}")
+            } else {
+                format!("{program} approve {name} -n {namespace}, or {program} deny {name} -n {namespace}")
+            });
+            lines
+        }
+        Phase::Pending => {
+            let mut lines = vec!["It continues by itself once the cause is gone.".to_owned()];
+            lines.extend(timeout(record, policy, clock));
+            lines.push(withdraw(record));
+            lines
+        }
+        Phase::Scheduled => {
+            vec![
+                "Nothing: the pass is issued shortly before its start.".to_owned(),
+                withdraw(record),
+            ]
+        }
+        Phase::Active => vec![
+            format!("Show the code: {program} reveal {name} -n {namespace}"),
+            format!("If something is wrong: {program} revoke {name} -n {namespace}"),
+        ],
+        Phase::Used => vec![format!(
+            "Nothing. If it was not {} who used it, revoke the user's sessions in Entra.",
+            record.user()
+        )],
+        Phase::Failed | Phase::Denied | Phase::Expired | Phase::Revoked => vec![format!(
+            "This request has ended. If a pass is still needed, ask again: {program} request {}",
+            record.user()
+        )],
+        Phase::Unknown => vec![format!(
+            "This version of {program} does not know the phase: update it ({program} doctor)."
+        )],
+    }
+}
+
+/// Whom the policy names for approvals.
+fn contact(policy: Option<&TapPolicy>) -> Option<&str> {
+    policy?.spec.issuance.as_ref()?.approval.as_ref()?.contact.as_deref()
+}
+
+fn withdraw(record: &Record) -> String {
+    format!("To withdraw it: {} revoke {} -n {}", program(), record.name(), record.namespace())
+}
+
+fn timeout(record: &Record, policy: Option<&TapPolicy>, clock: &Clock) -> Option<String> {
+    if let Some(deadline) = record.deadline() {
+        return Some(format!(
+            "If no pass is issued by {}, it ends as Expired.",
+            clock.told(deadline)
+        ));
+    }
+    policy
+        .is_none()
+        .then(|| "The operator has not looked at it yet, or it runs nowhere.".to_owned())
+}
+
+/// A line for each decision that counts, for whoever must confirm one.
+pub fn summary(record: &Record) -> String {
+    let reason = record.request().spec.reason.as_deref().unwrap_or("no reason");
+    let denied = record.request().decisions().iter().any(|d| d.decision == DecisionKind::Deny);
+    clean(&format!(
+        "{}: a pass for {} ({}, {}), asked for by {}: {reason}{}",
+        record.name(),
+        record.user(),
+        lifetime(record),
+        uses(record),
+        or_unknown(record.requester()),
+        if denied { " (denied by somebody already)" } else { "" }
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::samples::{active, awaiting, clock, ended};
+
+    #[test]
+    fn a_request_that_waits_for_approval_says_who_can_give_it() {
+        assert_eq!(
+            text(&awaiting(), None, "lea@contoso.com", &clock()),
+            "\
+TapRequest helpdesk/alice-inc0012345
+  User        alice@contoso.com (object id u)
+  State       AwaitingApproval
+  Why         1 more person must approve
+  Policy      helpdesk
+  Asked       by heidi@contoso.com, 2026-11-29 17:20 +00:00 (10m ago)
+  Reason      INC0012345 lost phone
+  Pass        1h, works once
+  Approvals   0 of 1
+  Deadline    2026-11-30 17:20 +00:00 (in 23h)
+
+Checks
+  CHECK      RESULT    FINDING
+  Deadline   Passed    the pass must be issued by 2026-11-30T17:20:00Z
+  Approval   Waiting   1 more person must approve
+
+What now
+  Whoever has the verb approve on tappolicies/helpdesk in namespace helpdesk can approve, except the requester (heidi@contoso.com) and the user (alice@contoso.com).
+  If no pass is issued by 2026-11-30 17:20 +00:00 (in 23h), it ends as Expired.
+  kubectl tap approve alice-inc0012345 -n helpdesk, or kubectl tap deny alice-inc0012345 -n helpdesk
+"
+        );
+    }
+
+    #[test]
+    fn an_issued_one_says_who_approved_and_how_to_read_it() {
+        let text = text(&active(), None, "heidi@contoso.com", &clock());
+        for line in [
+            "  Expires     2026-11-29 18:27 +00:00 (in 57m)\n",
+            "  lea@contoso.com   Approve    4m ago   called back\n",
+            "  Show the code: kubectl tap reveal alice-inc0012345 -n helpdesk\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
+        assert!(!text.contains("Deadline"), "{text}");
+    }
+
+    #[test]
+    fn one_that_failed_says_why() {
+        let text = text(&ended("Failed", "UserNotFound"), None, "heidi@contoso.com", &clock());
+        for line in [
+            "  State       Failed (UserNotFound)\n",
+            "  Why         this is why\n",
+            "  Ended       2026-11-29 17:00 +00:00 (30m ago)\n",
+            "ask again: kubectl tap request alice@contoso.com\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
+    }
+}

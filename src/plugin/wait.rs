@@ -1,0 +1,247 @@
+//! Waiting for a request, until it is where it should be or can no longer get there.
+//!
+//! The request is read again and again, instead of watched: a watch over a connection that went silent, as on a laptop that
+//! slept, shows nothing for minutes.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep};
+
+use super::calls::CallError;
+use super::failure::{Exit, Failure};
+use super::output::{self, Progress};
+use super::program;
+use super::record::Record;
+use super::session::Session;
+use super::time::Clock;
+use super::view;
+use crate::api::{ConditionType, Phase};
+
+/// How often the request is read.
+const EVERY: Duration = Duration::from_secs(1);
+/// How long the cluster may not answer.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Goal {
+    /// The pass was issued
+    Issued,
+    /// People can approve, or need not any more
+    Approval,
+    /// The request has ended
+    Finished,
+}
+
+/// Where a request is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is there.
+    Reached,
+    /// It has ended, and will never be there.
+    Ended,
+    /// It may still come there.
+    Going,
+}
+
+/// Where a request is on its way to the goal.
+pub fn step(record: &Record, goal: Goal) -> Step {
+    let phase = record.phase();
+    match (goal, phase) {
+        (Goal::Finished, phase) if phase.is_final() => Step::Reached,
+        (Goal::Issued, Phase::Active) if !is_being_revoked(record) => Step::Reached,
+        (
+            Goal::Approval,
+            Phase::AwaitingApproval | Phase::Scheduled | Phase::Active | Phase::Used,
+        ) => Step::Reached,
+        (Goal::Approval, Phase::Pending) if record.is_approved() => Step::Reached,
+        (_, phase) if phase.is_final() => Step::Ended,
+        _ => Step::Going,
+    }
+}
+
+fn is_being_revoked(record: &Record) -> bool {
+    let issued = record.request().condition(ConditionType::Issued);
+    record.request().is_being_deleted() || issued.is_some_and(|issued| issued.status != "True")
+}
+
+/// One line about how far it is.
+pub fn line(record: &Record, clock: &Clock) -> String {
+    let mut parts = vec![format!("{}: {}", record.name(), view::state(record))];
+    if record.phase() == Phase::AwaitingApproval && !record.approvals().is_empty() {
+        parts.push(format!("{} approvals", record.approvals()));
+    }
+    parts.extend(Some(view::when(record, clock)).filter(|when| !when.is_empty()));
+    let line = parts.join(", ");
+    let message = record.message();
+    if message.is_empty() { line } else { format!("{line}: {message}") }
+}
+
+/// The signals that end a program.
+pub struct Signals([Signal; 3]);
+
+impl Signals {
+    /// From now on they end nothing by themselves.
+    pub fn catch() -> Result<Self, Failure> {
+        let caught = || -> std::io::Result<Self> {
+            Ok(Self([
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::hangup())?,
+            ]))
+        };
+        caught().map_err(|error| Failure::error(format!("signals cannot be caught: {error}")))
+    }
+
+    /// Returns when one comes.
+    pub async fn any(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+/// Which request to wait for.
+pub struct Target<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Its uid, if it must be this very object.
+    pub uid: Option<String>,
+}
+
+/// Waits for a request. Fails if it has ended otherwise, if the time is over, or if somebody interrupts it.
+pub async fn follow(
+    session: &Session,
+    target: &Target<'_>,
+    goal: Goal,
+    timeout: Option<SignedDuration>,
+    signals: &mut Signals,
+) -> Result<Record, Failure> {
+    let started = Instant::now();
+    let limit = timeout.and_then(|timeout| Duration::try_from(timeout).ok());
+    let mut progress = Progress::new();
+    let (mut uid, mut last, mut answered) = (target.uid.clone(), None, started);
+    loop {
+        match session.cluster.request(target.namespace, target.name).await {
+            Ok(record) => {
+                answered = Instant::now();
+                if *uid.get_or_insert_with(|| record.uid()) != record.uid() {
+                    return Err(deleted(target));
+                }
+                match step(&record, goal) {
+                    Step::Reached => return Ok(record),
+                    Step::Ended => return Err(ended(&record)),
+                    Step::Going => progress.show(&line(&record, &Clock::system())),
+                }
+                last = Some(record);
+            }
+            Err(CallError::NotFound(_)) if uid.is_some() => return Err(deleted(target)),
+            Err(error) if error.may_heal() && answered.elapsed() < PATIENCE => {
+                progress.show(&format!("{}: {error}; trying again", target.name));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if limit.is_some_and(|limit| started.elapsed() >= limit) {
+            return Err(too_late(target, last.as_ref(), timeout.unwrap_or_default()));
+        }
+        tokio::select! {
+            () = sleep(EVERY) => {}
+            () = signals.any() => {
+                progress.clear();
+                return Err(Failure::new(Exit::Interrupted, format!("interrupted; the request {} goes on", target.name))
+                    .remedy(again(target)));
+            }
+        }
+    }
+}
+
+fn deleted(target: &Target<'_>) -> Failure {
+    Failure::new(Exit::Ended, format!("{} was deleted", target.name))
+}
+
+/// A request that ended without what was waited for.
+pub fn ended(record: &Record) -> Failure {
+    let message = format!("{} has ended: {}", record.name(), view::state(record));
+    let why = record.message();
+    Failure::new(Exit::Ended, if why.is_empty() { message } else { format!("{message}: {why}") })
+}
+
+fn too_late(target: &Target<'_>, last: Option<&Record>, timeout: SignedDuration) -> Failure {
+    let where_it_is = last.map_or_else(
+        || format!("{} could not be read", target.name),
+        |record| format!("it is not over yet: {}", line(record, &Clock::system())),
+    );
+    Failure::new(Exit::Timeout, format!("after {timeout:#}, {where_it_is}")).remedy(again(target))
+}
+
+fn again(target: &Target<'_>) -> String {
+    format!("to go on waiting: {} wait {} -n {}", program(), target.name, target.namespace)
+}
+
+/// Tells that a request is where it should be.
+pub fn reached(record: &Record) {
+    output::say(&line(record, &Clock::system()));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plugin::samples::{active, awaiting, clock, ended, record, with_status};
+
+    #[test]
+    fn each_phase_is_on_the_way_there_or_past_it() {
+        use Goal::{Approval, Finished, Issued};
+        use Step::{Ended, Going, Reached};
+        for phase in Phase::ALL {
+            let record = with_status(json!({ "phase": phase }));
+            let expected = match phase {
+                Phase::Pending => [Going, Going, Going],
+                Phase::AwaitingApproval | Phase::Scheduled => [Going, Reached, Going],
+                Phase::Active => [Reached, Reached, Going],
+                Phase::Used => [Ended, Reached, Reached],
+                _ => [Ended, Ended, Reached],
+            };
+            assert_eq!(
+                [Issued, Approval, Finished].map(|goal| step(&record, goal)),
+                expected,
+                "{phase}"
+            );
+        }
+        // What a newer version may write.
+        assert_eq!(step(&with_status(json!({ "phase": "Novel" })), Issued), Ended);
+    }
+
+    #[test]
+    fn a_pass_that_is_being_revoked_is_not_issued() {
+        let mut object = active().printed();
+        object["status"]["conditions"] = json!([{
+            "type": "Issued", "status": "False", "reason": "Revoking", "message": "",
+            "lastTransitionTime": "2026-11-29T17:25:00Z",
+        }]);
+        assert_eq!(step(&record(object), Goal::Issued), Step::Going);
+    }
+
+    #[test]
+    fn the_line_has_phase_approvals_and_time_left() {
+        assert_eq!(
+            line(&awaiting(), &clock()),
+            "alice-inc0012345: AwaitingApproval, 0/1 approvals, ends in 23h: 1 more person must approve"
+        );
+    }
+
+    #[test]
+    fn an_end_says_why() {
+        let failure = super::ended(&ended("Denied", "Denied"));
+        assert_eq!(failure.message, "alice-inc0012345 has ended: Denied: this is why");
+        assert_eq!(failure.exit, Exit::Ended);
+    }
+}
