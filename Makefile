@@ -14,7 +14,7 @@ help: ## list the targets
 
 demo: control-plane ## a control plane, a simulated tenant and the operator: the whole life of a pass
 	$(say) 'building the operator, the simulated tenant and the demo (the first time takes minutes)'
-	@$(CARGO) build --locked --bin tap-operator --example demo
+	@$(CARGO) build --locked --bin tap-operator --bin kubectl-tap --example demo
 	$(say) 'starting the demo'
 	@$(CARGO) run --quiet --locked --example demo -- $(if $(ONCE),--once)
 

@@ -383,18 +383,16 @@ impl Cluster {
         let parameters =
             PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         match self.call(api.create(&parameters, &stop)).await {
-            Ok(_) => Ok(()),
             Err(CallError::Exists(_)) if revoke => {
                 let data = serde_json::json!({ "data": { (STOP_REVOKE_ACTIVE_KEY): "true" } });
-                let patch = Patch::Merge(&data);
                 let parameters = PatchParams {
                     field_manager: Some(MANAGER.to_owned()),
                     ..PatchParams::default()
                 };
-                let patched = api.patch(STOP_CONFIG_MAP, &parameters, &patch);
-                self.call(patched).await.map(drop)
+                let patch = Patch::Merge(&data);
+                self.call(api.patch(STOP_CONFIG_MAP, &parameters, &patch)).await.map(drop)
             }
-            Err(CallError::Exists(_)) => Ok(()),
+            Ok(_) | Err(CallError::Exists(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -75,6 +75,8 @@ pub enum Command {
 /// until the pass is there and shows its code once. If it is interrupted before that, it revokes the request, because nobody
 /// could read the code any more.
 #[derive(Args)]
+// Flags are switches.
+#[allow(clippy::struct_excessive_bools)]
 #[command(after_help = "\
 Examples:
   kubectl tap request alice@contoso.com --reason 'INC0012345 lost phone' --reveal
@@ -84,7 +86,7 @@ pub struct Request {
     /// Whom the pass signs in: a user principal name or an object id
     #[arg(value_name = "USER", value_hint = ValueHint::EmailAddress)]
     pub person: String,
-    /// The TapPolicy through which to ask [default: the only one that you may use]
+    /// The policy through which to ask [default: the only one that you may use]
     #[arg(short, long, value_name = "POLICY", add = ArgValueCandidates::new(candidates::policies))]
     pub policy: Option<String>,
     /// How long the pass is valid: 90m, 2h, 1d [default: the policy's]
@@ -368,7 +370,7 @@ Examples:
   source <(kubectl tap completion bash)
   source <(kubectl tap completion zsh)
   kubectl tap completion fish | source
-  kubectl tap completion kubectl > ~/.local/bin/kubectl_complete-tap && chmod +x ~/.local/bin/kubectl_complete-tap")]
+  install -m 755 <(kubectl tap completion kubectl) ~/.local/bin/kubectl_complete-tap")]
 pub struct Completion {
     /// For which program
     #[arg(value_enum)]

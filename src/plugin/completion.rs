@@ -122,12 +122,15 @@ pub mod candidates {
             return Vec::new();
         };
         let connection = connection(std::env::args());
-        let answer = runtime.block_on(tokio::time::timeout(PATIENCE, async {
-            match Session::open(&connection, Prompts::Forbidden).await {
-                Ok(session) => ask(&session).await,
-                Err(_) => Vec::new(),
-            }
-        }));
+        let answer = runtime.block_on(async {
+            tokio::time::timeout(PATIENCE, async {
+                match Session::open(&connection, Prompts::Forbidden).await {
+                    Ok(session) => ask(&session).await,
+                    Err(_) => Vec::new(),
+                }
+            })
+            .await
+        });
         answer.unwrap_or_default()
     }
 }

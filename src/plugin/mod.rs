@@ -111,7 +111,7 @@ mod tests {
             helps.filter_map(|command| Some(command.get_after_help()?.to_string())).collect();
         let texts = helps.iter().map(String::as_str).chain(PAGES);
         let lines = texts.flat_map(str::lines).map(str::trim);
-        let typed = ["kubectl tap ", "source <(kubectl tap ", "kubectl-tap "];
+        let typed = ["kubectl tap ", "source <(kubectl", "install -m 755 <(kubectl"];
         let lines = lines.filter(|line| typed.iter().any(|start| line.starts_with(start)));
         lines.map(str::to_owned).collect()
     }
@@ -122,7 +122,7 @@ mod tests {
         assert!(examples.len() > 40, "{examples:#?}");
         for example in examples {
             // Without what a shell does with it.
-            let line = example.split("tap ").skip(1).collect::<Vec<_>>().join("tap ");
+            let (_, line) = example.split_once("tap ").unwrap();
             let line = line.split([')', '>', '|', '#']).next().unwrap();
             let words = std::iter::once("kubectl-tap".to_owned()).chain(shell_words(line));
             let parsed = command().try_get_matches_from(words);

@@ -17,10 +17,8 @@ static TICKET: LazyLock<Regex> = LazyLock::new(|| {
 pub fn name(user: &str, reason: Option<&str>, today: Date, attempt: u32) -> String {
     let local = user.split(['@', '#']).next().unwrap_or_default();
     let ticket = reason.and_then(|reason| TICKET.find(reason)).map(|found| slug(found.as_str()));
-    let mut ending = format!("-{}", ticket.unwrap_or_else(|| today.to_string()));
-    if attempt > 1 {
-        ending.push_str(&format!("-{attempt}"));
-    }
+    let number = if attempt > 1 { format!("-{attempt}") } else { String::new() };
+    let ending = format!("-{}{number}", ticket.unwrap_or_else(|| today.to_string()));
     let mut stem = slug(local);
     if stem.is_empty() {
         stem.push_str("pass");

@@ -73,7 +73,7 @@ pub fn document(value: &impl Serialize, as_yaml: bool) -> Result<(), Failure> {
 }
 
 /// A list of objects as kubectl prints it.
-pub fn list(items: Vec<Value>) -> Value {
+pub fn list(items: &[Value]) -> Value {
     serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items })
 }
 

@@ -40,8 +40,8 @@ pub fn usable(
 }
 
 /// The only one.
-pub fn only(names: Vec<String>, namespace: &str) -> Result<String, Failure> {
-    match names.as_slice() {
+pub fn only(names: &[String], namespace: &str) -> Result<String, Failure> {
+    match names {
         [one] => Ok(one.clone()),
         [] => Err(Failure::error(format!("you may use no TapPolicy for requests in namespace {namespace}")).remedy(format!(
             "choose another namespace with -n, or ask your administrator for the verb use on a TapPolicy there ({} doctor shows your rights)",
@@ -97,11 +97,11 @@ mod tests {
     fn the_rights_name_the_policies() {
         let names = usable(&rules(&[&["b", "a"], &["a"]]), None, "helpdesk").unwrap();
         assert_eq!(names, ["a", "b"]);
-        assert_eq!(only(names, "helpdesk").unwrap_err().exit, Exit::Usage);
+        assert_eq!(only(&names, "helpdesk").unwrap_err().exit, Exit::Usage);
         let one = usable(&rules(&[&["a"]]), None, "helpdesk").unwrap();
-        assert_eq!(only(one, "helpdesk"), Ok("a".to_owned()));
+        assert_eq!(only(&one, "helpdesk"), Ok("a".to_owned()));
         let none = usable(&rules(&[]), None, "helpdesk").unwrap();
-        assert_eq!(only(none, "helpdesk").unwrap_err().exit, Exit::Error);
+        assert_eq!(only(&none, "helpdesk").unwrap_err().exit, Exit::Error);
     }
 
     #[test]

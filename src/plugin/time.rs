@@ -135,10 +135,10 @@ pub fn long(seconds: i64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match seconds {
         ..120 => format!("{seconds}s"),
-        ..7200 => format!("{minutes}m"),
-        ..36_000 if minutes % 60 != 0 => format!("{hours}h{}m", minutes % 60),
-        ..172_800 => format!("{hours}h"),
-        _ => format!("{days}d"),
+        120..7200 => format!("{minutes}m"),
+        7200..36_000 if minutes % 60 != 0 => format!("{hours}h{}m", minutes % 60),
+        7200..172_800 => format!("{hours}h"),
+        172_800.. => format!("{days}d"),
     }
 }
 

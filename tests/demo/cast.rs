@@ -1,12 +1,13 @@
 //! The people of the story. Each has only the rights of examples/access.yaml.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use futures::future::try_join_all;
 
 use crate::stage::NAMESPACE;
 use crate::support::control_plane::ControlPlane;
 use crate::support::identity::Identity;
 use crate::support::kubectl::Kubectl;
+use crate::support::program;
 use crate::support::wait;
 use crate::words::words;
 
@@ -23,9 +24,15 @@ pub struct Person {
 impl Person {
     /// A kubectl command of this person, from a whole command line.
     pub fn kubectl(&self, line: &str) -> Result<Kubectl> {
-        let mut words = words(line)?.into_iter();
-        ensure!(words.next().as_deref() == Some("kubectl"), "not a kubectl command: {line}");
-        Ok(self.identity.kubectl(words))
+        let words = words(line)?;
+        match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            // As kubectl does, which finds its plugins on the PATH.
+            ["kubectl", "tap", rest @ ..] => {
+                Ok(self.identity.program(&program::kubectl_tap()?, rest.iter().copied()))
+            }
+            ["kubectl", rest @ ..] => Ok(self.identity.kubectl(rest.iter().copied())),
+            _ => bail!("not a kubectl command: {line}"),
+        }
     }
 }
 

@@ -6,23 +6,20 @@ use anyhow::{Context, Result};
 use tokio::time::sleep;
 
 use crate::stage::Stage;
+use crate::support::program;
 
 const IDEAS: &str = r#"  1. What can be asked for, and what was:
      kubectl explain tap.spec
      kubectl get tap
 
-  2. Ask for a pass for Frank, and approve it:
-     kubectl create -f tests/demo/manifests/frank.yaml
-     kubectl wait tap/frank --for=jsonpath='{.status.phase}'=AwaitingApproval
-     KUBECONFIG=$LEO kubectl patch tap frank --subresource=status --type=json -p '[{"op":"add",
-       "path":"/status/decisions/-","value":{"by":"leo@contoso.com","decision":"Approve"}}]'
-     kubectl wait tap/frank --for=condition=Issued
+  2. Ask for a pass for Frank, which waits in this terminal, and approve it in another one:
+     kubectl tap request frank@contoso.com --reason 'INC0012348 starts today' --reveal
+     KUBECONFIG=$LEO kubectl tap approve frank-inc0012348
 
-  3. Sign in as Frank, see the request become Used, and the Secret go:
-     CODE=$(kubectl get secret frank -o jsonpath='{.data.temporaryAccessPass}' | base64 -d)
+  3. Sign in as Frank with the code that was shown, see the request become Used, and the Secret go:
      curl -s --cacert $CA $TENANT/_sim/sign-in \
-       -d '{"userPrincipalName": "frank@contoso.com", "temporaryAccessPass": "'"$CODE"'"}'
-     kubectl get tap frank --watch
+       -d '{"userPrincipalName": "frank@contoso.com", "temporaryAccessPass": "CODE"}'
+     kubectl tap show frank-inc0012348
 
   4. Switch the method off in the portal, and see it corrected within a minute:
      curl -s --cacert $CA $TENANT/_sim/policy -d '{"state": "disabled"}'
@@ -39,8 +36,11 @@ pub fn explain(stage: &Stage) -> Result<()> {
     terminal.chapter("Your turn")?;
     terminal.tell("Everything is still running. In another terminal, in this directory:")?;
     let programs = cast.heidi.identity.kubectl_program().parent().context("kubectl's directory")?;
+    let plugin = program::kubectl_tap()?;
+    let plugin = plugin.parent().context("the plugin's directory")?;
     let people = [&cast.heidi, &cast.leo, &cast.ines, &cast.admin];
-    let mut lines = vec![format!("  export PATH=\"{}:$PATH\"", programs.display())];
+    let mut lines =
+        vec![format!("  export PATH=\"{}:{}:$PATH\"", programs.display(), plugin.display())];
     for who in people {
         let variable = who.name.to_uppercase();
         lines.push(format!("  export {variable}={}", who.identity.kubeconfig().display()));

@@ -52,10 +52,10 @@ impl Stage {
 
     /// Approves or revokes a request, as this person and in their name.
     pub async fn decide(&self, who: &Person, request: &str, decision: &str) -> Result<()> {
-        self.run(who, &decision_line(who, request, decision)).await.map(drop)
+        self.run(who, &format!("kubectl tap {decision} {request}")).await.map(drop)
     }
 
-    /// Makes a decision that must be refused with this word in the answer.
+    /// Makes a decision with plain kubectl that must be refused with this word in the answer.
     pub async fn decide_in_vain(
         &self,
         who: &Person,
@@ -66,18 +66,24 @@ impl Stage {
         self.refused(who, &decision_line(who, request, decision), word).await
     }
 
-    /// Waits until a request is in a phase.
-    pub async fn reaches(&self, request: &str, phase: &str) -> Result<()> {
-        let line = format!(
-            "kubectl wait tap/{request} --for=jsonpath='{{.status.phase}}'={phase} --timeout=60s"
-        );
+    /// Waits until people can decide about a request.
+    pub async fn can_be_decided(&self, request: &str) -> Result<()> {
+        let line = format!("kubectl tap wait {request} --for approval --timeout 60s");
         self.run(&self.cast.heidi, &line).await.map(drop)
+    }
+
+    /// Waits until a request has ended in this phase.
+    pub async fn ends(&self, request: &str, phase: &str) -> Result<()> {
+        let line = format!("kubectl tap wait {request} --for finished --timeout 60s");
+        let told = self.run(&self.cast.heidi, &line).await?;
+        ensure!(told.contains(&format!("{request}: {phase}")), "{told}");
+        Ok(())
     }
 
     /// Waits until the pass of a request was issued. Returns the code, as Heidi reads it.
     pub async fn code(&self, request: &str) -> Result<String> {
         let heidi = &self.cast.heidi;
-        let wait = format!("kubectl wait tap/{request} --for=condition=Issued --timeout=60s");
+        let wait = format!("kubectl tap wait {request} --timeout 60s");
         self.run(heidi, &wait).await?;
         let get =
             format!("kubectl get secret {request} -o jsonpath='{{.data.temporaryAccessPass}}'");

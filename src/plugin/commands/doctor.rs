@@ -30,14 +30,15 @@ pub enum Verdict {
 pub struct Finding {
     check: String,
     result: Verdict,
-    finding: String,
+    #[serde(rename = "finding")]
+    detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
 }
 
 impl Finding {
-    fn new(check: impl Into<String>, result: Verdict, finding: impl Into<String>) -> Self {
-        Self { check: check.into(), result, finding: finding.into(), remedy: None }
+    fn new(check: impl Into<String>, result: Verdict, detail: impl Into<String>) -> Self {
+        Self { check: check.into(), result, detail: detail.into(), remedy: None }
     }
 
     fn remedy(mut self, remedy: impl Into<String>) -> Self {
@@ -89,7 +90,7 @@ fn text(findings: &[Finding]) -> String {
             Verdict::Failed => "FAILED",
             Verdict::Unknown => "unknown",
         };
-        table.row([finding.check.as_str(), result, finding.finding.as_str()]);
+        table.row([finding.check.as_str(), result, finding.detail.as_str()]);
     }
     let mut text = table.text();
     let remedies =

@@ -64,10 +64,15 @@ async fn awaiting(session: &Session, connection: &Connection) -> Result<Vec<Reco
         Ok(namespaces) => namespaces,
         Err(CallError::Right(_)) => {
             output::say(&format!(
-                "You may not list namespaces: only requests of namespace {} are shown; -n chooses another.",
+                "You may not list namespaces, so only namespace {} is looked at.",
                 session.namespace
             ));
-            return Ok(session.cluster.list(here, &AWAITING).await?);
+            let records = session.cluster.list(here, &AWAITING).await;
+            return records.map_err(|error| match error {
+                error @ CallError::Right(_) => Failure::error(error.to_string())
+                    .remedy("name the namespace in which you may approve with -n"),
+                error => error.into(),
+            });
         }
         Err(error) => return Err(error.into()),
     };

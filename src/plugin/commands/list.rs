@@ -44,7 +44,8 @@ pub async fn run(arguments: &List, session: &Session) -> Result<(), Failure> {
 
 /// The objects as kubectl prints a list.
 pub fn objects(records: &[Record]) -> serde_json::Value {
-    output::list(records.iter().map(Record::printed).collect())
+    let items: Vec<_> = records.iter().map(Record::printed).collect();
+    output::list(&items)
 }
 
 /// One line for each.

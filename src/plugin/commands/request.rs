@@ -18,7 +18,6 @@ use crate::plugin::time::Clock;
 use crate::plugin::wait::{self, Goal, Signals, Target, follow};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt as _;
 
 /// How many names are tried.
 const NAMES: u32 = 20;
@@ -99,7 +98,7 @@ async fn only_policy(session: &Session) -> Result<String, Failure> {
         Err(_) => None,
     };
     let names = pick::usable(&rules, policies, &session.namespace)?;
-    pick::only(names, &session.namespace)
+    pick::only(&names, &session.namespace)
 }
 
 /// What is asked for, in words, so that nobody waits for tomorrow who meant today.
@@ -318,6 +317,8 @@ async fn take_back_unknown(session: &Session, key: &OneTimeKey, failure: &Failur
 
 #[cfg(test)]
 mod tests {
+    use kube::ResourceExt as _;
+
     use super::*;
     use crate::api::yaml;
     use crate::plugin::samples::clock;

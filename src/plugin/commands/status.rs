@@ -11,14 +11,14 @@ use crate::plugin::view::policies::{self, PolicyStatus};
 
 pub async fn run(arguments: &Status, session: &Session) -> Result<(), Failure> {
     let status = gather(session, &arguments.operator.operator_namespace).await?;
-    match arguments.output {
-        Some(format) => output::document(&status, format == ReportFormat::Yaml),
-        None => {
-            output::data(&policies::text(&status))?;
-            status.hidden.iter().for_each(|hidden| output::say(hidden));
-            Ok(())
-        }
+    if let Some(format) = arguments.output {
+        return output::document(&status, format == ReportFormat::Yaml);
     }
+    output::data(&policies::text(&status))?;
+    for hidden in &status.hidden {
+        output::say(hidden);
+    }
+    Ok(())
 }
 
 async fn gather(session: &Session, operator_namespace: &str) -> Result<policies::Status, Failure> {

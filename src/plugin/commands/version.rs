@@ -31,6 +31,7 @@ pub async fn image(session: &Session, namespace: &str) -> Result<String, String>
     let deployment = deployment
         .ok_or_else(|| format!("there is no Deployment {OPERATOR} in namespace {namespace}"))?;
     let template = deployment.spec.and_then(|spec| spec.template.spec);
-    let images = template.into_iter().flat_map(|spec| spec.containers).filter_map(|c| c.image);
-    images.last().ok_or_else(|| "its Deployment names no image".to_owned())
+    let mut containers = template.into_iter().flat_map(|spec| spec.containers);
+    let ours = containers.find(|container| container.name == OPERATOR);
+    ours.and_then(|ours| ours.image).ok_or_else(|| "its Deployment names no image".to_owned())
 }

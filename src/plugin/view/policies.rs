@@ -95,10 +95,8 @@ pub fn count(records: &[Record]) -> BTreeMap<&'static str, usize> {
 
 /// The text of it.
 pub fn text(status: &Status) -> String {
-    let mut text = String::new();
-    if let Some(stop) = &status.stop {
-        text.push_str(&format!("STOPPED: {stop}\n\n"));
-    }
+    let mut parts = Vec::new();
+    parts.extend(status.stop.as_ref().map(|stop| format!("STOPPED: {stop}\n")));
     let mut table = Table::new(&["POLICY", "TENANT", "METHOD", "DRIFT", "ISSUING", "READY"]);
     for policy in &status.policies {
         table.row([
@@ -111,34 +109,37 @@ pub fn text(status: &Status) -> String {
         ]);
     }
     if !table.is_empty() {
-        text.push_str(&table.text());
-        let remarks: Vec<String> = status
-            .policies
-            .iter()
-            .flat_map(|policy| policy.messages.iter().map(|m| format!("{}: {m}\n", policy.name)))
-            .collect();
-        if !remarks.is_empty() {
-            text.push('\n');
-            remarks.iter().for_each(|remark| text.push_str(remark));
-        }
-        text.push('\n');
+        parts.push(table.text());
     }
+    let told = |policy: &PolicyStatus| {
+        let lines = policy.messages.iter().map(|message| format!("{}: {message}\n", policy.name));
+        lines.collect::<String>()
+    };
+    let remarks: String = status.policies.iter().map(told).collect();
+    if !remarks.is_empty() {
+        parts.push(remarks);
+    }
+    parts.push(numbers(status));
+    parts.join("\n")
+}
+
+/// How many requests there are.
+fn numbers(status: &Status) -> String {
+    let live = [
+        (Phase::Active, "active"),
+        (Phase::AwaitingApproval, "awaiting approval"),
+        (Phase::Scheduled, "scheduled"),
+        (Phase::Pending, "pending"),
+    ];
     let number = |phase: Phase| status.requests.get(phase.name()).copied().unwrap_or(0);
+    let ended = status.requests.values().sum::<usize>()
+        - live.iter().map(|(phase, _)| number(*phase)).sum::<usize>();
+    let live = live.map(|(phase, what)| format!("{} {what}", number(phase))).join(", ");
     let place = status.namespace.as_ref().map_or_else(
         || "in all namespaces".to_owned(),
         |namespace| format!("in namespace {namespace}"),
     );
-    let live = [
-        (number(Phase::Active), "active"),
-        (number(Phase::AwaitingApproval), "awaiting approval"),
-        (number(Phase::Scheduled), "scheduled"),
-        (number(Phase::Pending), "pending"),
-    ];
-    let ended: usize =
-        status.requests.values().sum::<usize>() - live.iter().map(|(n, _)| n).sum::<usize>();
-    let parts: Vec<String> = live.iter().map(|(number, what)| format!("{number} {what}")).collect();
-    text.push_str(&format!("Requests {place}: {}, {ended} ended\n", parts.join(", ")));
-    text
+    format!("Requests {place}: {live}, {ended} ended\n")
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ fn facts(record: &Record, clock: &Clock) -> Vec<(&'static str, String)> {
     match (record.finished_at(), record.deadline()) {
         (Some(ended), _) => facts.push(("Ended", clock.told(ended))),
         (None, Some(deadline)) if status.pass.is_none() => {
-            facts.push(("Deadline", clock.told(deadline)))
+            facts.push(("Deadline", clock.told(deadline)));
         }
         _ => {}
     }

@@ -16,12 +16,16 @@ pub async fn lost_phone(stage: &Stage) -> Result<()> {
     let watch = Watch::start(stage)?;
     stage.cat(&cast.heidi, "tests/demo/manifests/alice.yaml")?;
     stage.run(&cast.heidi, "kubectl create -f tests/demo/manifests/alice.yaml").await?;
-    stage.reaches("alice", "AwaitingApproval").await?;
+    stage.can_be_decided("alice").await?;
 
-    terminal.tell("The policy requires a second person. Heidi cannot approve her own request:")?;
+    terminal.tell(
+        "The policy requires a second person. Heidi cannot approve her own request, whatever program she uses. In plain \
+         kubectl, a decision is a patch of the status:",
+    )?;
     stage.decide_in_vain(&cast.heidi, "alice", "Approve", "Forbidden").await?;
-    terminal.tell("Leo, who leads the helpdesk, approves:")?;
-    stage.decide(&cast.leo, "alice", "Approve").await?;
+    terminal.tell("Leo, who leads the helpdesk, sees what awaits him, and approves. He types less with kubectl tap:")?;
+    stage.run(&cast.leo, "kubectl tap inbox").await?;
+    stage.decide(&cast.leo, "alice", "approve --yes").await?;
 
     terminal.tell("The pass is made, and its code is in one place: a Secret that the operator itself cannot read.")?;
     let code = stage.code("alice").await?;
@@ -32,7 +36,7 @@ pub async fn lost_phone(stage: &Stage) -> Result<()> {
         stage.sign_in("alice@contoso.com", &code)?.context("Alice was not signed in")?;
 
     terminal.tell("The operator sees that the pass was used, and takes the Secret away.")?;
-    stage.reaches("alice", "Used").await?;
+    stage.ends("alice", "Used").await?;
     stage.secret_is_gone("alice").await?;
     let session =
         world.simulator.session(signed_in.session).context("Alice's session is unknown")?;

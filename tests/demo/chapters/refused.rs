@@ -4,9 +4,6 @@ use anyhow::{Result, ensure};
 
 use crate::stage::{NAMESPACE, Stage};
 
-const WHY: &str = "kubectl get tap grace \\\n\
-    -o jsonpath='{range .status.conditions[?(@.type==\"Ready\")]}{.reason}: {.message}{end}'";
-
 pub async fn refused(stage: &Stage) -> Result<()> {
     let Stage { world, cast, terminal } = stage;
     terminal.chapter("4. Refusals come with a reason")?;
@@ -19,8 +16,8 @@ pub async fn refused(stage: &Stage) -> Result<()> {
     stage.refused(&cast.sam, ask, "Forbidden").await?;
     terminal.tell("Heidi may ask. But Grace is a Global Administrator, and this policy gives no passes to them.")?;
     stage.run(&cast.heidi, ask).await?;
-    stage.reaches("grace", "Failed").await?;
-    let why = stage.run(&cast.heidi, WHY).await?;
+    stage.ends("grace", "Failed (DirectoryRoleHolder)").await?;
+    let why = stage.run(&cast.heidi, "kubectl tap explain grace").await?;
     ensure!(why.contains("DirectoryRoleHolder"), "{why}");
     Ok(())
 }

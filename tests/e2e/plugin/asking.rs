@@ -116,8 +116,7 @@ fn a_printed_manifest_gives_the_same_request() -> Result<()> {
                 .ok(&[
                     "request",
                     &user,
-                    "--reason",
-                    reason,
+                    &format!("--reason={reason}"),
                     "--name",
                     &name,
                     "--for",

@@ -22,8 +22,11 @@ fn the_inbox_has_what_an_approver_can_approve_and_an_approval_is_recorded() -> R
         let inbox = approver.ok(&["inbox"]).await?;
         ensure!(inbox.contains("1h, works once   INC1 lost phone"), "{inbox}");
         // Without a namespace, over all that this person may see.
-        let everywhere = approver.bare(&["inbox"]).run().await?;
-        ensure!(everywhere.status.success(), "{everywhere}");
+        let here = approver.bare(&["inbox"]).run().await?;
+        expect(&here, 1, "name the namespace in which you may approve with -n")?;
+        scene.world.control_plane.grant_everywhere(&scene.approver, "view").await?;
+        let everywhere = approver.bare(&["inbox", "-o", "name"]).ok().await?;
+        ensure!(everywhere.contains("/one\n") && everywhere.contains("/two\n"), "{everywhere}");
         let own = helpdesk.run(&["inbox"]).await?;
         ensure!(own.stdout.is_empty() && own.stderr.contains("Nothing awaits"), "{own}");
 

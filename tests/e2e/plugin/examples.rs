@@ -10,6 +10,7 @@ use tap_operator::api::{DecisionKind, Phase};
 use super::{KEYS, Tap};
 use crate::scene::{Scene, quick, quick_world};
 use crate::support::identity::Identity;
+use crate::support::operator::NAMESPACE;
 use crate::support::program::kubectl_tap;
 use crate::support::run;
 use crate::support::terminal::Terminal;
@@ -35,7 +36,15 @@ async fn prepare<'a>(scene: &'a Scene<'_>, example: &str) -> Result<&'a Identity
         scene.delete(&name).await?;
         scene.wait_gone(&name).await?;
     }
-    let command = example.split_whitespace().nth(2).context("a command")?;
+    let (_, command) = example.split_once("kubectl tap ").context("a command")?;
+    let command = command.split([' ', ')']).next().unwrap_or_default();
+    let admin = scene.world.control_plane.admin();
+    if command == "resume" {
+        return Ok(admin);
+    }
+    // The example before may have set it.
+    let go_on = ["delete", "configmap", "tap-operator-stop", "--ignore-not-found"];
+    admin.kubectl(go_on).in_namespace(NAMESPACE).ok().await?;
     let mut spec = json!({ "policyRef": { "name": "helpdesk" }, "lifetime": "1h" });
     if example.contains(" -i ") {
         let key = std::fs::read_to_string(format!("{KEYS}/ed25519.pub"))?;
@@ -62,8 +71,8 @@ async fn prepare<'a>(scene: &'a Scene<'_>, example: &str) -> Result<&'a Identity
     }
     Ok(match command {
         "approve" | "deny" | "inbox" => &scene.approver,
-        "stop" | "resume" | "status" | "doctor" | "version" => scene.world.control_plane.admin(),
-        "list" if example.contains("-A") => scene.world.control_plane.admin(),
+        "stop" | "status" | "doctor" | "version" => admin,
+        "list" if example.contains("-A") => admin,
         _ => &scene.helpdesk,
     })
 }

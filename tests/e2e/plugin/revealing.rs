@@ -15,7 +15,7 @@ fn a_code_is_asked_for_sealed_and_shown_on_the_terminal_alone() -> Result<()> {
         let user = scene.user();
         let tap = Tap::of(&scene, &scene.helpdesk)?;
         tap.fails(&["request", &user, "--reveal"], 2, "on a terminal only").await?;
-        ensure!(scene.requests().list(&Default::default()).await?.items.is_empty());
+        ensure!(scene.requests().list(&kube::api::ListParams::default()).await?.items.is_empty());
 
         let mut terminal = tap.terminal(&["request", &user, "--name", "shown", "--reveal"])?;
         terminal.until("Delete the Secret with the code now?").await?;

@@ -134,9 +134,20 @@ async fn definitions(session: &Session) -> Finding {
     )
 }
 
-/// The schema of the first version, without what the API server adds.
+/// The schema of the first version, with numbers as they are compared: the API server writes 8 where 8.0 was sent.
 fn schema(definition: &Value) -> Value {
-    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"].clone()
+    let mut schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
+    level(&mut schema);
+    schema["properties"].take()
+}
+
+fn level(value: &mut Value) {
+    match value {
+        Value::Number(number) => *value = number.as_f64().into(),
+        Value::Array(items) => items.iter_mut().for_each(level),
+        Value::Object(fields) => fields.values_mut().for_each(level),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 async fn admission(session: &Session, operator: &str) -> Finding {
@@ -266,7 +277,7 @@ mod tests {
         let there: Timestamp = "2026-11-29T17:30:00Z".parse().unwrap();
         let found = |seconds| clock(there + SignedDuration::from_secs(seconds), there);
         assert_eq!(found(59).result, Verdict::Ok);
-        assert_eq!(found(-180).finding, "this machine is 3m behind the API server");
-        assert_eq!(found(180).finding, "this machine is 3m ahead of the API server");
+        assert_eq!(found(-180).detail, "this machine is 3m behind the API server");
+        assert_eq!(found(180).detail, "this machine is 3m ahead of the API server");
     }
 }
