@@ -39,6 +39,14 @@ pub enum CallError {
     /// The object does not exist.
     #[error("{0}")]
     NotFound(String),
+    /// The request does not exist.
+    #[error("there is no TapRequest {name} in namespace {namespace}")]
+    NoRequest {
+        /// The namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
     /// The API server does not serve the resources of tap-operator.
     #[error(
         "tap-operator is not installed in this cluster: it knows no TapRequests and TapPolicies"
@@ -82,6 +90,9 @@ impl CallError {
             || message.contains("could not find the requested resource");
         match status.code {
             401 => Self::Unauthorized(message),
+            403 if message.contains("User \"system:anonymous\"") => {
+                Self::Unauthorized("it knows you only as system:anonymous".to_owned())
+            }
             403 => match message.split_once("denied request: ") {
                 Some((_, why)) => Self::Policy(why.trim_end().to_owned()),
                 None => Self::Right(message),
@@ -203,9 +214,9 @@ impl Cluster {
     pub async fn request(&self, namespace: &str, name: &str) -> Result<Record, CallError> {
         let found = self.call(self.requests(Some(namespace)).get(name)).await;
         found.map(Record::new).map_err(|error| match error {
-            CallError::NotFound(_) => CallError::NotFound(format!(
-                "there is no TapRequest {name} in namespace {namespace}"
-            )),
+            CallError::NotFound(_) => {
+                CallError::NoRequest { namespace: namespace.to_owned(), name: name.to_owned() }
+            }
             error => error,
         })
     }

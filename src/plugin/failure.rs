@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::calls::CallError;
+use super::program;
 
 /// The exit codes, for the help and the documentation.
 pub const EXIT_CODES: &str = "\
@@ -122,9 +123,15 @@ impl From<CallError> for Failure {
             CallError::Unreachable { .. } => failure.remedy(
                 "check the network and `kubectl config current-context`; --context and --kubeconfig choose another cluster",
             ),
-            CallError::Right(_) => failure.remedy(
-                "show this line to your administrator; the roles are in docs/access.md",
+            CallError::Right(why) if why.contains("in the namespace") => failure.remedy(
+                "choose another namespace with -n, or show this line to your administrator: the roles are in docs/access.md",
             ),
+            CallError::Right(_) => failure
+                .remedy("show this line to your administrator: the roles are in docs/access.md"),
+            CallError::NoRequest { namespace, .. } => failure.remedy(format!(
+                "what there is: {} list --all -n {namespace}; -n chooses another namespace",
+                program()
+            )),
             CallError::NotFound(_) | CallError::Exists(_) | CallError::Policy(_) | CallError::Refused { .. } => failure,
         }
     }

@@ -2,11 +2,12 @@
 
 use k8s_openapi::api::authorization::v1::{ResourceRule, SubjectRulesReviewStatus};
 use kube::ResourceExt;
+use regex::Regex;
 
 use super::failure::Failure;
 use super::program;
-use crate::api::TapPolicy;
 use crate::api::names::GROUP;
+use crate::api::{Delivery, StartTimeRule, TapPolicy, TapRequestSpec};
 
 /// The policies through which the person may ask in a namespace: those named in their rights, or all if the rights name
 /// none. Policies that are known to serve nobody there are left out.
@@ -52,6 +53,42 @@ pub fn only(names: &[String], namespace: &str) -> Result<String, Failure> {
     }
 }
 
+/// What the policy will certainly refuse about a request, so that its name is not used up by a failure.
+pub fn objection(policy: &TapPolicy, spec: &TapRequestSpec) -> Option<Failure> {
+    let issuance = policy.spec.issuance.as_ref()?;
+    let name = policy.name_any();
+    if let Some(rule) = &issuance.reason {
+        let hint = rule.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
+        let pattern = rule.pattern.as_deref().unwrap_or_default();
+        let given = spec.reason.as_deref().unwrap_or_default();
+        if given.is_empty() {
+            return Some(
+                Failure::usage(format!("the policy {name} requires a reason{hint}"))
+                    .remedy("add --reason"),
+            );
+        }
+        // The operator's own limits decide about expressions that are too large.
+        if Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(given)) {
+            return Some(Failure::usage(format!(
+                "the policy {name} does not accept this reason{hint}: it must match {pattern}"
+            )));
+        }
+    }
+    if issuance.start_time == Some(StartTimeRule::Required) && spec.start_time.is_none() {
+        return Some(
+            Failure::usage(format!("the policy {name} requires a start time"))
+                .remedy("add --at, such as --at 'tomorrow 8:00'"),
+        );
+    }
+    if issuance.delivery == Some(Delivery::Sealed) && spec.recipients.is_none() {
+        return Some(
+            Failure::usage(format!("the policy {name} gives codes only to public keys"))
+                .remedy("add --reveal to read it here, or --recipient with the key of its reader"),
+        );
+    }
+    None
+}
+
 fn grants_use(rule: &ResourceRule) -> bool {
     let has = |list: &Option<Vec<String>>, word: &str| {
         list.iter().flatten().any(|entry| entry == word || entry == "*")
@@ -70,6 +107,7 @@ fn may_serve(policy: &TapPolicy, namespace: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::json;
 
     use super::*;
@@ -123,5 +161,28 @@ mod tests {
             usable(&rules(&[&["here", "there", "gone"]]), Some(&policies), "helpdesk").unwrap();
         assert_eq!(named, ["here"]);
         assert!(usable(&rules(&[&[]]), None, "helpdesk").is_err());
+    }
+
+    #[test]
+    fn what_a_policy_certainly_refuses_is_said_before() {
+        let strict = policy(
+            "strict",
+            json!({
+                "reason": { "pattern": "^INC[0-9]+", "hint": "the ticket" },
+                "startTime": "Required", "delivery": "Sealed",
+            }),
+        );
+        let mut spec = TapRequestSpec::default();
+        let said = |spec: &TapRequestSpec| objection(&strict, spec).map(|said| said.message);
+        assert_eq!(said(&spec).unwrap(), "the policy strict requires a reason (the ticket)");
+        spec.reason = Some("lost phone".into());
+        assert!(said(&spec).unwrap().contains("(the ticket): it must match ^INC[0-9]+"));
+        spec.reason = Some("INC1 lost phone".into());
+        assert!(said(&spec).unwrap().contains("requires a start time"));
+        spec.start_time = Some(Time("2026-11-30T08:00:00Z".parse().unwrap()));
+        assert!(said(&spec).unwrap().contains("only to public keys"));
+        spec.recipients = Some(vec!["age1".into()]);
+        assert_eq!(said(&spec), None);
+        assert_eq!(objection(&policy("open", json!({})), &TapRequestSpec::default()), None);
     }
 }

@@ -142,7 +142,7 @@ pub async fn follow(
                 }
                 last = Some(record);
             }
-            Err(CallError::NotFound(_)) if uid.is_some() => return Err(deleted(target)),
+            Err(CallError::NoRequest { .. }) if uid.is_some() => return Err(deleted(target)),
             Err(error) if error.may_heal() && answered.elapsed() < PATIENCE => {
                 progress.show(&format!("{}: {error}; trying again", target.name));
             }

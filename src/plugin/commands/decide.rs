@@ -96,7 +96,7 @@ async fn sort_out(
                 }
                 Standing::Closed(why) => Failure::error(why),
             },
-            Err(error @ (CallError::NotFound(_) | CallError::Right(_))) => error.into(),
+            Err(error @ (CallError::NoRequest { .. } | CallError::Right(_))) => error.into(),
             Err(error) => return Err(error.into()),
         };
         output::say(&failure.to_string());

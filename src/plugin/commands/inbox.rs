@@ -41,10 +41,13 @@ pub async fn run(
         }
         None => {
             output::data(&view::inbox::table(&mine, &Clock::system()))?;
-            output::say(&format!(
-                "\nTo see more: {0} show NAME -n NAMESPACE; to decide: {0} approve or deny",
-                program()
-            ));
+            if let Some(first) = mine.first() {
+                let which = format!("{} -n {}", first.name(), first.namespace());
+                output::say(&format!(
+                    "\nTo see more: {0} show {which}\nTo decide: {0} approve {which}",
+                    program()
+                ));
+            }
             Ok(())
         }
     }

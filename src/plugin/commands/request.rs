@@ -64,6 +64,12 @@ pub async fn run(arguments: Request, session: &Session) -> Result<(), Failure> {
         requested_by: Some(session.me().await?.to_owned()),
         ..TapRequestSpec::default()
     };
+    // Who may not read the policy learns the same from the request.
+    if let Ok(policy) = session.cluster.policy(&spec.policy_ref.name).await {
+        let sealed = arguments.reveal.then(Vec::new).or_else(|| spec.recipients.clone());
+        let asked = TapRequestSpec { recipients: sealed, ..spec.clone() };
+        pick::objection(&policy, &asked).map_or(Ok(()), Err)?;
+    }
     output::say(&retold(&spec, &clock));
     if arguments.dry_run {
         return dry_run(&arguments, spec, session, &clock).await;
@@ -71,7 +77,8 @@ pub async fn run(arguments: Request, session: &Session) -> Result<(), Failure> {
     if arguments.reveal {
         return asked_and_shown(&arguments, spec, session, &clock).await;
     }
-    let record = create(&arguments, &spec, session, &clock).await?;
+    let created = create(&arguments, &spec, session, &clock, false).await;
+    let record = created.map_err(|error| not_created(error, &arguments, session))?;
     if !arguments.wait {
         print(&arguments, &record)?;
         output::say(&next(&record));
@@ -118,43 +125,43 @@ fn retold(spec: &TapRequestSpec, clock: &Clock) -> String {
     )
 }
 
-/// Creates the request under the name that was given, or under the first free one.
+/// Creates the request, or only tries, under the name that was given, or under the first free one.
 async fn create(
     arguments: &Request,
     spec: &TapRequestSpec,
     session: &Session,
     clock: &Clock,
-) -> Result<Record, Failure> {
+    dry_run: bool,
+) -> Result<Record, CallError> {
     let mut attempt = 1;
     loop {
         let name = name(arguments, clock, attempt);
-        let created = session.cluster.create(&session.namespace, &object(&name, spec), false).await;
-        let error = match created {
-            Ok(record) => return Ok(record),
+        let request = object(&name, spec);
+        match session.cluster.create(&session.namespace, &request, dry_run).await {
             Err(CallError::Exists(_)) if arguments.name.is_none() && attempt < NAMES => {
-                attempt += 1;
-                continue;
+                attempt += 1
             }
-            Err(error) => error,
-        };
-        let unsure = matches!(error, CallError::Unreachable { .. });
-        let failure = match error {
-            CallError::Exists(_) => Failure::error(format!(
-                "there is a TapRequest {name} in namespace {} already, and a finished one stays as a record",
-                session.namespace
+            created => return created,
+        }
+    }
+}
+
+/// Why no request was created.
+fn not_created(error: CallError, arguments: &Request, session: &Session) -> Failure {
+    let namespace = &session.namespace;
+    match error {
+        CallError::Exists(_) => {
+            let name = arguments.name.as_deref().unwrap_or("of each name that was tried");
+            Failure::error(format!(
+                "there is a TapRequest {name} in namespace {namespace} already, and a finished one stays as a record"
             ))
-            .remedy("choose another name with --name"),
-            error => error.into(),
-        };
-        return Err(if unsure {
-            failure.remedy(format!(
-                "it is not known whether the request was created: {} show {name} -n {}",
-                program(),
-                session.namespace
-            ))
-        } else {
-            failure
-        });
+            .remedy("choose another name with --name")
+        }
+        CallError::Unreachable { .. } => Failure::from(error).remedy(format!(
+            "it is not known whether the request was created: {} list -n {namespace}",
+            program()
+        )),
+        error => error.into(),
     }
 }
 
@@ -186,17 +193,16 @@ async fn dry_run(
     session: &Session,
     clock: &Clock,
 ) -> Result<(), Failure> {
-    let (namespace, name) = (&session.namespace, name(arguments, clock, 1));
     let me = spec.requested_by.take();
-    let stamped = session.cluster.create(namespace, &object(&name, &spec), true).await;
-    if let Err(CallError::Policy(why)) = &stamped
+    let mut tried = create(arguments, &spec, session, clock, true).await;
+    if let Err(CallError::Policy(why)) = &tried
         && why.contains("requestedBy")
     {
         spec.requested_by = me;
-        session.cluster.create(namespace, &object(&name, &spec), true).await?;
-    } else {
-        stamped?;
+        tried = create(arguments, &spec, session, clock, true).await;
     }
+    let name = tried.map_err(|error| not_created(error, arguments, session))?.name();
+    let namespace = &session.namespace;
     match arguments.output {
         Some(Format::Json) => output::document(&manifest(&name, namespace, &spec), false),
         Some(Format::Yaml) => output::document(&manifest(&name, namespace, &spec), true),
@@ -255,11 +261,13 @@ async fn asked_and_shown(
     spec.recipients = Some(vec![key.public()]);
     // From here on a signal ends nothing before the request is revoked.
     let mut signals = Signals::catch()?;
-    let record = match create(arguments, &spec, session, clock).await {
+    let record = match create(arguments, &spec, session, clock, false).await {
         Ok(record) => record,
-        Err(failure) => {
-            take_back_unknown(session, &key, &failure).await;
-            return Err(failure);
+        Err(error) => {
+            if matches!(error, CallError::Unreachable { .. }) {
+                take_back_unknown(session, &key).await;
+            }
+            return Err(not_created(error, arguments, session));
         }
     };
     let shown = async {
@@ -299,10 +307,7 @@ async fn take_back(session: &Session, record: &Record) -> String {
 }
 
 /// If no answer came to the creation, the request may be there: it is the one with this key.
-async fn take_back_unknown(session: &Session, key: &OneTimeKey, failure: &Failure) {
-    if failure.exit != Exit::Error {
-        return;
-    }
+async fn take_back_unknown(session: &Session, key: &OneTimeKey) {
     let public = key.public();
     let Ok(me) = session.me().await else { return };
     let mine = session.cluster.list(Some(&session.namespace), &[("spec.requestedBy", me)]).await;

@@ -47,7 +47,11 @@ impl Effect {
 
 pub async fn stop(arguments: &Stop, session: &Session) -> Result<(), Failure> {
     let namespace = &arguments.operator.operator_namespace;
-    session.cluster.set_stop(namespace, arguments.revoke).await?;
+    session.cluster.set_stop(namespace, arguments.revoke).await.map_err(|error| match error {
+        error @ CallError::NotFound(_) => Failure::error(error.to_string())
+            .remedy("name the namespace of the operator with --operator-namespace"),
+        error => error.into(),
+    })?;
     let revoked = if arguments.revoke { ", and active passes are being revoked" } else { "" };
     output::say(&format!(
         "The stop is set{revoked} (ConfigMap {STOP_CONFIG_MAP} in namespace {namespace})."

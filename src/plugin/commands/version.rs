@@ -3,6 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 
 use crate::api::names::OPERATOR;
+use crate::plugin::calls::CallError;
 use crate::plugin::cli::Version;
 use crate::plugin::failure::Failure;
 use crate::plugin::output;
@@ -20,18 +21,28 @@ pub async fn run(arguments: &Version, connection: &Connection) -> Result<(), Fai
     let operator = image(&session, &arguments.operator.operator_namespace).await;
     output::data(&format!(
         "tap-operator {}",
-        operator.unwrap_or_else(|why| format!("unknown ({why})"))
+        operator.unwrap_or_else(|why| format!("unknown: {why}"))
     ))
 }
 
-/// The image of the operator's Deployment, or why it is not known.
-pub async fn image(session: &Session, namespace: &str) -> Result<String, String> {
-    let found = session.cluster.get::<Deployment>(namespace, OPERATOR).await;
-    let deployment = found.map_err(|error| error.to_string())?;
-    let deployment = deployment
-        .ok_or_else(|| format!("there is no Deployment {OPERATOR} in namespace {namespace}"))?;
-    let template = deployment.spec.and_then(|spec| spec.template.spec);
-    let mut containers = template.into_iter().flat_map(|spec| spec.containers);
+/// Why it is not known which image the operator runs.
+#[derive(Debug, thiserror::Error)]
+pub enum NoImage {
+    /// The person may not see it, or the call failed.
+    #[error(transparent)]
+    Unseen(#[from] CallError),
+    /// There is no image to be seen.
+    #[error("{0}")]
+    Unnamed(String),
+}
+
+/// The image of the operator's Deployment.
+pub async fn image(session: &Session, namespace: &str) -> Result<String, NoImage> {
+    let deployment = session.cluster.get::<Deployment>(namespace, OPERATOR).await?;
+    let spec = deployment.and_then(|deployment| deployment.spec?.template.spec);
+    let mut containers = spec.into_iter().flat_map(|spec| spec.containers);
     let ours = containers.find(|container| container.name == OPERATOR);
-    ours.and_then(|ours| ours.image).ok_or_else(|| "its Deployment names no image".to_owned())
+    ours.and_then(|ours| ours.image).ok_or_else(|| {
+        NoImage::Unnamed(format!("there is no Deployment {OPERATOR} in namespace {namespace}"))
+    })
 }

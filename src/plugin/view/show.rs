@@ -151,7 +151,12 @@ fn advice(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock) 
             ]
         }
         Phase::Active => vec![
-            format!("Show the code: {program} reveal {name} -n {namespace}"),
+            match record.request().spec.recipients {
+                None => format!("Show the code: {program} reveal {name} -n {namespace}"),
+                Some(_) => format!(
+                    "Show the code, with a private key that opens it: {program} reveal {name} -n {namespace} -i FILE"
+                ),
+            },
             format!("If something is wrong: {program} revoke {name} -n {namespace}"),
         ],
         Phase::Used => vec![format!(

@@ -54,6 +54,10 @@ fn a_cluster_that_is_not_there_or_not_the_right_one_is_said() -> Result<()> {
         let tap = Tap::of(&scene, &scene.helpdesk)?;
         let unknown = tap.fails(&["list", "--context", "nowhere"], 1, "nowhere").await?;
         one_line_and_a_remedy(&unknown)?;
+        let stranger = tap.fails(&["list", "--user", "nobody"], 1, "system:anonymous").await?;
+        one_line_and_a_remedy(&stranger)?;
+        let missing = tap.fails(&["show", "missing"], 1, "there is no TapRequest missing").await?;
+        one_line_and_a_remedy(&missing)?;
         let no_file =
             tap.fails(&["list", "--kubeconfig", "/nonexistent"], 1, "/nonexistent").await?;
         one_line_and_a_remedy(&no_file)?;

@@ -13,7 +13,7 @@ use crate::api::{TapPolicy, crds};
 use crate::decision::admission::{ServiceAccount, Shipped, told};
 use crate::decision::stop::StopOrder;
 use crate::plugin::calls::CallError;
-use crate::plugin::commands::version::image;
+use crate::plugin::commands::version::{NoImage, image};
 use crate::plugin::session::Session;
 use crate::plugin::time::long;
 use crate::plugin::view::policies::remarks;
@@ -82,7 +82,9 @@ pub async fn check(session: &Session, operator: &str, findings: &mut Vec<Finding
 fn unseen(check: &str, error: &CallError) -> Finding {
     match error {
         CallError::Right(why) => {
-            Finding::new(check, Verdict::Unknown, format!("you may not see it: {why}"))
+            // Who the person is has a line of its own.
+            let why = why.split_once(" cannot ").map_or(why.as_str(), |(_, what)| what);
+            Finding::new(check, Verdict::Unknown, format!("you may not see it: you cannot {why}"))
         }
         error => Finding::new(check, Verdict::Failed, error.to_string()),
     }
@@ -209,7 +211,8 @@ async fn leader(session: &Session, operator: &str) -> Finding {
 async fn version(session: &Session, operator: &str) -> Finding {
     let check = "operator's version";
     match image(session, operator).await {
-        Err(why) => Finding::new(check, Verdict::Unknown, why),
+        Err(NoImage::Unseen(error)) => unseen(check, &error),
+        Err(NoImage::Unnamed(why)) => Finding::new(check, Verdict::Unknown, why),
         Ok(image) if image.contains(VERSION) => Finding::new(check, Verdict::Ok, image),
         Ok(image) => Finding::new(
             check,
