@@ -43,11 +43,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let outcome = match arguments.command {
         Command::Complete { words } => completion::answer(command(), &words),
-        _ => tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::error(format!("the program cannot start: {error}")))
-            .and_then(|runtime| runtime.block_on(commands::run(arguments))),
+        _ => run(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,6 +54,16 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit.code())
         }
     }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Failure::error(format!("the program cannot start: {error}")))?;
+    let outcome = runtime.block_on(commands::run(arguments));
+    // A question that nobody answers must not keep the program from ending.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// The command line, under the name by which the program was started.

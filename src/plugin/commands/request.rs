@@ -279,7 +279,9 @@ async fn asked_and_shown(
         Ok::<_, Failure>((issued, secret))
     };
     match shown.await {
-        Ok((issued, secret)) => reveal::tidy_up(session, &issued, &secret, false).await,
+        Ok((issued, secret)) => {
+            reveal::tidy_up(session, &issued, &secret, false, Some(&mut signals)).await
+        }
         Err(failure) if failure.exit == Exit::Ended => Err(failure),
         Err(failure) => {
             let took_back = take_back(session, &record).await;

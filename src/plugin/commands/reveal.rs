@@ -19,6 +19,7 @@ use crate::plugin::program;
 use crate::plugin::record::Record;
 use crate::plugin::session::Session;
 use crate::plugin::time::Clock;
+use crate::plugin::wait::Signals;
 use crate::plugin::{view, wait};
 use crate::seal;
 
@@ -57,7 +58,7 @@ pub async fn run(arguments: &Reveal, session: &Session) -> Result<(), Failure> {
     };
     show(&code, &record)?;
     drop(code);
-    tidy_up(session, &record, &secret, arguments.delete).await
+    tidy_up(session, &record, &secret, arguments.delete, None).await
 }
 
 /// Why there is nothing to show.
@@ -156,12 +157,23 @@ pub fn show(code: &PassCode, record: &Record) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Asks whether to delete the Secret. Where signals are caught, one of them ends the question.
+async fn confirmed(signals: Option<&mut Signals>) -> Result<bool, Failure> {
+    const QUESTION: &str = "Delete the Secret with the code now? The pass stays usable.";
+    let Some(signals) = signals else { return output::confirm(QUESTION) };
+    tokio::select! {
+        answer = tokio::task::spawn_blocking(|| output::confirm(QUESTION)) => answer.unwrap_or(Ok(false)),
+        () = signals.any() => Err(Failure::new(Exit::Interrupted, "interrupted; the Secret stays, and so does the pass")),
+    }
+}
+
 /// Offers to delete a Secret that was read.
 pub async fn tidy_up(
     session: &Session,
     record: &Record,
     secret: &Secret,
     without_asking: bool,
+    signals: Option<&mut Signals>,
 ) -> Result<(), Failure> {
     let (namespace, name) = (record.namespace(), record.name());
     if !without_asking {
@@ -169,7 +181,7 @@ pub async fn tidy_up(
         if !may.unwrap_or(false) || !output::can_ask() {
             return Ok(());
         }
-        if !output::confirm("Delete the Secret with the code now? The pass stays usable.")? {
+        if !confirmed(signals).await? {
             return Ok(());
         }
     }

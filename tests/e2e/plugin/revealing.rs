@@ -43,6 +43,23 @@ fn a_code_is_asked_for_sealed_and_shown_on_the_terminal_alone() -> Result<()> {
 }
 
 #[test]
+fn a_code_that_was_shown_is_not_taken_back() -> Result<()> {
+    run(async {
+        let scene = Scene::shared_with_policy("kept").await?;
+        let user = scene.user();
+        let tap = Tap::of(&scene, &scene.helpdesk)?;
+        let terminal = tap.terminal(&["request", &user, "--name", "kept", "--reveal"])?;
+        terminal.until("Delete the Secret with the code now?").await?;
+        terminal.interrupt()?;
+        let (code, screen) = terminal.end().await?;
+        ensure!(code == Some(130) && screen.contains("the Secret stays"), "{code:?}\n{screen}");
+        let kept = scene.wait_active("kept").await?;
+        ensure!(kept.decisions().is_empty() && scene.secret("kept").await?.is_some(), "{kept:?}");
+        Ok(())
+    })
+}
+
+#[test]
 fn a_request_that_nobody_can_read_any_more_is_revoked() -> Result<()> {
     run(async {
         let scene = Scene::shared("unread").await?;
