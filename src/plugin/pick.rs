@@ -127,6 +127,7 @@ mod tests {
         .unwrap()
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "json! stands at each use")]
     fn policy(name: &str, issuance: serde_json::Value) -> TapPolicy {
         serde_json::from_value(json!({ "metadata": { "name": name }, "spec": { "tenant": "default", "issuance": issuance } })).unwrap()
     }

@@ -16,6 +16,7 @@ pub fn record(object: Value) -> Record {
 }
 
 /// A request with this status.
+#[expect(clippy::needless_pass_by_value, reason = "json! stands at each use")]
 pub fn with_status(status: Value) -> Record {
     record(json!({
         "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest",

@@ -139,7 +139,7 @@ async fn create(
         let request = object(&name, spec);
         match session.cluster.create(&session.namespace, &request, dry_run).await {
             Err(CallError::Exists(_)) if arguments.name.is_none() && attempt < NAMES => {
-                attempt += 1
+                attempt += 1;
             }
             created => return created,
         }

@@ -150,6 +150,9 @@ fn advice(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock) 
                 withdraw(record),
             ]
         }
+        Phase::Active if record.reason() == "SecretGone" => vec![format!(
+            "If nobody has read the code: {program} revoke {name} -n {namespace}, and ask again."
+        )],
         Phase::Active => vec![
             match record.request().spec.recipients {
                 None => format!("Show the code: {program} reveal {name} -n {namespace}"),
@@ -212,7 +215,7 @@ pub fn summary(record: &Record) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::samples::{active, awaiting, clock, ended};
+    use crate::plugin::samples::{active, awaiting, clock, ended, ready, record};
 
     #[test]
     fn a_request_that_waits_for_approval_says_who_can_give_it() {
@@ -254,6 +257,16 @@ What now
             assert!(text.contains(line), "{line}{text}");
         }
         assert!(!text.contains("Deadline"), "{text}");
+    }
+
+    #[test]
+    fn a_code_that_nobody_can_read_is_not_offered() {
+        let mut object = active().printed();
+        object["status"]["conditions"] =
+            ready("False", "SecretGone", "somebody deleted the Secret");
+        let text = text(&record(object), None, "heidi@contoso.com", &clock());
+        assert!(text.contains("If nobody has read the code: kubectl tap revoke"), "{text}");
+        assert!(!text.contains("kubectl tap reveal"), "{text}");
     }
 
     #[test]

@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn two_plugins_of_one_name_are_told() {
         let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-        let path = std::env::join_paths(directories.iter().map(|d| d.path())).unwrap();
+        let path = std::env::join_paths(directories.iter().map(tempfile::TempDir::path)).unwrap();
         assert_eq!(judge(&found(&path)).result, Verdict::Warning, "none is found");
         std::fs::write(directories[0].path().join("kubectl-tap"), "").unwrap();
         assert_eq!(judge(&found(&path)).result, Verdict::Ok);
