@@ -199,11 +199,22 @@ mod tests {
 
     #[test]
     fn rsa_keys_are_refused_with_the_reason() {
-        let file = file(include_str!("../../tests/support/keys/rsa"));
-        let refused = Keys::read([file.path()]).err().unwrap();
-        assert!(refused.message.contains("RUSTSEC-2023-0071"), "{refused}");
-        let file = self::file(include_str!("../../tests/support/keys/ed25519"));
-        Keys::read([file.path()]).unwrap();
+        // An encrypted one, too, before anybody is asked for its passphrase.
+        for key in [
+            include_str!("../../tests/support/keys/rsa"),
+            include_str!("../../tests/support/keys/rsa-encrypted"),
+        ] {
+            let file = file(key);
+            let refused = Keys::read([file.path()]).err().unwrap();
+            assert!(refused.message.contains("RUSTSEC-2023-0071"), "{refused}");
+        }
+        for key in [
+            include_str!("../../tests/support/keys/ed25519"),
+            include_str!("../../tests/support/keys/ed25519-encrypted"),
+        ] {
+            let file = file(key);
+            Keys::read([file.path()]).unwrap();
+        }
     }
 
     #[test]
