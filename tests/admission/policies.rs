@@ -74,6 +74,8 @@ fn the_schema_refuses_what_is_no_policy() -> Result<()> {
             ),
             (issuance(json!({"approval": {"required": 6}})), "less than or equal to 5"),
             (issuance(json!({"approval": {"timeout": "1m"}})), "must be between 5m and 720h"),
+            (issuance(json!({"approval": {"contact": "a\nb"}})), "must be text on one line"),
+            (issuance(json!({"reason": {"hint": "a\tb"}})), "must be text on one line"),
             (issuance(json!({"leadTime": "169h"})), "must be at most 168h"),
             (issuance(json!({"reason": {"pattern": "INC["}})), "must be a regular expression"),
             (issuance(json!({"quota": {"activePerRequester": 0}})), "greater than or equal to 1"),
