@@ -114,7 +114,7 @@ fn wrong_types_are_told_with_the_right_form() {
         ("    approval: {required: 1.5}\n", "a whole number"),
         ("    reason: {pattern: yes}\n", "write it in quotes"),
         ("    reason: {pattern: 12}\n", "in quotes, \"12\""),
-        ("    reason: INC\n", "its fields are pattern"),
+        ("    reason: INC\n", "its fields are hint, pattern"),
         ("    quota: []\n", "activePerNamespace"),
         ("    delivery: sealed\n", "supported values: \"Any\", \"Sealed\""),
         (
