@@ -65,7 +65,7 @@ fn each_alert_says_what_to_do_and_where_that_is_written() {
         assert_eq!(text(alert, "/annotations/runbook_url"), expected, "{name}");
         let (_, section) = RUNBOOK.split_once(&format!("\n## {name}\n")).expect(name);
         let section = section.split("\n## ").next().unwrap_or_default();
-        for part in ["**Means**", "**Impact**", "**Question at**", "**Do**"] {
+        for part in ["**Means**", "**Impact**", "**Look at**", "**Do**"] {
             assert!(section.contains(part), "{name}: the runbook does not say {part}");
         }
     }
