@@ -244,6 +244,7 @@ fn waits_for_a_true_reason(
         "MethodDisabled" => plan.configuration == Configuration::Renamed,
         // The operator does not give up at the first refusal.
         "RefusedByTenant" => plan.nature.refuses_over_live && has_a_pass(),
+        "UserForbidden" => plan.forbidden == Some(user.as_str()),
         _ => false,
     };
     if so {
