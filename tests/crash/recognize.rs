@@ -42,7 +42,7 @@ pub fn recognize(request: &Parts, body: &[u8]) -> Asked {
     let query = request.uri.query().unwrap_or_default();
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
     let dry_run = query.contains("dryRun=All") || json["dryRun"] == serde_json::json!(["All"]);
-    if *method == Method::GET || dry_run || only_asks(method, path) {
+    if method.is_safe() || dry_run || only_asks(method, path) {
         let list = query.contains("limit=") && !query.contains("watch=true");
         return Asked::Nothing(match () {
             () if path.contains("/leases/") => Question::Lease,
