@@ -4,6 +4,7 @@ use anyhow::{Context as _, anyhow};
 use kube::api::{Api, ListParams};
 use kube::{Client, Config};
 use tap_operator::api::TapRequest;
+use tap_operator::cluster::ApiError;
 use tap_operator::decision::intent::{Intent, has_finalizer};
 
 /// A client for the cluster of the current context of the kubeconfig, or of the pod.
@@ -32,8 +33,17 @@ pub fn refused(what: &str, error: &kube::Error) -> anyhow::Error {
     }
 }
 
+/// What came of a write, with what to do where the API server refuses it to this account.
+pub fn written<T>(what: &str, outcome: Result<T, ApiError>) -> anyhow::Result<()> {
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(ApiError::Refused { code: 403, message, .. }) => Err(missing_right(what, &message)),
+        Err(error) => Err(error).context(what.to_owned()),
+    }
+}
+
 /// The error for a call that the API server refuses to this account.
-pub fn missing_right(what: &str, message: &str) -> anyhow::Error {
+fn missing_right(what: &str, message: &str) -> anyhow::Error {
     anyhow!("{what}: {message}; use an account with this right, such as a cluster administrator's")
 }
 

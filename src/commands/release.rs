@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, Patch, PatchParams};
@@ -11,7 +11,6 @@ use kube::{Client, ResourceExt as _};
 use serde_json::json;
 use tap_operator::api::TapRequest;
 use tap_operator::api::names::{FINALIZER, OPERATOR};
-use tap_operator::cluster::ApiError;
 use tap_operator::cluster::requests::name_of;
 use tap_operator::cluster::write;
 use tap_operator::effect::Effect;
@@ -86,14 +85,7 @@ pub async fn release(client: &Client, request: &TapRequest) -> anyhow::Result<()
         Api::namespaced(client.clone(), &request.namespace().unwrap_or_default());
     let (by, patch) = (PatchParams::default(), Patch::Merge(&patch));
     let freed = write::patch(Effect::FreeRequest, &api, &request.name_any(), &by, &patch).await;
-    let what = format!("{} could not be released", name_of(request));
-    match freed {
-        Ok(_) => Ok(()),
-        Err(ApiError::Refused { code: 403, message, .. }) => {
-            Err(custody::missing_right(&what, &message))
-        }
-        Err(error) => Err(error).context(what),
-    }
+    custody::written(&format!("{} could not be released", name_of(request)), freed)
 }
 
 /// A request on the command line.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
@@ -121,13 +121,9 @@ async fn stop(client: &Client, namespace: &str) -> anyhow::Result<()> {
     let what =
         format!("the ConfigMap {STOP_CONFIG_MAP} cannot be written in namespace {namespace}");
     match applied {
-        Ok(_) => Ok(()),
-        Err(ApiError::Refused { code: 403, message, .. }) => {
-            Err(custody::missing_right(&what, &message))
-        }
         Err(ApiError::NotFound { .. }) => {
             bail!("{what}: there is no such namespace; name the operator's with --namespace")
         }
-        Err(error) => Err(error).context(what),
+        applied => custody::written(&what, applied),
     }
 }

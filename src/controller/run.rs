@@ -26,12 +26,12 @@ use super::metrics::Metrics;
 use super::operator::{Operator, Stores, Tenant};
 use super::preflight::{self, OLDEST_MINOR};
 use super::pulse::Pulse;
+use super::tenants::connections_of;
 use super::terms::PolicyTerms;
 use super::vitals::{OwnConnection, Vital, Vitals};
 use super::wake::on_policies;
 use super::watches::{self, WatchedPolicy, watch};
 use super::{dispatch, leading, policy, stop};
-use crate::api::Ceilings;
 use crate::api::names::{OPERATOR, STOP_CONFIG_MAP};
 use crate::cluster::ApiError;
 use crate::cluster::lease::{LeaseLost, LeaseView, Renewals};
@@ -262,25 +262,11 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
 }
 
 fn tenants(clients: Vec<graph::Client>) -> BTreeMap<String, Tenant> {
-    let mut ceilings: BTreeMap<String, Ceilings> = BTreeMap::new();
-    for config in clients.iter().map(graph::Client::config) {
-        let of_tenant = ceilings.entry(config.tenant_id.clone()).or_default();
-        *of_tenant = of_tenant.and(&config.ceilings);
-    }
-    let ceilings: BTreeMap<String, Arc<Ceilings>> =
-        ceilings.into_iter().map(|(tenant_id, of_tenant)| (tenant_id, of_tenant.into())).collect();
-    let tenant = |client: graph::Client| {
-        let connection = Connection {
-            name: client.connection().to_owned(),
-            tenant_id: client.tenant_id().to_owned(),
-            client_id: client.config().client_id.clone(),
-            cloud: client.config().cloud,
-            users: client.config().users.clone(),
-            ceilings: ceilings.get(client.tenant_id()).cloned().unwrap_or_default(),
-        };
+    let connections = connections_of(&clients);
+    let tenant = |(connection, client): (Connection, graph::Client)| {
         (connection.name.clone(), Tenant { connection, client, directory: Directory::default() })
     };
-    clients.into_iter().map(tenant).collect()
+    connections.into_iter().zip(clients).map(tenant).collect()
 }
 
 fn connections(tenants: &BTreeMap<String, Tenant>) -> Arc<[Connection]> {

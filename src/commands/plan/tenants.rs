@@ -1,11 +1,10 @@
 //! Reads the tenants of a plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tap_operator::api::Ceilings;
-use tap_operator::controller::{Clocks, LocalClock};
+use tap_operator::controller::{Clocks, LocalClock, connections_of};
 use tap_operator::decision::permissions::with_id;
 use tap_operator::decision::situation::Connection;
 use tap_operator::entra::GraphError;
@@ -23,13 +22,8 @@ pub fn clients(connections: &ConnectionArguments) -> anyhow::Result<Vec<Client>>
 
 /// Reads each tenant that a policy names and that has a connection.
 pub async fn read(clients: &[Client], manifests: &Manifests) -> Tenants {
-    let mut ceilings: BTreeMap<&str, Ceilings> = BTreeMap::new();
-    for client in clients {
-        let of_tenant = ceilings.entry(client.tenant_id()).or_default();
-        *of_tenant = of_tenant.and(&client.config().ceilings);
-    }
     let mut tenants = Tenants::new();
-    for client in clients {
+    for (client, connection) in clients.iter().zip(connections_of(clients)) {
         let of_client = || {
             let policies = manifests.policies.iter().map(|manifest| &manifest.object);
             policies.filter(|policy| policy.spec.tenant == client.connection())
@@ -38,8 +32,7 @@ pub async fn read(clients: &[Client], manifests: &Manifests) -> Tenants {
             continue;
         }
         let named: BTreeSet<String> = of_client().flat_map(groups).map(|(_, id)| id).collect();
-        let ceilings = ceilings.get(client.tenant_id()).cloned().unwrap_or_default();
-        let tenant = one(client, ceilings, named).await;
+        let tenant = one(client, connection, named).await;
         tenants.insert(client.connection().to_owned(), tenant);
     }
     tenants
@@ -47,10 +40,9 @@ pub async fn read(clients: &[Client], manifests: &Manifests) -> Tenants {
 
 async fn one(
     client: &Client,
-    ceilings: Ceilings,
+    connection: Connection,
     mut named: BTreeSet<String>,
 ) -> Result<Tenant, String> {
-    let config = client.config();
     let cannot = |error: GraphError| format!("the tenant cannot be read: {error}");
     let permissions = client.token_roles().await.map_err(cannot)?;
     let too_much = beyond_reading(&permissions);
@@ -58,22 +50,14 @@ async fn one(
         let listed: Vec<String> = too_much.into_iter().map(with_id).collect();
         return Err(format!(
             "the app {} of the tenant connection {:?} may do more than read: {}. Who can change a pipeline could use that, so nothing was read with it: use an app of its own that has only Policy.Read.AuthenticationMethod and GroupMember.Read.All",
-            config.client_id,
-            config.name,
+            connection.client_id,
+            connection.name,
             listed.join(", ")
         ));
     }
     let method = client.method(Priority::Read).await.map_err(cannot)?;
-    named.extend(ceilings.exclude_groups.iter().map(|id| id.to_lowercase()));
+    named.extend(connection.ceilings.exclude_groups.iter().map(|id| id.to_lowercase()));
     let named: Vec<String> = named.into_iter().collect();
     let groups = client.groups(&named, Priority::Read).await;
-    let connection = Connection {
-        name: config.name.clone(),
-        tenant_id: config.tenant_id.clone(),
-        client_id: config.client_id.clone(),
-        cloud: config.cloud,
-        users: config.users.clone(),
-        ceilings: Arc::new(ceilings),
-    };
     Ok(Tenant { connection, permissions, method, groups })
 }
