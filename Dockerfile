@@ -9,7 +9,7 @@ FROM rust:1.95.0-bookworm AS program
 WORKDIR /src
 COPY . .
 ARG COMMIT=unknown
-RUN TAP_OPERATOR_COMMIT="$COMMIT" deploy/image/program >/program-path && cp "$(cat /program-path)" /tap-operator
+RUN TAP_OPERATOR_COMMIT="$COMMIT" deploy/release/program tap-operator >/program-path && cp "$(cat /program-path)" /tap-operator
 
 FROM golang:1.26-bookworm AS files
 WORKDIR /src/deploy/image

@@ -4,7 +4,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint fmt bench explore soak replay crash mutants mutants-fit fuzz generate book image reproducible sbom charts release-check release-notes publish test-deploy monitoring observability control-plane age clean rust
+.PHONY: help demo test test-fast lint fmt bench explore soak replay crash mutants mutants-fit fuzz generate book image plugin krew reproducible sbom charts release-check release-notes publish test-deploy monitoring observability control-plane age clean rust
 
 say = @printf '\n==> %s\n' >&2
 
@@ -78,6 +78,13 @@ book: rust ## the documentation as a book below target/book
 image: rust ## the image as an OCI archive below target/image, without a container engine
 	$(say) 'building the static program (with optimizations), and the image around it'
 	@deploy/image/archive
+
+plugin: rust ## kubectl-tap for this platform, packaged below target/plugin
+	$(say) 'building the static program (with optimizations), and packaging it'
+	@deploy/release/plugin
+
+krew: ## the manifest with which krew installs the packages below target/plugin
+	@deploy/release/krew
 
 reproducible: rust ## the image twice, in two places: both must be the same to the last bit
 	$(say) 'building the image twice (with optimizations)'

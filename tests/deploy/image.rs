@@ -163,7 +163,7 @@ fn the_dockerfile_makes_the_same() -> Result<()> {
     ensure!(config["config"]["WorkingDir"] == last("WORKDIR")?);
     let entrypoint: Value = serde_json::from_str(last("ENTRYPOINT")?)?;
     ensure!(config["config"]["Entrypoint"] == entrypoint);
-    ensure!(last("FROM")? == "scratch" && dockerfile.contains("deploy/image/program"));
+    ensure!(last("FROM")? == "scratch" && dockerfile.contains("deploy/release/program"));
     let toolchain = std::fs::read_to_string(repository("rust-toolchain.toml"))?;
     let rust = dockerfile.lines().find_map(|line| line.strip_prefix("FROM rust:"));
     let rust = rust.and_then(|image| image.split('-').next()).context("no Rust")?;
