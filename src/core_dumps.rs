@@ -1,13 +1,16 @@
 //! Keeps the memory of the process, which holds codes for moments and credentials for longer, out of core dumps and away
 //! from debuggers of the same user.
 
-use rustix::process::{Resource, Rlimit, setrlimit};
-
-/// Allows no core dump. A failure is logged: a container may forbid the call, and the operator works all the same.
+/// Allows no core dump, on systems that have them. A failure is logged: a container may forbid the call, and the operator works
+/// all the same.
 pub fn forbid() {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    if let Err(error) = setrlimit(Resource::Core, none) {
-        tracing::warn!(%error, "core dumps cannot be switched off");
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let none = Rlimit { current: Some(0), maximum: Some(0) };
+        if let Err(error) = setrlimit(Resource::Core, none) {
+            tracing::warn!(%error, "core dumps cannot be switched off");
+        }
     }
     #[cfg(target_os = "linux")]
     {
@@ -20,7 +23,7 @@ pub fn forbid() {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use rustix::process::{DumpableBehavior, dumpable_behavior, getrlimit};
+    use rustix::process::{DumpableBehavior, Resource, dumpable_behavior, getrlimit};
 
     use super::*;
 

@@ -66,6 +66,8 @@
 
 pub mod api;
 pub mod cluster;
+// The operator runs in a container. kubectl-tap runs on Windows, too.
+#[cfg(unix)]
 pub mod controller;
 pub mod decision;
 pub mod effect;

@@ -20,6 +20,7 @@ mod record;
 #[cfg(test)]
 mod samples;
 mod session;
+mod signals;
 mod table;
 mod time;
 mod view;

@@ -132,8 +132,8 @@ impl Drop for Progress {
 
 /// The columns of the terminal.
 fn width() -> usize {
-    let size = rustix::termios::tcgetwinsize(io::stderr());
-    size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
+    let size = terminal_size::terminal_size_of(io::stderr());
+    size.map_or(80, |(columns, _)| usize::from(columns.0))
 }
 
 /// As much of a line as fits. A line that wraps could not be taken away again.

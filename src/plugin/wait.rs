@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use super::calls::CallError;
@@ -15,6 +14,7 @@ use super::output::{self, Progress};
 use super::program;
 use super::record::Record;
 use super::session::Session;
+use super::signals::Signals;
 use super::time::Clock;
 use super::view;
 use crate::api::{ConditionType, Phase};
@@ -77,33 +77,6 @@ pub fn line(record: &Record, clock: &Clock) -> String {
     let line = parts.join(", ");
     let message = record.message();
     if message.is_empty() { line } else { format!("{line}: {message}") }
-}
-
-/// The signals that end a program.
-pub struct Signals([Signal; 3]);
-
-impl Signals {
-    /// From now on they end nothing by themselves.
-    pub fn catch() -> Result<Self, Failure> {
-        let caught = || -> std::io::Result<Self> {
-            Ok(Self([
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::hangup())?,
-            ]))
-        };
-        caught().map_err(|error| Failure::error(format!("signals cannot be caught: {error}")))
-    }
-
-    /// Returns when one comes.
-    pub async fn any(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.0;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
 }
 
 /// Which request to wait for.

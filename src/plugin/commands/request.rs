@@ -14,8 +14,9 @@ use crate::plugin::pick;
 use crate::plugin::program;
 use crate::plugin::record::Record;
 use crate::plugin::session::Session;
+use crate::plugin::signals::Signals;
 use crate::plugin::time::Clock;
-use crate::plugin::wait::{self, Goal, Signals, Target, follow};
+use crate::plugin::wait::{self, Goal, Target, follow};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 

@@ -18,8 +18,8 @@ use crate::plugin::output;
 use crate::plugin::program;
 use crate::plugin::record::Record;
 use crate::plugin::session::Session;
+use crate::plugin::signals::Signals;
 use crate::plugin::time::Clock;
-use crate::plugin::wait::Signals;
 use crate::plugin::{view, wait};
 use crate::seal;
 

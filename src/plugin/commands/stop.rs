@@ -14,7 +14,7 @@ use crate::plugin::failure::{Exit, Failure};
 use crate::plugin::output::{self, Progress};
 use crate::plugin::program;
 use crate::plugin::session::Session;
-use crate::plugin::wait::Signals;
+use crate::plugin::signals::Signals;
 
 /// How often it is looked whether the operator has seen it.
 const EVERY: Duration = Duration::from_secs(1);

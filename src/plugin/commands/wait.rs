@@ -4,8 +4,9 @@ use crate::plugin::cli::Wait;
 use crate::plugin::failure::{Exit, Failure};
 use crate::plugin::output;
 use crate::plugin::session::Session;
+use crate::plugin::signals::Signals;
 use crate::plugin::time::Clock;
-use crate::plugin::wait::{Signals, Target, follow, line};
+use crate::plugin::wait::{Target, follow, line};
 
 pub async fn run(arguments: &Wait, session: &Session) -> Result<(), Failure> {
     let mut signals = Signals::catch()?;

@@ -1,0 +1,71 @@
+//! The signals that end a program.
+
+use super::failure::Failure;
+
+/// The signals with which people, shells and terminals end a program.
+pub struct Signals(system::Signals);
+
+impl Signals {
+    /// From now on they end nothing by themselves.
+    pub fn catch() -> Result<Self, Failure> {
+        let caught = system::Signals::catch().map(Self);
+        caught.map_err(|error| Failure::error(format!("signals cannot be caught: {error}")))
+    }
+
+    /// Returns when one comes.
+    pub async fn any(&mut self) {
+        self.0.any().await;
+    }
+}
+
+#[cfg(unix)]
+mod system {
+    use std::io;
+
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    pub struct Signals([Signal; 3]);
+
+    impl Signals {
+        pub fn catch() -> io::Result<Self> {
+            Ok(Self([
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::hangup())?,
+            ]))
+        }
+
+        pub async fn any(&mut self) {
+            let [interrupt, terminate, hangup] = &mut self.0;
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+        }
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use std::io;
+
+    use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, ctrl_break, ctrl_c, ctrl_close};
+
+    pub struct Signals(CtrlC, CtrlBreak, CtrlClose);
+
+    impl Signals {
+        pub fn catch() -> io::Result<Self> {
+            Ok(Self(ctrl_c()?, ctrl_break()?, ctrl_close()?))
+        }
+
+        pub async fn any(&mut self) {
+            let Self(interrupt, terminate, close) = self;
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = close.recv() => {}
+            }
+        }
+    }
+}
