@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::calls::Calls;
 use super::process::Usage;
 
 /// What was measured of one program, over all rounds.
@@ -9,6 +10,8 @@ use super::process::Usage;
 pub struct Figures {
     /// How long passes took that were asked for one by one.
     pub one_by_one: Vec<Duration>,
+    /// The calls that these took.
+    pub calls: Calls,
     /// How long as many took, together, that were asked for at once.
     pub at_once: Duration,
     /// What the operator's process had used before each round of both, and after it.

@@ -27,8 +27,8 @@ const FLOOD: &str = "flood";
 const FIRST: usize = 1_000_000;
 /// How many requests of it are created at once.
 const CREATED_AT_ONCE: usize = 64;
-/// What the operator may ask of the tenant. A flood of 500 lasts for minutes with it.
-const CALLS_PER_10_SECONDS: &str = "--calls-per-10-seconds=50";
+/// What the operator may ask of the tenant, whatever the tenant would bear. A flood of 500 lasts for minutes with it.
+const PACE: [&str; 2] = ["--calls-per-10-seconds=50", "--most-calls-per-10-seconds=50"];
 /// How often an active pass is looked at, if the pace allows it.
 const USE_CHECK: &str = "--use-check-interval=5s";
 /// How many passes are used, to see when that is noticed.
@@ -47,7 +47,7 @@ pub async fn run(flood: usize, passes: usize) -> Result<()> {
     println!("starting a control plane and a tenant");
     let users = (0..2 * (passes + USES)).chain(FIRST..FIRST + flood).map(user);
     let policy = subject::policy(&[NAMESPACE, FLOOD], &serde_json::Value::Null);
-    let world = world(users, &policy, &[CALLS_PER_10_SECONDS, USE_CHECK]).await?;
+    let world = world(users, &policy, &[PACE[0], PACE[1], USE_CHECK]).await?;
     let yardstick = Yardstick::new(&world).await?;
     world.operator.start().await?;
 

@@ -14,8 +14,8 @@ use tap_operator::api::names::{FINALIZER, INTENT_ANNOTATION, SECRET_TYPE};
 use uuid::Uuid;
 
 use super::subject;
-use super::support::operator::{NAMESPACE, SERVICE_ACCOUNT};
 use super::support::world::World;
+use super::way::Way;
 
 /// A minimal program with the operator's rights in cluster and tenant. Like the operator, it never sends a POST twice.
 pub struct Floor {
@@ -32,16 +32,15 @@ pub struct Floor {
 
 impl Floor {
     /// Signs in, and copies intent and status of a request for which the operator issued a pass.
-    pub async fn like(world: &World, issued: &TapRequest) -> Result<Self> {
-        let operator = world.control_plane.service_account(NAMESPACE, SERVICE_ACCOUNT).await?;
-        let client = operator.client().await?;
+    pub async fn like(world: &World, way: &Way, issued: &TapRequest) -> Result<Self> {
+        let client = way.identity.client().await?;
         let authority = std::fs::read(world.simulator.authority())?;
         let graph = reqwest::Client::builder()
             .no_proxy()
             .retry(reqwest::retry::never())
             .tls_certs_only([reqwest::Certificate::from_pem(&authority)?])
             .build()?;
-        let url = world.simulator.url();
+        let url = way.tenant.clone();
         let form = format!(
             "grant_type=client_credentials&client_id={OPERATOR}&client_secret={OPERATOR_SECRET}&scope={url}/.default"
         );

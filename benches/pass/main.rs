@@ -3,20 +3,24 @@
 //! The [`floor`] is a bare program that makes a pass with the three Kubernetes writes and the one Graph POST that it
 //! cannot do without, and nothing else: no checks, no lease, no connections of their own for the code. The operator is
 //! the program as it is shipped, on a real control plane and with a tenant on TLS. They take turns, so that what else
-//! the machine does meets both, and are measured with the same [`yardstick`]. Times are shown and never judged.
+//! the machine does meets both, and are measured with the same [`yardstick`]: once on loopback, and once as far from tenant and
+//! API server as clusters are. Times are shown and never judged.
 //!
 //! With `LIVE=0,1000,10000` it is measured instead how that changes with the number of live requests: [`scale`]. With
 //! `FLOOD=500` it is measured what so many requests of another namespace do: [`flood`].
 
+mod calls;
 mod figures;
 mod flood;
 mod floor;
+mod link;
 mod process;
 mod report;
 mod scale;
 mod subject;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod way;
 mod yardstick;
 
 use std::collections::BTreeSet;
@@ -27,12 +31,14 @@ use graph_simulator::Tenant;
 use graph_simulator::tenant::User;
 use serde_json::Value;
 
+use self::calls::Calls;
 use self::figures::Figures;
 use self::floor::Floor;
 use self::process::Usage;
 use self::report::table;
 use self::subject::{NAMESPACE, user};
 use self::support::world::{Options, World};
+use self::way::Way;
 use self::yardstick::Yardstick;
 
 /// How often operator and floor take turns.
@@ -81,24 +87,30 @@ fn live() -> Result<Option<Vec<usize>>> {
 #[expect(clippy::print_stdout, reason = "the table is what it is for")]
 async fn beside_the_floor(passes: usize) -> Result<()> {
     println!("starting a control plane and a tenant");
-    // A user for each pass of operator and floor, since a user has one at a time: to warm up, one by one, at once.
-    let users = (0..ROUNDS * 2 * 3 * passes).map(user);
+    // A user for each pass of operator and floor, since a user has one at a time: to warm up, one by one, at once; near and far.
+    let users = (0..2 * ROUNDS * 2 * 3 * passes).map(user);
     let policy = subject::policy(&[NAMESPACE], &Value::Null);
-    let world = world(users, &policy, &NOTHING_BUT_ISSUING).await?;
+    let mut world = world(users, &policy, &NOTHING_BUT_ISSUING).await?;
     let yardstick = Yardstick::new(&world).await?;
-    let (mut operator, mut floor) = (Figures::default(), Figures::default());
-    for round in 1..=ROUNDS {
-        println!("round {round} of {ROUNDS}: {passes} passes one by one, {passes} at once");
-        world.operator.start().await?;
-        measure(&world, &yardstick, None, passes, &mut operator).await?;
-        let issued = yardstick.last_request().await?;
-        world.operator.stop().await?;
+    for way in [Way::near(&world).await?, Way::far(&world).await?] {
+        let (mut operator, mut floor) = (Figures::default(), Figures::default());
+        for round in 1..=ROUNDS {
+            println!(
+                "{}, round {round} of {ROUNDS}: {passes} passes one by one, {passes} at once",
+                way.name
+            );
+            world.operator = way.operator(&world, &NOTHING_BUT_ISSUING)?;
+            world.operator.start().await?;
+            measure(&world, &yardstick, None, passes, &mut operator).await?;
+            let issued = yardstick.last_request().await?;
+            world.operator.stop().await?;
 
-        let bare = Floor::like(&world, &issued).await?;
-        measure(&world, &yardstick, Some(&bare), passes, &mut floor).await?;
-        bare.put_away().await?;
+            let bare = Floor::like(&world, &way, &issued).await?;
+            measure(&world, &yardstick, Some(&bare), passes, &mut floor).await?;
+            bare.put_away().await?;
+        }
+        println!("\n{}", table(way.name, &floor, &operator, passes.min(IN_FLIGHT)));
     }
-    println!("\n{}", table(&floor, &operator, passes.min(IN_FLIGHT)));
     Ok(())
 }
 
@@ -113,8 +125,9 @@ async fn measure(
     let usage = || world.operator.component().pid().and_then(Usage::of);
     let measured = async {
         yardstick.at_once(passes, IN_FLIGHT, floor).await?;
-        let before = usage();
+        let (before, made) = (usage(), Calls::so_far(world).await?);
         figures.one_by_one.extend(yardstick.one_by_one(passes, floor).await?);
+        figures.calls.add(&made, &Calls::so_far(world).await?);
         figures.at_once += yardstick.at_once(passes, IN_FLIGHT, floor).await?;
         figures.used.extend(before.zip(usage()));
         anyhow::Ok(())

@@ -30,15 +30,22 @@ pub struct Yardstick {
     waiting: Arc<Waiting>,
 }
 
-/// Who waits for which request to be active, or to have ended.
+/// Who waits for which request.
 #[derive(Default)]
-struct Waiting(Mutex<HashMap<String, oneshot::Sender<(Phase, Instant)>>>);
+struct Waiting(Mutex<HashMap<String, Waits>>);
+
+/// Who waits for a request to be shown by the watch, and to be active or to have ended.
+struct Waits {
+    shown: Option<oneshot::Sender<()>>,
+    seen: oneshot::Sender<(Phase, Instant)>,
+}
 
 /// A pass that was asked for.
 pub struct Asked {
     request: TapRequest,
     user: Uuid,
     at: Instant,
+    shown: Option<oneshot::Receiver<()>>,
     seen: oneshot::Receiver<(Phase, Instant)>,
 }
 
@@ -121,13 +128,19 @@ impl Yardstick {
             "metadata": { "name": &name },
             "spec": { "policyRef": { "name": POLICY }, "user": user.user_principal_name },
         }))?;
-        let seen = self.waiting.wait_for(&name);
+        let (shown, seen) = self.waiting.wait_for(&name);
         let request = self.requests.create(&PostParams::default(), &request).await?;
-        Ok(Asked { request, user: user.id, at: Instant::now(), seen })
+        Ok(Asked { request, user: user.id, at: Instant::now(), shown: Some(shown), seen })
     }
 }
 
 impl Asked {
+    /// Waits until the watch shows the request: after thousands of writes the API server's watches lag.
+    pub async fn shown(&mut self, patience: Duration) -> Result<()> {
+        let Some(shown) = self.shown.take() else { return Ok(()) };
+        Ok(timeout(patience, shown).await.context("the watch lags")??)
+    }
+
     /// Waits until the pass is there.
     pub async fn active(self, patience: Duration) -> Result<Made> {
         let name = self.request.name_any();
@@ -155,20 +168,22 @@ async fn watch(requests: Api<TapRequest>, waiting: Arc<Waiting>) {
 }
 
 impl Waiting {
-    fn wait_for(&self, name: &str) -> oneshot::Receiver<(Phase, Instant)> {
-        let (sender, receiver) = oneshot::channel();
+    fn wait_for(&self, name: &str) -> (oneshot::Receiver<()>, oneshot::Receiver<(Phase, Instant)>) {
+        let ((shows, shown), (sees, seen)) = (oneshot::channel(), oneshot::channel());
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.insert(name.to_owned(), sender);
-        receiver
+        waiting.insert(name.to_owned(), Waits { shown: Some(shows), seen: sees });
+        (shown, seen)
     }
 
     fn saw(&self, request: &TapRequest, now: Instant) {
-        let phase = request.phase();
+        let (name, phase) = (request.name_any(), request.phase());
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Both fail only for one who has given up, or does not ask.
+        let shows = waiting.get_mut(&name).and_then(|waits| waits.shown.take());
+        let _ = shows.map(|shows| shows.send(()));
         if phase == Phase::Active || phase.is_final() {
-            let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let waits = waiting.remove(&request.name_any());
-            // Fails only for one who has given up.
-            let _ = waits.map(|waits| waits.send((phase, now)));
+            let waits = waiting.remove(&name);
+            let _ = waits.map(|waits| waits.seen.send((phase, now)));
         }
     }
 }

@@ -53,12 +53,12 @@ impl Cluster {
         // After thousands of writes the API server's cache lags, and it refuses lists until it has caught up.
         let requests: Api<TapRequest> = Api::all(client.clone());
         wait::until(PATIENCE, "the API server has caught up", || async {
-            requests.list(&ListParams::default().limit(1)).await?;
-            Ok(())
+            listing::each(&requests, drop).await
         })
         .await?;
         let list = listing::time(client).await?;
-        let asked = self.yardstick.ask().await?;
+        let mut asked = self.yardstick.ask().await?;
+        asked.shown(PATIENCE).await?;
         let component = self.world.operator.component();
         let began = Instant::now();
         component.start()?;

@@ -26,6 +26,7 @@ use crate::figures::Figures;
 use crate::floor::Floor;
 use crate::process::Usage;
 use crate::subject::{self, NAMESPACE, user};
+use crate::way::Way;
 use crate::{IN_FLIGHT, ROUNDS, measure};
 
 /// What was measured with so many requests, and without any.
@@ -107,7 +108,8 @@ async fn measure_both(clusters: [&Cluster; 2], passes: usize) -> Result<[Measure
         let issued = cluster.yardstick.last_request().await?;
         cluster.put_away().await?;
         cluster.world.operator.stop().await?;
-        floors.push(Floor::like(&cluster.world, &issued).await?);
+        let way = Way::near(&cluster.world).await?;
+        floors.push(Floor::like(&cluster.world, &way, &issued).await?);
     }
     for _ in 0..ROUNDS {
         for ((cluster, measured), floor) in clusters.iter().zip(&mut measured).zip(&floors) {
