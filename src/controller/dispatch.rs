@@ -11,8 +11,7 @@ use super::operator::Operator;
 use super::request;
 use crate::api::{TapRequest, TapRequestSpec};
 use crate::cluster::secret;
-use crate::decision::ids::Uid;
-use crate::decision::requests::{Moment, PassLook, Requests};
+use crate::decision::requests::{Claimed, Moment, PassLook, Requests};
 use crate::decision::situation::SecretDryRun;
 use crate::entra::UsabilityReason;
 use crate::graph::Priority;
@@ -29,8 +28,8 @@ pub async fn reconcile(operator: &Operator, shutdown: &CancellationToken) {
     loop {
         while operator.works() && !shutdown.is_cancelled() {
             let claimed = operator.at_this_moment(Requests::claim);
-            let Some(uid) = claimed else { break };
-            running.push(reconcile_one(operator, uid));
+            let Some(claimed) = claimed else { break };
+            running.push(reconcile_one(operator, claimed));
         }
         if shutdown.is_cancelled() && running.is_empty() {
             return;
@@ -49,9 +48,9 @@ pub async fn reconcile(operator: &Operator, shutdown: &CancellationToken) {
     }
 }
 
-async fn reconcile_one(operator: &Operator, uid: Uid) {
-    let _working = operator.metrics.reconciling();
-    request::reconcile(operator, uid).await;
+async fn reconcile_one(operator: &Operator, claimed: Claimed) {
+    let _working = operator.metrics.reconciling(claimed.waited);
+    request::reconcile(operator, claimed.uid).await;
 }
 
 /// Looks at recorded passes as they come due, for ever: whether each is used or gone. A look may wait long for the pacing and

@@ -125,6 +125,8 @@ catalog! {
         "Reconciles that began";
     QUEUE_RETRIES: Counter "workqueue_retries_total" ["name", "controller"]
         "Reconciles that are repeated after a pause that grows";
+    QUEUE_SECONDS: Histogram "workqueue_queue_duration_seconds" ["name", "controller"]
+        "How long requests were due before their reconcile began";
     WORK_SECONDS: Histogram "workqueue_work_duration_seconds" ["name", "controller"]
         "How long reconciles took";
     UNFINISHED_SECONDS: Gauge "workqueue_unfinished_work_seconds" ["name", "controller"]

@@ -186,8 +186,8 @@ impl Metrics {
     }
 
     /// A request is reconciled, until the value that is returned is dropped.
-    pub fn reconciling(&self) -> Working {
-        self.queue.begin()
+    pub fn reconciling(&self, waited: std::time::Duration) -> Working {
+        self.queue.begin(waited)
     }
 
     /// Counts a reconcile that is repeated after a pause that grows.

@@ -8,11 +8,13 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use super::lives::Controller;
 use super::{Histograms, catalog, histograms, register};
 
+/// In seconds. A request waits only while as many reconciles go on as may.
+const QUEUE_SECONDS: [f64; 8] = [0.005, 0.05, 0.5, 1.0, 10.0, 60.0, 300.0, 1800.0];
 /// In seconds. A reconcile without a call takes milliseconds, one that waits for Graph minutes.
 const WORK_SECONDS: [f64; 10] = [0.005, 0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 300.0];
 
@@ -35,7 +37,8 @@ struct Running {
 pub(super) struct WorkQueue {
     adds: Family<OfQueue, Counter>,
     retries: Family<OfQueue, Counter>,
-    seconds: Histograms<OfQueue>,
+    queue_seconds: Histograms<OfQueue>,
+    work_seconds: Histograms<OfQueue>,
     running: Arc<Mutex<Running>>,
 }
 
@@ -51,18 +54,22 @@ impl WorkQueue {
         let queue = Self {
             adds: Family::default(),
             retries: Family::default(),
-            seconds: histograms(|| Histogram::new(WORK_SECONDS)),
+            queue_seconds: histograms(|| Histogram::new(QUEUE_SECONDS)),
+            work_seconds: histograms(|| Histogram::new(WORK_SECONDS)),
             running: Arc::default(),
         };
         register(registry, &catalog::QUEUE_ADDS, &queue.adds);
         register(registry, &catalog::QUEUE_RETRIES, &queue.retries);
-        register(registry, &catalog::WORK_SECONDS, &queue.seconds);
+        register(registry, &catalog::QUEUE_SECONDS, &queue.queue_seconds);
+        register(registry, &catalog::WORK_SECONDS, &queue.work_seconds);
         let _ = queue.adds.get_or_create(&of_queue());
         let _ = queue.retries.get_or_create(&of_queue());
         queue
     }
 
-    pub fn begin(&self) -> Working {
+    /// A reconcile begins, of a request that was due so long before.
+    pub fn begin(&self, waited: Duration) -> Working {
+        self.queue_seconds.get_or_create(&of_queue()).observe(waited.as_secs_f64());
         self.adds.get_or_create(&of_queue()).inc();
         let mut running = self.running();
         let number = running.next;
@@ -91,7 +98,10 @@ impl Drop for Working {
     fn drop(&mut self) {
         let began = self.queue.running().began.remove(&self.number);
         if let Some(began) = began {
-            self.queue.seconds.get_or_create(&of_queue()).observe(began.elapsed().as_secs_f64());
+            self.queue
+                .work_seconds
+                .get_or_create(&of_queue())
+                .observe(began.elapsed().as_secs_f64());
         }
     }
 }

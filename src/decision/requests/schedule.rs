@@ -21,10 +21,10 @@ const AT_ONCE: usize = 64;
 /// How many of them may be on the way to a pass, so that there is room for those that take something away.
 const WANT_A_PASS: usize = 40;
 
-/// What is due.
 /// At so many looks at a pass its Secret is looked for once: each is a line in the audit log of the API server.
 const LOOKS_FOR_A_SECRET: u32 = 5;
 
+/// What is due.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Schedule {
     /// Requests that hold something.
@@ -40,6 +40,15 @@ pub(super) struct Schedule {
     /// Reconciles that go on and do not give way, and those of them on the way to a pass.
     going_on: usize,
     wanting: usize,
+}
+
+/// A request whose reconcile has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// Its uid.
+    pub uid: Uid,
+    /// How long it was due before.
+    pub waited: Duration,
 }
 
 /// A recorded pass to look at.
@@ -169,7 +178,7 @@ impl Schedule {
 
 impl Requests {
     /// The request that is to be reconciled next, if one is due and there is room: its reconcile has begun.
-    pub fn claim(&mut self, moment: Moment) -> Option<Uid> {
+    pub fn claim(&mut self, moment: Moment) -> Option<Claimed> {
         if self.schedule.going_on >= AT_ONCE {
             return None;
         }
@@ -177,8 +186,9 @@ impl Requests {
         let urgent = self.schedule.urgent.first().filter(|due| due.0 <= moment.at);
         let ready = || self.schedule.ready.first().filter(|_| self.schedule.has_room());
         let uid = urgent.map(|(.., uid)| uid).or_else(ready)?.clone();
+        let waited = self.due(&uid).map_or(Duration::ZERO, |due| moment.at.saturating_sub(due));
         self.begin(&uid);
-        Some(uid)
+        Some(Claimed { uid, waited })
     }
 
     /// Begins to reconcile a request, unless that goes on.

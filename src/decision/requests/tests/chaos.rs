@@ -98,7 +98,8 @@ impl Chaos {
             }
             Event::Listed(shown) => self.list(&shown),
             Event::Claimed => {
-                if let Some(uid) = self.machine(Requests::claim) {
+                if let Some(claimed) = self.machine(Requests::claim) {
+                    let uid = claimed.uid;
                     self.reconciles.push(Reconcile { uid, step: None });
                 }
             }

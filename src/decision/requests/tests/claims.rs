@@ -1,6 +1,7 @@
 //! Which request is reconciled next, and when.
 
 use super::*;
+use crate::decision::requests::Claimed;
 
 /// A request that waits for a pass, made at this second.
 fn waiting(name: &str, second: i64) -> TapRequest {
@@ -49,8 +50,9 @@ fn nothing_is_claimed_twice_or_before_its_time() {
     assert_eq!((life.requests.next_due(), life.requests.due(&uid)), (Some(due), Some(due)));
     life.now += SignedDuration::from_secs(19);
     assert_eq!(life.claim(), None);
-    life.now += SignedDuration::from_secs(1);
-    assert_eq!(life.claim(), Some(uid));
+    life.now += SignedDuration::from_secs(4);
+    let claimed = life.with_moment(Requests::claim);
+    assert_eq!(claimed, Some(Claimed { uid, waited: Duration::from_secs(3) }));
 }
 
 #[test]

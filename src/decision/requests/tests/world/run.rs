@@ -157,7 +157,7 @@ impl Life {
 
     /// The next request that is due, to reconcile.
     pub fn claim(&mut self) -> Option<Uid> {
-        self.with_moment(Requests::claim)
+        self.with_moment(Requests::claim).map(|claimed| claimed.uid)
     }
 
     /// The reconcile of a request comes to rest.
