@@ -51,21 +51,24 @@
 //! | [`cluster`] | the calls to the API server: requests, Secrets, the lease, and the one place that writes |
 //! | [`decision`] | the pure core. `requests`: the state machine of all requests. `checks`: who may have a pass. `policy`: what to do about a tenant |
 //! | [`controller`] | the process: watches, reconcilers, leading, events, health, metrics |
+//! | [`notice`] | what receivers outside of the cluster are told: kinds, formats, filters |
 //! | [`plan`] | what manifests would do, before they are applied: the API server's rules, the difference from the tenant |
 //! | [`seal`] | encryption of a code to the public keys of its readers |
+//! | [`configuration`] | how the operator's own files and variables are found wrong |
 //! | [`effect`] | the list of all changes that the program makes in the cluster and the tenant |
 //! | [`version`] | version and commit of the program |
 //! | [`plugin`] | `kubectl-tap`, the program of the people who ask and decide |
 //!
 //! Imports go one way. `controller` performs what `decision` says, through `cluster` and `graph`, and nothing imports
 //! `controller`. `plan` uses `decision`, and only the commands use `plan`. `cluster` makes of `api`, `seal` and the types of `decision` what it sends. `graph` returns the types of
-//! `entra`. `decision` imports only `api`, `entra` and `seal`, so it knows no client. `entra`, `graph` and `cluster` name
+//! `entra`. `decision` imports only `api`, `entra` and `seal`, so it knows no client. `notice` tells what `decision` knows, by the transport of `graph`. `entra`, `graph` and `cluster` name
 //! their writes by `effect`. `plugin` stands apart: it knows the resources, not how they are served.
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod api;
 pub mod cluster;
+pub mod configuration;
 // The operator runs in a container. kubectl-tap runs on Windows, too.
 #[cfg(unix)]
 pub mod controller;
@@ -73,6 +76,7 @@ pub mod decision;
 pub mod effect;
 pub mod entra;
 pub mod graph;
+pub mod notice;
 pub mod plan;
 pub mod plugin;
 pub mod seal;

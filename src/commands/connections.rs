@@ -18,9 +18,10 @@ pub struct ConnectionArguments {
     /// YAML file with the tenant connections, instead of the environment
     #[arg(long, env = "TAP_OPERATOR_TENANTS_FILE")]
     tenants_file: Option<PathBuf>,
-    /// PEM file with certificate authorities to trust for sign-in and Graph in addition to the system's, such as a TLS proxy's
+    /// PEM file with certificate authorities to trust for sign-in, Graph and notices in addition to the system's, such as a
+    /// TLS proxy's
     #[arg(long, env = "TAP_OPERATOR_EXTRA_CA")]
-    extra_ca: Option<PathBuf>,
+    pub extra_ca: Option<PathBuf>,
     /// The longest time that one call to Graph may take
     #[arg(long, env = "TAP_OPERATOR_CALL_DEADLINE", default_value = "30s", value_parser = super::duration)]
     pub call_deadline: SignedDuration,

@@ -6,6 +6,7 @@ pub mod crds;
 mod custody;
 pub mod export;
 mod log;
+mod notices;
 pub mod plan;
 pub mod release;
 pub mod run;

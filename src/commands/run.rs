@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use jiff::{SignedDuration, Timestamp};
 use kube::Config;
 use tap_operator::controller::{self, Chance, Clocks, Connections, LocalClock, Metrics, Options};
@@ -18,6 +18,7 @@ use crate::core_dumps;
 
 use super::connections::ConnectionArguments;
 use super::log::{self, LogFormat};
+use super::notices::NoticeArguments;
 
 /// The time after which Graph's gateway gives up a call (documented).
 const GRAPH_GATEWAY_LIMIT: SignedDuration = SignedDuration::from_secs(60);
@@ -56,6 +57,8 @@ pub struct Arguments {
     listen: SocketAddr,
     #[command(flatten)]
     connections: ConnectionArguments,
+    #[command(flatten)]
+    notices: NoticeArguments,
     /// The longest time after which a call to Graph or the API server that was given up may still take effect or show in a
     /// list: the deadline of a call, Graph's own limit of 60 s, and its lag
     #[arg(long, env = "TAP_OPERATOR_SETTLE_TIME", default_value = "150s", value_parser = super::duration)]
@@ -105,7 +108,12 @@ async fn operate(arguments: Arguments) -> anyhow::Result<()> {
             metrics.report(&connection.name, &report);
             connections.report(connection, &report, clocks.local());
         })
-    })?;
+    });
+    let told = arguments.notices.told(arguments.connections.extra_ca.as_deref());
+    let (tenants, told) = match (tenants, told) {
+        (Err(tenants), Err(told)) => bail!("{tenants}\n{told}"),
+        (tenants, told) => (tenants?, told?),
+    };
 
     let mut config =
         Config::infer().await.context("no cluster: set KUBECONFIG, or run inside a pod")?;
@@ -125,6 +133,9 @@ async fn operate(arguments: Arguments) -> anyhow::Result<()> {
     for tenant in &tenants {
         tell_connection(tenant.config());
     }
+    for receiver in told.iter().flat_map(|told| &told.receivers.all) {
+        tracing::info!(receiver = receiver.name, format = ?receiver.format, "receiver of notices");
+    }
     tracing::info!(version = version::VERSION, commit = version::COMMIT, namespace = arguments.namespace, listen = %arguments.listen, "starting");
     controller::run(Options {
         client,
@@ -140,6 +151,7 @@ async fn operate(arguments: Arguments) -> anyhow::Result<()> {
         chance: Chance::from_operating_system(),
         metrics,
         connections,
+        told,
         allow_unguarded: arguments.allow_unguarded,
         listener: Some(listener),
         beside: controller::on_a_thread_of_its_own,

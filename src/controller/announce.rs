@@ -159,12 +159,8 @@ where
     publish(recorder, object, EventType::Warning, Reason::Unreadable.as_str(), "Read", &note).await;
 }
 
-/// Reports differences between the tenant and its policy, if they are new.
+/// Reports differences between the tenant and its policy.
 pub async fn drift(recorder: &Recorder, policy: &TapPolicy, found: &[Drift]) {
-    let before = policy.status.as_ref().map(|s| s.drift.as_slice()).unwrap_or_default();
-    if found.is_empty() || found == before {
-        return;
-    }
     let sentences: Vec<String> =
         found.iter().map(|d| format!("{} is {}, not {}", d.field, d.observed, d.desired)).collect();
     let drift = sentences.join("; ");

@@ -42,6 +42,7 @@ pub async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSe
 async fn begin(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSender<()>) {
     wait_for_admission(operator).await;
     operator.informed.store(true, Ordering::Release);
+    operator.begin_to_tell();
     operator.apply_stop();
     let _ = policies.send(());
     // A list that began under this lease shows every attempt that earlier leaders had recorded.

@@ -1,7 +1,7 @@
 //! The shell: it performs the steps that the core decides, and reports their outcomes to it.
 //!
 //! [`watches`] feeds the state machine. [`dispatch`] starts the reconciles that are due. [`request`] reconciles one request,
-//! and [`policy`] one policy. [`vitals`] keeps the lease and answers probes beside all that. [`run`] assembles the process.
+//! and [`policy`] one policy. [`notices`] tells receivers outside of the cluster. [`vitals`] keeps the lease and answers probes beside all that. [`run`] assembles the process.
 
 mod admission;
 mod announce;
@@ -14,6 +14,7 @@ mod fence;
 mod health;
 mod leading;
 pub mod metrics;
+mod notices;
 mod operator;
 mod permissions;
 mod policy;
@@ -36,6 +37,7 @@ pub use clocks::{Clocks, LocalClock};
 pub use connections::Connections;
 pub use health::Health;
 pub use metrics::Metrics;
+pub use notices::Told;
 pub use run::{Options, RunError, run};
 pub use tenants::connections_of;
 pub use vitals::{Vital, on_a_thread_of_its_own};

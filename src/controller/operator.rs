@@ -16,6 +16,7 @@ use super::connections::Connections;
 use super::directory::Directory;
 use super::fence::AdmissionState;
 use super::metrics::Metrics;
+use super::notices::Notices;
 use super::terms::PolicyTerms;
 use super::vitals::OwnConnection;
 use super::watches::WatchedPolicy;
@@ -89,6 +90,8 @@ pub struct Operator {
     pub reporter: Reporter,
     /// Metrics.
     pub metrics: Metrics,
+    /// What receivers outside of the cluster are told.
+    pub notices: Notices,
     /// Whether the tenant connections work.
     pub connections: Connections,
     /// The states of all requests, for metrics.

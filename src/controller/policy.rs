@@ -12,10 +12,11 @@ use super::announce;
 use super::metrics::Controller;
 use super::operator::Operator;
 use super::watches::WatchedPolicy;
-use crate::api::{TapPolicy, TapPolicySpec, TapPolicyStatus};
+use crate::api::{Drift, TapPolicy, TapPolicySpec, TapPolicyStatus};
 use crate::cluster::error::{ApiError, call};
 use crate::cluster::patch::{as_operator, merge_patch};
 use crate::cluster::write;
+use crate::decision::Reason;
 use crate::decision::corrections::Corrections;
 use crate::decision::permissions::enforces;
 use crate::decision::policy::{self, PolicyReads, PolicySituation, PolicyStep, manages};
@@ -108,11 +109,12 @@ impl Operator {
                     reads.groups = Some(tenant.client.groups(&ids, Priority::Read).await);
                 }
                 (PolicyStep::Correct(difference), Some(tenant)) => {
-                    announce::drift(&self.recorder(), &policy, &difference.drift).await;
+                    self.report_drift(&policy, &difference.drift).await;
                     let patched = tenant.client.patch_method(&difference.patch).await;
                     let now = self.clocks.now(Some(&tenant.connection.tenant_id)).latest;
                     self.corrections().answered(&policy, &difference.patch, &patched, now);
                     if patched.is_ok() {
+                        self.tell_drift(&policy, &difference.drift, Reason::Corrected);
                         let recorder = self.recorder();
                         let connection = &tenant.connection;
                         announce::corrected(&recorder, &policy, connection, &difference).await;
@@ -175,6 +177,15 @@ impl Operator {
         }
     }
 
+    /// Reports differences between the tenant and its policy, if they are new.
+    async fn report_drift(&self, policy: &TapPolicy, found: &[Drift]) {
+        let before = policy.status.as_ref().map(|s| s.drift.as_slice()).unwrap_or_default();
+        if !found.is_empty() && found != before {
+            self.tell_drift(policy, found, Reason::Drifted);
+            announce::drift(&self.recorder(), policy, found).await;
+        }
+    }
+
     async fn write_policy_status(
         &self,
         api: &Api<TapPolicy>,
@@ -192,7 +203,7 @@ impl Operator {
         if old.observed != status.observed {
             self.method_changed(policy);
         }
-        announce::drift(&self.recorder(), policy, &status.drift).await;
+        self.report_drift(policy, &status.drift).await;
         announce::policy(&self.recorder(), policy, &written).await;
         Ok(written)
     }

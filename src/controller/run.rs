@@ -23,6 +23,7 @@ use super::directory::Directory;
 use super::fence::AdmissionState;
 use super::health::Health;
 use super::metrics::Metrics;
+use super::notices::{Notices, Told};
 use super::operator::{Operator, Stores, Tenant};
 use super::preflight::{self, OLDEST_MINOR};
 use super::pulse::Pulse;
@@ -64,6 +65,8 @@ pub struct Options {
     pub metrics: Metrics,
     /// Whether the tenant connections work. The Graph clients report to them.
     pub connections: Connections,
+    /// Who outside of the cluster is told what happens; nobody if it is absent.
+    pub told: Option<Told>,
     /// Issue passes even if the admission policies are not in force: for trying out.
     pub allow_unguarded: bool,
     /// Serves `/healthz`, `/readyz` and `/metrics`.
@@ -133,6 +136,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
             chance: options.chance,
             metrics: options.metrics.clone(),
             connections: options.connections,
+            told: options.told,
             allow_unguarded: options.allow_unguarded,
         },
         &health,
@@ -163,6 +167,7 @@ struct Work {
     chance: Chance,
     metrics: Metrics,
     connections: Connections,
+    told: Option<Told>,
     allow_unguarded: bool,
 }
 
@@ -229,6 +234,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         awaited,
         lists_of_requests: tokio::sync::watch::Sender::new(None),
         admission,
+        notices: Notices::new(w.told, &w.metrics),
         metrics: w.metrics.clone(),
         connections: w.connections,
         census: Mutex::default(),
@@ -256,6 +262,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         () = leading::lead(&operator, &wake_policies) => Err(RunError::PartEnded("the start of work")),
         () = watch_requests(&operator, health) => Err(RunError::PartEnded("the watch of TapRequests")),
         () = dispatch::look_at_passes(&operator) => Err(RunError::PartEnded("the look at recorded passes")),
+        () = operator.notices.deliver(&operator) => Err(RunError::PartEnded("the delivery of notices")),
         () = leading::follow_clocks(&operator) => Err(RunError::PartEnded("the watch of Graph's clocks")),
         () = admission::keep(&operator, admission_watches, health, &admission_state, w.allow_unguarded) => Err(RunError::PartEnded("the watch of the admission policies")),
     }

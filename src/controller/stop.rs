@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt as _;
 use kube::runtime::watcher;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{sleep, timeout};
@@ -30,6 +31,7 @@ pub async fn follow(
 ) {
     let mut watched = pin!(watched);
     let mut told = StopOrder::OFF;
+    let mut version = String::new();
     loop {
         let found = read(operator).await;
         health.read_stop(found.as_ref().map(drop));
@@ -46,6 +48,8 @@ pub async fn follow(
             }
             if operator.works() && order != told {
                 let active = operator.requests().active();
+                version = found.as_ref().map_or(version, version_of);
+                operator.tell_stop(&version, &order, active);
                 announce::stop(&operator.recorder(), found.as_ref(), &order, active).await;
                 told = order;
             }
@@ -62,6 +66,12 @@ pub async fn follow(
             }
         }
     }
+}
+
+/// What no other version of any stop has.
+fn version_of(found: &ConfigMap) -> String {
+    let version = found.resource_version().unwrap_or_default();
+    format!("{}.{version}", found.uid().unwrap_or_default())
 }
 
 async fn read(operator: &Operator) -> Result<Option<ConfigMap>, ApiError> {

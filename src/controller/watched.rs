@@ -10,8 +10,8 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::api::TapRequest;
 use crate::api::names::INTENT_ANNOTATION;
-use crate::api::{TapRequest, TapRequestSpec, TapRequestStatus};
 use crate::decision::census::Standing;
 use crate::decision::ids::Uid;
 use crate::decision::intent::LONGEST;
@@ -22,10 +22,13 @@ const REASON: usize = 512;
 
 /// A request, readable by this version or not.
 #[derive(Clone, Debug)]
-pub struct WatchedRequest {
+pub struct WatchedRequest(Result<TapRequest, Unreadable>);
+
+/// What is known of a request whose spec or status this version cannot read.
+#[derive(Clone, Debug)]
+struct Unreadable {
     metadata: ObjectMeta,
-    /// The spec and status, or why this version cannot read them.
-    read: Result<(TapRequestSpec, Option<TapRequestStatus>), String>,
+    why: String,
 }
 
 /// The metadata that decisions need. The rest may be a hundred times as long: managed fields, the last applied configuration.
@@ -98,12 +101,15 @@ impl<'de> Deserialize<'de> for WatchedRequest {
             ..ObjectMeta::default()
         };
         let read = serde_json::from_value(spec)
-            .and_then(|spec| Ok((spec, serde_json::from_value(status)?)))
-            .map_err(|error| {
+            .and_then(|spec| Ok((spec, serde_json::from_value(status)?)));
+        Ok(Self(match read {
+            Ok((spec, status)) => Ok(TapRequest { metadata, spec, status }),
+            Err(error) => {
                 let why = error.to_string();
-                why[..why.floor_char_boundary(REASON)].to_owned()
-            });
-        Ok(Self { metadata, read })
+                let why = why[..why.floor_char_boundary(REASON)].to_owned();
+                Err(Unreadable { metadata, why })
+            }
+        }))
     }
 }
 
@@ -128,36 +134,40 @@ impl Resource for WatchedRequest {
     }
 
     fn meta(&self) -> &ObjectMeta {
-        &self.metadata
+        self.0.as_ref().map_or_else(|unreadable| &unreadable.metadata, |read| &read.metadata)
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
+        match &mut self.0 {
+            Ok(read) => &mut read.metadata,
+            Err(unreadable) => &mut unreadable.metadata,
+        }
     }
 }
 
 impl WatchedRequest {
     /// The uid of the request.
     pub fn uid(&self) -> Uid {
-        Uid::from(self.metadata.uid.as_deref().unwrap_or_default())
+        Uid::from(self.meta().uid.as_deref().unwrap_or_default())
     }
 
     /// The request, if this version can read it.
+    pub fn read(&self) -> Option<&TapRequest> {
+        self.0.as_ref().ok()
+    }
+
+    /// The same, to keep.
     pub fn readable(self) -> Option<TapRequest> {
-        let (spec, status) = self.read.ok()?;
-        Some(TapRequest { metadata: self.metadata, spec, status })
+        self.0.ok()
     }
 
     /// The uid of the request, and what is kept of it.
     pub fn observed(self) -> (Uid, Observed, Standing) {
         let uid = self.uid();
-        let (observed, standing) = match self.read {
-            Ok((spec, status)) => {
-                let request = TapRequest { metadata: self.metadata, spec, status };
-                (Observed::of(&request), Standing::of(&request))
-            }
-            Err(why) => {
-                let observed = Observed::unreadable(&self.metadata, &why);
+        let (observed, standing) = match self.0 {
+            Ok(request) => (Observed::of(&request), Standing::of(&request)),
+            Err(Unreadable { metadata, why }) => {
+                let observed = Observed::unreadable(&metadata, &why);
                 let standing = Standing::unreadable(observed.created);
                 (observed, standing)
             }
@@ -191,7 +201,7 @@ mod tests {
     #[test]
     fn what_decisions_need_is_read_and_nothing_else_is_kept() {
         let watched: WatchedRequest = serde_json::from_value(object()).unwrap();
-        let kept = serde_json::to_string(&watched.metadata).unwrap();
+        let kept = serde_json::to_string(watched.meta()).unwrap();
         for foreign in ["labels", "annotations", "managedFields"] {
             assert!(!kept.contains(foreign), "{kept}");
         }
@@ -207,7 +217,7 @@ mod tests {
         let text = "x".repeat(250 * 1024);
         large["metadata"]["annotations"] = json!({ INTENT_ANNOTATION: text });
         let watched: WatchedRequest = serde_json::from_value(large.clone()).unwrap();
-        assert_eq!(watched.metadata.annotations.clone().unwrap()[INTENT_ANNOTATION], "");
+        assert_eq!(watched.meta().annotations.clone().unwrap()[INTENT_ANNOTATION], "");
         // It is no intent of the operator's, as the whole object says, too.
         let whole: TapRequest = serde_json::from_value(large).unwrap();
         assert!(intent::is_of_another(&whole));

@@ -120,6 +120,11 @@ pub async fn feed(operator: &Operator, health: &Health) {
     let mut lists_as_leader = false;
     while let Some(event) = events.next().await {
         let Ok(event) = event else { continue };
+        if let watcher::Event::InitApply(request) | watcher::Event::Apply(request) = &event
+            && let Some(request) = request.read()
+        {
+            operator.look_for_notices(request);
+        }
         let mut census = operator.census();
         let mut last = None;
         let seen = match event {

@@ -259,17 +259,12 @@ impl Line {
         tenant_id: &str,
         drift: &[Drift],
     ) -> Self {
-        let change = |Drift { field, desired, observed }: &Drift| Change {
-            field: field.clone(),
-            from: observed.clone(),
-            to: desired.clone(),
-        };
         Self::Correction(Correction {
             policy: policy.name_any(),
             policy_generation: policy.metadata.generation,
             connection: connection.into(),
             tenant_id: tenant_id.into(),
-            changed: drift.iter().map(change).collect(),
+            changed: drift.iter().map(Change::of).collect(),
         })
     }
 }
@@ -282,7 +277,8 @@ impl Line {
 }
 
 impl About {
-    fn of(request: &TapRequest, generation: Option<i64>) -> Self {
+    /// What is said of a request. `generation` is that of its policy now.
+    pub fn of(request: &TapRequest, generation: Option<i64>) -> Self {
         let spec = &request.spec;
         let status = request.status.as_ref();
         let resolved = status.and_then(|status| status.resolved.as_ref());
@@ -317,8 +313,16 @@ impl About {
     }
 }
 
+impl Change {
+    /// The correction of a difference.
+    pub fn of(Drift { field, desired, observed }: &Drift) -> Self {
+        Self { field: field.clone(), from: observed.clone(), to: desired.clone() }
+    }
+}
+
 impl PassLine {
-    fn of(request: &TapRequest) -> Self {
+    /// The pass of a request.
+    pub fn of(request: &TapRequest) -> Self {
         let pass = request.status.as_ref().and_then(|status| status.pass.as_ref());
         Self {
             pass_id: pass.map(|pass| pass.id.clone()),
@@ -330,7 +334,8 @@ impl PassLine {
 }
 
 impl DecisionLine {
-    fn of(request: &TapRequest, decision: &Decision) -> Self {
+    /// A decision about a request.
+    pub fn of(request: &TapRequest, decision: &Decision) -> Self {
         let Decision { by, decision, comment } = decision;
         let status = request.status.as_ref();
         let seen = status.and_then(|status| first_seen(status, by, *decision));

@@ -25,7 +25,7 @@ mod wire;
 
 pub use client::Client;
 pub use connection::{
-    ConfigError, ConnectionConfig, Credential, DEFAULT_CONNECTION, VARIABLES, connections_from_env,
+    ConnectionConfig, Credential, DEFAULT_CONNECTION, VARIABLES, connections_from_env,
     connections_from_file, connections_from_text,
 };
 pub use exchange::{
@@ -33,3 +33,4 @@ pub use exchange::{
     Priority, Report, ReqwestTransport, SendOptions, Share, Transport, TransportError,
     TransportSetupError, call_outcomes,
 };
+pub(crate) use wire::retry_after;

@@ -261,6 +261,21 @@ fn settings_reach_the_pod() -> Result<()> {
         let file = "\"TAP_OPERATOR_CEILINGS_FILE\",\"value\":\"/etc/tap-operator/ceilings.yaml\"";
         ensure!(pod.contains(file), "{pod}");
 
+        let told = [
+            "--set=notices.source=/clusters/a",
+            "--set=notices.receivers[0].name=events",
+            "--set=notices.receivers[0].format=CloudEvents",
+            "--set=notices.receivers[0].url=https://events.contoso.com/",
+        ];
+        let objects = render(&[&IDS[..], &told].concat()).await?;
+        let file = objects["ConfigMap"]["data"]["notices.yaml"].as_str().unwrap_or_default();
+        let receivers = tap_operator::notice::receivers_from_text(file, "notices.yaml")?;
+        ensure!(receivers.source.as_deref() == Some("/clusters/a"), "{file}");
+        ensure!(receivers.all.len() == 1, "{file}");
+        let pod = objects["Deployment"]["spec"]["template"]["spec"].to_string();
+        let file = "\"TAP_OPERATOR_NOTICES\",\"value\":\"/etc/tap-operator-notices/notices.yaml\"";
+        ensure!(pod.contains(file), "{pod}");
+
         let more = [
             &IDS[..],
             &[

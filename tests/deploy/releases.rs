@@ -15,6 +15,7 @@ use crate::repository;
 use crate::scene::Scene;
 use crate::support::control_plane::{self, ControlPlane};
 use crate::support::ports::Port;
+use crate::support::receiver::Receiver;
 use crate::support::scratch::Scratch;
 use crate::support::simulator::Simulator;
 use crate::support::world::{World, policies_are_of_age, requests_are_known};
@@ -29,6 +30,7 @@ struct Release {
 /// Charts are installed into it.
 struct Site {
     simulator: Simulator,
+    receiver: Receiver,
     control_plane: ControlPlane,
 }
 
@@ -39,6 +41,7 @@ impl Site {
         let control_plane = ControlPlane::start(options).await?;
         let simulator = Simulator::start(control_plane.scratch(), Tenant::contoso()).await?;
         simulator.switch(|switches| switches.authentication_method_limit = None);
+        let receiver = Receiver::start(control_plane.scratch()).await?;
         let chart = chart(DEFINITIONS);
         let install = ["install", "tap-operator-crds", &chart, "--create-namespace"];
         release.helm(&control_plane, &install).await?;
@@ -49,7 +52,7 @@ impl Site {
         let secret = format!("--from-literal=client-secret={OPERATOR_SECRET}");
         let create = ["create", "secret", "generic", "tap-operator-credentials", &secret];
         release.kubectl(&control_plane, &create).await?;
-        Ok(Self { simulator, control_plane })
+        Ok(Self { simulator, receiver, control_plane })
     }
 
     /// Starts the pod of the release.
@@ -61,11 +64,11 @@ impl Site {
     ) -> Result<(World, Pod<()>)> {
         requests_are_known(&self.control_plane, true).await?;
         let pod = Pod::of(&self.control_plane, release.namespace, port, trust).await?;
-        let Self { simulator, control_plane } = self;
+        let Self { simulator, receiver, control_plane } = self;
         let (operator, pod) = pod.parts();
         operator.start().await?;
         policies_are_of_age(&control_plane).await?;
-        Ok((World { operator, simulator, control_plane }, pod))
+        Ok((World { operator, simulator, receiver, control_plane }, pod))
     }
 }
 

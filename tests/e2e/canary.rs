@@ -1,5 +1,5 @@
 //! The code of a pass is in its Secret and nowhere else: not in the log at the finest level, in no other object, on no
-//! page that the operator serves, and not in the operator's memory once it is delivered.
+//! page that the operator serves, in no notice, and not in the operator's memory once it is delivered.
 
 use std::collections::BTreeSet;
 
@@ -194,6 +194,13 @@ async fn nowhere(
             leaks.push(format!("on the page {page}"));
         }
     }
+    let told = world.receiver.got();
+    ensure!(told.len() >= PASSES, "only {} notices", told.len());
+    leaks.extend(
+        told.iter()
+            .filter(|got| search.is_in(&got.body))
+            .map(|got| format!("in a notice: {got:?}")),
+    );
     let component = world.operator.component();
     if search.is_in(memory::started_with(component)?) {
         leaks.push("in the command line or the environment".to_owned());

@@ -14,6 +14,7 @@ mod faults;
 mod hints;
 mod joiner;
 mod mutators;
+mod notices;
 mod others;
 mod outside;
 mod permissions;

@@ -11,6 +11,7 @@ mod leadership;
 mod log;
 mod membership;
 mod neighbours;
+mod notices;
 mod permissions;
 mod process;
 mod quota;

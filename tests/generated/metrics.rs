@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use tap_operator::api::Phase;
+use tap_operator::controller::metrics::Fate;
 use tap_operator::controller::metrics::catalog::{METRICS, Metric};
 use tap_operator::graph;
 
@@ -33,7 +34,7 @@ fn listed(values: &[&str]) -> String {
     values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
 }
 
-fn values() -> [(&'static str, String); 9] {
+fn values() -> [(&'static str, String); 10] {
     let calls: Vec<&str> = graph::call_outcomes().map(|of| of.call).collect();
     let outcomes = graph::call_outcomes().flat_map(|of| of.outcomes.iter().copied());
     let mut outcomes: Vec<&str> = outcomes.collect();
@@ -46,6 +47,7 @@ fn values() -> [(&'static str, String); 9] {
         ("call", listed(&calls)),
         ("outcome", listed(&outcomes)),
         ("cause", listed(&graph::NOT_SENT)),
+        ("fate", listed(&Fate::ALL.map(Fate::label))),
         ("priority", listed(&graph::Priority::LABELS)),
         ("service", listed(&["authentication_methods", "others"])),
         ("phase", listed(&phases)),

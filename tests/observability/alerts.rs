@@ -166,12 +166,14 @@ async fn people(watch: &mut Watch<'_>) -> Result<()> {
     control_plane.grant_policy(&approver, "approve", "approved", &namespace).await?;
     control_plane.grant_policy(&helpdesk, "use", "missing", &namespace).await?;
     watch.policy("approved", issuance(&watch.scene, &json!({"approval": {"required": 1}}))).await?;
+    watch.scene.world.receiver.down(true);
     watch.ask("approval", "approved").await?;
     watch.ask("nowhere", "missing").await?;
-    watch.fire(&["TapApprovalWaits", "TapRequestWaits"]).await?;
+    watch.fire(&["TapApprovalWaits", "TapRequestWaits", "TapNoticesFail"]).await?;
+    watch.scene.world.receiver.down(false);
     watch.scene.decide(&approver, "approval", DecisionKind::Approve).await?;
     watch.scene.decide(&helpdesk, "nowhere", DecisionKind::Revoke).await?;
-    watch.resolve(&["TapApprovalWaits", "TapRequestWaits"]).await?;
+    watch.resolve(&["TapApprovalWaits", "TapRequestWaits", "TapNoticesFail"]).await?;
 
     let elsewhere = json!({"namespaces": {"names": ["elsewhere"]}});
     watch.policy("elsewhere", issuance(&watch.scene, &elsewhere)).await?;

@@ -352,6 +352,7 @@ impl World {
             chance: Chance::from_operating_system(),
             metrics: metrics.clone(),
             connections: standings.clone(),
+            told: None,
             allow_unguarded: false,
             listener: None,
             beside: |vitals| vitals,

@@ -6,7 +6,7 @@
 //!   [`administration`]: namespaces and rights in it; [`etcd`]: what it has stored;
 //! - [`identity`], [`kubectl`] and [`terminal`]: people, service accounts and the administrator, as clients, at a command
 //!   line, and in a terminal;
-//! - [`simulator`]: the tenant; [`operator`]: the program under test;
+//! - [`simulator`]: the tenant; [`receiver`]: who is told notices; [`operator`]: the program under test;
 //! - [`component`], [`watchdog`], [`ports`] and [`scratch`]: programs, ports and directories that never outlive the
 //!   process that started them;
 //! - [`canary`]: a search for codes in any content; [`memory`]: the memory of a running program;
@@ -29,6 +29,7 @@ pub mod operator;
 pub mod pki;
 pub mod ports;
 pub mod program;
+pub mod receiver;
 pub mod scratch;
 pub mod simulator;
 pub mod terminal;

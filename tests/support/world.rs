@@ -19,6 +19,7 @@ use tokio::sync::OnceCell;
 
 use super::control_plane::{self, ControlPlane};
 use super::operator::{NAMESPACE, Operator, SERVICE_ACCOUNT};
+use super::receiver::Receiver;
 use super::simulator::Simulator;
 use super::wait;
 
@@ -57,6 +58,8 @@ pub struct World {
     // The operator must end before the servers that it uses.
     pub operator: Operator,
     pub simulator: Simulator,
+    /// Is told everything.
+    pub receiver: Receiver,
     pub control_plane: ControlPlane,
 }
 
@@ -92,13 +95,18 @@ impl World {
         let scratch = control_plane.scratch();
         let simulator = Simulator::start(scratch, options.tenant).await?;
         let identity = control_plane.service_account(NAMESPACE, SERVICE_ACCOUNT).await?;
-        let operator =
-            Operator::new(scratch, "tap-operator", &identity, &simulator, &options.operator_flags)?;
+        let receiver = Receiver::start(scratch).await?;
+        let authorities = [simulator.authority(), receiver.authority()].map(std::fs::read);
+        let [tenants, receivers] = authorities;
+        let authorities = scratch.write("authorities.crt", [tenants?, receivers?].concat())?;
+        let flags = [&options.operator_flags[..], &[receiver.flag(scratch)?]].concat();
+        let (name, url) = ("tap-operator", simulator.url());
+        let operator = Operator::at(scratch, name, &identity, &url, &authorities, &flags)?;
         if options.operator {
             operator.start().await?;
         }
         policies_are_of_age(&control_plane).await?;
-        Ok(Self { operator, simulator, control_plane })
+        Ok(Self { operator, simulator, receiver, control_plane })
     }
 
     /// Waits until an object meets a condition, a minute at most. A failure shows the object, its events, the ends of

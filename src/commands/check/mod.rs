@@ -1,23 +1,26 @@
 //! `tap-operator check`: whether the operator can do its work, as it is configured here.
 
 mod cluster;
+mod notices;
 mod tenant;
 
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::bail;
 use jiff::Timestamp;
 use tap_operator::controller::{Clocks, LocalClock};
 
 use super::connections::ConnectionArguments;
 use super::custody;
+use super::notices::NoticeArguments;
 
 /// Check whether the operator can do its work
 ///
 /// It signs in through each tenant connection, and looks at the permissions of the app, the tenant's method, the clock and the
 /// credential; in the cluster at the API server, the custom resource definitions, the operator's rights, the admission
-/// policies, the emergency stop and the Lease. It changes nothing. Run it where the credentials are:
+/// policies, the emergency stop and the Lease; and at the files of the receivers of notices. It changes nothing. Run it where the credentials are:
 /// `kubectl exec deployment/tap-operator -n tap-operator-system -- /tap-operator check`.
 ///
 /// It exits with 1 if something fails, and with 0 if there are only warnings.
@@ -28,6 +31,8 @@ pub struct Arguments {
     namespace: String,
     #[command(flatten)]
     connections: ConnectionArguments,
+    #[command(flatten)]
+    notices: NoticeArguments,
 }
 
 /// How a check ended.
@@ -80,7 +85,11 @@ impl Finding {
 /// Checks everything and prints one table.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let clocks = Arc::new(Clocks::new(LocalClock::starting_at(Timestamp::now())));
-    let tenants = arguments.connections.clients(&clocks, Arc::new(|_, _| {}))?;
+    let tenants = arguments.connections.clients(&clocks, Arc::new(|_, _| {}));
+    let (tenants, receivers) = match (tenants, arguments.notices.receivers()) {
+        (Err(tenants), Err(receivers)) => bail!("{tenants}\n{receivers}"),
+        (tenants, receivers) => (tenants?, receivers?),
+    };
     let client = custody::client().await?;
     let cluster::Cluster { mut findings, policies } =
         cluster::check(&client, &arguments.namespace).await;
@@ -90,6 +99,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(policies) = &policies {
         findings.extend(tenant::unknown(policies, &tenants));
     }
+    findings.extend(receivers.iter().flat_map(notices::check));
     print(&findings, &mut io::stdout())?;
     let failed = findings.iter().any(|finding| finding.verdict == Verdict::Failed);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -109,6 +109,12 @@ catalog! {
         "The pace: how many calls a second the operator allows itself";
     RECONCILE_FAILURES: Counter "tap_operator_reconcile_failures_total" ["controller"]
         "Reconciles that failed with an error of the API server";
+    NOTICES: Counter "tap_operator_notices_total" ["receiver", "fate"]
+        "Notices to a receiver that were delivered, refused by it, or dropped: too many waited, or it could not be told for a day";
+    NOTICES_WAITING: Gauge "tap_operator_notices_waiting" ["receiver"]
+        "Notices that wait to be sent to a receiver, besides the one that is being sent";
+    RECEIVER_UP: Gauge "tap_operator_notice_receiver_up" ["receiver"]
+        "1 if the receiver took the last notice that was sent to it, 0 if it did not; missing before the first one";
     GUARDED: Gauge "tap_operator_guarded" []
         "1 while the admission policies are as shipped and in force; at 0 nothing is issued";
     STOPPED: Gauge "tap_operator_stopped" []

@@ -4,7 +4,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `catalog` | every metric, described once |
-//! | `calls`, `lives`, `queue` | what is counted while it happens |
+//! | `calls`, `lives`, `notices`, `queue` | what is counted while it happens |
 //! | `live`, `process` | what is read at each scrape |
 //! | `exposition` | the formats |
 
@@ -13,6 +13,7 @@ pub mod catalog;
 mod exposition;
 mod live;
 mod lives;
+mod notices;
 mod process;
 mod queue;
 
@@ -33,6 +34,8 @@ pub use self::exposition::Format;
 use self::live::Live;
 pub use self::lives::Controller;
 use self::lives::Lives;
+pub use self::notices::Fate;
+use self::notices::Notices;
 use self::process::Process;
 use self::queue::WorkQueue;
 pub use self::queue::Working;
@@ -50,6 +53,7 @@ pub struct Metrics {
     registry: Arc<Registry>,
     calls: Calls,
     lives: Lives,
+    notices: Notices,
     queue: WorkQueue,
     live: Live,
     leading: Gauge,
@@ -135,6 +139,7 @@ impl Default for Metrics {
         Self {
             calls: Calls::register(&mut registry),
             lives: Lives::register(&mut registry),
+            notices: Notices::register(&mut registry),
             queue,
             live,
             leading: leading.get_or_create_owned(&[("name", OPERATOR)]),
@@ -203,6 +208,26 @@ impl Metrics {
     /// Counts what a Graph client reports of a connection.
     pub fn report(&self, connection: &str, report: &Report<'_>) {
         self.calls.report(connection, report);
+    }
+
+    /// There is this receiver of notices: its counters begin.
+    pub fn receiver_came(&self, receiver: &str) {
+        self.notices.begin(receiver);
+    }
+
+    /// Counts a notice to a receiver that has ended like this.
+    pub fn noticed(&self, receiver: &str, fate: Fate) {
+        self.notices.ended(receiver, fate);
+    }
+
+    /// Sets how many notices wait for a receiver.
+    pub fn notices_wait(&self, receiver: &str, number: usize) {
+        self.notices.waits(receiver, number);
+    }
+
+    /// Sets whether a receiver took the last notice that was sent to it.
+    pub fn receiver_works(&self, receiver: &str, works: bool) {
+        self.notices.works(receiver, works);
     }
 
     /// Sets whether this process leads.

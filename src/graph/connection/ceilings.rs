@@ -1,7 +1,7 @@
 //! What makes ceilings valid, wherever they were written.
 
-use super::check::Problem;
 use crate::api::Ceilings;
+use crate::configuration::Problem;
 use crate::entra::guid;
 
 /// The most approvals that a ceiling may demand: as many as a policy can.

@@ -1,59 +1,9 @@
 //! What makes a connection valid, wherever it was written.
 
-use std::fmt;
-
 use super::{ConnectionConfig, Credential, ceilings};
 use crate::api::Ceilings;
+use crate::configuration::{Problem, checked_name};
 use crate::entra::{Cloud, UserNames, guid};
-
-/// A configuration that cannot be used, with all that is wrong with it. Each line of its text names a place, the problem
-/// and the remedy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-pub struct ConfigError(Vec<Complaint>);
-
-impl FromIterator<Complaint> for ConfigError {
-    fn from_iter<C: IntoIterator<Item = Complaint>>(complaints: C) -> Self {
-        Self(complaints.into_iter().collect())
-    }
-}
-
-impl From<Complaint> for ConfigError {
-    fn from(complaint: Complaint) -> Self {
-        Self(vec![complaint])
-    }
-}
-
-/// A problem, and the place where it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Complaint {
-    place: String,
-    problem: Problem,
-}
-
-impl fmt::Display for Complaint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, problem } = self;
-        write!(f, "{place}: {}; {}", problem.what, problem.remedy)
-    }
-}
-
-/// What is wrong with a setting, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
-    what: String,
-    remedy: String,
-}
-
-impl Problem {
-    pub(super) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { what: what.into(), remedy: remedy.into() }
-    }
-
-    pub(super) fn at(self, place: impl Into<String>) -> Complaint {
-        Complaint { place: place.into(), problem: self }
-    }
-}
 
 /// A problem with the name of its setting.
 pub(super) type Named = (&'static str, Problem);
@@ -88,7 +38,7 @@ impl Unchecked<'_> {
     /// Returns the connection if it is valid, otherwise each setting that is not, and what is wrong with it.
     pub(super) fn check(self) -> Result<ConnectionConfig, Vec<Named>> {
         let mut problems = Problems::default();
-        let name = problems.keep(check_name(self.name));
+        let name = problems.keep(checked_name(self.name).map_err(|problem| ("name", problem)));
         let id = |text: &str, remedy: &str| {
             guid(text).ok_or_else(|| Problem::new(format!("{text:?} is not a GUID"), remedy))
         };
@@ -138,23 +88,6 @@ impl Problems {
     fn keep<T>(&mut self, checked: Result<T, Named>) -> Option<T> {
         checked.map_err(|problem| self.0.push(problem)).ok()
     }
-}
-
-fn check_name(name: &str) -> Result<String, Named> {
-    if is_name(name) {
-        return Ok(name.to_owned());
-    }
-    let what = format!("{name:?} is not a valid name");
-    let remedy = "use up to 63 lower case letters, digits and hyphens, and no hyphen at either end";
-    Err(("name", Problem::new(what, remedy)))
-}
-
-fn is_name(text: &str) -> bool {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=63).contains(&text.len())
-        && text.chars().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 fn cloud_named(name: &str) -> Result<Cloud, Problem> {

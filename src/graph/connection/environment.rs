@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::path::PathBuf;
 
-use super::check::{Named, Problem, Setting, Unchecked};
-use super::{ConfigError, ConnectionConfig, Credential};
+use super::check::{Named, Setting, Unchecked};
+use super::{ConnectionConfig, Credential};
 use crate::api::Ceilings;
+use crate::configuration::{ConfigError, Problem};
 use crate::entra::{UserNameForm, UserNameRule, UserNames};
 
 /// The name of the connection that the environment describes.

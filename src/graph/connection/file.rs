@@ -7,9 +7,10 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::check::{Named, Problem, Setting, Unchecked};
-use super::{ConfigError, ConnectionConfig, Credential};
+use super::check::{Named, Setting, Unchecked};
+use super::{ConnectionConfig, Credential};
 use crate::api::Ceilings;
+use crate::configuration::{self, ConfigError, Problem};
 use crate::entra::{UserNameRule, UserNames};
 
 /// Where the workload identity webhook mounts the token of the service account.
@@ -17,13 +18,7 @@ const FEDERATED_TOKEN_FILE: &str = "/var/run/secrets/azure/tokens/azure-identity
 
 /// Reads connections from a YAML file.
 pub fn connections_from_file(path: &Path) -> Result<Vec<ConnectionConfig>, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Problem::new(
-            format!("the file cannot be read: {error}"),
-            "mount the file there, or set another path",
-        )
-        .at(path.display().to_string())
-    })?;
+    let text = configuration::read(path)?;
     connections_from_text(&text, &path.display().to_string())
 }
 

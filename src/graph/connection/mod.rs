@@ -15,7 +15,6 @@ mod config;
 mod environment;
 mod file;
 
-pub use check::ConfigError;
 pub use config::{ConnectionConfig, Credential};
 pub use environment::{DEFAULT_CONNECTION, VARIABLES, connections_from_env};
 pub use file::{connections_from_file, connections_from_text};

@@ -23,7 +23,7 @@ fn http_date(text: &str) -> Option<Timestamp> {
 ///
 /// It is a number of seconds, in Graph also with a fraction (documented sample), or a date. A date is compared with the
 /// `Date` of the same answer, so the local clock may be wrong.
-pub(in crate::graph) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if let Ok(seconds) = text.parse::<f64>() {
         // NaN, a negative number or one that no duration can hold counts as absent.

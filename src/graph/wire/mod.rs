@@ -25,7 +25,8 @@ pub(super) use directory::{
     UserAnswer,
 };
 pub(super) use errors::{TokenErrorAnswer, error, printable};
-pub(super) use headers::{date, is_claims_challenge, retry_after};
+pub(crate) use headers::retry_after;
+pub(super) use headers::{date, is_claims_challenge};
 pub(super) use json::{Page, read};
 pub(super) use method::{MethodAnswer, MethodPatchBody};
 pub(super) use passes::{NewPassBody, PassAnswer, created};

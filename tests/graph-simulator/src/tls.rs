@@ -75,6 +75,15 @@ impl Server {
         listen: SocketAddr,
         directory: &Path,
     ) -> Result<Self, TlsError> {
+        Self::serve(simulator.router(), listen, directory).await
+    }
+
+    /// The same for any other application.
+    pub async fn serve(
+        app: axum::Router,
+        listen: SocketAddr,
+        directory: &Path,
+    ) -> Result<Self, TlsError> {
         let failed = |what: String| move |source| TlsError::Io { what, source };
         let listener =
             TcpListener::bind(listen).await.map_err(failed(format!("listening on {listen}")))?;
@@ -89,7 +98,6 @@ impl Server {
             std::fs::write(file, content).map_err(failed(format!("writing {}", file.display())))?;
         }
         let listener = TlsListener::new(listener, config, address);
-        let app = simulator.router();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             let serve = axum::serve(listener, app).with_graceful_shutdown(async {
