@@ -38,7 +38,7 @@ const POLICY: &str = "/v1.0/policies/authenticationMethodsPolicy/authenticationM
 const POLICY_TYPE: &str = "#microsoft.graph.temporaryAccessPassAuthenticationMethodConfiguration";
 
 /// The operations of Graph that the simulator serves.
-const SERVED: [Operation; 22] = [
+const SERVED: [Operation; 23] = [
     Operation::PolicyGet,
     Operation::PolicyPatch,
     Operation::PolicyReset,
@@ -60,6 +60,7 @@ const SERVED: [Operation; 22] = [
     Operation::GroupEligibilitySchedules,
     Operation::Organization,
     Operation::DirectoryAudits,
+    Operation::SignIns,
     Operation::Batch,
 ];
 
@@ -87,6 +88,7 @@ impl Client {
             switches.authentication_method_limit = None;
             switches.log_limit = None;
             switches.audit_lag_seconds = 0;
+            switches.sign_in_lag_seconds = 0;
         });
         let recorder = simulator.record();
         let form = format!(
@@ -369,6 +371,15 @@ async fn drive(client: &Client) {
         .get("/v1.0/auditLogs/directoryAudits?$top=50&$orderby=activityDateTime%20desc")
         .await);
     assert!(audits["value"].as_array().unwrap().len() >= 6, "{audits}");
+    client.simulator.register_method(&ALICE.to_string(), "fido2").unwrap();
+    client.simulator.sign_in("alice@contoso.com", "not the code").unwrap_err();
+    let of_user = format!("targetResources/any(t:t/id%20eq%20'{ALICE}')");
+    ok(client.get(&format!("/v1.0/auditLogs/directoryAudits?$filter={of_user}")).await);
+    let sign_ins = format!("/v1.0/auditLogs/signIns?$filter=userId%20eq%20'{ALICE}'");
+    assert_eq!(ok(client.get(&sign_ins).await)["value"][0]["status"]["errorCode"], 130_503);
+    client.simulator.switch(|switches| switches.premium_licence = false);
+    assert_eq!(client.get(&sign_ins).await.0, 403);
+    client.simulator.switch(|switches| switches.premium_licence = true);
 
     let batch = json!({"requests": [
         {"id": "1", "method": "GET", "url": format!("/users/{ALICE}")},

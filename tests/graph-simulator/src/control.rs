@@ -18,6 +18,7 @@
 //! | `GET /_sim/users`, `POST` a user of the seed's form | |
 //! | `POST /_sim/users/{id or name}` | changes the fields that are sent |
 //! | `DELETE /_sim/users/{id or name}` | deletes the user |
+//! | `POST /_sim/users/{id or name}/methods` `{"kind": "fido2"}` | the user registers a method |
 //! | `POST /_sim/users/{id or name}/passes` | a pass made in the portal; body as in Graph's POST. Answers with its code |
 //! | `DELETE /_sim/users/{id or name}/passes/{pass id}` | deleted in the portal |
 //! | `GET /_sim/groups`, `POST`, `DELETE /_sim/groups/{id}` | |
@@ -89,6 +90,12 @@ struct SignInBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ClockBody {
     step_seconds: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MethodBody {
+    kind: String,
 }
 
 #[derive(Deserialize)]
@@ -234,6 +241,11 @@ fn directory(
         }
         (DELETE, ["users", key]) => {
             simulator.delete_user(key)?;
+            done()
+        }
+        (POST, ["users", key, "methods"]) => {
+            let MethodBody { kind } = body(incoming)?;
+            simulator.register_method(key, &kind)?;
             done()
         }
         (POST, ["users", key, "passes"]) => {

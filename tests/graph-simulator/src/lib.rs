@@ -22,7 +22,7 @@
 //! | `login` | tokens for apps, and the discovery documents |
 //! | `rules` | what the tenant does with its policy, its passes and their codes |
 //! | `state` | everything the tenant is, under one lock |
-//! | `audit`, `directory`, [`faults`], `history`, [`requests`], `throttle`, `tokens` | the parts of the state |
+//! | `audit`, `sign_ins`, `directory`, [`faults`], `history`, [`requests`], `throttle`, `tokens` | the parts of the state |
 //! | [`ledger`], `odata`, `operation`, `passes`, [`policy`], [`tenant`], `wire` | the data: passes, policy, the seed of a tenant, requests and answers |
 //! | `clock`, [`switches`] | the tenant's time, and what is uncertain about Graph |
 
@@ -42,6 +42,7 @@ pub mod policy;
 pub mod requests;
 mod rules;
 mod service;
+mod sign_ins;
 mod simulator;
 mod state;
 pub mod switches;

@@ -40,6 +40,7 @@ pub enum Operation {
     GroupEligibilitySchedules,
     Organization,
     DirectoryAudits,
+    SignIns,
     Batch,
     /// Nothing that the tenant knows.
     Unknown,
@@ -89,6 +90,7 @@ pub(crate) enum Route {
     GroupEligibilitySchedules,
     Organization,
     DirectoryAudits,
+    SignIns,
     Batch,
 }
 
@@ -120,6 +122,7 @@ impl Route {
             Self::GroupEligibilitySchedules => Operation::GroupEligibilitySchedules,
             Self::Organization => Operation::Organization,
             Self::DirectoryAudits => Operation::DirectoryAudits,
+            Self::SignIns => Operation::SignIns,
             Self::Batch => Operation::Batch,
         }
     }
@@ -223,6 +226,7 @@ impl Route {
             }
             ["organization"] => get(Self::Organization),
             ["auditlogs", "directoryaudits"] => get(Self::DirectoryAudits),
+            ["auditlogs", "signins"] => get(Self::SignIns),
             ["$batch"] => by_method(None, Some(Self::Batch), None, None),
             _ => Err(Refusal::new(
                 400,

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
+    audit::{AuditEvent, By},
     directory::Directory,
     faults::Fault,
     ledger::{Balance, LedgerEntry},
@@ -229,6 +230,19 @@ impl Simulator {
         Ok(self.lock().delete_pass(user, &pass.to_string(), Actor::Portal, None)?)
     }
 
+    /// Registers a method for a user, as the user does on the page of their security info; `kind` is the type that Graph gives
+    /// it, such as `fido2`.
+    pub fn register_method(&self, user: &str, kind: &str) -> Result<(), ControlError> {
+        let mut state = self.lock();
+        let now = state.now();
+        let found = state.directory.current().user(user).cloned();
+        let found = found.ok_or(ControlError::NotFound("user"))?;
+        let event = AuditEvent::MethodRegistered(kind.to_owned());
+        state.audit.record(now, event, By::TheUser, Some(&found), None);
+        drop(state);
+        self.edit_user(user, |user| user.methods.push(kind.to_owned()))
+    }
+
     /// The policy's values.
     pub fn policy(&self) -> PolicyValues {
         self.lock().policy.current().clone()
@@ -245,7 +259,7 @@ impl Simulator {
         if let Some(body) = body.as_object_mut() {
             body.insert("@odata.type".into(), json!(ODATA_TYPE));
         }
-        Ok(self.lock().change_policy(&body)?)
+        Ok(self.lock().change_policy(&body, Actor::Portal, None)?)
     }
 
     /// All users.

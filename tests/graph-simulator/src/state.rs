@@ -16,6 +16,7 @@ use crate::{
     passes::Passes,
     policy::PolicyValues,
     requests::Requests,
+    sign_ins::SignInLog,
     switches::Switches,
     tenant::{App, Tenant},
     throttle::Throttle,
@@ -38,6 +39,7 @@ pub(crate) struct State {
     /// Session to its pass and its beginning.
     pub(crate) sessions: HashMap<Uuid, (Uuid, Timestamp)>,
     pub(crate) audit: AuditLog,
+    pub(crate) sign_ins: SignInLog,
     pub(crate) tokens: Tokens,
     pub(crate) throttle: Throttle,
     pub(crate) faults: Faults,
@@ -84,6 +86,7 @@ impl State {
             passes: Passes::default(),
             sessions: HashMap::new(),
             audit: AuditLog::default(),
+            sign_ins: SignInLog::default(),
             tokens: Tokens::default(),
             throttle: Throttle::default(),
             faults: Faults::default(),

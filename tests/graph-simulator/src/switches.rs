@@ -77,6 +77,10 @@
 //! | `foreignNextLink` | I | next links to another host, which a careful client does not follow | false: Graph links to itself |
 //! | `auditLagSeconds` | R | delay of audit entries | 120: the published P95 |
 //! | `auditNames` | R | which of the reported activity names is used | `adminSecurityInfo`: documented |
+//! | `auditPassIds` | R | rows about passes carry the id of the pass | true: several hunts read it |
+//! | `auditAppIds` | R, contradictory | rows name the app by its id | true: hunts look for it; documented samples have null |
+//! | `signInLagSeconds` | R | delay of rows about sign-ins | 120: the published P95 |
+//! | `premiumLicence` | D | the tenant has P1; without it sign-ins are answered with 403 | true: the tenant has the licence |
 //! | `gatewayTimeoutSeconds` | D | when a hanging request is answered with 504 | 60: documented for these calls |
 //!
 //! ## Login
@@ -153,6 +157,10 @@ pub struct Switches {
     pub foreign_next_link: bool,
     pub audit_lag_seconds: u64,
     pub audit_names: AuditNames,
+    pub audit_pass_ids: bool,
+    pub audit_app_ids: bool,
+    pub sign_in_lag_seconds: u64,
+    pub premium_licence: bool,
     pub gateway_timeout_seconds: u64,
 
     pub token_lifetime_seconds: u64,
@@ -219,6 +227,10 @@ impl Default for Switches {
             foreign_next_link: false,
             audit_lag_seconds: 120,
             audit_names: AuditNames::AdminSecurityInfo,
+            audit_pass_ids: true,
+            audit_app_ids: true,
+            sign_in_lag_seconds: 120,
+            premium_licence: true,
             gateway_timeout_seconds: 60,
             token_lifetime_seconds: 3_599,
             federated_error_status: 401,

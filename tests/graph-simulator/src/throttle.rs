@@ -29,7 +29,7 @@ impl Class {
             | Operation::PassGet
             | Operation::PassDelete
             | Operation::SignInMethods => Some(Self::AuthenticationMethods),
-            Operation::DirectoryAudits => Some(Self::Logs),
+            Operation::DirectoryAudits | Operation::SignIns => Some(Self::Logs),
             Operation::UserGet
             | Operation::UserList
             | Operation::CheckMemberGroups

@@ -19,7 +19,8 @@ impl State {
     }
 
     pub(super) fn patch_policy(&mut self, call: &Call) -> Result<Answer, Refusal> {
-        self.change_policy(&call.incoming.json()?)?;
+        let (by, id) = (call.caller.actor(), &call.ids.client_request);
+        self.change_policy(&call.incoming.json()?, by, Some(id))?;
         Ok(match self.switches.policy_write_answer {
             PolicyWriteAnswer::NoContent => Answer::empty(204),
             PolicyWriteAnswer::Ok => {

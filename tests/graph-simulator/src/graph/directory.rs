@@ -83,6 +83,24 @@ const GROUP_PROPERTIES: [&str; 11] = [
 const ROLE_PROPERTIES: [&str; 5] =
     ["id", "deletedDateTime", "description", "displayName", "roleTemplateId"];
 const ORGANIZATION_PROPERTIES: [&str; 3] = ["id", "displayName", "verifiedDomains"];
+const SIGN_IN_PROPERTIES: [&str; 16] = [
+    "id",
+    "createdDateTime",
+    "userDisplayName",
+    "userPrincipalName",
+    "userId",
+    "appId",
+    "appDisplayName",
+    "ipAddress",
+    "clientAppUsed",
+    "correlationId",
+    "conditionalAccessStatus",
+    "isInteractive",
+    "resourceDisplayName",
+    "resourceId",
+    "status",
+    "location",
+];
 const AUDIT_PROPERTIES: [&str; 12] = [
     "id",
     "category",
@@ -251,6 +269,20 @@ impl State {
             &AUDIT_PROPERTIES,
             "auditLogs/directoryAudits",
         )
+    }
+
+    /// Newest first (documented).
+    pub(super) fn sign_in_rows(&self, call: &Call) -> Result<Answer, Refusal> {
+        if !self.switches.premium_licence {
+            return Err(Refusal::new(
+                403,
+                "Authentication_RequestFromNonPremiumTenantOrB2CTenant",
+                "Neither tenant is B2C or tenant doesn't have premium license",
+            ));
+        }
+        let rows = self.sign_ins.arrived(self.now(), &self.switches);
+        let kind = "microsoft.graph.signIn";
+        self.collection(call, rows, kind, &SIGN_IN_PROPERTIES, "auditLogs/signIns")
     }
 
     /// Filters, narrows and pages.

@@ -72,7 +72,7 @@ pub(super) fn check(operation: Operation, caller: &Caller) -> Result<(), Refusal
         Operation::RoleEligibilities | Operation::RoleEligibilitySchedules => has(ELIGIBILITY_READ),
         Operation::GroupEligibilitySchedules => has(GROUP_ELIGIBILITY_READ),
         Operation::Organization => has(ORGANIZATION_READ),
-        Operation::DirectoryAudits => has(AUDIT_READ),
+        Operation::DirectoryAudits | Operation::SignIns => has(AUDIT_READ),
         // A batch needs what its items need.
         Operation::Batch
         | Operation::Token
@@ -94,6 +94,11 @@ pub(super) fn check(operation: Operation, caller: &Caller) -> Result<(), Refusal
         | Operation::SignInMethods => {
             Err(Refusal::new(403, "accessDenied", "Request Authorization failed").repeated())
         }
+        Operation::SignIns => Err(Refusal::new(
+            403,
+            "Authentication_MSGraphPermissionMissing",
+            "The principal does not have required Microsoft Graph permission(s): AuditLog.Read.All to call this API.",
+        )),
         _ => Err(Refusal::new(
             403,
             "Authorization_RequestDenied",

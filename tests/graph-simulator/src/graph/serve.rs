@@ -94,6 +94,7 @@ impl State {
             Route::GroupEligibilitySchedules => self.group_eligibility_schedules(&call),
             Route::Organization => self.organization(&call),
             Route::DirectoryAudits => self.directory_audits(&call),
+            Route::SignIns => self.sign_in_rows(&call),
             Route::Batch => self.answer_batch(&call),
             Route::Token { .. }
             | Route::Discovery { .. }

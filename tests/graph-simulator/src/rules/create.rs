@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::find::{bad_request, restricted};
 use crate::{
-    audit::AuditEvent,
+    audit::{AuditEvent, By, PassFacts},
     clock::{graph_precision, seconds, shifted},
     passes::{Actor, End, ODATA_TYPE, Pass},
     policy::MethodState,
@@ -115,7 +115,7 @@ impl State {
         let replaces = replaces.filter(|old| {
             self.passes.get(*old).is_some_and(|old| matches!(old.end(now), End::Replaced { .. }))
         });
-        self.passes.add(Pass {
+        let pass = Pass {
             id,
             user: user.id,
             user_principal_name: user.user_principal_name.clone(),
@@ -130,8 +130,10 @@ impl State {
             uses: Vec::new(),
             replaces,
             removal: None,
-        });
-        self.audit.record(now, AuditEvent::PassRegistered, by, &user, client_request_id);
+        };
+        let event = AuditEvent::PassRegistered(PassFacts::of(&pass));
+        self.passes.add(pass);
+        self.audit.record(now, event, By::Actor(by), Some(&user), client_request_id);
         Ok(id)
     }
 

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::find::{no_such_pass, restricted};
 use crate::{
-    audit::AuditEvent,
+    audit::{AuditEvent, By},
     clock::{seconds, shifted},
     passes::{Actor, End},
     state::State,
@@ -38,7 +38,8 @@ impl State {
         if let Some(pass) = self.passes.get_mut(id) {
             pass.remove(now, End::Deleted { at: now, by: by.clone() });
         }
-        self.audit.record(now, AuditEvent::PassDeleted, by, &user, client_request_id);
+        let (event, by) = (AuditEvent::PassDeleted(id), By::Actor(by));
+        self.audit.record(now, event, by, Some(&user), client_request_id);
         Ok(())
     }
 

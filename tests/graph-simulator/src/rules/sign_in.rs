@@ -9,6 +9,7 @@ use crate::{
     clock::shifted,
     passes::{End, Use},
     state::State,
+    tenant::User,
 };
 
 /// How long after signing in with a one-time pass a new key can be registered (documented).
@@ -81,9 +82,15 @@ impl State {
         user_principal_name: &str,
         code: &str,
     ) -> Result<SignIn, SignInError> {
+        let user = self.directory.current().user(user_principal_name).cloned();
+        let user = user.ok_or(SignInError::UnknownUser)?;
+        let signed_in = self.redeem(&user, code);
+        self.sign_ins.record(self.now(), &user, signed_in.as_ref().err().copied());
+        signed_in
+    }
+
+    fn redeem(&mut self, user: &User, code: &str) -> Result<SignIn, SignInError> {
         let now = self.now();
-        let user =
-            self.directory.current().user(user_principal_name).ok_or(SignInError::UnknownUser)?;
         if !user.account_enabled {
             return Err(SignInError::AccountDisabled);
         }

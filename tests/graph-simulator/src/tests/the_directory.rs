@@ -90,6 +90,57 @@ async fn audit_rows_arrive_late_and_name_the_app() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn audit_rows_tell_passes_methods_and_changes_of_the_policy() {
+    let mut client = Client::new().await;
+    client.simulator.edit_app(OPERATOR, |app| app.roles.push("AuditLog.Read.All".into())).unwrap();
+    client.sign_in().await;
+    let pass = client.simulator.portal_create_pass("alice@contoso.com", &json!({})).unwrap();
+    client.simulator.portal_delete_pass("alice@contoso.com", pass).unwrap();
+    client.simulator.register_method("alice@contoso.com", "fido2").unwrap();
+    client.simulator.portal_patch_policy(&json!({"defaultLength": 12})).unwrap();
+    sleep(Duration::from_mins(2)).await;
+    let rows = client.get("/v1.0/auditLogs/directoryAudits").await.body["value"].clone();
+    let [changed, registered, deleted, made] = [0, 1, 2, 3].map(|row| rows[row].clone());
+    assert_eq!(changed["activityDisplayName"], "Authentication Methods Policy Update");
+    assert_eq!(registered["resultReason"], "User registered Fido2 Authentication Method");
+    assert_eq!(registered["initiatedBy"]["user"]["id"], ALICE.to_string());
+    let id = |row: &Value, value: &str| {
+        let property = &row["targetResources"][0]["modifiedProperties"][0];
+        assert_eq!(property["displayName"], "TemporaryAccessPass.TemporaryAccessPass.Id");
+        property[value].clone()
+    };
+    assert_eq!(id(&made, "newValue"), format!("\"{pass}\""), "the text is JSON");
+    assert_eq!(id(&deleted, "oldValue"), format!("\"{pass}\""));
+    client.simulator.switch(|switches| switches.audit_pass_ids = false);
+    let rows = client.get("/v1.0/auditLogs/directoryAudits").await.body["value"].clone();
+    assert_eq!(rows[3]["targetResources"][0]["modifiedProperties"], json!([]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sign_ins_are_told_late_with_their_codes_and_only_with_the_licence() {
+    let mut client = Client::new().await;
+    let path = format!("/v1.0/auditLogs/signIns?$filter=userId%20eq%20'{ALICE}'");
+    let refused = client.get(&path).await;
+    assert_eq!(refused.body["error"]["code"], "Authentication_MSGraphPermissionMissing");
+    client.simulator.edit_app(OPERATOR, |app| app.roles.push("AuditLog.Read.All".into())).unwrap();
+    client.simulator.expire_tokens();
+    client.sign_in().await;
+    let (_, code) = client.made(ALICE, json!({"isUsableOnce": true})).await;
+    let sign_in = |code: &str| client.simulator.sign_in("alice@contoso.com", code).is_ok();
+    assert!(!sign_in("wrong") && sign_in(&code) && !sign_in(&code));
+    assert_eq!(client.get(&path).await.body["value"], json!([]));
+    sleep(Duration::from_mins(2)).await;
+    let rows = client.get(&path).await.body["value"].clone();
+    let codes: Vec<_> =
+        rows.as_array().unwrap().iter().map(|r| &r["status"]["errorCode"]).collect();
+    assert_eq!(codes, [130_505, 0, 130_503], "newest first");
+    assert_eq!(rows[0].get("authenticationDetails"), None, "v1.0 does not say the method");
+    client.simulator.switch(|switches| switches.premium_licence = false);
+    let code = &client.get(&path).await.body["error"]["code"];
+    assert_eq!(code, "Authentication_RequestFromNonPremiumTenantOrB2CTenant");
+}
+
+#[tokio::test(start_paused = true)]
 async fn batches_throttle_log_and_answer_each_item() {
     let client = Client::with(|switches| switches.authentication_method_limit = Some(2)).await;
     let post = |id: &str, user: Uuid| {
