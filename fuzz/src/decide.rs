@@ -264,6 +264,7 @@ pub fn policy(policy: &TapPolicy, input: usize) -> usize {
             stop: &StopOrder::OFF,
             settle: jiff::SignedDuration::from_secs(150),
             correction: None,
+            sign_ins_given: true,
             reads: &reads,
         });
         match step {

@@ -34,6 +34,9 @@ condition_types! {
     Finished,
     /// As many people have approved as the policy requires.
     Approved,
+    /// The user registered a sign-in method with the pass. Absent until the tenant's audit log says so, or said nothing for an
+    /// hour after the end.
+    Registered,
     /// The tenant is as the policy says.
     Synced,
     /// Requests that name the policy can get a pass. Absent if the policy has no issuance section.
@@ -45,6 +48,8 @@ condition_types! {
     /// The policy asks for no more than the ceilings of the operator's configuration allow. Absent without ceilings, and if
     /// the policy issues no passes.
     WithinCeilings,
+    /// The operator reads the tenant's logs: how passes are used, which passes others make, who changes the method.
+    LogsRead,
     /// The emergency stop is set. Absent otherwise.
     Stopped,
     /// Work is in progress and ends by itself. Absent otherwise.

@@ -8,6 +8,7 @@
 mod ceilings;
 mod conditions;
 pub mod crds;
+mod evidence;
 mod lifetime;
 pub mod names;
 mod observed;
@@ -17,6 +18,7 @@ pub mod yaml;
 
 pub use ceilings::{Ceilings, CompleteOnly, Denied, NoReplacing, SealedOnly};
 pub use conditions::{ConditionType, find_condition, merge_conditions};
+pub use evidence::{Evidence, FailedSignIns};
 pub use lifetime::{Lifetime, LifetimeError};
 pub use observed::{ObservedLifetime, ObservedMethod, ObservedTarget};
 pub use policy::{

@@ -482,7 +482,7 @@ pub struct TapPolicyStatus {
     /// Ready and Synced; Reconciling or Stalled while they are true; Issuing: whether requests that name the policy can get
     /// a pass; Permissions: whether the operator's app has the permissions that this policy needs, and no others;
     /// `ChecksComplete`: whether every check of a request can be made; `WithinCeilings`: whether the policy asks for no more
-    /// than the operator's configuration allows.
+    /// than the operator's configuration allows; `LogsRead`: whether the operator reads the tenant's logs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lifetime::{PASS_LIFETIME, PASS_LIFETIME_MESSAGE};
-use super::{ConditionType, Lifetime, find_condition};
+use super::{ConditionType, Evidence, Lifetime, find_condition};
 
 const TTL: &str = "self.matches('^([0-9]{1,5}h)?([0-9]{1,6}m)?$') && size(self) > 0 && duration(self) <= duration('8760h')";
 const TTL_MESSAGE: &str =
@@ -71,6 +71,7 @@ const START_TIME_MESSAGE: &str = "must be a date and time with a zone, such as 2
     printcolumn(name = "Starts", type_ = "string", json_path = ".spec.startTime"),
     printcolumn(name = "Expires", type_ = "string", json_path = ".status.pass.expirationTime"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Registered", type_ = "string", json_path = ".status.conditions[?(@.type==\"Registered\")].status", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     selectable = ".status.phase",
     selectable = ".spec.user",
@@ -171,7 +172,8 @@ pub struct TapRequestStatus {
     /// Phase of the request. Used, Expired, Revoked, Denied and Failed are final.
     #[serde(default)]
     pub phase: Phase,
-    /// Ready, Issued, Approved and Finished; Reconciling or Stalled while they are true.
+    /// Ready, Issued, Approved and Finished; Reconciling or Stalled while they are true; Registered: whether the user registered
+    /// a sign-in method with the pass.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -217,6 +219,15 @@ pub struct TapRequestStatus {
     /// When the request ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
+    /// What the tenant's log of sign-ins says of the use of the pass, once it was used or ended. Absent where the log says
+    /// nothing, or the operator may not read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+    /// The kinds of sign-in methods that the user registered since the pass was valid, such as fido2, once the pass was used or
+    /// ended. Empty where the tenant's audit log says nothing, or the operator may not read it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub registered: Vec<String>,
 }
 
 /// Phase of a request. Used, Expired, Revoked, Denied and Failed are final: nothing is issued for the request any more.

@@ -1,5 +1,6 @@
 //! Reports what happened: events on the objects, and the lines of the audit trail.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder};
@@ -25,7 +26,7 @@ pub const AUDIT: &str = "audit";
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Publishes an event. A failure is only logged, because events are only for readers.
-async fn publish<K: Resource<DynamicType = ()>>(
+pub(super) async fn publish<K: Resource<DynamicType = ()>>(
     recorder: &Recorder,
     object: &K,
     type_: EventType,
@@ -89,7 +90,7 @@ pub async fn refused(recorder: &Recorder, request: &TapRequest, what: &str, why:
 }
 
 /// Writes a line of the audit trail, and a sentence for people.
-fn audit(line: &Line, sentence: &str) {
+pub(super) fn audit(line: &Line, sentence: &str) {
     // These types are always JSON.
     let line = serde_json::to_string(line).unwrap_or_default();
     tracing::info!(target: AUDIT, audit_record = %line, "{sentence}");
@@ -159,11 +160,20 @@ where
     publish(recorder, object, EventType::Warning, Reason::Unreadable.as_str(), "Read", &note).await;
 }
 
-/// Reports differences between the tenant and its policy.
-pub async fn drift(recorder: &Recorder, policy: &TapPolicy, found: &[Drift]) {
+/// Reports differences between the tenant and its policy. `change`: who changed the tenant's methods last, and when, as its
+/// audit log says.
+pub async fn drift(
+    recorder: &Recorder,
+    policy: &TapPolicy,
+    found: &[Drift],
+    change: Option<&(String, Timestamp)>,
+) {
     let sentences: Vec<String> =
         found.iter().map(|d| format!("{} is {}, not {}", d.field, d.observed, d.desired)).collect();
-    let drift = sentences.join("; ");
+    let mut drift = sentences.join("; ");
+    if let Some((by, at)) = change {
+        drift = format!("{drift}; {by} last changed the tenant's authentication methods, at {at}");
+    }
     tracing::info!(policy = policy.name_any(), drift, "the tenant differs from the policy");
     let reason = Reason::Drifted.as_str();
     publish(recorder, policy, EventType::Warning, reason, "Compare", &drift).await;

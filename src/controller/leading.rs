@@ -41,6 +41,7 @@ pub async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSe
 /// Starts the work, for each tenant once it was asked.
 async fn begin(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSender<()>) {
     wait_for_admission(operator).await;
+    operator.logs.begin();
     operator.informed.store(true, Ordering::Release);
     operator.begin_to_tell();
     operator.apply_stop();

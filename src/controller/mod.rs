@@ -1,7 +1,8 @@
 //! The shell: it performs the steps that the core decides, and reports their outcomes to it.
 //!
 //! [`watches`] feeds the state machine. [`dispatch`] starts the reconciles that are due. [`request`] reconciles one request,
-//! and [`policy`] one policy. [`notices`] tells receivers outside of the cluster. [`vitals`] keeps the lease and answers probes beside all that. [`run`] assembles the process.
+//! and [`policy`] one policy. [`evidence`] reads the tenants' logs. [`notices`] tells receivers outside of the cluster. [`vitals`]
+//! keeps the lease and answers probes beside all that. [`run`] assembles the process.
 
 mod admission;
 mod announce;
@@ -10,6 +11,7 @@ mod clocks;
 mod connections;
 mod directory;
 mod dispatch;
+mod evidence;
 mod fence;
 mod health;
 mod leading;

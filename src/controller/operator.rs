@@ -14,6 +14,7 @@ use super::chance::Chance;
 use super::clocks::Clocks;
 use super::connections::Connections;
 use super::directory::Directory;
+use super::evidence::Logs;
 use super::fence::AdmissionState;
 use super::metrics::Metrics;
 use super::notices::Notices;
@@ -98,6 +99,8 @@ pub struct Operator {
     pub census: Mutex<Census>,
     /// When decisions were first seen that no status says yet.
     pub sightings: Mutex<Sightings>,
+    /// What is known of the tenants' logs.
+    pub logs: Logs,
 }
 
 /// One tenant connection.

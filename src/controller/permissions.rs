@@ -25,6 +25,7 @@ impl Operator {
             // Somebody may have granted or removed permissions since that token was issued.
             held = tenant.client.new_token_roles().await?;
         }
+        self.logs.learn_permissions(&tenant.connection.name, &held);
         self.log_findings(tenant, self.compare(tenant, &held));
         Ok(held)
     }

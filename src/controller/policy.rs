@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::announce;
 use super::metrics::Controller;
-use super::operator::Operator;
+use super::operator::{Operator, Tenant};
 use super::watches::WatchedPolicy;
 use crate::api::{Drift, TapPolicy, TapPolicySpec, TapPolicyStatus};
 use crate::cluster::error::{ApiError, call};
@@ -90,6 +90,8 @@ impl Operator {
                 stop: &stop,
                 settle: self.settings.settle,
                 correction: correction.as_ref(),
+                sign_ins_given: tenant
+                    .is_none_or(|t| self.logs.gives_sign_ins(&t.connection.tenant_id)),
                 reads: &reads,
             });
             match (step, tenant) {
@@ -182,7 +184,10 @@ impl Operator {
         let before = policy.status.as_ref().map(|s| s.drift.as_slice()).unwrap_or_default();
         if !found.is_empty() && found != before {
             self.tell_drift(policy, found, Reason::Drifted);
-            announce::drift(&self.recorder(), policy, found).await;
+            let tenant = self.tenants.get(&policy.spec.tenant);
+            let last_change = |tenant: &Tenant| self.logs.last_change(&tenant.connection.tenant_id);
+            let change = tenant.and_then(last_change);
+            announce::drift(&self.recorder(), policy, found, change.as_ref()).await;
         }
     }
 

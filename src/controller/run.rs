@@ -20,6 +20,7 @@ use super::chance::Chance;
 use super::clocks::Clocks;
 use super::connections::Connections;
 use super::directory::Directory;
+use super::evidence::{self, Logs};
 use super::fence::AdmissionState;
 use super::health::Health;
 use super::metrics::Metrics;
@@ -239,6 +240,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         connections: w.connections,
         census: Mutex::default(),
         sightings: Mutex::default(),
+        logs: Logs::default(),
     });
     operator.metrics.attach(&operator);
 
@@ -263,6 +265,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         () = watch_requests(&operator, health) => Err(RunError::PartEnded("the watch of TapRequests")),
         () = dispatch::look_at_passes(&operator) => Err(RunError::PartEnded("the look at recorded passes")),
         () = operator.notices.deliver(&operator) => Err(RunError::PartEnded("the delivery of notices")),
+        () = evidence::read_logs(&operator, &wake_policies) => Err(RunError::PartEnded("the reading of logs")),
         () = leading::follow_clocks(&operator) => Err(RunError::PartEnded("the watch of Graph's clocks")),
         () = admission::keep(&operator, admission_watches, health, &admission_state, w.allow_unguarded) => Err(RunError::PartEnded("the watch of the admission policies")),
     }

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::api::TapRequest;
 use crate::api::names::INTENT_ANNOTATION;
 use crate::decision::census::Standing;
+use crate::decision::evidence::Ended;
 use crate::decision::ids::Uid;
 use crate::decision::intent::LONGEST;
 use crate::decision::requests::Observed;
@@ -145,6 +146,18 @@ impl Resource for WatchedRequest {
     }
 }
 
+/// What is kept of a request.
+pub struct Kept {
+    /// Its uid.
+    pub uid: Uid,
+    /// For the state machine.
+    pub observed: Observed,
+    /// For the census.
+    pub standing: Standing,
+    /// Its pass, where the tenant's logs are to be asked about it.
+    pub ended: Option<Ended>,
+}
+
 impl WatchedRequest {
     /// The uid of the request.
     pub fn uid(&self) -> Uid {
@@ -161,18 +174,18 @@ impl WatchedRequest {
         self.0.ok()
     }
 
-    /// The uid of the request, and what is kept of it.
-    pub fn observed(self) -> (Uid, Observed, Standing) {
+    /// What is kept of the request.
+    pub fn kept(self) -> Kept {
         let uid = self.uid();
-        let (observed, standing) = match self.0 {
-            Ok(request) => (Observed::of(&request), Standing::of(&request)),
+        let (observed, standing, ended) = match self.0 {
+            Ok(request) => (Observed::of(&request), Standing::of(&request), Ended::of(&request)),
             Err(Unreadable { metadata, why }) => {
                 let observed = Observed::unreadable(&metadata, &why);
                 let standing = Standing::unreadable(observed.created);
-                (observed, standing)
+                (observed, standing, None)
             }
         };
-        (uid, observed, standing)
+        Kept { uid, observed, standing, ended }
     }
 }
 
@@ -205,7 +218,7 @@ mod tests {
         for foreign in ["labels", "annotations", "managedFields"] {
             assert!(!kept.contains(foreign), "{kept}");
         }
-        let (uid, observed, _) = watched.observed();
+        let Kept { uid, observed, .. } = watched.kept();
         let whole: TapRequest = serde_json::from_value(object()).unwrap();
         assert_eq!((uid.as_str(), observed), ("uid-1", Observed::of(&whole)));
     }
@@ -221,12 +234,12 @@ mod tests {
         // It is no intent of the operator's, as the whole object says, too.
         let whole: TapRequest = serde_json::from_value(large).unwrap();
         assert!(intent::is_of_another(&whole));
-        assert_eq!(watched.observed().1, Observed::of(&whole));
+        assert_eq!(watched.kept().observed, Observed::of(&whole));
 
         let mut unreadable = object();
         unreadable["spec"]["policyRef"] = json!("ä".repeat(100 * 1024));
         let watched: WatchedRequest = serde_json::from_value(unreadable).unwrap();
-        let why = watched.observed().1.unreadable.unwrap();
+        let why = watched.kept().observed.unreadable.unwrap();
         assert!(why.0.len() <= REASON && why.0.starts_with("invalid type: string"), "{why:?}");
     }
 
@@ -235,7 +248,7 @@ mod tests {
         let mut object = object();
         object["spec"]["user"] = json!(["not", "a", "name"]);
         let watched: WatchedRequest = serde_json::from_value(object).unwrap();
-        let (_, observed, _) = watched.observed();
+        let observed = watched.kept().observed;
         assert!(observed.unreadable.is_some() && observed.finalizer);
         assert_eq!(observed.phase, Phase::Pending);
     }

@@ -18,8 +18,9 @@ use serde::de::DeserializeOwned;
 use super::announce;
 use super::health::Health;
 use super::operator::Operator;
-use super::watched::WatchedRequest;
+use super::watched::{Kept, WatchedRequest};
 use crate::api::{TapPolicy, TapRequest};
+use crate::decision::evidence::Ended;
 use crate::decision::ids::Uid;
 use crate::decision::requests::{Observed, Seen};
 
@@ -104,10 +105,19 @@ impl Operator {
     fn request_is_gone(&self, uid: &Uid, known: &Observed, last: Option<&TapRequest>) {
         self.census().remove(uid);
         self.sightings().forget(uid);
+        self.logs.inquiries().forget(uid);
         if self.works() {
             let policy = self.stores.policies.get(&ObjectRef::new(&known.party.policy));
             let generation = policy.and_then(|policy| policy.meta().generation);
             announce::gone(uid, known, last, generation);
+        }
+    }
+
+    /// Takes note of a pass that ended, about which the tenant's logs are to be asked.
+    fn pass_ended(&self, uid: &Uid, ended: Option<Ended>) {
+        if let Some(ended) = ended {
+            let now = self.clocks.now(Some(&ended.tenant_id)).earliest;
+            self.logs.inquiries().see(uid, ended, now);
         }
     }
 }
@@ -134,8 +144,9 @@ pub async fn feed(operator: &Operator, health: &Health) {
                 Seen::ListBegins
             }
             watcher::Event::InitApply(request) => {
-                let (uid, observed, standing) = request.observed();
+                let Kept { uid, observed, standing, ended } = request.kept();
                 census.enter(&uid, standing);
+                operator.pass_ended(&uid, ended);
                 Seen::Listed(uid, observed)
             }
             watcher::Event::InitDone => {
@@ -143,8 +154,9 @@ pub async fn feed(operator: &Operator, health: &Health) {
                 Seen::ListEnds
             }
             watcher::Event::Apply(request) => {
-                let (uid, observed, standing) = request.observed();
+                let Kept { uid, observed, standing, ended } = request.kept();
                 census.enter(&uid, standing);
+                operator.pass_ended(&uid, ended);
                 Seen::Applied(uid, observed)
             }
             watcher::Event::Delete(request) => {

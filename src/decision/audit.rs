@@ -8,6 +8,7 @@ use kube::ResourceExt as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::evidence::lines::{Evidence, MethodChange, OthersPass};
 use super::ids::Uid;
 use super::requests::Observed;
 use super::sightings::first_seen;
@@ -26,6 +27,14 @@ pub enum Line {
     Gone(Box<Gone>),
     /// The method of a tenant was corrected.
     Correction(Correction),
+    /// The tenant's logs say something of the use of a pass.
+    Evidence(Box<Evidence>),
+    /// Somebody else made a pass that no request records.
+    Foreign(Box<OthersPass>),
+    /// Somebody else deleted the pass of a request.
+    Removal(Box<OthersPass>),
+    /// Somebody else changed the policy of authentication methods.
+    Change(MethodChange),
 }
 
 /// What each line about a request says of it.

@@ -8,7 +8,7 @@
 //! needed, [`admission`] whether the cluster's admission policies are as shipped, [`report`] how the findings read in a
 //! status, [`clock`] what time it is at Graph, [`stop`] what the emergency stop orders, [`intent`] what is recorded before
 //! a pass is asked for, [`route`] through which connections its tenant is reached, [`audit`] what the audit trail says,
-//! [`sightings`] when decisions were first seen, [`census`] how many requests are in which state, [`rights`] what the
+//! [`evidence`] what the tenant's logs tell of the use of passes and of others, [`sightings`] when decisions were first seen, [`census`] how many requests are in which state, [`rights`] what the
 //! operator must be allowed to do in the cluster.
 
 pub mod admission;
@@ -17,6 +17,7 @@ pub mod census;
 pub mod checks;
 pub mod clock;
 pub mod corrections;
+pub mod evidence;
 pub mod ids;
 pub mod intent;
 pub mod method;

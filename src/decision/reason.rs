@@ -139,6 +139,14 @@ reasons! {
     Superseded,
     /// The pass is being revoked.
     Revoking,
+    /// The tenant's logs say how a pass was used. An event.
+    UseSeen,
+    /// The user registered a sign-in method with the pass. Also an event.
+    MethodRegistered,
+    /// The tenant's audit log shows no sign-in method that the user registered with the pass. Also an event.
+    NothingRegistered,
+    /// Somebody else deleted the pass. An event, which says who.
+    PassDeleted,
     /// The Secret of an active pass is gone: somebody deleted it.
     SecretGone,
     /// The Secret could not be deleted yet.
@@ -305,6 +313,16 @@ reasons! {
     EligibleMembersNotSeen,
     /// The app may not see roles that are scoped to a part of the tenant, and custom ones.
     ScopedRolesNotSeen,
+    /// The operator reads the tenant's logs.
+    LogsRead,
+    /// The app may not read the tenant's logs.
+    LogsNotRead,
+    /// The tenant has no licence for its log of sign-ins.
+    SignInsNotRead,
+    /// Somebody else made a pass that no request records. An event.
+    ForeignPass,
+    /// Somebody else changed the policy of authentication methods. An event.
+    MethodChanged,
 }
 
 #[cfg(test)]

@@ -22,11 +22,13 @@ pub(crate) enum Call {
     Pass,
     CreatePass,
     DeletePass,
+    SignIns,
+    DirectoryAudits,
     Token,
 }
 
 impl Call {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Method,
         Self::PatchMethod,
         Self::User,
@@ -44,6 +46,8 @@ impl Call {
         Self::Pass,
         Self::CreatePass,
         Self::DeletePass,
+        Self::SignIns,
+        Self::DirectoryAudits,
         Self::Token,
     ];
 
@@ -67,6 +71,8 @@ impl Call {
             Self::Pass => "read the pass",
             Self::CreatePass => Effect::CreatePass.name(),
             Self::DeletePass => Effect::DeletePass.name(),
+            Self::SignIns => "read the log of sign-ins",
+            Self::DirectoryAudits => "read the directory audit log",
             Self::Token => "get a token",
         }
     }
@@ -96,6 +102,7 @@ impl Call {
                 "UserAuthMethod-TAP.Read.All (UserAuthMethod-TAP.ReadWrite.All includes it)"
             }
             Self::CreatePass | Self::DeletePass => "UserAuthMethod-TAP.ReadWrite.All",
+            Self::SignIns | Self::DirectoryAudits => "AuditLog.Read.All",
             Self::Token => "",
         }
     }

@@ -32,6 +32,9 @@ pub struct GraphError {
 /// The code of an error that is a claims challenge, whatever else Graph calls it.
 pub const INSUFFICIENT_CLAIMS: &str = "insufficient_claims";
 
+/// The code of the error of a tenant without Entra ID P1.
+const NOT_PREMIUM: &str = "Authentication_RequestFromNonPremiumTenantOrB2CTenant";
+
 /// The kinds of failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -112,7 +115,12 @@ impl GraphError {
     /// Whether Graph refused the call because the app lacks a permission. Graph's refusals have an error code. A refusal without
     /// one comes from a proxy, and says nothing about permissions.
     pub fn is_for_lack_of_permission(&self) -> bool {
-        self.kind == ErrorKind::Forbidden && !self.code.is_empty()
+        self.kind == ErrorKind::Forbidden && !self.code.is_empty() && self.code != NOT_PREMIUM
+    }
+
+    /// Whether Graph refused the call because the tenant has no licence for what it asks: Entra ID P1 (documented).
+    pub fn is_for_lack_of_licence(&self) -> bool {
+        self.kind == ErrorKind::Forbidden && self.code == NOT_PREMIUM
     }
 
     /// Whether to try again, to wait or to give up.
@@ -157,6 +165,9 @@ impl fmt::Display for GraphError {
         let permission = Call::named(self.call).map_or("", Call::permission);
         match self.kind {
             ErrorKind::SignIn(kind) => write!(f, "; {}", kind.remedy()),
+            ErrorKind::Forbidden if self.is_for_lack_of_licence() => {
+                f.write_str("; the tenant needs Microsoft Entra ID P1 for that")
+            }
             ErrorKind::Forbidden => write!(
                 f,
                 "; grant the app the application permission {permission} with admin consent, then allow a few minutes"

@@ -9,6 +9,7 @@
 //! | `users`, `roles` | users, and the directory roles that they hold or could activate |
 //! | `names` | which user of the tenant a Kubernetes user name stands for, and how names are compared |
 //! | `pass`, `pass_code` | passes, and the code of a new one |
+//! | `logs` | rows of the tenant's logs |
 //! | `method` | the TAP method of the tenant, and a change to it |
 //! | `cloud` | the clouds in which a tenant can be |
 //! | `date` | Graph's clock |
@@ -21,6 +22,7 @@ mod date;
 mod error;
 mod groups;
 mod guid;
+mod logs;
 mod method;
 mod names;
 mod pass;
@@ -35,6 +37,7 @@ pub use date::DateSample;
 pub use error::{Advice, CreateError, ErrorKind, GraphError, INSUFFICIENT_CLAIMS};
 pub use groups::Group;
 pub(crate) use guid::guid;
+pub use logs::{AuditRow, Initiator, SignInRow};
 pub use method::{ALL_USERS, GraphTarget, MethodConfiguration, MethodPatch, MethodState};
 pub use names::{
     Behind, EntraName, UserNameForm, UserNameRule, UserNames, folded, is_service_account,

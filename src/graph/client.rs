@@ -64,8 +64,16 @@ impl Client {
 
     /// The calls that wait for their turn, by the service whose limit they count towards. Connections of one app to one
     /// tenant share them.
-    pub fn pacing(&self) -> [(&'static str, Pacing); 2] {
+    pub fn pacing(&self) -> [(&'static str, Pacing); 3] {
         self.exchange.pacing()
+    }
+
+    /// Whether calls that create passes, or take them away, wait for their turn, or Graph has asked to wait with them. What
+    /// nobody waits for gives way to them.
+    pub fn is_busy_with_passes(&self) -> bool {
+        let [(_, passes), ..] = self.exchange.pacing();
+        let read = Priority::Read.label();
+        passes.throttled || passes.waiting.iter().any(|(of, waiting)| *of != read && *waiting > 0)
     }
 
     /// The whole connection.

@@ -303,6 +303,7 @@ fn foreseen(
         stop: &StopOrder::OFF,
         settle: SignedDuration::ZERO,
         correction: None,
+        sign_ins_given: true,
         reads: &reads,
     });
     match step {

@@ -193,6 +193,7 @@ fn policies() -> Result<Vec<Case>> {
                 stop,
                 settle: SignedDuration::from_secs(150),
                 correction: None,
+                sign_ins_given: true,
                 reads: &reads,
             });
             let PolicyStep::WriteStatus(status) = step else {

@@ -10,6 +10,7 @@ mod control_plane;
 mod crashes;
 mod deletion;
 mod endings;
+mod evidence;
 mod faults;
 mod hints;
 mod joiner;

@@ -4,6 +4,7 @@
 mod admission;
 mod clock;
 mod crashes;
+mod evidence;
 mod floods;
 mod graph;
 mod issue;

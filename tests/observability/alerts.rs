@@ -145,6 +145,7 @@ fn each_alert_fires_and_resolves_and_each_question_has_an_answer() -> Result<()>
         brakes(&mut watch).await?;
         tenant(&mut watch).await?;
         attempts(&mut watch).await?;
+        logs(&mut watch).await?;
         answers(&watch).await?;
         cluster(&mut watch).await?;
         process(&mut watch).await?;
@@ -297,6 +298,31 @@ async fn attempts(watch: &mut Watch<'_>) -> Result<()> {
     try_join_all(names.iter().map(|name| watch.ask(name, &policy))).await?;
     watch.fire(&["TapPassesUnusual"]).await?;
     watch.resolve(&["TapPassesUnusual"]).await
+}
+
+/// What only the tenant's logs tell.
+async fn logs(watch: &mut Watch<'_>) -> Result<()> {
+    let simulator = watch.scene.simulator;
+    simulator.switch(|switches| {
+        switches.audit_lag_seconds = 0;
+        switches.sign_in_lag_seconds = 0;
+    });
+    simulator.edit_app(OPERATOR, |app| app.roles.push("AuditLog.Read.All".into()))?;
+    simulator.expire_tokens();
+    watch.touch(16).await?;
+    simulator.portal_create_pass(&watch.scene.user(), &json!({}))?;
+    watch.fire(&["TapForeignPass"]).await?;
+    watch.resolve(&["TapForeignPass"]).await?;
+
+    let (helpdesk, policy) = (watch.scene.helpdesk.clone(), watch.scene.policy.clone());
+    watch.ask("guessed", &policy).await?;
+    let user = watch.scene.wait_active("guessed").await?.spec.user;
+    for _ in 0..12 {
+        ensure!(simulator.sign_in(&user, "guessed").is_err(), "it was right");
+    }
+    watch.scene.decide(&helpdesk, "guessed", DecisionKind::Revoke).await?;
+    watch.fire(&["TapCodesGuessed"]).await?;
+    watch.resolve(&["TapCodesGuessed"]).await
 }
 
 /// Each question and each query of the dashboard has an answer.

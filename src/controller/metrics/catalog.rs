@@ -77,6 +77,10 @@ catalog! {
         "Fields of the TapPolicy from which the tenant differs";
     CORRECTIONS: Counter "tap_operator_drift_corrections_total" ["policy"]
         "Corrections of a tenant's method";
+    FOREIGN_PASSES: Counter "tap_operator_foreign_passes_total" ["connection"]
+        "Passes in the tenant that no TapRequest records, as its audit log told";
+    FAILED_SIGN_INS: Counter "tap_operator_pass_sign_ins_failed_total" ["error"]
+        "Sign-ins with passes that failed, by the number of Entra's error; the tenant's log tells them after the pass was used or ended";
     CONNECTION: Gauge "tap_operator_connection_info" ["connection", "tenant_id", "client_id", "cloud", "credential"]
         "1 for each tenant connection";
     CONNECTION_UP: Gauge "tap_operator_connection_up" ["connection"]

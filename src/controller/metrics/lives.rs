@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 use super::{Histograms, catalog, histograms, register};
 use crate::api::Phase;
 use crate::decision::Reason;
+use crate::decision::evidence::FAILED_WITH_PASS;
 
 /// In seconds: from a minute to three days.
 const APPROVAL_SECONDS: [f64; 11] = [
@@ -32,6 +33,16 @@ struct OfReason {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfPolicy {
     policy: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfConnection {
+    connection: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfError {
+    error: i32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -66,6 +77,8 @@ pub(super) struct Lives {
     approval_seconds: Histograms<OfPolicy>,
     issue_seconds: Histograms<OfPolicy>,
     corrections: Family<OfPolicy, Counter>,
+    foreign_passes: Family<OfConnection, Counter>,
+    failed_sign_ins: Family<OfError, Counter>,
     reconcile_failures: Family<OfController, Counter>,
 }
 
@@ -79,6 +92,8 @@ impl Lives {
             approval_seconds: histograms(|| Histogram::new(APPROVAL_SECONDS)),
             issue_seconds: histograms(|| Histogram::new(ISSUE_SECONDS)),
             corrections: Family::default(),
+            foreign_passes: Family::default(),
+            failed_sign_ins: Family::default(),
             reconcile_failures: Family::default(),
         };
         register(registry, &catalog::TRANSITIONS, &lives.transitions);
@@ -87,12 +102,17 @@ impl Lives {
         register(registry, &catalog::APPROVAL_SECONDS, &lives.approval_seconds);
         register(registry, &catalog::ISSUE_SECONDS, &lives.issue_seconds);
         register(registry, &catalog::CORRECTIONS, &lives.corrections);
+        register(registry, &catalog::FOREIGN_PASSES, &lives.foreign_passes);
+        register(registry, &catalog::FAILED_SIGN_INS, &lives.failed_sign_ins);
         register(registry, &catalog::RECONCILE_FAILURES, &lives.reconcile_failures);
         for phase in Phase::ALL {
             let _ = lives.transitions.get_or_create(&OfPhase { phase: phase.name() });
         }
         for reason in Reason::OF_FAILURES {
             let _ = lives.failed.get_or_create(&OfReason { reason: reason.as_str() });
+        }
+        for error in FAILED_WITH_PASS {
+            let _ = lives.failed_sign_ins.get_or_create(&OfError { error });
         }
         for controller in [Controller::Requests, Controller::Policies] {
             let controller = controller.label();
@@ -144,6 +164,19 @@ impl Lives {
 
     pub fn corrected(&self, policy: &str) {
         self.corrections.get_or_create(&OfPolicy { policy: policy.into() }).inc();
+    }
+
+    /// The counter of a connection begins with 0.
+    pub fn begin_connection(&self, connection: &str) {
+        let _ = self.foreign_passes.get_or_create(&OfConnection { connection: connection.into() });
+    }
+
+    pub fn foreign_pass(&self, connection: &str) {
+        self.foreign_passes.get_or_create(&OfConnection { connection: connection.into() }).inc();
+    }
+
+    pub fn sign_ins_failed(&self, error: i32, count: u32) {
+        self.failed_sign_ins.get_or_create(&OfError { error }).inc_by(count.into());
     }
 
     pub fn failed(&self, controller: Controller) {

@@ -156,6 +156,7 @@ impl Metrics {
     pub fn attach(&self, operator: &Arc<Operator>) {
         for connection in operator.tenants.keys() {
             self.calls.begin(connection);
+            self.lives.begin_connection(connection);
         }
         self.live.attach(operator);
     }
@@ -203,6 +204,16 @@ impl Metrics {
     /// Counts a correction of a tenant's method for a policy.
     pub fn drift_corrected(&self, policy: &str) {
         self.lives.corrected(policy);
+    }
+
+    /// Counts a pass that no request records, by the connection through which the tenant's audit log was read.
+    pub fn foreign_pass(&self, connection: &str) {
+        self.lives.foreign_pass(connection);
+    }
+
+    /// Counts sign-ins with a pass that failed, by the number of Entra's error.
+    pub fn pass_sign_ins_failed(&self, error: i32, count: u32) {
+        self.lives.sign_ins_failed(error, count);
     }
 
     /// Counts what a Graph client reports of a connection.

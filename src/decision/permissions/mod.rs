@@ -40,6 +40,8 @@ pub enum Need {
     RoleAssignments,
     /// List who could activate the membership of a group. Optional, too.
     GroupEligibilities,
+    /// Read the tenant's logs. Optional: nothing depends on them.
+    Logs,
 }
 
 impl Need {
@@ -56,6 +58,7 @@ impl Need {
             Self::EligibleRoles => "RoleEligibilitySchedule.Read.Directory",
             Self::RoleAssignments => "RoleManagement.Read.Directory",
             Self::GroupEligibilities => "PrivilegedEligibilitySchedule.Read.AzureADGroup",
+            Self::Logs => "AuditLog.Read.All",
         }
     }
 
@@ -63,7 +66,7 @@ impl Need {
     fn others(self) -> &'static [&'static str] {
         match self {
             Self::ReadMethod => &["Policy.ReadWrite.AuthenticationMethod", "Policy.Read.All"],
-            Self::WriteMethod | Self::HiddenMembers => &[],
+            Self::WriteMethod | Self::HiddenMembers | Self::Logs => &[],
             Self::Passes | Self::SignInMethods => &["UserAuthenticationMethod.ReadWrite.All"],
             Self::Users => &["User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"],
             Self::Members => MEMBERS_OTHERWISE,
@@ -96,6 +99,7 @@ impl Need {
             Self::EligibleRoles => "to see the directory roles that users could activate",
             Self::RoleAssignments => "to see roles of every scope",
             Self::GroupEligibilities => "to see who could join the groups that hold roles",
+            Self::Logs => "to see how passes are used, and who else makes some",
         }
     }
 
@@ -136,10 +140,12 @@ const FITTING: &[&str] = &[
     "RoleEligibilitySchedule.Read.Directory",
     "RoleManagement.Read.Directory",
     "PrivilegedEligibilitySchedule.Read.AzureADGroup",
+    "AuditLog.Read.All",
 ];
 
 /// Ids of the app roles (documented), the same in every tenant.
 const APP_ROLES: &[(&str, &str)] = &[
+    ("AuditLog.Read.All", "b0afded3-3588-46d8-8b3d-9842eff778da"),
     ("Directory.Read.All", "7ab1d382-f21e-4acd-a863-ba3e13f7da61"),
     ("Group.Read.All", "5b567255-7703-4780-807c-7be8301ae99b"),
     ("GroupMember.Read.All", "98830695-27a2-44f7-8c18-0c3ebc9698f6"),

@@ -1,5 +1,5 @@
-//! The conditions Stopped, Permissions, `ChecksComplete` and `WithinCeilings`: what the emergency stop orders, what the app
-//! lacks, which checks cannot be made, and what the policy asks for in vain. They do not change Ready.
+//! The conditions Stopped, Permissions, `ChecksComplete`, `WithinCeilings` and `LogsRead`: what the emergency stop orders, what
+//! the app lacks, which checks cannot be made, what the policy asks for in vain, and what is not seen. They do not change Ready.
 
 use super::{PolicySituation, groups};
 use crate::decision::Reason;
@@ -67,6 +67,24 @@ pub(super) fn within_ceilings(s: &PolicySituation, connection: &Connection) -> O
         beyond.join("; ")
     );
     Some(("False", Reason::CeilingExceeded, message))
+}
+
+/// Whether the operator reads the tenant's logs. Nothing depends on them, so it is only told what is not seen.
+pub(super) fn logs_read(s: &PolicySituation) -> Option<Finding> {
+    let held = s.reads.permissions.as_ref()?.as_ref().ok()?;
+    Some(if !Need::Logs.is_covered_by(held) {
+        let message = format!(
+            "the operator does not see how passes are used, codes that are tried in vain, what users register afterwards, passes that others make, and who changes the method; to see that, grant the app {}",
+            with_id(Need::Logs.least())
+        );
+        ("False", Reason::LogsNotRead, message)
+    } else if !s.sign_ins_given {
+        let message = "the operator does not see sign-ins with passes and codes that are tried in vain, because the tenant has no Microsoft Entra ID P1; it reads the audit log";
+        ("False", Reason::SignInsNotRead, message.into())
+    } else {
+        let message = "the operator reads the tenant's audit log and sign-ins";
+        ("True", Reason::LogsRead, message.into())
+    })
 }
 
 /// Whether every check of who may have a pass can be made. A check that cannot be made refuses nobody, so it is reported

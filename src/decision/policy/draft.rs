@@ -39,6 +39,7 @@ impl<'a> Draft<'a> {
             (ConditionType::Permissions, of_the_tenant(advice::permissions)),
             (ConditionType::ChecksComplete, of_the_tenant(advice::checks_complete)),
             (ConditionType::WithinCeilings, of_the_tenant(advice::within_ceilings)),
+            (ConditionType::LogsRead, advice::logs_read(s)),
         ];
         let advice = advice.into_iter().filter_map(|(type_, finding)| Some((type_, finding?)));
         let advice = advice.collect();

@@ -3,7 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `correct` | what to do about differences between the policy and the tenant |
-//! | `advice` | the conditions Stopped, Permissions, `ChecksComplete` and `WithinCeilings`, which do not change Ready |
+//! | `advice` | the conditions Stopped, Permissions, `ChecksComplete`, `WithinCeilings` and `LogsRead`, which do not change Ready |
 //! | `issuing` | the condition Issuing: whether requests that name the policy can get a pass |
 //! | `groups` | the groups that a policy names |
 //! | `draft` | a status while it is built |
@@ -66,6 +66,8 @@ pub struct PolicySituation<'a> {
     pub settle: SignedDuration,
     /// The correction that was last sent, unless the tenant has matched the policy since.
     pub correction: Option<&'a Correction>,
+    /// Whether the tenant gives its log of sign-ins, as far as is known.
+    pub sign_ins_given: bool,
     /// What was read and done in this reconcile.
     pub reads: &'a PolicyReads,
 }

@@ -88,6 +88,7 @@ impl Reconcile {
             stop: &self.stop,
             settle: SignedDuration::from_secs(150),
             correction: self.correction.as_ref(),
+            sign_ins_given: true,
             reads: &self.reads,
         })
     }

@@ -17,6 +17,7 @@
 //! | `shared` | what was read of a tenant for one request, and holds for another |
 //! | `interned` | texts that many requests have in common |
 //! | `unwritable` | who finds out whether the API server writes Secrets again |
+//! | `whose` | whose a pass is that a log names |
 //! | `ready` | which of those that want a pass is next |
 //! | `schedule` | when which request is due, and which pass is to be looked at |
 //! | `next` | the next step for a request |
@@ -41,6 +42,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 mod unwritable;
+mod whose;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,6 +64,7 @@ use self::schedule::Schedule;
 pub use self::schedule::{Claimed, PassLook};
 use self::shared::SharedMethod;
 use self::unwritable::{Scope, Unwritable};
+pub use self::whose::Whose;
 use crate::api::{Decision, Phase, TapRequest};
 use crate::decision::clock::Now;
 use crate::decision::ids::{RequestName, Uid, UserKey};

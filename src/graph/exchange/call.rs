@@ -46,6 +46,17 @@ pub(super) const NO_TURN: &str = "pacing";
 /// There was no connection to the host.
 pub(super) const NO_CONNECTION: &str = "connect";
 
+/// The services of Graph that count calls apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Service {
+    /// A strict limit: 5 calls in 10 s for an app in a tenant (documented).
+    AuthenticationMethods,
+    /// The same limit. Whether it is one with that of the authentication methods is not documented.
+    Logs,
+    /// Everything else.
+    Others,
+}
+
 impl Call {
     /// Its name in metric labels.
     pub(super) fn label(self) -> &'static str {
@@ -67,6 +78,8 @@ impl Call {
             Self::Pass => "get_pass",
             Self::CreatePass => "create_pass",
             Self::DeletePass => "delete_pass",
+            Self::SignIns => "list_sign_ins",
+            Self::DirectoryAudits => "list_directory_audits",
             Self::Token => GET_TOKEN,
         }
     }
@@ -91,16 +104,35 @@ impl Call {
             | Self::SignInMethods
             | Self::Passes
             | Self::Pass
+            | Self::SignIns
+            | Self::DirectoryAudits
             | Self::Token => Method::GET,
         }
     }
 
-    /// Whether it counts towards the strict limit of the authentication methods.
-    pub(super) fn is_authentication_method(self) -> bool {
-        matches!(
-            self,
-            Self::SignInMethods | Self::Passes | Self::Pass | Self::CreatePass | Self::DeletePass
-        )
+    /// The service whose limit it counts towards.
+    pub(super) fn service(self) -> Service {
+        match self {
+            Self::SignInMethods
+            | Self::Passes
+            | Self::Pass
+            | Self::CreatePass
+            | Self::DeletePass => Service::AuthenticationMethods,
+            Self::SignIns | Self::DirectoryAudits => Service::Logs,
+            Self::Method
+            | Self::PatchMethod
+            | Self::User
+            | Self::FindUsers
+            | Self::MemberGroups
+            | Self::DirectoryRoles
+            | Self::RoleGroups
+            | Self::EligibleRoles
+            | Self::RoleAssignments
+            | Self::RoleEligibilities
+            | Self::GroupEligibilities
+            | Self::Groups
+            | Self::Token => Service::Others,
+        }
     }
 }
 

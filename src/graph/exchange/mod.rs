@@ -26,7 +26,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::connection::ConnectionConfig;
 use super::wire;
 use crate::entra::{Call, DateSample, ErrorKind, GraphError};
-use call::{NO_CONNECTION, NO_TOKEN, NO_TURN};
+use call::{NO_CONNECTION, NO_TOKEN, NO_TURN, Service};
 use pacing::{NotAdmitted, Pacer};
 use sign_in::{Refusal, SignIn};
 
@@ -61,6 +61,7 @@ pub(super) struct Exchange {
 #[derive(Clone)]
 pub(super) struct Pacers {
     authentication_methods: Arc<Pacer>,
+    logs: Arc<Pacer>,
     others: Arc<Pacer>,
 }
 
@@ -68,6 +69,7 @@ impl Pacers {
     pub(super) fn new(pace: Pace) -> Self {
         Self {
             authentication_methods: Arc::new(Pacer::new(Some(pace))),
+            logs: Arc::new(Pacer::new(Some(Pace::default()))),
             others: Arc::new(Pacer::new(Some(pace.of_others()))),
         }
     }
@@ -250,10 +252,10 @@ impl Exchange {
     }
 
     fn pacer(&self, call: Call) -> &Pacer {
-        if call.is_authentication_method() {
-            &self.pacers.authentication_methods
-        } else {
-            &self.pacers.others
+        match call.service() {
+            Service::AuthenticationMethods => &self.pacers.authentication_methods,
+            Service::Logs => &self.pacers.logs,
+            Service::Others => &self.pacers.others,
         }
     }
 
@@ -271,10 +273,14 @@ impl Exchange {
         (self.options.on_report)(&self.connection, report);
     }
 
-    /// The calls to authentication methods, and all others, that wait for their turn.
-    pub(super) fn pacing(&self) -> [(&'static str, Pacing); 2] {
-        let Pacers { authentication_methods, others } = &self.pacers;
-        [("authentication_methods", authentication_methods.state()), ("others", others.state())]
+    /// The calls to authentication methods, to logs, and all others, that wait for their turn.
+    pub(super) fn pacing(&self) -> [(&'static str, Pacing); 3] {
+        let Pacers { authentication_methods, logs, others } = &self.pacers;
+        [
+            ("authentication_methods", authentication_methods.state()),
+            ("logs", logs.state()),
+            ("others", others.state()),
+        ]
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | `method`, `directory`, `passes` | objects |
+//! | `method`, `directory`, `passes`, `logs` | objects |
 //! | `errors` | error answers of Graph and Entra |
 //! | `headers` | `Date`, `Retry-After` and claims challenges |
 //! | `token` | claims of an access token |
@@ -15,6 +15,7 @@ mod directory;
 mod errors;
 mod headers;
 mod json;
+mod logs;
 mod method;
 mod passes;
 mod token;
@@ -28,6 +29,7 @@ pub(super) use errors::{TokenErrorAnswer, error, printable};
 pub(crate) use headers::retry_after;
 pub(super) use headers::{date, is_claims_challenge};
 pub(super) use json::{Page, read};
+pub(super) use logs::{DirectoryAuditAnswer, SignInAnswer};
 pub(super) use method::{MethodAnswer, MethodPatchBody};
 pub(super) use passes::{NewPassBody, PassAnswer, created};
 pub(super) use token::token_claims;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::api::{DecisionKind, Phase, TapPolicy};
+use crate::api::{ConditionType, DecisionKind, Phase, TapPolicy, TapRequestStatus, find_condition};
 use crate::plugin::program;
 use crate::plugin::record::Record;
 use crate::plugin::table::{Table, clean};
@@ -76,12 +76,35 @@ fn facts(record: &Record, clock: &Clock) -> Vec<(&'static str, String)> {
         let keys: Vec<String> = keys.iter().map(|key| seal::fingerprint(key)).collect();
         facts.push(("Sealed to", keys.join(", ")));
     }
+    facts.extend(evidence(&status, clock));
     match (record.finished_at(), record.deadline()) {
         (Some(ended), _) => facts.push(("Ended", clock.told(ended))),
         (None, Some(deadline)) if status.pass.is_none() => {
             facts.push(("Deadline", clock.told(deadline)));
         }
         _ => {}
+    }
+    facts
+}
+
+/// What the tenant's logs say of the use of the pass.
+fn evidence(status: &TapRequestStatus, clock: &Clock) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    let evidence = status.evidence.clone().unwrap_or_default();
+    if let Some(first) = evidence.first_sign_in {
+        facts.push(("Signed in", format!("first at {}", clock.told(first.0))));
+    }
+    if !evidence.failed_sign_ins.is_empty() {
+        let failed = evidence.failed_sign_ins.iter();
+        let failed = failed.map(|failed| format!("{} with AADSTS{}", failed.count, failed.code));
+        facts.push(("Refused", failed.collect::<Vec<_>>().join(", ")));
+    }
+    match find_condition(&status.conditions, ConditionType::Registered) {
+        Some(condition) if condition.status == "True" => {
+            facts.push(("Registered", status.registered.join(", ")));
+        }
+        Some(condition) => facts.push(("Registered", format!("nothing: {}", condition.message))),
+        None => {}
     }
     facts
 }
@@ -214,6 +237,8 @@ pub fn summary(record: &Record) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::plugin::samples::{active, awaiting, clock, ended, ready, record};
 
@@ -267,6 +292,34 @@ What now
         let text = text(&record(object), None, "heidi@contoso.com", &clock());
         assert!(text.contains("If nobody has read the code: kubectl tap revoke"), "{text}");
         assert!(!text.contains("kubectl tap reveal"), "{text}");
+    }
+
+    #[test]
+    fn what_the_logs_say_of_its_use_is_shown() {
+        let mut object = ended("Used", "PassUsed").printed();
+        object["status"]["evidence"] = json!({
+            "firstSignIn": "2026-11-29T17:00:00Z",
+            "failedSignIns": [{ "code": 130_503, "count": 5 }, { "code": 130_505, "count": 1 }],
+        });
+        object["status"]["registered"] = json!(["fido2"]);
+        let registered = |status: &str, message: &str| {
+            let mut conditions = ready("True", "PassUsed", "used");
+            let more = json!({ "type": "Registered", "status": status, "reason": "R", "message": message, "lastTransitionTime": "2026-11-29T17:05:00Z" });
+            conditions.as_array_mut().unwrap().push(more);
+            conditions
+        };
+        object["status"]["conditions"] = registered("True", "");
+        let shown = text(&record(object.clone()), None, "heidi@contoso.com", &clock());
+        for line in [
+            "  Signed in   first at 2026-11-29 17:00 +00:00 (30m ago)\n",
+            "  Refused     5 with AADSTS130503, 1 with AADSTS130505\n",
+            "  Registered  fido2\n",
+        ] {
+            assert!(shown.contains(line), "{line}{shown}");
+        }
+        object["status"]["conditions"] = registered("False", "the log shows none");
+        let shown = text(&record(object), None, "heidi@contoso.com", &clock());
+        assert!(shown.contains("  Registered  nothing: the log shows none\n"), "{shown}");
     }
 
     #[test]

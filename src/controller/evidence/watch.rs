@@ -1,0 +1,59 @@
+//! Reads a tenant's audit log for what others do to passes and to the method.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::sleep;
+
+use super::{give_way, tell};
+use crate::controller::operator::Operator;
+use crate::decision::evidence::{OwnApps, Readings, What};
+use crate::decision::ids::UserKey;
+use crate::entra::AuditRow;
+
+/// How often the log is read.
+const EVERY: Duration = Duration::from_mins(1);
+
+/// Reads the log of a tenant, for ever.
+pub(super) async fn watch_audits(
+    operator: &Operator,
+    tenant_id: &str,
+    policies: &UnboundedSender<()>,
+) {
+    let of_tenant = operator.tenants.values().filter(|t| t.connection.tenant_id == tenant_id);
+    let own: OwnApps = of_tenant.map(|t| t.connection.client_id.to_ascii_lowercase()).collect();
+    let mut readings = None;
+    while let Some(tenant) = operator.log_reader(tenant_id).await {
+        sleep(EVERY).await;
+        if !operator.works() {
+            continue;
+        }
+        let began = operator.began_in(tenant_id);
+        let readings = readings.get_or_insert_with(|| Readings::since(began));
+        give_way(tenant).await;
+        let now = operator.time_in(tenant_id);
+        let rows = match tenant.client.method_audits(readings.from(now)).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                operator.logs.refused(tenant, &error);
+                continue;
+            }
+        };
+        let whose = |row: &AuditRow| {
+            let user = row.user_id.as_deref().map(|user| UserKey::new(tenant_id, user));
+            operator.requests().whose_pass(row.pass_id.as_deref(), user.as_ref())
+        };
+        let found = readings.judge(rows, now, operator.settings.settle, &own, whose);
+        for finding in &found {
+            if finding.what == What::MethodChanged {
+                let change = (finding.row.by.name().to_owned(), finding.row.at);
+                operator.logs.changes().insert(tenant_id.to_owned(), change);
+            }
+            tell::finding(operator, tenant, finding).await;
+        }
+        if found.iter().any(|finding| finding.what == What::MethodChanged) {
+            // Whether it is a difference from a policy is known once the method is read.
+            let _ = policies.send(());
+        }
+    }
+}
