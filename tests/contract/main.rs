@@ -9,6 +9,7 @@ mod openapi;
 mod transport;
 
 use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -177,7 +178,46 @@ async fn other_switch_positions_are_as_described() {
     assert_described(&openapi, &recorder);
 }
 
-/// What the operator's own client sends: every call that it can make, with all its fields.
+/// The operator's own client; its secret is in a file of this directory.
+fn operators_client(simulator: &Simulator, files: &Path) -> graph::Client {
+    let secret = files.join("secret");
+    std::fs::write(&secret, OPERATOR_SECRET).unwrap();
+    let connections = format!(
+        "tenants: [{{name: default, tenantId: {CONTOSO}, clientId: {OPERATOR},
+          credential: {{clientSecret: {{file: '{}'}}}}}}]",
+        secret.display()
+    );
+    let connections = graph::connections_from_text(&connections, "test").unwrap();
+    let options = graph::Options::new(Arc::new(InProcess(simulator.clone())));
+    graph::Client::connect(connections, &options).remove(0)
+}
+
+/// What it sends to read the logs.
+#[tokio::test(start_paused = true)]
+async fn what_the_client_asks_of_logs_is_as_described() {
+    let openapi = OpenApi::of_graph();
+    let mut tenant = Tenant::contoso();
+    tenant.apps[0].roles.push("AuditLog.Read.All".into());
+    let simulator = Simulator::new(tenant);
+    simulator.switch(|switches| {
+        switches.audit_lag_seconds = 0;
+        switches.sign_in_lag_seconds = 0;
+    });
+    let recorder = simulator.record();
+    let files = tempfile::tempdir().unwrap();
+    let client = operators_client(&simulator, files.path());
+    let (from, alice) = (simulator.now(), ALICE.to_string());
+    simulator.portal_create_pass(&alice, &json!({})).unwrap();
+    simulator.sign_in("alice@contoso.com", "not the code").unwrap_err();
+    assert_eq!(client.sign_ins(&alice, from, simulator.now()).await.unwrap().len(), 1);
+    assert_eq!(client.method_audits(from).await.unwrap().len(), 1);
+    let rows = client.audits_of_user(&alice, from).await.unwrap();
+    assert!(rows.len() == 1 && rows[0].pass_id.is_some(), "{rows:?}");
+    assert!(client.audits_of_user(&BOB.to_string(), from).await.unwrap().is_empty());
+    assert_described(&openapi, &recorder);
+}
+
+/// What the operator's own client sends: every other call that it can make, with all its fields.
 #[tokio::test(start_paused = true)]
 async fn what_the_client_sends_is_as_described() {
     let openapi = OpenApi::of_graph();
@@ -187,16 +227,7 @@ async fn what_the_client_sends_is_as_described() {
     simulator.switch(|switches| switches.authentication_method_limit = None);
     let recorder = simulator.record();
     let files = tempfile::tempdir().unwrap();
-    let secret = files.path().join("secret");
-    std::fs::write(&secret, OPERATOR_SECRET).unwrap();
-    let connections = format!(
-        "tenants: [{{name: default, tenantId: {CONTOSO}, clientId: {OPERATOR},
-          credential: {{clientSecret: {{file: '{}'}}}}}}]",
-        secret.display()
-    );
-    let connections = graph::connections_from_text(&connections, "test").unwrap();
-    let options = graph::Options::new(Arc::new(InProcess(simulator.clone())));
-    let client = graph::Client::connect(connections, &options).remove(0);
+    let client = operators_client(&simulator, files.path());
 
     let target = |id: Uuid| GraphTarget {
         id: id.to_string(),
@@ -292,6 +323,23 @@ async fn drive_lists_of_the_tenant(client: &Client) {
     client.simulator.switch(|switches| switches.privileged_identity_management = true);
 }
 
+/// Calls the logs about one user.
+async fn drive_logs_of_a_user(client: &Client) {
+    let ok = |(status, body): (u16, Value)| {
+        assert!(status < 300, "{status} {body}");
+        body
+    };
+    client.simulator.register_method(&ALICE.to_string(), "fido2").unwrap();
+    client.simulator.sign_in("alice@contoso.com", "not the code").unwrap_err();
+    let of_user = format!("targetResources/any(t:t/id%20eq%20'{ALICE}')");
+    ok(client.get(&format!("/v1.0/auditLogs/directoryAudits?$filter={of_user}")).await);
+    let sign_ins = format!("/v1.0/auditLogs/signIns?$filter=userId%20eq%20'{ALICE}'");
+    assert_eq!(ok(client.get(&sign_ins).await)["value"][0]["status"]["errorCode"], 130_503);
+    client.simulator.switch(|switches| switches.premium_licence = false);
+    assert_eq!(client.get(&sign_ins).await.0, 403);
+    client.simulator.switch(|switches| switches.premium_licence = true);
+}
+
 /// Calls each operation so that it succeeds, and so that it fails in the ways that Graph is known for.
 async fn drive(client: &Client) {
     let ok = |(status, body): (u16, Value)| {
@@ -371,15 +419,7 @@ async fn drive(client: &Client) {
         .get("/v1.0/auditLogs/directoryAudits?$top=50&$orderby=activityDateTime%20desc")
         .await);
     assert!(audits["value"].as_array().unwrap().len() >= 6, "{audits}");
-    client.simulator.register_method(&ALICE.to_string(), "fido2").unwrap();
-    client.simulator.sign_in("alice@contoso.com", "not the code").unwrap_err();
-    let of_user = format!("targetResources/any(t:t/id%20eq%20'{ALICE}')");
-    ok(client.get(&format!("/v1.0/auditLogs/directoryAudits?$filter={of_user}")).await);
-    let sign_ins = format!("/v1.0/auditLogs/signIns?$filter=userId%20eq%20'{ALICE}'");
-    assert_eq!(ok(client.get(&sign_ins).await)["value"][0]["status"]["errorCode"], 130_503);
-    client.simulator.switch(|switches| switches.premium_licence = false);
-    assert_eq!(client.get(&sign_ins).await.0, 403);
-    client.simulator.switch(|switches| switches.premium_licence = true);
+    drive_logs_of_a_user(client).await;
 
     let batch = json!({"requests": [
         {"id": "1", "method": "GET", "url": format!("/users/{ALICE}")},

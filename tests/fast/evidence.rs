@@ -164,7 +164,7 @@ async fn a_pass_made_in_the_portal_beside_ours_is_told_and_stays() {
         assert!(lines[0].contains("\"again\":false"), "{lines:?}");
         let count = "tap_operator_foreign_passes_total{connection=\"default\"} 1";
         assert!(operator.metrics.text(Format::Classic).contains(count));
-        assert_eq!(world.live().len(), 2, "nothing is deleted");
+        assert_eq!(world.tenant.balance().live, 2, "nothing is deleted");
         world.check_delivered("lost-phone");
     }
 }
