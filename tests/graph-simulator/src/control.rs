@@ -5,7 +5,7 @@
 //! | request | what it does |
 //! |---|---|
 //! | `GET /_sim` | the tenant: id, clock, counts |
-//! | `POST /_sim/sign-in` `{"userPrincipalName", "temporaryAccessPass"}` | signs in: 200 with the session, or 401 |
+//! | `POST /_sim/sign-in` `{"userPrincipalName", "temporaryAccessPass"}` | signs in: 200 with the session, or 401; `"by"` is a [`Way`] |
 //! | `GET /_sim/sessions/{id}` | whether a session still lasts, and whether a key can be registered in it |
 //! | `GET /_sim/ledger`, `GET /_sim/ledger/balance` | every pass; the same in numbers |
 //! | `GET /_sim/codes` | pass id to code, for a search for places where no code must be |
@@ -26,6 +26,8 @@
 //! | `POST /_sim/assignments` `{"principalId", "roleDefinitionId", "directoryScopeId"}` | assigns a role of any scope |
 //! | `POST /_sim/eligibilities` `{"principalId", "roleDefinitionId"}` | lets a user or group activate a directory role |
 //! | `POST /_sim/group-eligibilities` `{"groupId", "principalId", "accessId"}` | lets a user or group activate the membership of a group |
+//! | `GET /_sim/access-policies`, `POST` a list | the Conditional Access policies in Graph's form; sets them |
+//! | `POST /_sim/strengths` | adds an authentication strength in Graph's form |
 //! | `GET /_sim/apps` | the apps, without their secrets |
 //! | `POST /_sim/apps` | adds an app of the seed's form |
 //! | `POST /_sim/apps/{client id}` `{"roles": [...], "enabled": true}` | changes permissions or whether the app may sign in |
@@ -44,7 +46,7 @@ use uuid::Uuid;
 
 use crate::{
     faults::Fault,
-    rules::sign_in::SignInError,
+    rules::{conditional_access::Way, sign_in::SignInError},
     simulator::{ControlError, Simulator},
     switches::Switches,
     tenant::{App, FederatedCredential, Group, Issuer, User},
@@ -84,6 +86,8 @@ impl From<ControlError> for Problem {
 struct SignInBody {
     user_principal_name: String,
     temporary_access_pass: String,
+    #[serde(default)]
+    by: Way,
 }
 
 #[derive(Deserialize)]
@@ -131,8 +135,8 @@ fn act(simulator: &Simulator, incoming: &Incoming) -> Result<Answer, Problem> {
     match (method, segments.as_slice()) {
         (GET, []) => ok(overview(simulator)),
         (POST, ["sign-in"]) => {
-            let SignInBody { user_principal_name, temporary_access_pass } = body(incoming)?;
-            let signed_in = simulator.sign_in(&user_principal_name, &temporary_access_pass);
+            let SignInBody { user_principal_name, temporary_access_pass, by } = body(incoming)?;
+            let signed_in = simulator.sign_in_by(&user_principal_name, &temporary_access_pass, &by);
             ok(json!(signed_in.map_err(Problem::SignIn)?))
         }
         (GET, ["sessions", id]) => {
@@ -208,7 +212,9 @@ fn act(simulator: &Simulator, incoming: &Incoming) -> Result<Answer, Problem> {
                 | "members"
                 | "assignments"
                 | "eligibilities"
-                | "group-eligibilities",
+                | "group-eligibilities"
+                | "access-policies"
+                | "strengths",
                 ..,
             ],
         ) => directory(simulator, incoming, &method, &segments),
@@ -276,6 +282,15 @@ fn directory(
         }
         (POST, ["eligibilities"]) => {
             simulator.make_eligible(body(incoming)?);
+            done()
+        }
+        (GET, ["access-policies"]) => ok(json!(simulator.access_policies())),
+        (POST, ["access-policies"]) => {
+            simulator.set_access_policies(body(incoming)?);
+            done()
+        }
+        (POST, ["strengths"]) => {
+            simulator.add_strength(body(incoming)?);
             done()
         }
         (POST, ["members", of, member]) => {

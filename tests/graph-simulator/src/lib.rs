@@ -22,12 +22,13 @@
 //! | `login` | tokens for apps, and the discovery documents |
 //! | `rules` | what the tenant does with its policy, its passes and their codes |
 //! | `state` | everything the tenant is, under one lock |
-//! | `audit`, `sign_ins`, `directory`, [`faults`], `history`, [`requests`], `throttle`, `tokens` | the parts of the state |
+//! | `audit`, `conditional_access`, `directory`, [`faults`], `history`, [`requests`], `sign_ins`, `throttle`, `tokens` | the parts of the state |
 //! | [`ledger`], `odata`, `operation`, `passes`, [`policy`], [`tenant`], `wire` | the data: passes, policy, the seed of a tenant, requests and answers |
 //! | `clock`, [`switches`] | the tenant's time, and what is uncertain about Graph |
 
 mod audit;
 mod clock;
+mod conditional_access;
 pub mod control;
 mod directory;
 pub mod faults;
@@ -61,6 +62,7 @@ pub use self::{
     passes::{Actor, End, Telling, Use},
     policy::PolicyValues,
     requests::{Exchange, RequestRecord},
+    rules::conditional_access::{Destination, Way},
     rules::sign_in::{Session, SignIn, SignInError},
     service::ConnectionCut,
     simulator::{ControlError, Recorder, Simulator},

@@ -38,6 +38,10 @@ pub enum Operation {
     RoleEligibilities,
     RoleEligibilitySchedules,
     GroupEligibilitySchedules,
+    AccessPolicies,
+    AuthenticationStrengths,
+    /// What If.
+    Evaluate,
     Organization,
     DirectoryAudits,
     SignIns,
@@ -51,6 +55,10 @@ impl Operation {
     pub(crate) fn of(incoming: &Incoming, switches: &Switches) -> Self {
         Route::parse(&incoming.method, &incoming.path, switches)
             .map_or(Self::Unknown, |route| route.operation())
+    }
+
+    pub(crate) fn is_conditional_access(self) -> bool {
+        matches!(self, Self::AccessPolicies | Self::AuthenticationStrengths | Self::Evaluate)
     }
 }
 
@@ -88,6 +96,9 @@ pub(crate) enum Route {
     RoleEligibilities,
     RoleEligibilitySchedules,
     GroupEligibilitySchedules,
+    AccessPolicies,
+    AuthenticationStrengths,
+    Evaluate,
     Organization,
     DirectoryAudits,
     SignIns,
@@ -120,6 +131,9 @@ impl Route {
             Self::RoleEligibilities => Operation::RoleEligibilities,
             Self::RoleEligibilitySchedules => Operation::RoleEligibilitySchedules,
             Self::GroupEligibilitySchedules => Operation::GroupEligibilitySchedules,
+            Self::AccessPolicies => Operation::AccessPolicies,
+            Self::AuthenticationStrengths => Operation::AuthenticationStrengths,
+            Self::Evaluate => Operation::Evaluate,
             Self::Organization => Operation::Organization,
             Self::DirectoryAudits => Operation::DirectoryAudits,
             Self::SignIns => Operation::SignIns,
@@ -224,6 +238,11 @@ impl Route {
             ["identitygovernance", "privilegedaccess", "group", "eligibilityschedules"] => {
                 get(Self::GroupEligibilitySchedules)
             }
+            ["identity", "conditionalaccess", "policies"] => get(Self::AccessPolicies),
+            ["identity", "conditionalaccess", "evaluate"] if switches.what_if => {
+                by_method(None, Some(Self::Evaluate), None, None)
+            }
+            ["policies", "authenticationstrengthpolicies"] => get(Self::AuthenticationStrengths),
             ["organization"] => get(Self::Organization),
             ["auditlogs", "directoryaudits"] => get(Self::DirectoryAudits),
             ["auditlogs", "signins"] => get(Self::SignIns),

@@ -103,5 +103,8 @@ fn result(error: SignInError) -> (i32, &'static str) {
         SignInError::DisabledByPolicy => {
             (130_502, "Temporary Access Pass sign in was blocked due to User Credential Policy.")
         }
+        SignInError::BlockedByConditionalAccess => {
+            (53_003, "Access has been blocked by Conditional Access policies.")
+        }
     }
 }

@@ -18,7 +18,10 @@ use crate::{
     passes::Actor,
     policy::{ODATA_TYPE, PolicyValues},
     requests::{Exchange, Observer, RequestRecord},
-    rules::sign_in::{Session, SignIn, SignInError},
+    rules::{
+        conditional_access::Way,
+        sign_in::{Session, SignIn, SignInError},
+    },
     state::State,
     switches::Switches,
     tenant::{
@@ -171,7 +174,18 @@ impl Simulator {
 impl Simulator {
     /// Signs a user in with a code, as the sign-in page does. Names are compared in any case; an object id does, too.
     pub fn sign_in(&self, user_principal_name: &str, code: &str) -> Result<SignIn, SignInError> {
-        self.lock().sign_in(user_principal_name, code)
+        self.sign_in_by(user_principal_name, code, &Way::default())
+    }
+
+    /// The same for another purpose, from elsewhere, or with another device. [`sign_in`](Self::sign_in) opens the page for
+    /// security info in a browser of a device that nobody manages.
+    pub fn sign_in_by(
+        &self,
+        user_principal_name: &str,
+        code: &str,
+        way: &Way,
+    ) -> Result<SignIn, SignInError> {
+        self.lock().sign_in(user_principal_name, code, way)
     }
 
     /// A session that began with a pass, as it is now.
@@ -334,6 +348,21 @@ impl Simulator {
     /// Lets a user or group activate a directory role (Privileged Identity Management).
     pub fn make_eligible(&self, eligibility: RoleEligibility) {
         self.edit_directory(|directory| directory.eligibilities.push(eligibility));
+    }
+
+    /// The Conditional Access policies, as Graph returns them.
+    pub fn access_policies(&self) -> Vec<Value> {
+        self.lock().conditional_access.whole_policies()
+    }
+
+    /// Sets the Conditional Access policies, in Graph's form. What one leaves out is null or empty.
+    pub fn set_access_policies(&self, policies: Vec<Value>) {
+        self.lock().conditional_access.policies = policies;
+    }
+
+    /// Adds an authentication strength, in Graph's form.
+    pub fn add_strength(&self, strength: Value) {
+        self.lock().conditional_access.custom_strengths.push(strength);
     }
 
     /// All apps.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::{
     audit::AuditLog,
     clock::{Clock, seconds},
+    conditional_access::ConditionalAccess,
     directory::Directory,
     faults::Faults,
     history::History,
@@ -35,6 +36,7 @@ pub(crate) struct State {
     pub(crate) issuers: HashMap<String, Value>,
     pub(crate) policy: History<PolicyValues>,
     pub(crate) directory: History<Directory>,
+    pub(crate) conditional_access: ConditionalAccess,
     pub(crate) passes: Passes,
     /// Session to its pass and its beginning.
     pub(crate) sessions: HashMap<Uuid, (Uuid, Timestamp)>,
@@ -65,6 +67,8 @@ impl State {
             role_assignments: assignments,
             role_eligibilities: eligibilities,
             group_eligibilities,
+            conditional_access_policies: policies,
+            authentication_strengths: custom_strengths,
             issuers,
         } = tenant;
         Self {
@@ -83,6 +87,7 @@ impl State {
                 eligibilities,
                 group_eligibilities,
             }),
+            conditional_access: ConditionalAccess { policies, custom_strengths },
             passes: Passes::default(),
             sessions: HashMap::new(),
             audit: AuditLog::default(),

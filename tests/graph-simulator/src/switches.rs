@@ -64,6 +64,8 @@
 //! | `authenticationMethodLimit` | D, in doubt | requests for passes in 10 s for an app; null: no limit | 5: documented |
 //! | `logLimit` | D | the same for audit logs | 5: documented |
 //! | `directoryLimit` | D | resource units in 10 s for users, groups, roles | 3500: the smallest tenant's |
+//! | `conditionalAccessLimit` | D | requests for Conditional Access in a second, for all apps of the tenant | 1: documented |
+//! | `whatIf` | D, R against it | `POST /identity/conditionalAccess/evaluate` in v1.0 | true: documented |
 //! | `retryAfter` | D, R | form of `Retry-After`: integer, decimal, HTTP date, absent | `integer`: the usual form |
 //! | `expiredTokenBody` | R | body of a 401: two messages, or empty | `accessToken`: either is reported |
 //! | `innerErrorSpelling` | D | `innerError` or `innererror` | `innerError`: all captures of this service |
@@ -144,6 +146,8 @@ pub struct Switches {
     pub authentication_method_limit: Option<u32>,
     pub log_limit: Option<u32>,
     pub directory_limit: Option<u32>,
+    pub conditional_access_limit: Option<u32>,
+    pub what_if: bool,
     pub retry_after: RetryAfterForm,
     pub expired_token_body: ExpiredTokenBody,
     pub inner_error_spelling: InnerErrorSpelling,
@@ -214,6 +218,8 @@ impl Default for Switches {
             authentication_method_limit: Some(5),
             log_limit: Some(5),
             directory_limit: Some(3_500),
+            conditional_access_limit: Some(1),
+            what_if: true,
             retry_after: RetryAfterForm::Integer,
             expired_token_body: ExpiredTokenBody::AccessToken,
             inner_error_spelling: InnerErrorSpelling::InnerError,

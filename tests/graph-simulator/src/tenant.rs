@@ -80,6 +80,12 @@ pub struct Tenant {
     /// Groups whose membership or ownership a principal may activate (Privileged Identity Management for Groups).
     #[serde(default)]
     pub group_eligibilities: Vec<GroupEligibility>,
+    /// Conditional Access policies, in Graph's form. What one leaves out is null or empty, and its strength may be an id alone.
+    #[serde(default)]
+    pub conditional_access_policies: Vec<Value>,
+    /// Authentication strengths beside the built-in ones, in Graph's form.
+    #[serde(default)]
+    pub authentication_strengths: Vec<Value>,
     /// The keys of the token issuers that federated credentials name.
     #[serde(default)]
     pub issuers: Vec<Issuer>,
@@ -457,6 +463,8 @@ impl Tenant {
             role_assignments: Vec::new(),
             role_eligibilities: Vec::new(),
             group_eligibilities: Vec::new(),
+            conditional_access_policies: Vec::new(),
+            authentication_strengths: Vec::new(),
             issuers: Vec::new(),
         }
     }

@@ -18,6 +18,8 @@ enum Class {
     Logs,
     /// Users, groups, roles, organization: resource units in 10 s.
     Directory,
+    /// Conditional Access: 1 request in a second for a tenant, whatever its apps (documented).
+    ConditionalAccess,
 }
 
 impl Class {
@@ -41,8 +43,15 @@ impl Class {
             | Operation::GroupList
             | Operation::GroupGet
             | Operation::Organization => Some(Self::Directory),
+            Operation::AccessPolicies
+            | Operation::AuthenticationStrengths
+            | Operation::Evaluate => Some(Self::ConditionalAccess),
             _ => None,
         }
+    }
+
+    fn window(self) -> SignedDuration {
+        if self == Self::ConditionalAccess { SignedDuration::from_secs(1) } else { WINDOW }
     }
 }
 
@@ -67,15 +76,19 @@ impl Throttle {
             Class::AuthenticationMethods => (switches.authentication_method_limit, 1),
             Class::Logs => (switches.log_limit, 1),
             Class::Directory => (switches.directory_limit, units),
+            Class::ConditionalAccess => (switches.conditional_access_limit, 1),
         };
         let Some(limit) = limit else { return Ok(()) };
+        let of_all = class == Class::ConditionalAccess;
+        let app = if of_all { Uuid::nil() } else { app };
+        let window = class.window();
         let recent = self.recent.entry((app, class)).or_default();
         // A clock that was set back leaves entries of the future: they no longer count.
-        recent.retain(|(at, _)| *at <= now && shifted(*at, WINDOW) > now);
+        recent.retain(|(at, _)| *at <= now && shifted(*at, window) > now);
         let used: u32 = recent.iter().map(|(_, units)| units).sum();
         if used + units > limit {
             let first = recent.front().map_or(now, |(at, _)| *at);
-            return Err(shifted(first, WINDOW).duration_since(now));
+            return Err(shifted(first, window).duration_since(now));
         }
         recent.push_back((now, units));
         Ok(())
@@ -101,6 +114,18 @@ mod tests {
         throttle.admit(app, Operation::UserGet, 1, at(6), &switches).unwrap();
         throttle.admit(app, Operation::PassCreate, 1, at(10), &switches).unwrap();
         throttle.admit(app, Operation::PassCreate, 1, at(10), &switches).unwrap_err();
+    }
+
+    #[test]
+    fn all_apps_share_one_request_in_a_second_to_conditional_access() {
+        let (mut throttle, switches) = (Throttle::default(), Switches::default());
+        let at = |milli: i64| Timestamp::from_millisecond(1_000_000 + milli).unwrap();
+        let mut ask = |operation, milli| {
+            throttle.admit(Uuid::new_v4(), operation, 1, at(milli), &switches).is_ok()
+        };
+        assert!(ask(Operation::AccessPolicies, 0));
+        assert!(!ask(Operation::Evaluate, 999));
+        assert!(ask(Operation::AuthenticationStrengths, 1_000));
     }
 
     #[test]

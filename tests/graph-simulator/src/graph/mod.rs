@@ -6,6 +6,7 @@
 mod authentication;
 mod batch;
 mod call;
+mod conditional_access;
 mod directory;
 mod permissions;
 mod roles;

@@ -53,6 +53,10 @@ const METHODS_READ: &[&str] =
     &["UserAuthenticationMethod.Read.All", "UserAuthenticationMethod.ReadWrite.All"];
 const ORGANIZATION_READ: &[&str] =
     &["Organization.Read.All", "Organization.ReadWrite.All", "User.Read.All", "Directory.Read.All"];
+/// No narrower one opens the list (documented).
+const ACCESS_READ: &[&str] = &["Policy.Read.All"];
+const WHAT_IF: &[&str] = &["Policy.Read.ConditionalAccess", "Policy.Read.All"];
+const STRENGTHS_READ: &[&str] = &["Policy.Read.AuthenticationMethod", "Policy.Read.All"];
 const AUDIT_READ: &[&str] = &["AuditLog.Read.All"];
 
 /// Refuses a caller who lacks a permission.
@@ -71,6 +75,9 @@ pub(super) fn check(operation: Operation, caller: &Caller) -> Result<(), Refusal
         Operation::RoleAssignments => has(ROLES_READ),
         Operation::RoleEligibilities | Operation::RoleEligibilitySchedules => has(ELIGIBILITY_READ),
         Operation::GroupEligibilitySchedules => has(GROUP_ELIGIBILITY_READ),
+        Operation::AccessPolicies => has(ACCESS_READ),
+        Operation::AuthenticationStrengths => has(STRENGTHS_READ),
+        Operation::Evaluate => has(WHAT_IF),
         Operation::Organization => has(ORGANIZATION_READ),
         Operation::DirectoryAudits | Operation::SignIns => has(AUDIT_READ),
         // A batch needs what its items need.

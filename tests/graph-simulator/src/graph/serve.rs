@@ -92,6 +92,9 @@ impl State {
             Route::RoleEligibilities => self.role_eligibility_instances(&call),
             Route::RoleEligibilitySchedules => self.role_eligibility_schedules(&call),
             Route::GroupEligibilitySchedules => self.group_eligibility_schedules(&call),
+            Route::AccessPolicies => self.access_policies(&call),
+            Route::AuthenticationStrengths => self.authentication_strengths(&call),
+            Route::Evaluate => self.evaluate(&call),
             Route::Organization => self.organization(&call),
             Route::DirectoryAudits => self.directory_audits(&call),
             Route::SignIns => self.sign_in_rows(&call),
@@ -148,6 +151,10 @@ impl State {
             &self.switches,
         );
         admitted.map_err(|wait| {
+            // Conditional Access does not say how long to wait (documented).
+            if operation.is_conditional_access() {
+                return Refusal::throttled(None);
+            }
             let scope = format!("Tenant_Application/ReadWrite/{}/{}", caller.client_id, self.id);
             Refusal::throttled(retry_after(wait, self.switches.retry_after, now))
                 .header("x-ms-throttle-scope", scope)

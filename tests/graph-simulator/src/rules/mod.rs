@@ -2,6 +2,7 @@
 //!
 //! Each file adds methods to [`State`](crate::state::State).
 
+pub(crate) mod conditional_access;
 mod create;
 mod find;
 mod policy;

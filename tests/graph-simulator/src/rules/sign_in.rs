@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::usability::Reason;
+use super::{conditional_access::Way, usability::Reason};
 use crate::{
     clock::shifted,
     passes::{End, Use},
@@ -56,6 +56,9 @@ pub enum SignInError {
     /// Blocked by the user credential policy: method off, user out of scope, or a multi-use pass where one-time use is demanded.
     #[error("blocked by the user credential policy")]
     DisabledByPolicy,
+    /// Conditional Access demands more than the pass, or blocks the user (53003).
+    #[error("blocked by Conditional Access")]
+    BlockedByConditionalAccess,
 }
 
 /// A session that began with a pass, as it is now.
@@ -81,15 +84,16 @@ impl State {
         &mut self,
         user_principal_name: &str,
         code: &str,
+        way: &Way,
     ) -> Result<SignIn, SignInError> {
         let user = self.directory.current().user(user_principal_name).cloned();
         let user = user.ok_or(SignInError::UnknownUser)?;
-        let signed_in = self.redeem(&user, code);
+        let signed_in = self.redeem(&user, code, way);
         self.sign_ins.record(self.now(), &user, signed_in.as_ref().err().copied());
         signed_in
     }
 
-    fn redeem(&mut self, user: &User, code: &str) -> Result<SignIn, SignInError> {
+    fn redeem(&mut self, user: &User, code: &str, way: &Way) -> Result<SignIn, SignInError> {
         let now = self.now();
         if !user.account_enabled {
             return Err(SignInError::AccountDisabled);
@@ -106,6 +110,9 @@ impl State {
             Reason::Expired => return Err(SignInError::Expired),
             Reason::NotYetValid => return Err(SignInError::NotYetValid),
             Reason::DisabledByPolicy => return Err(SignInError::DisabledByPolicy),
+        }
+        if !self.lets_in(pass, way) {
+            return Err(SignInError::BlockedByConditionalAccess);
         }
         let (pass_id, expires) = (pass.id, pass.expires());
         let session = Uuid::new_v4();

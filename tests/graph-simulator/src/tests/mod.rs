@@ -1,5 +1,6 @@
 //! The tenant's rules as a client sees them: in one process, under paused time.
 
+mod conditional_access;
 mod faults_happen;
 mod lags;
 mod login;
