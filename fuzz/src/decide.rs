@@ -18,7 +18,7 @@ use tap_operator::decision::policy::{PolicyReads, PolicySituation, PolicyStep};
 use tap_operator::decision::requests::{Moment, Observed, Requests, Seen};
 use tap_operator::decision::situation::{
     Brakes, Connection, Eligibility, GroupState, PolicyFound, SecretDryRun, SecretFound, Settings,
-    Stop, Surroundings,
+    SignInRules, SignInSeen, Stop, Surroundings,
 };
 use tap_operator::decision::step::{Action, Question, Step};
 use tap_operator::decision::stop::StopOrder;
@@ -234,6 +234,8 @@ fn answer(question: Question) -> Outcome {
         Question::Roles { .. } => Outcome::Roles(Ok(Vec::new())),
         Question::Eligibility { .. } => Outcome::Eligibility(Ok(Eligibility::None)),
         Question::ListedRoles { .. } => Outcome::ListedRoles(Ok(ListedRoles::default())),
+        Question::SignInRules { .. } => Outcome::SignInRules(Ok(SignInRules::WhatIf)),
+        Question::SignIn { .. } => Outcome::SignIn(Ok(SignInSeen::NotOffered)),
         Question::Passes { user, .. } => {
             Outcome::Passes(user, Ok(Listed { passes: Vec::new(), date: NOW }))
         }
@@ -272,6 +274,8 @@ pub fn policy(policy: &TapPolicy, input: usize) -> usize {
             PolicyStep::ReadPermissions => reads.permissions = Some(Ok(Vec::new())),
             PolicyStep::ReadMethod => reads.method = Some(Ok(method())),
             PolicyStep::ReadGroups(_) => reads.groups = Some(Ok(Vec::new())),
+            PolicyStep::ReadAccessPolicies => reads.access_policies = Some(Ok([].into())),
+            PolicyStep::ReadStrengths => reads.strengths = Some(Ok(Vec::new())),
             PolicyStep::WriteStatus(status) => {
                 is_in_bounds(&status, input);
                 policy.status = Some(*status);

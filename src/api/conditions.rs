@@ -45,6 +45,8 @@ condition_types! {
     Permissions,
     /// The operator can make every check of who may have a pass. Absent if the policy issues no passes.
     ChecksComplete,
+    /// Conditional Access lets people sign in with the passes that the policy issues. Absent if it issues none.
+    PassesUsable,
     /// The policy asks for no more than the ceilings of the operator's configuration allow. Absent without ceilings, and if
     /// the policy issues no passes.
     WithinCeilings,

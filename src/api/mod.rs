@@ -13,6 +13,7 @@ mod lifetime;
 pub mod names;
 mod observed;
 mod policy;
+mod policy_status;
 mod request;
 pub mod yaml;
 
@@ -22,11 +23,12 @@ pub use evidence::{Evidence, FailedSignIns};
 pub use lifetime::{Lifetime, LifetimeError};
 pub use observed::{ObservedLifetime, ObservedMethod, ObservedTarget};
 pub use policy::{
-    Approval, CompleteChecks, Delivery, DirectoryRoleHolders, Drift, Enforcement, GroupRef,
-    Issuance, IssuanceLifetime, Method, MethodLifetime, MethodState, Namespaces, Quota, ReasonRule,
-    ReplaceExistingPass, StartTimeRule, TapPolicy, TapPolicySpec, TapPolicyStatus, Target,
-    UnmappedPeople, Users,
+    Approval, CompleteChecks, Delivery, DirectoryRoleHolders, Enforcement, GroupRef, Issuance,
+    IssuanceLifetime, Method, MethodLifetime, MethodState, Namespaces, Quota, ReasonRule,
+    ReplaceExistingPass, StartTimeRule, TapPolicy, TapPolicySpec, Target, UnmappedPeople,
+    UnusablePass, Users,
 };
+pub use policy_status::{Drift, Posture, PostureResult, TapPolicyStatus};
 pub use request::{
     Basis, Check, CheckResult, Decision, DecisionKind, OnExistingPass, Pass, PersonFound, Phase,
     PolicyRef, Resolved, SeenDecision, TapRequest, TapRequestSpec, TapRequestStatus,

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lifetime::{PASS_LIFETIME, PASS_LIFETIME_MESSAGE};
-use super::{Lifetime, ObservedMethod};
+use super::{Lifetime, TapPolicyStatus};
 
 const INTERVAL: &str = "self.matches('^([0-9]{1,3}h)?([0-9]{1,5}m)?$') && size(self) > 0 && duration(self) >= duration('1m') && duration(self) <= duration('24h')";
 const INTERVAL_MESSAGE: &str =
@@ -250,6 +250,10 @@ pub struct Issuance {
     /// Whether a request may say `onExistingPass: Replace`. Default Forbidden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replace_existing_pass: Option<ReplaceExistingPass>,
+    /// What to do about a request whose pass Conditional Access policies would block where its user registers security info.
+    /// Default Warn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unusable_pass: Option<UnusablePass>,
     /// How the code may be delivered. Sealed allows only requests with recipients. Default Any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
@@ -429,6 +433,22 @@ pub enum ReplaceExistingPass {
     Unknown,
 }
 
+/// What to do about a request whose pass Conditional Access policies would block where its user registers security info:
+/// Warn (the default) says so in the request's check `SignIn`, and the pass is issued; with Refuse the request waits, and then
+/// fails. The operator needs the permission Policy.Read.All, or Policy.Read.ConditionalAccess, to see that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum UnusablePass {
+    /// The request says so, and the pass is issued.
+    #[default]
+    Warn,
+    /// The request waits, and then fails.
+    Refuse,
+    /// A value that this version does not know: read as Refuse.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
 /// How a code may be delivered: Any (the default) or Sealed, which allows only requests with recipients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Delivery {
@@ -455,47 +475,4 @@ pub struct Quota {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub active_per_requester: Option<i32>,
-}
-
-/// What the operator found in the tenant and did about it.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TapPolicyStatus {
-    /// The generation of the spec that this status describes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// Id of the tenant behind the connection.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tenant_id: Option<String>,
-    /// The tenant's method as it was last read, in the form of `spec.method`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed: Option<ObservedMethod>,
-    /// The tenant's method before this policy first wrote to it, in a form that can be applied again as `spec.method`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adopted: Option<ObservedMethod>,
-    /// Each managed field that differs from the tenant.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub drift: Vec<Drift>,
-    /// Names of the fields in `drift`, or None; Unknown while the tenant cannot be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drifted_fields: Option<String>,
-    /// Ready and Synced; Reconciling or Stalled while they are true; Issuing: whether requests that name the policy can get
-    /// a pass; Permissions: whether the operator's app has the permissions that this policy needs, and no others;
-    /// `ChecksComplete`: whether every check of a request can be made; `WithinCeilings`: whether the policy asks for no more
-    /// than the operator's configuration allows; `LogsRead`: whether the operator reads the tenant's logs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
-    pub conditions: Vec<Condition>,
-}
-
-/// One difference between `spec.method` and the tenant.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Drift {
-    /// The field of `spec.method`, such as lifetime.maximum.
-    pub field: String,
-    /// What the policy says.
-    pub desired: String,
-    /// What the tenant has.
-    pub observed: String,
 }

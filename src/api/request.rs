@@ -379,11 +379,14 @@ pub struct Check {
     pub message: Option<String>,
 }
 
-/// Result of a check: Passed, Waiting (it may pass later), Failed (it never passes), Unknown (it could not be determined).
+/// Result of a check: Passed, Warned (the pass is issued, but may be of no use), Waiting (it may pass later), Failed (it never
+/// passes), Unknown (it could not be determined).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum CheckResult {
     /// Nothing prevents the pass.
     Passed,
+    /// Nothing prevents the pass, but it may be of no use.
+    Warned,
     /// It may pass later.
     Waiting,
     /// It never passes.

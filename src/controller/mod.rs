@@ -8,6 +8,7 @@ mod admission;
 mod announce;
 mod chance;
 mod clocks;
+mod conditional_access;
 mod connections;
 mod directory;
 mod dispatch;

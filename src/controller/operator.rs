@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::chance::Chance;
 use super::clocks::Clocks;
+use super::conditional_access::ConditionalAccess;
 use super::connections::Connections;
 use super::directory::Directory;
 use super::evidence::Logs;
@@ -111,6 +112,16 @@ pub struct Tenant {
     pub client: graph::Client,
     /// What requests share of the tenant's directory.
     pub directory: Directory,
+    /// What requests and policies share of its Conditional Access.
+    pub conditional_access: ConditionalAccess,
+}
+
+impl Tenant {
+    /// A connection of which nothing was read yet.
+    pub fn new(connection: Connection, client: graph::Client) -> Self {
+        let (directory, conditional_access) = (Directory::default(), ConditionalAccess::default());
+        Self { connection, client, directory, conditional_access }
+    }
 }
 
 impl Operator {

@@ -110,6 +110,14 @@ impl Operator {
                 (PolicyStep::ReadGroups(ids), Some(tenant)) => {
                     reads.groups = Some(tenant.client.groups(&ids, Priority::Read).await);
                 }
+                (PolicyStep::ReadAccessPolicies, Some(tenant)) => {
+                    let policies = tenant.conditional_access.policies(&tenant.client).await;
+                    reads.access_policies = Some(policies);
+                }
+                (PolicyStep::ReadStrengths, Some(tenant)) => {
+                    let strengths = tenant.client.authentication_strengths(Priority::Read).await;
+                    reads.strengths = Some(strengths);
+                }
                 (PolicyStep::Correct(difference), Some(tenant)) => {
                     self.report_drift(&policy, &difference.drift).await;
                     let patched = tenant.client.patch_method(&difference.patch).await;

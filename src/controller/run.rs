@@ -19,7 +19,6 @@ use super::admission::{self, Watches};
 use super::chance::Chance;
 use super::clocks::Clocks;
 use super::connections::Connections;
-use super::directory::Directory;
 use super::evidence::{self, Logs};
 use super::fence::AdmissionState;
 use super::health::Health;
@@ -274,7 +273,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
 fn tenants(clients: Vec<graph::Client>) -> BTreeMap<String, Tenant> {
     let connections = connections_of(&clients);
     let tenant = |(connection, client): (Connection, graph::Client)| {
-        (connection.name.clone(), Tenant { connection, client, directory: Directory::default() })
+        (connection.name.clone(), Tenant::new(connection, client))
     };
     connections.into_iter().zip(clients).map(tenant).collect()
 }

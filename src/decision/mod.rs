@@ -8,8 +8,9 @@
 //! needed, [`admission`] whether the cluster's admission policies are as shipped, [`report`] how the findings read in a
 //! status, [`clock`] what time it is at Graph, [`stop`] what the emergency stop orders, [`intent`] what is recorded before
 //! a pass is asked for, [`route`] through which connections its tenant is reached, [`audit`] what the audit trail says,
-//! [`evidence`] what the tenant's logs tell of the use of passes and of others, [`sightings`] when decisions were first seen, [`census`] how many requests are in which state, [`rights`] what the
-//! operator must be allowed to do in the cluster.
+//! [`evidence`] what the tenant's logs tell of the use of passes and of others, [`sightings`] when decisions were first seen,
+//! [`census`] how many requests are in which state, [`rights`] what the operator must be allowed to do in the cluster,
+//! [`sign_in`] whether Conditional Access lets people use a pass, [`posture`] which published recommendations the tenant follows.
 
 pub mod admission;
 pub mod audit;
@@ -24,6 +25,7 @@ pub mod method;
 pub mod outcome;
 pub mod permissions;
 pub mod policy;
+pub mod posture;
 pub mod quota;
 mod reason;
 pub mod report;
@@ -31,6 +33,7 @@ pub mod requests;
 pub mod rights;
 pub mod route;
 pub mod sightings;
+pub mod sign_in;
 pub mod situation;
 pub mod step;
 pub mod stop;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::ids::UserKey;
 use super::situation::{
-    Brakes, Eligibility, GroupStates, People, RefusedWrite, SecretDryRun, SecretFound,
+    Brakes, Eligibility, GroupStates, People, RefusedWrite, SecretDryRun, SecretFound, SignInRules,
+    SignInSeen,
 };
 use crate::api::TapRequest;
 use crate::entra::{
@@ -38,6 +39,10 @@ pub enum Outcome {
     Eligibility(Result<Eligibility, GraphError>),
     /// What the tenant's lists of roles say of the user.
     ListedRoles(Result<ListedRoles, GraphError>),
+    /// What can be seen of the tenant's Conditional Access.
+    SignInRules(Result<SignInRules, GraphError>),
+    /// What was asked about the user for it.
+    SignIn(Result<SignInSeen, GraphError>),
     /// The passes of this user.
     Passes(UserKey, Result<Listed, GraphError>),
     /// Whether a Secret of the request's name could be created.

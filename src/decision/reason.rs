@@ -40,6 +40,7 @@ impl Reason {
         Self::NamespaceNotAllowed,
         Self::NoIssuance,
         Self::OneTimeUseRequired,
+        Self::PassUnusable,
         Self::ReasonNotAccepted,
         Self::RecipientInvalid,
         Self::RecipientsRequired,
@@ -261,6 +262,8 @@ reasons! {
     UserNotAllowed,
     /// The tenant's method does not include the user.
     UserNotInScope,
+    /// Conditional Access would block the user with the pass, and the policy refuses such passes.
+    PassUnusable,
     /// The user holds a directory role.
     DirectoryRoleHolder,
     /// The request exceeds a ceiling of the operator's configuration. Also of a policy that asks for more.
@@ -323,6 +326,16 @@ reasons! {
     ForeignPass,
     /// Somebody else changed the policy of authentication methods. An event.
     MethodChanged,
+    /// The app may not see Conditional Access.
+    ConditionalAccessNotSeen,
+    /// No Conditional Access policy keeps people with a pass from registering security info.
+    PassesUsable,
+    /// A Conditional Access policy blocks passes of those whom it concerns.
+    PassesBlocked,
+    /// A Conditional Access policy in report-only mode would block passes.
+    PassesBlockedOnceEnforced,
+    /// Whether passes are blocked depends on what is not known before somebody signs in.
+    DependsOnSignIn,
 }
 
 #[cfg(test)]

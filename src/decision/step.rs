@@ -78,6 +78,20 @@ pub enum Question {
         /// Object id of the user.
         user_id: String,
     },
+    /// What can be seen of the tenant's Conditional Access.
+    SignInRules {
+        /// How long the answer is waited for.
+        wait: SignInWait,
+    },
+    /// What Conditional Access policies depend on about the user.
+    SignIn {
+        /// Object id of the user.
+        user_id: String,
+        /// What is asked.
+        asks: SignInAsks,
+        /// How long the answer is waited for.
+        wait: SignInWait,
+    },
     /// The user's passes.
     Passes {
         /// The names of the tenant connections that may be asked, in this order.
@@ -96,6 +110,31 @@ pub enum Question {
         /// Name of the tenant connection.
         connection: String,
     },
+}
+
+/// How long an answer about Conditional Access is waited for. Graph answers one question in a second for a whole tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInWait {
+    /// Hardly: the pass may be issued next, and does not depend on it.
+    Hardly,
+    /// Some seconds: people are asked first, and read it.
+    Seconds,
+    /// Until it is there, and not older than the other reads: the pass depends on it.
+    UntilAnswered,
+}
+
+/// What is asked about a user for Conditional Access.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignInAsks {
+    /// Which of these groups the user is in, and the user's directory roles.
+    Targets {
+        /// Object ids of the groups.
+        groups: Vec<String>,
+        /// Whether roles are asked for.
+        roles: bool,
+    },
+    /// Which policies the user meets.
+    WhatIf,
 }
 
 /// An effect. Each is one write.

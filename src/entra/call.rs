@@ -24,11 +24,14 @@ pub(crate) enum Call {
     DeletePass,
     SignIns,
     DirectoryAudits,
+    AccessPolicies,
+    AuthenticationStrengths,
+    WhatIf,
     Token,
 }
 
 impl Call {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Method,
         Self::PatchMethod,
         Self::User,
@@ -48,6 +51,9 @@ impl Call {
         Self::DeletePass,
         Self::SignIns,
         Self::DirectoryAudits,
+        Self::AccessPolicies,
+        Self::AuthenticationStrengths,
+        Self::WhatIf,
         Self::Token,
     ];
 
@@ -73,6 +79,9 @@ impl Call {
             Self::DeletePass => Effect::DeletePass.name(),
             Self::SignIns => "read the log of sign-ins",
             Self::DirectoryAudits => "read the directory audit log",
+            Self::AccessPolicies => "list Conditional Access policies",
+            Self::AuthenticationStrengths => "list authentication strengths",
+            Self::WhatIf => "ask which Conditional Access policies apply",
             Self::Token => "get a token",
         }
     }
@@ -85,7 +94,7 @@ impl Call {
     /// The least privileged application permission that allows it (documented).
     pub(crate) fn permission(self) -> &'static str {
         match self {
-            Self::Method => "Policy.Read.AuthenticationMethod",
+            Self::Method | Self::AuthenticationStrengths => "Policy.Read.AuthenticationMethod",
             Self::PatchMethod => "Policy.ReadWrite.AuthenticationMethod",
             Self::User | Self::FindUsers | Self::DirectoryRoles | Self::RoleGroups => {
                 "User.Read.All"
@@ -103,6 +112,8 @@ impl Call {
             }
             Self::CreatePass | Self::DeletePass => "UserAuthMethod-TAP.ReadWrite.All",
             Self::SignIns | Self::DirectoryAudits => "AuditLog.Read.All",
+            Self::AccessPolicies => "Policy.Read.All",
+            Self::WhatIf => "Policy.Read.ConditionalAccess",
             Self::Token => "",
         }
     }

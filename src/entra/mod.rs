@@ -11,6 +11,7 @@
 //! | `pass`, `pass_code` | passes, and the code of a new one |
 //! | `logs` | rows of the tenant's logs |
 //! | `method` | the TAP method of the tenant, and a change to it |
+//! | `conditional_access` | what the tenant demands of a sign-in |
 //! | `cloud` | the clouds in which a tenant can be |
 //! | `date` | Graph's clock |
 //! | `call` | the calls, with the permission that each needs |
@@ -18,6 +19,7 @@
 
 mod call;
 mod cloud;
+mod conditional_access;
 mod date;
 mod error;
 mod groups;
@@ -33,6 +35,10 @@ mod users;
 
 pub(crate) use call::Call;
 pub use cloud::Cloud;
+pub use conditional_access::{
+    AccessPolicy, AccessPolicyState, AccessResources, AccessTargets, AuthenticationStrength,
+    Circumstance, Control, Grant, PassKind,
+};
 pub use date::DateSample;
 pub use error::{Advice, CreateError, ErrorKind, GraphError, INSUFFICIENT_CLAIMS};
 pub use groups::Group;

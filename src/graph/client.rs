@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::connection::ConnectionConfig;
-use super::exchange::{Exchange, Options, Pacers, Pacing, Priority, Request, Share};
+use super::exchange::{Exchange, Options, Pacers, Pacing, Priority, Request, Share, TenantPacer};
 use crate::entra::Call;
 
 /// The client of one tenant connection. Cheap to clone.
@@ -23,13 +23,18 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Returns one client for each connection, in the same order. Connections of one app to one tenant share their pace.
+    /// Returns one client for each connection, in the same order. Connections of one app to one tenant share their pace, and
+    /// all connections to one tenant that of Conditional Access.
     pub fn connect(connections: Vec<ConnectionConfig>, options: &Options) -> Vec<Self> {
         let mut pacers = HashMap::new();
+        let mut of_tenants: HashMap<String, TenantPacer> = HashMap::new();
         (connections.into_iter())
             .map(|connection| {
-                let app = (connection.tenant_id.clone(), connection.client_id.clone());
-                let pacers = pacers.entry(app).or_insert_with(|| Pacers::new(options.pace));
+                let tenant = connection.tenant_id.clone();
+                let of_tenant = of_tenants.entry(tenant.clone()).or_default().clone();
+                let app = (tenant, connection.client_id.clone());
+                let pacers =
+                    pacers.entry(app).or_insert_with(|| Pacers::new(options.pace, of_tenant));
                 let exchange = Exchange::new(connection, pacers.clone(), options.clone());
                 Self { exchange: Arc::new(exchange), share: Share::default() }
             })
@@ -64,7 +69,7 @@ impl Client {
 
     /// The calls that wait for their turn, by the service whose limit they count towards. Connections of one app to one
     /// tenant share them.
-    pub fn pacing(&self) -> [(&'static str, Pacing); 3] {
+    pub fn pacing(&self) -> [(&'static str, Pacing); 4] {
         self.exchange.pacing()
     }
 

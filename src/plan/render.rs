@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::Plan;
 use super::finding::{Finding, Severity};
 use super::tenant::PolicyPlan;
+use crate::api::Posture;
 
 /// The version of the JSON. Fields may be added without a new one.
 const VERSION: u32 = 1;
@@ -26,6 +27,10 @@ pub fn text(plan: &Plan) -> String {
         for change in &policy.changes {
             let (field, from, to) = (shown(&change.field), shown(&change.from), shown(&change.to));
             let _ = writeln!(out, "    {field}: {from} -> {to}");
+        }
+        // Those that cannot be judged are in the JSON.
+        for missed in Posture::missed(&policy.posture) {
+            let _ = writeln!(out, "  {}", shown(&missed));
         }
     }
     if !plan.policies.is_empty() && !plan.findings.is_empty() {
@@ -85,6 +90,9 @@ pub fn markdown(plan: &Plan) -> String {
                     cell(&change.to)
                 );
             }
+        }
+        for missed in Posture::missed(&policy.posture) {
+            let _ = write!(out, "\n- {}\n", code(&missed));
         }
     }
     if !plan.findings.is_empty() {

@@ -4,6 +4,7 @@
 //! the tenant is as it will be once the policies are applied.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use super::finding::{Finding, Severity};
 use super::manifests::Manifest;
 use crate::api::{
-    ConditionType, Enforcement, Lifetime, TapPolicy, TapPolicyStatus, find_condition,
+    ConditionType, Enforcement, Lifetime, Posture, TapPolicy, TapPolicyStatus, find_condition,
 };
 use crate::decision::Reason;
 use crate::decision::method;
@@ -21,7 +22,7 @@ use crate::decision::policy::{PolicyReads, PolicySituation, PolicyStep, manages,
 use crate::decision::situation::Connection;
 use crate::decision::stop::StopOrder;
 use crate::decision::terms::Terms;
-use crate::entra::{GraphError, Group, MethodConfiguration, MethodPatch};
+use crate::entra::{AccessPolicy, GraphError, Group, MethodConfiguration, MethodPatch};
 
 /// What was read of a tenant.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Tenant {
     pub method: MethodConfiguration,
     /// Those of the groups that the policies name which exist.
     pub groups: Result<Vec<Group>, GraphError>,
+    /// Its Conditional Access policies, if the app may list them.
+    pub access_policies: Option<Result<Arc<[AccessPolicy]>, GraphError>>,
 }
 
 /// The tenants by the names of their connections, or why they could not be read.
@@ -60,6 +63,9 @@ pub struct PolicyPlan {
     pub enforced: bool,
     /// Each managed field that differs.
     pub changes: Vec<Change>,
+    /// Whether the tenant follows published recommendations, once the policies are applied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub posture: Vec<Posture>,
 }
 
 /// A field that differs.
@@ -127,6 +133,7 @@ pub fn compare(
             manages: manages(&manifest.object),
             enforced: enforces(spec),
             changes: Vec::new(),
+            posture: Vec::new(),
         };
         match tenants.map(|tenants| tenants.get(&spec.tenant)) {
             None => {}
@@ -156,7 +163,9 @@ pub fn compare(
                         to: drift.desired,
                     })
                     .collect();
-                findings.extend(warnings(manifest, &all, tenant, now));
+                let (posture, warnings) = foretold(manifest, &all, tenant, now);
+                plan.posture = posture;
+                findings.extend(warnings);
             }
         }
         plans.push(plan);
@@ -200,13 +209,13 @@ fn apply(patch: &MethodPatch, observed: &MethodConfiguration) -> MethodConfigura
     }
 }
 
-/// What the conditions of a policy would say, and which of its groups are gone.
-fn warnings(
+/// What the status of a policy would say, and which of its groups are gone.
+fn foretold(
     manifest: &Manifest<TapPolicy>,
     of_tenant: &[&Manifest<TapPolicy>],
     tenant: &Tenant,
     now: Timestamp,
-) -> Vec<Finding> {
+) -> (Vec<Posture>, Vec<Finding>) {
     let policy = &manifest.object;
     let all: Vec<&TapPolicy> = of_tenant.iter().map(|other| &other.object).collect();
     let after = method_after(&all, &tenant.method);
@@ -244,6 +253,13 @@ fn warnings(
     if let Some((false, reason, message)) = condition(ConditionType::WithinCeilings) {
         say(Severity::Warning, "spec.issuance", reason.as_str(), message);
     }
+    // What cannot be seen is no fault of the manifest.
+    let of_sign_ins = [Reason::PassesBlocked, Reason::PassesBlockedOnceEnforced];
+    if let Some((_, reason, message)) = condition(ConditionType::PassesUsable)
+        && of_sign_ins.contains(&reason)
+    {
+        say(Severity::Warning, "spec.issuance", reason.as_str(), message);
+    }
     let (_, longest) = after.lifetimes().into_inner();
     if let Some((_, maximum)) = terms.and_then(|terms| terms.lifetime)
         && maximum > longest
@@ -266,7 +282,7 @@ fn warnings(
         }
     }
     findings.extend(gone(manifest, tenant));
-    findings
+    (status.posture, findings)
 }
 
 fn default_fits(terms: Option<&Terms>, method: &MethodConfiguration) -> bool {
@@ -291,6 +307,9 @@ fn foreseen(
         permissions: Some(Ok(tenant.permissions.clone())),
         method: Some(Ok(method.clone())),
         groups: Some(tenant.groups.clone()),
+        access_policies: tenant.access_policies.clone(),
+        // They are told only by the operator.
+        strengths: Some(Ok(Vec::new())),
         patched: None,
     };
     let step = next(&PolicySituation {

@@ -74,6 +74,7 @@ fn tenant() -> Tenant {
         },
         permissions: vec!["Policy.Read.AuthenticationMethod".into()],
         method: method(),
+        access_policies: None,
         groups: Ok(Vec::new()),
     }
 }
@@ -399,6 +400,7 @@ fn a_plan_reads_well() {
 TapPolicy contoso (a.yaml:1)
   tenant 7f2d: 1 change; the operator corrects the tenant
     codeLength: 8 -> 14
+  misses EIDSCA.AT02, ZeroTrust.21846: passes may work more than once: set method.requireOneTimeUse to true
 
 a.yaml:8: warning: TapPolicy contoso: spec.issuance: the policy admits no user: name domains or groups in issuance.users (AdmitsNobody)
 

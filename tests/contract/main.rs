@@ -39,7 +39,7 @@ const POLICY: &str = "/v1.0/policies/authenticationMethodsPolicy/authenticationM
 const POLICY_TYPE: &str = "#microsoft.graph.temporaryAccessPassAuthenticationMethodConfiguration";
 
 /// The operations of Graph that the simulator serves.
-const SERVED: [Operation; 23] = [
+const SERVED: [Operation; 26] = [
     Operation::PolicyGet,
     Operation::PolicyPatch,
     Operation::PolicyReset,
@@ -59,6 +59,9 @@ const SERVED: [Operation; 23] = [
     Operation::RoleEligibilities,
     Operation::RoleEligibilitySchedules,
     Operation::GroupEligibilitySchedules,
+    Operation::AccessPolicies,
+    Operation::AuthenticationStrengths,
+    Operation::Evaluate,
     Operation::Organization,
     Operation::DirectoryAudits,
     Operation::SignIns,
@@ -75,6 +78,8 @@ impl Client {
     async fn new() -> (Self, Recorder) {
         let mut tenant = Tenant::contoso();
         tenant.apps[0].roles.push("AuditLog.Read.All".into());
+        tenant.apps[0].roles.push("Policy.Read.All".into());
+        (tenant.conditional_access_policies, tenant.authentication_strengths) = access();
         tenant.apps[0].roles.push("UserAuthenticationMethod.Read.All".into());
         tenant.users[1].methods = vec!["fido2".into(), "phone".into(), "email".into()];
         tenant.users[1].mail = Some("bob@fabrikam.com".into());
@@ -90,6 +95,7 @@ impl Client {
             switches.log_limit = None;
             switches.audit_lag_seconds = 0;
             switches.sign_in_lag_seconds = 0;
+            switches.conditional_access_limit = None;
         });
         let recorder = simulator.record();
         let form = format!(
@@ -129,6 +135,35 @@ impl Client {
     async fn create(&self, user: impl std::fmt::Display, body: Value) -> (u16, Value) {
         self.send("POST", &passes(user), body).await
     }
+}
+
+/// Conditional Access policies of each state, and a strength of the tenant's own.
+fn access() -> (Vec<Value>, Vec<Value>) {
+    let strength = "57000000-0000-4000-8000-000000000001";
+    let policy = |number: u8, state: &str, grant: Value| {
+        json!({
+            "id": format!("ca000000-0000-4000-8000-00000000000{number}"),
+            "displayName": format!("Policy {number}"),
+            "state": state,
+            "conditions": {
+                "users": {"includeGroups": [STAFF_GROUP], "includeGuestsOrExternalUsers":
+                    {"guestOrExternalUserTypes": "internalGuest", "externalTenants": null}},
+                "applications": {"includeApplications": ["All"]},
+                "locations": {"includeLocations": ["All"], "excludeLocations": ["AllTrusted"]},
+            },
+            "grantControls": grant,
+        })
+    };
+    let policies = vec![
+        policy(1, "enabled", json!({"authenticationStrength": {"id": strength}})),
+        policy(2, "disabled", json!({"builtInControls": ["block"]})),
+        policy(3, "enabledForReportingButNotEnforced", Value::Null),
+    ];
+    let strengths = vec![json!({
+        "id": strength, "displayName": "Bootstrap",
+        "allowedCombinations": ["temporaryAccessPassOneTime", "password,sms"],
+    })];
+    (policies, strengths)
 }
 
 fn passes(user: impl std::fmt::Display) -> String {
@@ -223,6 +258,8 @@ async fn what_the_client_sends_is_as_described() {
     let openapi = OpenApi::of_graph();
     let mut tenant = Tenant::contoso();
     tenant.apps[0].roles.push("UserAuthenticationMethod.Read.All".into());
+    tenant.apps[0].roles.push("Policy.Read.All".into());
+    (tenant.conditional_access_policies, tenant.authentication_strengths) = access();
     let simulator = Simulator::new(tenant);
     simulator.switch(|switches| switches.authentication_method_limit = None);
     let recorder = simulator.record();
@@ -263,6 +300,13 @@ async fn what_the_client_sends_is_as_described() {
     assert!(methods.is_empty(), "a password does not count: {methods:?}");
     let listed = client.role_holders(BTreeSet::new(), Priority::Issue).await.unwrap();
     assert_eq!((listed.holders.len(), listed.groups.len()), (2, 1));
+    assert_eq!(client.access_policies(Priority::Read).await.unwrap().len(), 3);
+    let strengths = client.authentication_strengths(Priority::Read).await.unwrap();
+    let admitting =
+        strengths.iter().filter(|one| one.admits.as_ref().is_some_and(|k| !k.is_empty()));
+    assert_eq!((strengths.len(), admitting.count()), (4, 2));
+    let met = client.what_if(&grace, Priority::Read).await.unwrap().unwrap();
+    assert_eq!(met.len(), 2, "those in force and in report-only mode: {met:?}");
 
     let carol = CAROL.to_string();
     for (start, id) in [(None, "1"), (Some(simulator.now() + SignedDuration::from_hours(9)), "2")] {
@@ -292,6 +336,9 @@ async fn what_the_client_sends_is_as_described() {
         Operation::RoleEligibilitySchedules,
         Operation::GroupEligibilitySchedules,
         Operation::SignInMethods,
+        Operation::AccessPolicies,
+        Operation::AuthenticationStrengths,
+        Operation::Evaluate,
         Operation::PassCreate,
         Operation::PassGet,
         Operation::PassList,
@@ -321,6 +368,7 @@ async fn drive_lists_of_the_tenant(client: &Client) {
     client.simulator.switch(|switches| switches.privileged_identity_management = false);
     assert_eq!(client.get(&of_group).await.0, 400);
     client.simulator.switch(|switches| switches.privileged_identity_management = true);
+    drive_conditional_access(client).await;
 }
 
 /// Calls the logs about one user.
@@ -338,6 +386,27 @@ async fn drive_logs_of_a_user(client: &Client) {
     client.simulator.switch(|switches| switches.premium_licence = false);
     assert_eq!(client.get(&sign_ins).await.0, 403);
     client.simulator.switch(|switches| switches.premium_licence = true);
+}
+
+/// Calls everything about Conditional Access.
+async fn drive_conditional_access(client: &Client) {
+    let ok = |(status, body): (u16, Value)| {
+        assert!(status < 300, "{status} {body}");
+        body["value"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!(ok(client.get("/v1.0/identity/conditionalAccess/policies?$top=3").await), 3);
+    assert_eq!(ok(client.get("/v1.0/policies/authenticationStrengthPolicies?$top=4").await), 4);
+    let question = |context: Value| {
+        json!({
+            "signInIdentity": {"@odata.type": "#microsoft.graph.userSignIn", "userId": GRACE},
+            "signInContext": context, "signInConditions": {}, "appliedPoliciesOnly": false,
+        })
+    };
+    let evaluate = "/v1.0/identity/conditionalAccess/evaluate";
+    let registers = json!({"@odata.type": "#microsoft.graph.userActionContext",
+        "userAction": "registerSecurityInformation"});
+    assert_eq!(ok(client.send("POST", evaluate, question(registers)).await), 3);
+    assert_eq!(client.send("POST", evaluate, question(json!({}))).await.0, 400);
 }
 
 /// Calls each operation so that it succeeds, and so that it fails in the ways that Graph is known for.

@@ -171,7 +171,7 @@ fn policies() -> Result<Vec<Case>> {
         permissions: Some(Ok(vec![])),
         method: Some(Ok(method())),
         groups: Some(Ok(Vec::<Group>::new())),
-        patched: None,
+        ..PolicyReads::default()
     };
     let stop = StopOrder { stop: Stop::On, not_understood: None };
     let off = StopOrder::OFF;

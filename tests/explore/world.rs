@@ -10,7 +10,7 @@ use tap_operator::decision::ids::{Uid, UserKey};
 use tap_operator::decision::outcome::Outcome;
 use tap_operator::decision::requests::Requests;
 use tap_operator::decision::situation::{
-    Brakes, Connection, PolicyFound, Settings, Stop, Surroundings,
+    Brakes, Connection, PolicyFound, Settings, SignInRules, Stop, Surroundings,
 };
 use tap_operator::decision::step::Question;
 use tap_operator::decision::terms::{PolicyVersion, Terms};
@@ -145,6 +145,9 @@ impl World {
                 )
             }
             Question::Permission { .. } => Some(Outcome::Permitted(Ok(true))),
+            // The app may not see Conditional Access.
+            Question::SignInRules { .. } => Some(Outcome::SignInRules(Ok(SignInRules::NotSeen))),
+            Question::SignIn { .. } => panic!("nothing of Conditional Access is seen"),
             Question::Passes { .. }
             | Question::SecretDryRun
             | Question::Secret

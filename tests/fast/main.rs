@@ -18,6 +18,8 @@ mod process;
 mod quota;
 mod roles;
 mod sealed;
+mod sign_in;
+mod situations;
 mod stop;
 mod switches;
 mod telling;

@@ -101,6 +101,8 @@ fn of_everything_else() -> Vec<Answer> {
         ("rolesFollowGroups", json!({"rolesFollowGroups": false})),
         ("eligibilityOfMembers", json!({"eligibilityOfMembers": true})),
         ("addressesAnyCase", json!({"addressesAnyCase": false})),
+        ("conditionalAccessLimit", json!({"conditionalAccessLimit": null})),
+        ("whatIf", json!({"whatIf": false})),
         ("pageSize", json!({"pageSize": 1})),
         ("gatewayTimeoutSeconds", json!({"gatewayTimeoutSeconds": 10})),
         ("tokenLifetimeSeconds", json!({"tokenLifetimeSeconds": 60})),

@@ -34,7 +34,7 @@ fn listed(values: &[&str]) -> String {
     values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
 }
 
-fn values() -> [(&'static str, String); 10] {
+fn values() -> [(&'static str, String); 11] {
     let calls: Vec<&str> = graph::call_outcomes().map(|of| of.call).collect();
     let outcomes = graph::call_outcomes().flat_map(|of| of.outcomes.iter().copied());
     let mut outcomes: Vec<&str> = outcomes.collect();
@@ -49,7 +49,7 @@ fn values() -> [(&'static str, String); 10] {
         ("cause", listed(&graph::NOT_SENT)),
         ("fate", listed(&Fate::ALL.map(Fate::label))),
         ("priority", listed(&graph::Priority::LABELS)),
-        ("service", listed(&["authentication_methods", "logs", "others"])),
+        ("service", listed(&["authentication_methods", "logs", "conditional_access", "others"])),
         ("error", "the number of an error of Entra, 130502 to 130507".to_owned()),
         ("phase", listed(&phases)),
         ("reason", reasons.to_owned()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tap_operator::controller::{Clocks, LocalClock, connections_of};
-use tap_operator::decision::permissions::with_id;
+use tap_operator::decision::permissions::{Need, with_id};
 use tap_operator::decision::situation::Connection;
 use tap_operator::entra::GraphError;
 use tap_operator::graph::{Client, Priority};
@@ -59,5 +59,10 @@ async fn one(
     named.extend(connection.ceilings.exclude_groups.iter().map(|id| id.to_lowercase()));
     let named: Vec<String> = named.into_iter().collect();
     let groups = client.groups(&named, Priority::Read).await;
-    Ok(Tenant { connection, permissions, method, groups })
+    let access_policies = if Need::AccessPolicies.is_covered_by(&permissions) {
+        Some(client.access_policies(Priority::Read).await.map(Arc::from))
+    } else {
+        None
+    };
+    Ok(Tenant { connection, permissions, method, groups, access_policies })
 }

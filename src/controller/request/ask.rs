@@ -81,6 +81,14 @@ impl Operator {
             (Question::ListedRoles { user_id }, Some((tenant, client))) => {
                 Outcome::ListedRoles(tenant.directory.listed_roles(&client, &user_id).await)
             }
+            (Question::SignInRules { wait }, Some((tenant, client))) => {
+                Outcome::SignInRules(tenant.conditional_access.rules(&client, wait).await)
+            }
+            (Question::SignIn { user_id, asks, wait }, Some((tenant, client))) => {
+                let Tenant { directory, conditional_access, .. } = tenant;
+                let seen = conditional_access.of_user(directory, &client, &user_id, &asks, wait);
+                Outcome::SignIn(seen.await)
+            }
             (
                 Question::Method
                 | Question::User { .. }
@@ -91,7 +99,9 @@ impl Operator {
                 | Question::SignInMethods { .. }
                 | Question::Roles { .. }
                 | Question::Eligibility { .. }
-                | Question::ListedRoles { .. },
+                | Question::ListedRoles { .. }
+                | Question::SignInRules { .. }
+                | Question::SignIn { .. },
                 None,
             ) => return Ok(None),
             (Question::Passes { connections, user }, _) => {

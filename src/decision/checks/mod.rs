@@ -14,6 +14,7 @@ mod people;
 mod quota;
 mod request;
 mod roles;
+mod sign_in;
 mod tenant;
 mod user;
 
@@ -26,6 +27,7 @@ pub use self::people::denies_unmapped_people;
 pub use self::quota::QUOTA_AGAIN;
 pub use self::request::is_empty as is_empty_selector;
 pub use self::roles::reads_roles;
+pub use self::sign_in::refuses_unusable;
 use super::Reason;
 use super::clock::later;
 use super::ids::UserKey;
@@ -37,7 +39,7 @@ use crate::api::{
     Check, CheckResult, DecisionKind, Issuance, OnExistingPass, PersonFound, Phase, Resolved,
     TapRequest,
 };
-use crate::entra::{GraphError, User};
+use crate::entra::{GraphError, PassKind, User};
 
 /// How long to wait before reading the tenant again if its state made the request wait.
 const TENANT_AGAIN: SignedDuration = SignedDuration::from_secs(60);
@@ -255,6 +257,7 @@ impl<'a> Run<'a> {
             self.s.reads.facts.method.is_none().then_some(Question::Method),
             self.s.reads.facts.user.is_none().then(|| self.ask_for_user(tenant_id)),
             self.ask_for_people(),
+            self.ask_for_sign_in_rules(issuance),
         ])?;
         self.note_people();
         let method = self.method(lifetime, one_time)?;
@@ -263,7 +266,9 @@ impl<'a> Run<'a> {
         self.resolve(tenant_id, user, lifetime, one_time)?;
         let ceiling = connection.ceilings.approvals.unwrap_or(0);
         let approvals = terms.approvals.max(ceiling);
-        let questions = self.questions_about(issuance, connection, method, user);
+        let kind = PassKind::of(one_time);
+        let mut questions = self.questions_about(issuance, connection, method, user);
+        questions.extend(self.ask_for_sign_in(issuance, user, kind));
         if !questions.is_empty() {
             let else_admitted = self.ahead(tenant_id, issuance, terms, approvals, user);
             return Err(match else_admitted {
@@ -278,6 +283,7 @@ impl<'a> Run<'a> {
         self.ceilings_on_user(connection, user, groups)?;
         self.in_scope(method, user, groups)?;
         let for_the_role = self.roles(issuance, connection, user)?;
+        self.sign_in(issuance, connection, user, kind)?;
         self.foreseen(tenant_id, user, terms)?;
         self.approval(issuance, approvals.max(for_the_role), user)?;
         if let Some(obstacle) = self.not_yet.take() {

@@ -42,13 +42,19 @@ pub enum Need {
     GroupEligibilities,
     /// Read the tenant's logs. Optional: nothing depends on them.
     Logs,
+    /// List Conditional Access policies. Optional, too.
+    AccessPolicies,
+    /// Ask which Conditional Access policies a user meets. Optional, too.
+    WhatIf,
+    /// List authentication strengths. Optional, too.
+    Strengths,
 }
 
 impl Need {
     /// The least privileged permission that covers it (documented).
     pub fn least(self) -> &'static str {
         match self {
-            Self::ReadMethod => "Policy.Read.AuthenticationMethod",
+            Self::ReadMethod | Self::Strengths => "Policy.Read.AuthenticationMethod",
             Self::WriteMethod => "Policy.ReadWrite.AuthenticationMethod",
             Self::Passes => "UserAuthMethod-TAP.ReadWrite.All",
             Self::Users => "User.Read.All",
@@ -59,6 +65,8 @@ impl Need {
             Self::RoleAssignments => "RoleManagement.Read.Directory",
             Self::GroupEligibilities => "PrivilegedEligibilitySchedule.Read.AzureADGroup",
             Self::Logs => "AuditLog.Read.All",
+            Self::AccessPolicies => "Policy.Read.All",
+            Self::WhatIf => "Policy.Read.ConditionalAccess",
         }
     }
 
@@ -66,7 +74,8 @@ impl Need {
     fn others(self) -> &'static [&'static str] {
         match self {
             Self::ReadMethod => &["Policy.ReadWrite.AuthenticationMethod", "Policy.Read.All"],
-            Self::WriteMethod | Self::HiddenMembers | Self::Logs => &[],
+            Self::WriteMethod | Self::HiddenMembers | Self::Logs | Self::AccessPolicies => &[],
+            Self::WhatIf | Self::Strengths => &["Policy.Read.All"],
             Self::Passes | Self::SignInMethods => &["UserAuthenticationMethod.ReadWrite.All"],
             Self::Users => &["User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"],
             Self::Members => MEMBERS_OTHERWISE,
@@ -100,6 +109,9 @@ impl Need {
             Self::RoleAssignments => "to see roles of every scope",
             Self::GroupEligibilities => "to see who could join the groups that hold roles",
             Self::Logs => "to see how passes are used, and who else makes some",
+            Self::AccessPolicies => "to see whether Conditional Access blocks passes",
+            Self::WhatIf => "to ask whether Conditional Access blocks the pass of a user",
+            Self::Strengths => "to read authentication strengths",
         }
     }
 
@@ -133,6 +145,8 @@ const FITTING: &[&str] = &[
     "UserAuthMethod-TAP.ReadWrite.All",
     "UserAuthMethod-TAP.Read.All",
     "Policy.Read.AuthenticationMethod",
+    "Policy.Read.ConditionalAccess",
+    "Policy.Read.All",
     "User.Read.All",
     "GroupMember.Read.All",
     "Group.ReadBasic.All",
@@ -151,6 +165,7 @@ const APP_ROLES: &[(&str, &str)] = &[
     ("GroupMember.Read.All", "98830695-27a2-44f7-8c18-0c3ebc9698f6"),
     ("Member.Read.Hidden", "658aa5d8-239f-45c4-aa12-864f4fc7e490"),
     ("Policy.Read.All", "246dd0d5-5bd0-4def-940b-0421030a5b68"),
+    ("Policy.Read.ConditionalAccess", "37730810-e9ba-4e46-b07e-8ca78d182097"),
     ("Policy.Read.AuthenticationMethod", "8e3bc81b-d2f3-4b7b-838c-32c88218d2f0"),
     ("Policy.ReadWrite.AuthenticationMethod", "29c18626-4985-4dcd-85c0-193eef327366"),
     ("PrivilegedEligibilitySchedule.Read.AzureADGroup", "edb419d6-7edc-42a3-9345-509bfdf5d87c"),
@@ -295,7 +310,6 @@ fn too_much(name: &str, held: &[String], cloud: Cloud, uses: Uses) -> Option<&'s
     let may_stand_in_for = |narrow: &[&str]| {
         cloud != Cloud::Global && !narrow.iter().any(|narrow| holds(held, narrow))
     };
-    let reads_method = [Need::ReadMethod.least(), Need::WriteMethod.least()];
     Some(match name {
         _ if FITTING.contains(&name) => return None,
         "Policy.ReadWrite.AuthenticationMethod" if uses.corrects => return None,
@@ -303,14 +317,12 @@ fn too_much(name: &str, held: &[String], cloud: Cloud, uses: Uses) -> Option<&'s
         "UserAuthenticationMethod.ReadWrite.All" if may_stand_in_for(&[Need::Passes.least()]) => {
             return None;
         }
-        "Policy.Read.All" if may_stand_in_for(&reads_method) => return None,
         "Policy.ReadWrite.AuthenticationMethod" => {
             "no TapPolicy that uses this app says enforcement: Enforce; Policy.Read.AuthenticationMethod is enough"
         }
         "UserAuthenticationMethod.ReadWrite.All" | "UserAuthenticationMethod.Read.All" => {
             "UserAuthMethod-TAP.ReadWrite.All is enough"
         }
-        "Policy.Read.All" => "Policy.Read.AuthenticationMethod is enough",
         "User.ReadWrite.All" => "User.Read.All is enough",
         "Directory.Read.All" | "Directory.ReadWrite.All" => {
             "User.Read.All and GroupMember.Read.All are enough"

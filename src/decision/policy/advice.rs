@@ -4,7 +4,7 @@
 use super::{PolicySituation, groups};
 use crate::decision::Reason;
 use crate::decision::checks::{
-    asks_beyond, completeness_is_required, denies_unmapped_people, reads_roles,
+    asks_beyond, completeness_is_required, denies_unmapped_people, reads_roles, refuses_unusable,
 };
 use crate::decision::method;
 use crate::decision::permissions::{self, Need, gap_in_words, with_id};
@@ -122,6 +122,17 @@ pub(super) fn checks_complete(s: &PolicySituation, connection: &Connection) -> O
             RoleGap::GroupEligibilities => Reason::EligibleMembersNotSeen,
         };
         gaps.push((reason, format!("the operator cannot see {}", gap_in_words(gap))));
+    }
+    let held = s.reads.permissions.as_ref().and_then(|held| held.as_ref().ok());
+    let sees_none = |held: &Vec<String>| {
+        !Need::AccessPolicies.is_covered_by(held) && !Need::WhatIf.is_covered_by(held)
+    };
+    if refuses_unusable(issuance) && held.is_some_and(sees_none) {
+        let message = format!(
+            "the operator cannot see Conditional Access, so it refuses no pass that could not be used: grant {}",
+            with_id(Need::AccessPolicies.least())
+        );
+        gaps.push((Reason::ConditionalAccessNotSeen, message));
     }
     let Some((reason, _)) = gaps.first() else {
         let message = "every check of a request can be made".to_owned();

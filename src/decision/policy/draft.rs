@@ -5,10 +5,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::advice::{self, Finding};
 use super::issuing::issuing;
+use super::usable::passes_usable;
 use super::{PolicySituation, PolicyStep, groups, rest_after};
 use crate::api::{ConditionType, TapPolicy, TapPolicyStatus, merge_conditions};
 use crate::decision::Reason;
 use crate::decision::method::{self, Difference};
+use crate::decision::posture::posture;
 use crate::decision::report::whole_second;
 use crate::decision::situation::Connection;
 use crate::decision::step::Rest;
@@ -38,6 +40,7 @@ impl<'a> Draft<'a> {
             (ConditionType::Stopped, advice::stopped(s)),
             (ConditionType::Permissions, of_the_tenant(advice::permissions)),
             (ConditionType::ChecksComplete, of_the_tenant(advice::checks_complete)),
+            (ConditionType::PassesUsable, passes_usable(s)),
             (ConditionType::WithinCeilings, of_the_tenant(advice::within_ceilings)),
             (ConditionType::LogsRead, advice::logs_read(s)),
         ];
@@ -55,6 +58,7 @@ impl<'a> Draft<'a> {
     /// Records what was read, and how it differs.
     pub(super) fn seen(
         mut self,
+        s: &PolicySituation,
         connection: &Connection,
         observed: &MethodConfiguration,
         found: &Difference,
@@ -63,6 +67,8 @@ impl<'a> Draft<'a> {
         self.status.observed = Some(method::as_method(observed));
         self.status.drift.clone_from(&found.drift);
         self.status.drifted_fields = Some(found.fields());
+        let policies = s.reads.access_policies.as_ref().and_then(|policies| policies.as_ref().ok());
+        self.status.posture = posture(observed, policies.map(|policies| &**policies));
         self
     }
 

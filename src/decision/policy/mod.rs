@@ -6,6 +6,7 @@
 //! | `advice` | the conditions Stopped, Permissions, `ChecksComplete`, `WithinCeilings` and `LogsRead`, which do not change Ready |
 //! | `issuing` | the condition Issuing: whether requests that name the policy can get a pass |
 //! | `groups` | the groups that a policy names |
+//! | `usable` | the condition `PassesUsable`: whether Conditional Access lets people use the passes |
 //! | `draft` | a status while it is built |
 
 mod advice;
@@ -15,6 +16,9 @@ mod groups;
 mod issuing;
 #[cfg(test)]
 mod tests;
+mod usable;
+
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -27,7 +31,10 @@ use super::step::Rest;
 use super::stop::StopOrder;
 use super::terms::Terms;
 use crate::api::{TapPolicy, TapPolicyStatus};
-use crate::entra::{Advice, GraphError, Group, MethodConfiguration, MethodPatch};
+use crate::entra::{
+    AccessPolicy, Advice, AuthenticationStrength, GraphError, Group, MethodConfiguration,
+    MethodPatch,
+};
 
 /// How often a tenant is read if the policy does not say.
 const INTERVAL: SignedDuration = SignedDuration::from_mins(10);
@@ -81,6 +88,10 @@ pub struct PolicyReads {
     pub method: Option<Result<MethodConfiguration, GraphError>>,
     /// Those of the groups that were to be read which exist.
     pub groups: Option<Result<Vec<Group>, GraphError>>,
+    /// All Conditional Access policies, if the app may list them.
+    pub access_policies: Option<Result<Arc<[AccessPolicy]>, GraphError>>,
+    /// The authentication strengths, if the app may list them and no more.
+    pub strengths: Option<Result<Vec<AuthenticationStrength>, GraphError>>,
     /// The outcome of the PATCH.
     pub patched: Option<Result<(), GraphError>>,
 }
@@ -94,6 +105,10 @@ pub enum PolicyStep {
     ReadMethod,
     /// Read these groups.
     ReadGroups(Vec<String>),
+    /// List the Conditional Access policies.
+    ReadAccessPolicies,
+    /// List the authentication strengths.
+    ReadStrengths,
     /// Write the status.
     WriteStatus(Box<TapPolicyStatus>),
     /// Correct these differences in the tenant, in one PATCH.
@@ -147,9 +162,12 @@ pub fn next(s: &PolicySituation) -> PolicyStep {
         Some(Err(_)) => Vec::new(),
         Some(Ok(found)) => groups::renamed(&groups::of(s.policy), found),
     };
+    if let Some(step) = usable::to_read(s) {
+        return step;
+    }
     let mut difference = correctable.clone();
     difference.drift.extend(renamed);
-    let draft = Draft::of(s).seen(connection, observed, &difference);
+    let draft = Draft::of(s).seen(s, connection, observed, &difference);
     correct::next(s, draft, observed, &correctable, &difference)
 }
 

@@ -1,6 +1,7 @@
 //! The conditions Permissions and `ChecksComplete`, the display names of groups, and when a correction is sent again.
 
 mod issuing;
+mod usable;
 mod writing;
 
 use std::sync::Arc;
@@ -71,6 +72,8 @@ impl Reconcile {
             reads: PolicyReads {
                 permissions: Some(Ok(held.iter().map(ToString::to_string).collect())),
                 method: Some(Ok(method)),
+                access_policies: Some(Ok([].into())),
+                strengths: Some(Ok(Vec::new())),
                 ..PolicyReads::default()
             },
         }

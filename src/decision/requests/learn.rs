@@ -61,6 +61,10 @@ impl Requests {
             Outcome::ListedRoles(listed) => {
                 self.learn_fact(uid, |facts| facts.listed_roles = Some(listed));
             }
+            Outcome::SignInRules(rules) => {
+                self.learn_fact(uid, |facts| facts.sign_in_rules = Some(rules));
+            }
+            Outcome::SignIn(seen) => self.learn_fact(uid, |facts| facts.sign_in = Some(seen)),
             Outcome::Passes(user, listed) => self.learn_passes(uid, &user, listed),
             Outcome::SecretDryRun(answer) => {
                 self.reads_mut(uid, |reads| reads.secret_dry_run = Some(answer));

@@ -14,8 +14,8 @@ pub use self::memory::{
 };
 pub use self::reads::{
     Brakes, Deletion, Eligibility, Facts, Foreseen, GroupState, GroupStates, Known, Listing,
-    LivePass, Neighbours, People, Reads, RefusedWrite, SecretDryRun, SecretFound, Secrets, Slot,
-    Turn, Unlisted, Written,
+    LivePass, Neighbours, People, Reads, RefusedWrite, SecretDryRun, SecretFound, Secrets,
+    SignInRules, SignInSeen, SignInTargets, Slot, Turn, Unlisted, Written,
 };
 use crate::api::{Ceilings, TapPolicy, TapRequest};
 use crate::decision::admission::Guard;

@@ -1,6 +1,7 @@
 //! What was read for a decision, from Graph, from the API server, and from what the state machine knows of other requests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -11,8 +12,8 @@ use crate::decision::intent::POST_WINDOW;
 use crate::decision::quota::Reached;
 use crate::decision::terms::PolicyVersion;
 use crate::entra::{
-    DirectoryRole, EligibleRole, GraphError, ListedRoles, MethodConfiguration, Namesakes,
-    TapMethod, User,
+    AccessPolicy, DirectoryRole, EligibleRole, GraphError, ListedRoles, MethodConfiguration,
+    Namesakes, TapMethod, User,
 };
 
 /// What was read for this decision. `None` means not read yet. A failed read is an error, never absence.
@@ -74,6 +75,10 @@ pub struct Facts {
     pub eligibility: Option<Result<Eligibility, GraphError>>,
     /// What the tenant's lists of roles say of the user.
     pub listed_roles: Option<Result<ListedRoles, GraphError>>,
+    /// What can be seen of the tenant's Conditional Access.
+    pub sign_in_rules: Option<Result<SignInRules, GraphError>>,
+    /// What was asked about the user for it.
+    pub sign_in: Option<Result<SignInSeen, GraphError>>,
     /// What is known, without asking Graph, that would prevent the pass now.
     pub foreseen: Option<Foreseen>,
     /// What is known, without asking Graph, of other passes for the user.
@@ -196,6 +201,43 @@ pub enum Eligibility {
     Of(EligibleRole),
     /// The app may not read which roles a user could activate.
     NotSeen,
+}
+
+/// What can be seen of a tenant's Conditional Access.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SignInRules {
+    /// All policies. Those who ask share them.
+    Policies(Arc<[AccessPolicy]>),
+    /// Only which policies a user meets (What If).
+    WhatIf,
+    /// Nothing: the app lacks the permissions.
+    NotSeen,
+    /// It was not read in time, and nobody waits for it.
+    NotYet,
+}
+
+/// What was asked about a user for Conditional Access.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SignInSeen {
+    /// The user's groups and roles, of those that policies name.
+    Targets(SignInTargets),
+    /// The policies that the user meets, and those of which that depends on what is not known.
+    Applying(Arc<[AccessPolicy]>),
+    /// The cloud does not say that.
+    NotOffered,
+    /// It was not read in time, and nobody waits for it.
+    NotYet,
+}
+
+/// A user's groups and roles, of those that Conditional Access policies name. Ids are in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SignInTargets {
+    /// The groups of which the user is a member.
+    pub member_of: BTreeSet<String>,
+    /// The groups that hide whether the user is one.
+    pub unseen_groups: BTreeSet<String>,
+    /// The template ids of the user's active directory roles; `None` if they were not asked for.
+    pub roles: Option<BTreeSet<String>>,
 }
 
 /// Whether one more pass is within a policy's quota.

@@ -1,5 +1,6 @@
 //! The calls: each method of [`Client`](super::Client) is one operation of Graph.
 
+mod conditional_access;
 mod directory;
 mod logs;
 mod method;

@@ -53,6 +53,8 @@ pub(super) enum Service {
     AuthenticationMethods,
     /// The same limit. Whether it is one with that of the authentication methods is not documented.
     Logs,
+    /// A limit of the whole tenant: 1 call in a second, for all apps (documented).
+    ConditionalAccess,
     /// Everything else.
     Others,
 }
@@ -80,16 +82,19 @@ impl Call {
             Self::DeletePass => "delete_pass",
             Self::SignIns => "list_sign_ins",
             Self::DirectoryAudits => "list_directory_audits",
+            Self::AccessPolicies => "list_conditional_access_policies",
+            Self::AuthenticationStrengths => "list_authentication_strengths",
+            Self::WhatIf => "evaluate_conditional_access",
             Self::Token => GET_TOKEN,
         }
     }
 
-    /// Its HTTP method. A call that changes something is listed in [`Effect`](crate::effect::Effect); the POST of
-    /// `MemberGroups` only asks a question.
+    /// Its HTTP method. A call that changes something is listed in [`Effect`](crate::effect::Effect); the POSTs of
+    /// `MemberGroups` and `WhatIf` only ask a question.
     pub(super) fn method(self) -> Method {
         match self {
             Self::PatchMethod => Method::PATCH,
-            Self::CreatePass | Self::MemberGroups => Method::POST,
+            Self::CreatePass | Self::MemberGroups | Self::WhatIf => Method::POST,
             Self::DeletePass => Method::DELETE,
             Self::Method
             | Self::User
@@ -106,6 +111,8 @@ impl Call {
             | Self::Pass
             | Self::SignIns
             | Self::DirectoryAudits
+            | Self::AccessPolicies
+            | Self::AuthenticationStrengths
             | Self::Token => Method::GET,
         }
     }
@@ -119,6 +126,9 @@ impl Call {
             | Self::CreatePass
             | Self::DeletePass => Service::AuthenticationMethods,
             Self::SignIns | Self::DirectoryAudits => Service::Logs,
+            Self::AccessPolicies | Self::AuthenticationStrengths | Self::WhatIf => {
+                Service::ConditionalAccess
+            }
             Self::Method
             | Self::PatchMethod
             | Self::User
@@ -146,7 +156,8 @@ mod tests {
     fn a_call_that_changes_something_is_an_effect() {
         for call in Call::ALL {
             let effect = Effect::ALL.iter().any(|effect| effect.name() == call.name());
-            let reads = call.method() == Method::GET || call == Call::MemberGroups;
+            let asks = matches!(call, Call::MemberGroups | Call::WhatIf);
+            let reads = call.method() == Method::GET || asks;
             assert_eq!(effect, !reads, "{call:?}");
         }
     }

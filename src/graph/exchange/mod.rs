@@ -57,20 +57,33 @@ pub(super) struct Exchange {
     options: Options,
 }
 
-/// The pacers of one app in one tenant: Graph counts calls by app, tenant and service.
+/// The pacers of one app in one tenant: Graph counts calls by app, tenant and service. Calls of Conditional Access it counts
+/// by tenant alone (documented).
 #[derive(Clone)]
 pub(super) struct Pacers {
     authentication_methods: Arc<Pacer>,
     logs: Arc<Pacer>,
     others: Arc<Pacer>,
+    of_tenant: TenantPacer,
+}
+
+/// The pacer of Conditional Access of one tenant, for all its apps.
+#[derive(Clone)]
+pub(super) struct TenantPacer(Arc<Pacer>);
+
+impl Default for TenantPacer {
+    fn default() -> Self {
+        Self(Arc::new(Pacer::new(Some(Pace::CONDITIONAL_ACCESS))))
+    }
 }
 
 impl Pacers {
-    pub(super) fn new(pace: Pace) -> Self {
+    pub(super) fn new(pace: Pace, of_tenant: TenantPacer) -> Self {
         Self {
             authentication_methods: Arc::new(Pacer::new(Some(pace))),
             logs: Arc::new(Pacer::new(Some(Pace::default()))),
             others: Arc::new(Pacer::new(Some(pace.of_others()))),
+            of_tenant,
         }
     }
 }
@@ -255,6 +268,7 @@ impl Exchange {
         match call.service() {
             Service::AuthenticationMethods => &self.pacers.authentication_methods,
             Service::Logs => &self.pacers.logs,
+            Service::ConditionalAccess => &self.pacers.of_tenant.0,
             Service::Others => &self.pacers.others,
         }
     }
@@ -273,12 +287,13 @@ impl Exchange {
         (self.options.on_report)(&self.connection, report);
     }
 
-    /// The calls to authentication methods, to logs, and all others, that wait for their turn.
-    pub(super) fn pacing(&self) -> [(&'static str, Pacing); 3] {
-        let Pacers { authentication_methods, logs, others } = &self.pacers;
+    /// The calls to authentication methods, to logs, to Conditional Access, and all others, that wait for their turn.
+    pub(super) fn pacing(&self) -> [(&'static str, Pacing); 4] {
+        let Pacers { authentication_methods, logs, others, of_tenant } = &self.pacers;
         [
             ("authentication_methods", authentication_methods.state()),
             ("logs", logs.state()),
+            ("conditional_access", of_tenant.0.state()),
             ("others", others.state()),
         ]
     }

@@ -80,6 +80,11 @@ pub struct Pace {
 const OTHERS: u32 = 100;
 
 impl Pace {
+    /// The pace of Conditional Access: 1 call in a second, the documented limit of a tenant, and a little for the network. It is
+    /// not learned, for the apps of others use up the same limit.
+    pub(super) const CONDITIONAL_ACCESS: Self =
+        Self { calls: 1, most: 1, window: Duration::from_millis(1_100) };
+
     /// The pace of calls that are not about authentication methods.
     pub(super) fn of_others(self) -> Self {
         Self { calls: self.calls.max(1).saturating_mul(OTHERS), most: 0, ..self }

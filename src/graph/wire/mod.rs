@@ -5,12 +5,13 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | `method`, `directory`, `passes`, `logs` | objects |
+//! | `method`, `directory`, `passes`, `logs`, `conditional_access` | objects |
 //! | `errors` | error answers of Graph and Entra |
 //! | `headers` | `Date`, `Retry-After` and claims challenges |
 //! | `token` | claims of an access token |
 //! | `json` | lenient parsing |
 
+mod conditional_access;
 mod directory;
 mod errors;
 mod headers;
@@ -20,6 +21,7 @@ mod method;
 mod passes;
 mod token;
 
+pub(super) use conditional_access::{AccessPolicyAnswer, StrengthAnswer, WhatIfAnswer, WhatIfBody};
 pub(super) use directory::{
     EligibleRoleAnswer, GroupAnswer, GroupEligibilityAnswer, MemberGroupsBody, NAMESAKE_FIELDS,
     NamesakeAnswer, RoleAnswer, RoleGroupAnswer, RoleRowAnswer, SignInMethodAnswer, USER_FIELDS,

@@ -6,7 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use serde::Serialize;
 
-use crate::api::{ConditionType, Enforcement, Phase, TapPolicy, find_condition};
+use crate::api::{ConditionType, Enforcement, Phase, Posture, TapPolicy, find_condition};
+use crate::decision::Reason;
 use crate::plugin::record::Record;
 use crate::plugin::table::Table;
 
@@ -41,6 +42,9 @@ pub struct PolicyStatus {
     ready: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     messages: Vec<String>,
+    /// Published recommendations, and whether the tenant follows them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    posture: Vec<Posture>,
 }
 
 impl PolicyStatus {
@@ -69,17 +73,24 @@ impl PolicyStatus {
             issuing: told(ConditionType::Issuing),
             ready: told(ConditionType::Ready),
             messages: remarks(&status.conditions),
+            posture: status.posture,
         }
     }
 }
 
 /// What a person should know about the conditions that are not as they should be.
 pub fn remarks(conditions: &[Condition]) -> Vec<String> {
-    use ConditionType::{ChecksComplete, Issuing, Permissions, Ready, WithinCeilings};
-    let wrong = [Ready, Issuing, Permissions, ChecksComplete, WithinCeilings];
-    let wrong = wrong.into_iter().filter_map(|type_| find_condition(conditions, type_));
-    wrong
-        .filter(|condition| condition.status != "True")
+    use ConditionType::{
+        ChecksComplete, Issuing, PassesUsable, Permissions, Ready, WithinCeilings,
+    };
+    let all = [Ready, Issuing, Permissions, ChecksComplete, PassesUsable, WithinCeilings];
+    let all = all.into_iter().filter_map(|type_| find_condition(conditions, type_));
+    // Seeing Conditional Access is optional, so that it is not seen is no remark.
+    let is_unseen = |condition: &&Condition| {
+        condition.type_ == PassesUsable.as_str()
+            && condition.reason == Reason::ConditionalAccessNotSeen.as_str()
+    };
+    all.filter(|condition| condition.status != "True" && !is_unseen(condition))
         .map(|condition| format!("{}: {}", condition.reason, condition.message))
         .collect()
 }
@@ -112,8 +123,9 @@ pub fn text(status: &Status) -> String {
         parts.push(table.text());
     }
     let told = |policy: &PolicyStatus| {
-        let lines = policy.messages.iter().map(|message| format!("{}: {message}\n", policy.name));
-        lines.collect::<String>()
+        let lines = policy.messages.iter().cloned().chain(Posture::missed(&policy.posture));
+        let lines: Vec<String> = lines.map(|line| format!("{}: {line}\n", policy.name)).collect();
+        lines.concat()
     };
     let remarks: String = status.policies.iter().map(told).collect();
     if !remarks.is_empty() {
@@ -155,6 +167,10 @@ mod tests {
             "spec": { "tenant": "default", "method": {}, "enforcement": "Enforce", "issuance": {} },
             "status": {
                 "driftedFields": "lifetime.maximum",
+                "posture": [
+                    { "id": "EIDSCA.AT01", "result": "Met", "message": "" },
+                    { "id": "EIDSCA.AT02", "result": "NotMet", "message": "passes may work more than once" },
+                ],
                 "conditions": [
                     { "type": "Ready", "status": "True", "reason": "InSync", "message": "", "lastTransitionTime": "2026-11-29T17:25:00Z" },
                     { "type": "Issuing", "status": "False", "reason": "AdmitsNobody", "message": "it admits no namespace", "lastTransitionTime": "2026-11-29T17:25:00Z" },
@@ -182,6 +198,7 @@ POLICY    TENANT    METHOD    DRIFT              ISSUING             READY
 contoso   default   Enforce   lifetime.maximum   no (AdmitsNobody)   yes
 
 contoso: AdmitsNobody: it admits no namespace
+contoso: misses EIDSCA.AT02: passes may work more than once
 
 Requests in all namespaces: 2 active, 1 awaiting approval, 0 scheduled, 0 pending, 1 ended
 "

@@ -28,6 +28,7 @@ mod recovery;
 mod refusals;
 mod routes;
 mod secrets;
+mod sign_in;
 mod trouble;
 mod turns;
 mod watch;
@@ -54,7 +55,8 @@ use crate::decision::outcome::{Outcome, Posted, SecretCreation};
 use crate::decision::quota::Bounds;
 use crate::decision::situation::{
     Brakes, Cause, Connection, Eligibility, GroupState, GroupStates, PolicyFound, RefusedWrite,
-    SecretDryRun, SecretFound, Setback, Settings, Stop, Surroundings, Told, Written,
+    SecretDryRun, SecretFound, Setback, Settings, SignInRules, SignInSeen, Stop, Surroundings,
+    Told, Written,
 };
 use crate::decision::step::{Action, Question, Rest, Step};
 use crate::decision::terms::{PolicyVersion, Terms};

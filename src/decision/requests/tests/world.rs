@@ -69,6 +69,10 @@ pub(super) struct Life {
     pub groups_read: Result<(), GraphError>,
     pub eligibility: Result<Eligibility, GraphError>,
     pub listed_roles: Result<ListedRoles, GraphError>,
+    /// What the app may see of Conditional Access.
+    pub sign_in_rules: Result<SignInRules, GraphError>,
+    /// What policies depend on about the user.
+    pub sign_in: Result<SignInSeen, GraphError>,
     pub roles: Vec<DirectoryRole>,
     pub passes: Result<Vec<TapMethod>, GraphError>,
     /// How often the method was read.
@@ -182,6 +186,8 @@ impl Life {
             groups_read: Ok(()),
             eligibility: Ok(Eligibility::None),
             listed_roles: Ok(ListedRoles::default()),
+            sign_in_rules: Ok(SignInRules::NotSeen),
+            sign_in: Ok(SignInSeen::NotYet),
             roles: vec![],
             passes: Ok(vec![]),
             method_reads: 0,

@@ -346,6 +346,8 @@ impl Life {
             }
             Question::Eligibility { .. } => Outcome::Eligibility(self.eligibility.clone()),
             Question::ListedRoles { .. } => Outcome::ListedRoles(self.listed_roles.clone()),
+            Question::SignInRules { .. } => Outcome::SignInRules(self.sign_in_rules.clone()),
+            Question::SignIn { .. } => Outcome::SignIn(self.sign_in.clone()),
             Question::Passes { user, .. } => {
                 (self.before_a_list)(self);
                 self.lists += 1;
