@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::deletions::Deleting;
 use super::observed::Observed;
+use super::ready::Item;
 use crate::api::TapRequest;
 use crate::decision::ids::UserKey;
 use crate::decision::intent::{Intent, has_finalizer};
@@ -125,12 +126,34 @@ pub(super) enum LookState {
     None,
     /// The next one is due at this local time.
     Due(Duration),
-    /// It is due: of the pass that is valid from this time on, in this tenant.
-    Wanted { tenant_id: Arc<str>, start: Timestamp },
-    /// It is made; it was asked for at this time at Graph, at least.
-    UnderWay(Timestamp),
+    /// It is due.
+    Wanted(Box<WantedLook>),
+    /// It is made.
+    UnderWay(Box<LookUnderWay>),
     /// Something follows from what was seen.
     Seen(Box<Result<TapMethod, GraphError>>),
+}
+
+/// A look that is due.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct WantedLook {
+    /// Id of the tenant of the pass.
+    pub tenant_id: Arc<str>,
+    /// Whose request it is.
+    pub party: Arc<Party>,
+    /// Its place among those that are due.
+    pub item: Item,
+}
+
+/// A look that is made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct LookUnderWay {
+    /// Id of the tenant of the pass.
+    pub tenant_id: Arc<str>,
+    /// Whose request it is.
+    pub party: Arc<Party>,
+    /// Graph's time, at least, when it was asked for.
+    pub asked_at: Timestamp,
 }
 
 /// A request as it was read. Two are the same where they are the same version of the same object; one that is known to be

@@ -109,7 +109,8 @@ impl Requests {
     pub fn learn_look(&mut self, uid: &Uid, seen: Result<TapMethod, GraphError>, moment: Moment) {
         let now = (moment.graph)(self.tenant_of(uid).as_deref());
         let Some(entry) = self.entries.get_mut(uid) else { return };
-        let LookState::UnderWay(asked_at) = entry.look else { return };
+        let LookState::UnderWay(look) = &entry.look else { return };
+        let asked_at = look.asked_at;
         let missing = &mut entry.work_mut().memory.pass_missing;
         note_missing(missing, &seen, asked_at, now.latest);
         let is_certain = missing.is_some_and(|told| told.is_certain(self.settings.settle));
@@ -127,6 +128,7 @@ impl Requests {
         if let Some(again) = again {
             self.schedule.look_at(uid, entry, moment.at + again);
         } else {
+            self.schedule.look_no_more(uid, entry);
             entry.look = LookState::Seen(Box::new(seen));
             self.schedule.due(uid, entry, moment.at);
         }

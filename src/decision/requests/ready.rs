@@ -1,5 +1,6 @@
-//! Which of the requests that want a pass, and are due, is next. The namespace with the fewest reconciles under way goes first,
-//! and within it the requester with the fewest, so that whoever asks for many passes makes nobody else wait.
+//! Which of those that are due is next: of the requests that want a pass, and of the passes that are to be looked at. The
+//! namespace with the fewest under way goes first, and within it the requester with the fewest, so that whoever asks for many
+//! passes makes nobody else wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +11,14 @@ use super::ordered::{Map, Set};
 use crate::decision::ids::Uid;
 use crate::decision::quota::Party;
 
-/// How many reconciles of one namespace may be on the way to a pass.
+/// How many of one namespace may be under way.
 const OF_ONE_NAMESPACE: usize = 32;
 
-/// A request that is due: since when, and when it was created.
-type Item = (Duration, Timestamp, Uid);
+/// A request that is due, or its pass. The least comes first: since when it is due, and when the request was created or the
+/// pass begins.
+pub(super) type Item = (Duration, Timestamp, Uid);
 
-/// The requests that want a pass and are due, with how many are under way.
+/// Those that are due, with how many are under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Ready {
     namespaces: Map<Arc<str>, Namespace>,
@@ -51,21 +53,26 @@ impl Ready {
         requesters.flat_map(|requester| &requester.due).count()
     }
 
-    /// A request is due.
+    /// Whether none is due or under way.
+    pub fn is_empty(&self) -> bool {
+        self.namespaces.is_empty()
+    }
+
+    /// One is due.
     pub fn insert(&mut self, party: &Party, item: Item) {
         self.change(party, 0, |requester| {
             requester.due.insert(item);
         });
     }
 
-    /// A request is not due any more.
+    /// One is not due any more.
     pub fn remove(&mut self, party: &Party, item: &Item) {
         self.change(party, 0, |requester| {
             requester.due.remove(item);
         });
     }
 
-    /// A reconcile begins or goes on (`by` 1), ends or rests (`by` -1).
+    /// One begins or goes on (`by` 1), ends or rests (`by` -1).
     pub fn under_way(&mut self, party: &Party, by: isize) {
         self.change(party, by, |requester| {
             requester.under_way = requester.under_way.saturating_add_signed(by);

@@ -2,14 +2,12 @@
 //!
 //! Requests that hold something go first: expiries, revocations and deletions wait for nobody who wants a pass.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::entry::{Due, Entry, LookState, Reconcile};
-use super::index::change;
+use super::entry::{Due, Entry, LookState, LookUnderWay, Reconcile, WantedLook};
 use super::ordered::{Map, Set};
 use super::ready::Ready;
 use super::{Moment, Requests};
@@ -23,6 +21,10 @@ const WANT_A_PASS: usize = 40;
 
 /// At so many looks at a pass its Secret is looked for once: each is a line in the audit log of the API server.
 const LOOKS_FOR_A_SECRET: u32 = 5;
+/// Of two passes that are to be looked at, the newer is likelier to be used now. An older one goes later by this share of its
+/// age, and by no more than so many intervals, so that it is looked at however many newer ones there are.
+const LATER_BY_AGE: u32 = 16;
+const LATER_AT_MOST: u32 = 10;
 
 /// What is due.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -35,8 +37,8 @@ pub(super) struct Schedule {
     ready: Ready,
     /// Passes that are to be looked at later.
     looks: Set<(Duration, Uid)>,
-    /// Passes that are to be looked at now, by the id of their tenant: the newest first.
-    wanted: Map<Arc<str>, Set<(Reverse<Timestamp>, Uid)>>,
+    /// Passes that are to be looked at now, or are being looked at, by the id of their tenant.
+    looked_at: Map<Arc<str>, Ready>,
     /// Reconciles that go on and do not give way, and those of them on the way to a pass.
     going_on: usize,
     wanting: usize,
@@ -117,10 +119,23 @@ impl Schedule {
             LookState::Due(at) => {
                 self.looks.remove(&(at, uid.clone()));
             }
-            LookState::Wanted { tenant_id, start } => {
-                change(&mut self.wanted, tenant_id, (Reverse(start), uid.clone()), false);
+            LookState::Wanted(wanted) => {
+                let WantedLook { tenant_id, party, item } = *wanted;
+                self.looks_of(tenant_id, |looks| looks.remove(&party, &item));
             }
-            LookState::None | LookState::UnderWay(_) | LookState::Seen(_) => {}
+            LookState::UnderWay(look) => {
+                self.looks_of(look.tenant_id, |looks| looks.under_way(&look.party, -1));
+            }
+            LookState::None | LookState::Seen(_) => {}
+        }
+    }
+
+    /// Changes which passes of a tenant are to be looked at.
+    fn looks_of(&mut self, tenant_id: Arc<str>, change: impl FnOnce(&mut Ready)) {
+        let mut looks = self.looked_at.remove(&tenant_id).unwrap_or_default();
+        change(&mut looks);
+        if !looks.is_empty() {
+            self.looked_at.insert(tenant_id, looks);
         }
     }
 
@@ -243,10 +258,10 @@ impl Requests {
         self.schedule.looks.first().map(|(at, _)| *at)
     }
 
-    /// The newest recorded pass of a tenant that is to be looked at, if one is due: the look has begun.
+    /// The recorded pass of a tenant that is to be looked at next, if one is due: the look has begun.
     pub fn claim_look(&mut self, tenant_id: &str, moment: Moment) -> Option<PassLook> {
         self.want_what_is_due(moment);
-        let (_, uid) = self.schedule.wanted.get(tenant_id)?.first()?.clone();
+        let uid = self.schedule.looked_at.get(tenant_id)?.first()?.clone();
         let entry = self.entries.get_mut(&uid)?;
         self.schedule.look_no_more(&uid, entry);
         let observed = entry.observed.as_ref()?;
@@ -267,21 +282,29 @@ impl Requests {
         if looks_for_secret {
             entry.secret_looked_for = Some(moment.at);
         }
-        entry.look = LookState::UnderWay((moment.graph)(Some(&look.tenant_id)).earliest);
+        let (tenant_id, party) = (look.tenant_id.clone(), observed.party.clone());
+        let asked_at = (moment.graph)(Some(&look.tenant_id)).earliest;
+        self.schedule.looks_of(tenant_id.clone(), |looks| looks.under_way(&party, 1));
+        entry.look = LookState::UnderWay(Box::new(LookUnderWay { tenant_id, party, asked_at }));
         Some(look)
     }
 
     fn want_what_is_due(&mut self, moment: Moment) {
-        while let Some((_, uid)) = self.schedule.looks.first().filter(|due| due.0 <= moment.at) {
-            let uid = uid.clone();
+        while let Some((due, uid)) = self.schedule.looks.first().filter(|due| due.0 <= moment.at) {
+            let (due, uid) = (*due, uid.clone());
             self.schedule.looks.pop_first();
             let Some(entry) = self.entries.get_mut(&uid) else { continue };
-            let recorded = entry.observed.as_ref().and_then(|observed| observed.settled());
-            let Some(recorded) = recorded else { continue };
+            let Some(observed) = &entry.observed else { continue };
+            let Some(recorded) = observed.settled() else { continue };
             let Some(attempt) = &recorded.attempt else { continue };
-            let (tenant_id, start) = (attempt.user.tenant_id.clone(), recorded.start);
-            change(&mut self.schedule.wanted, tenant_id.clone(), (Reverse(start), uid), true);
-            entry.look = LookState::Wanted { tenant_id, start };
+            let tenant_id = attempt.user.tenant_id.clone();
+            let age = (moment.graph)(Some(&tenant_id)).earliest.duration_since(recorded.start);
+            let age = Duration::try_from(age).unwrap_or_default();
+            let at_most = self.settings.use_check.unsigned_abs() * LATER_AT_MOST;
+            let item = (due + (age / LATER_BY_AGE).min(at_most), recorded.start, uid);
+            let party = observed.party.clone();
+            self.schedule.looks_of(tenant_id.clone(), |looks| looks.insert(&party, item.clone()));
+            entry.look = LookState::Wanted(Box::new(WantedLook { tenant_id, party, item }));
         }
     }
 }
@@ -309,11 +332,16 @@ impl Schedule {
                 LookState::Due(at) => {
                     schedule.looks.insert((*at, uid.clone()));
                 }
-                LookState::Wanted { tenant_id, start } => {
-                    let wanted = (Reverse(*start), uid.clone());
-                    change(&mut schedule.wanted, tenant_id.clone(), wanted, true);
+                LookState::Wanted(wanted) => {
+                    let WantedLook { tenant_id, party, item } = &**wanted;
+                    let insert = |looks: &mut Ready| looks.insert(party, item.clone());
+                    schedule.looks_of(tenant_id.clone(), insert);
                 }
-                LookState::None | LookState::UnderWay(_) | LookState::Seen(_) => {}
+                LookState::UnderWay(look) => {
+                    let begin = |looks: &mut Ready| looks.under_way(&look.party, 1);
+                    schedule.looks_of(look.tenant_id.clone(), begin);
+                }
+                LookState::None | LookState::Seen(_) => {}
             }
             let reconcile = entry.reconcile().filter(|reconcile| !reconcile.gives_way);
             if let Some(reconcile) = reconcile {

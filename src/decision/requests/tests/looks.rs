@@ -53,6 +53,42 @@ fn the_newest_pass_is_looked_at_first_and_each_once() {
 }
 
 #[test]
+fn no_pass_is_passed_over_however_many_newer_ones_there_are() {
+    let names: Vec<String> = (0..60).map(|number| format!("{number:02}")).collect();
+    let starts: Vec<(&str, i64)> =
+        names.iter().zip(0..).map(|(name, age)| (name.as_str(), -60 * age)).collect();
+    let mut life = holding(&starts);
+    let mut looked_at = BTreeSet::new();
+    // A pace that bears fifteen looks a minute. The oldest of them is an hour old: four minutes later than the newest.
+    for _ in 0..8 {
+        for _ in 0..15 {
+            let name = claim(&mut life, "tenant").expect("there are more than can be looked at");
+            learn(&mut life, &name, Ok(usable()));
+            looked_at.insert(name);
+        }
+        life.now += SignedDuration::from_mins(1);
+    }
+    assert_eq!(looked_at.len(), 60);
+}
+
+#[test]
+fn whoever_has_many_passes_makes_no_other_namespace_wait_for_looks() {
+    let mut life = Life::alone();
+    life.now = at(600);
+    life.beside(holder("old"));
+    for number in 0..20 {
+        let mut holder = holder(&format!("flood-{number:02}"));
+        holder.metadata.namespace = Some("flood".into());
+        holder.status.as_mut().unwrap().pass.as_mut().unwrap().start_time = Time(at(600));
+        life.beside(holder);
+    }
+    life.show();
+    let first = claim(&mut life, "tenant").expect("due");
+    assert!(first.starts_with("flood"), "the newest goes first: {first}");
+    assert_eq!(claim(&mut life, "tenant").as_deref(), Some("old"), "one of flood is under way");
+}
+
+#[test]
 fn a_look_says_whose_pass_it_is_and_each_tenant_has_its_own() {
     let mut life = holding(&[("a", 1)]);
     let elsewhere =

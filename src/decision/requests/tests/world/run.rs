@@ -95,8 +95,16 @@ impl Life {
 
     /// The passes that are due are looked at.
     pub fn look(&mut self) {
+        let now = self.now;
+        // As many at once as may be.
+        while self.look_at_once() && self.now == now {}
+    }
+
+    /// Whether any pass was due.
+    fn look_at_once(&mut self) -> bool {
         let claim = |requests: &mut Requests, moment: Moment| requests.claim_look("tenant", moment);
         let due: Vec<PassLook> = std::iter::from_fn(|| self.with_moment(claim)).collect();
+        let any = !due.is_empty();
         for look in due {
             let seen = if look.uid == self.uid() {
                 self.seen.clone()
@@ -113,6 +121,7 @@ impl Life {
             }
             self.now += self.stands_still_after_a_look;
         }
+        any
     }
 
     /// A request is reconciled, whatever the machine says of when.
