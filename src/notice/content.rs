@@ -101,8 +101,11 @@ pub struct OfPolicy {
 /// A pass that no request records.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ForeignPass {
-    /// Id of the pass in Entra, by which the same pass is told once.
-    pub pass_id: String,
+    /// Id of the row of Entra's audit log.
+    pub row: String,
+    /// Id of the pass in Entra, if the row names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pass_id: Option<String>,
     /// Id of the tenant.
     pub tenant_id: String,
     /// The policies of the tenant.
@@ -175,7 +178,7 @@ impl Notice {
     pub fn of_foreign_pass(pass: ForeignPass, explanation: &str, at: Timestamp) -> Self {
         let kind = Kind::ForeignPass;
         Self {
-            id: format!("{}.{}", pass.pass_id, kind.name()),
+            id: format!("{}.{}", pass.pass_id.as_ref().unwrap_or(&pass.row), kind.name()),
             kind,
             at,
             reason: kind.name().into(),
@@ -274,7 +277,7 @@ impl Subject {
         match self {
             Self::Request(of) => format!("{}/{}", of.about.namespace, of.about.request),
             Self::Policy(of_policy) => of_policy.policy.clone(),
-            Self::ForeignPass(pass) => pass.pass_id.clone(),
+            Self::ForeignPass(pass) => pass.pass_id.as_ref().unwrap_or(&pass.row).clone(),
             Self::Stop(_) => STOP_CONFIG_MAP.into(),
         }
     }

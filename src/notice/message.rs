@@ -127,7 +127,7 @@ impl Message {
         let mut message = Self { title, ..Self::default() };
         message.fact("For", pass.user.clone());
         message.fact("Made by", pass.made_by.clone());
-        message.fact("Pass id", Some(pass.pass_id.clone()));
+        message.fact("Pass id", pass.pass_id.clone());
         message.fact("Tenant", Some(pass.tenant_id.clone()));
         message.fact("Policies", Some(pass.policies.join(", ")));
         message

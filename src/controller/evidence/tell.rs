@@ -1,8 +1,8 @@
 //! Tells what the logs say: events, lines of the audit trail, counters.
 
-use kube::Resource as _;
 use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Resource as _, ResourceExt};
 
 use crate::api::{TapPolicy, TapRequest, TapRequestSpec};
 use crate::cluster::requests::name_of;
@@ -13,6 +13,7 @@ use crate::decision::audit::Line;
 use crate::decision::evidence::lines::{Evidence, MethodChange, OthersPass};
 use crate::decision::evidence::{Finding, Found, News, What};
 use crate::entra::SignInRow;
+use crate::notice::{ForeignPass, Notice};
 
 /// Tells what a row of the audit log says of others.
 pub(super) async fn finding(operator: &Operator, tenant: &Tenant, finding: &Finding) {
@@ -33,7 +34,18 @@ pub(super) async fn finding(operator: &Operator, tenant: &Tenant, finding: &Find
                 "{by} made a pass for {user} at {at} that no TapRequest records: {whose}; if that was not meant, delete the pass in Entra and revoke the user's sessions"
             );
             audit(&Line::Foreign(about_pass()), &note);
-            for policy in policies_of(operator, tenant_id) {
+            let policies = policies_of(operator, tenant_id);
+            let pass = ForeignPass {
+                row: finding.row.id.clone(),
+                pass_id: finding.row.pass_id.clone(),
+                tenant_id: tenant_id.clone(),
+                policies: policies.iter().map(ResourceExt::name_any).collect(),
+                user: finding.row.user_name.clone().or_else(|| finding.row.user_id.clone()),
+                made_by: Some(by.to_owned()),
+            };
+            let notice = Notice::of_foreign_pass(pass, &note, at);
+            operator.tell(Notice { again: finding.again, ..notice });
+            for policy in policies {
                 let reason = Reason::ForeignPass.as_str();
                 let recorder = operator.recorder();
                 publish(&recorder, &policy, EventType::Warning, reason, "ReadLogs", &note).await;

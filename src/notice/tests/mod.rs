@@ -109,7 +109,8 @@ fn stop(stop: Stop) -> Notice {
 
 fn foreign() -> Notice {
     let pass = ForeignPass {
-        pass_id: "p2".into(),
+        row: "row".into(),
+        pass_id: Some("p2".into()),
         tenant_id: "t1".into(),
         policies: vec!["contoso".into(), "fabrikam".into()],
         user: Some("bob@contoso.com".into()),
