@@ -146,9 +146,10 @@ async fn world(
 ) -> Result<World> {
     let mut tenant = Tenant::contoso();
     tenant.users.extend(users);
-    let operator_flags = operator_flags.iter().copied().map(String::from).collect();
-    let options = Options { tenant, operator_flags, operator: false, ..Options::default() };
-    let world = World::own(options).await?;
+    let options = Options { tenant, operator: false, ..Options::default() };
+    let mut world = World::own(options).await?;
+    // One that sends no notices.
+    world.operator = Way::near(&world).await?.operator(&world, operator_flags)?;
     world.simulator.switch(|switches| {
         switches.authentication_method_limit = None;
         switches.directory_limit = None;

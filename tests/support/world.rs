@@ -96,12 +96,12 @@ impl World {
         let simulator = Simulator::start(scratch, options.tenant).await?;
         let identity = control_plane.service_account(NAMESPACE, SERVICE_ACCOUNT).await?;
         let receiver = Receiver::start(scratch).await?;
-        let authorities = [simulator.authority(), receiver.authority()].map(std::fs::read);
-        let [tenants, receivers] = authorities;
-        let authorities = scratch.write("authorities.crt", [tenants?, receivers?].concat())?;
+        // The operator trusts both by the file of the tenant.
+        let [tenant, of_receiver] =
+            [simulator.authority(), receiver.authority()].map(std::fs::read);
+        std::fs::write(simulator.authority(), [tenant?, of_receiver?].concat())?;
         let flags = [&options.operator_flags[..], &[receiver.flag(scratch)?]].concat();
-        let (name, url) = ("tap-operator", simulator.url());
-        let operator = Operator::at(scratch, name, &identity, &url, &authorities, &flags)?;
+        let operator = Operator::new(scratch, "tap-operator", &identity, &simulator, &flags)?;
         if options.operator {
             operator.start().await?;
         }
