@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
+use kube::api::{ListParams, ObjectMeta, PostParams};
 use serde_json::json;
 use tap_operator::api::names::secret_keys::TEMPORARY_ACCESS_PASS;
 use tap_operator::api::{Phase, TapRequest};
@@ -19,8 +19,8 @@ use crate::figures::{Figures, milliseconds};
 use crate::subject::{self, NAMESPACE, POLICY, user};
 use crate::support::wait;
 use crate::support::world::World;
-use crate::world;
 use crate::yardstick::Yardstick;
+use crate::{put_away, world};
 
 /// Where the flood is.
 const FLOOD: &str = "flood";
@@ -71,7 +71,7 @@ async fn measure(world: &World, yardstick: &Yardstick, passes: usize) -> Result<
     }
     noticed.sort_unstable();
     let one_by_one = yardstick.one_by_one(passes, None).await?;
-    put_away(world).await?;
+    put_away(world, wait::PATIENCE).await?;
     Ok(Measured { passes: Figures { one_by_one, ..Figures::default() }, noticed })
 }
 
@@ -90,19 +90,6 @@ async fn use_one(world: &World, yardstick: &Yardstick) -> Result<Duration> {
     let ended = |request: &TapRequest| request.phase() == Phase::Used;
     world.wait_for(&requests, &name, "is seen to be used", ended).await?;
     Ok(used.elapsed())
-}
-
-/// Takes away the requests that were measured, and waits until their passes are taken back.
-async fn put_away(world: &World) -> Result<()> {
-    let client = world.control_plane.admin().client().await?;
-    let requests: Api<TapRequest> = Api::namespaced(client, NAMESPACE);
-    requests.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
-    wait::until(wait::PATIENCE, "the measured requests are gone", || async {
-        let left = requests.list(&ListParams::default()).await?.items.len();
-        ensure!(left == 0, "{left} are left");
-        Ok(())
-    })
-    .await
 }
 
 /// The requests of the other namespace.

@@ -26,10 +26,13 @@ mod yardstick;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use graph_simulator::Tenant;
 use graph_simulator::tenant::User;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams};
 use serde_json::Value;
+use tap_operator::api::TapRequest;
 
 use self::calls::Calls;
 use self::figures::Figures;
@@ -37,6 +40,7 @@ use self::floor::Floor;
 use self::process::Usage;
 use self::report::table;
 use self::subject::{NAMESPACE, user};
+use self::support::wait;
 use self::support::world::{Options, World};
 use self::way::Way;
 use self::yardstick::Yardstick;
@@ -156,4 +160,17 @@ async fn world(
     });
     world.control_plane.admin().apply(&policy.to_string()).ok().await?;
     Ok(world)
+}
+
+/// Takes away the requests that were measured, and waits until they are gone: a running operator takes their passes back.
+async fn put_away(world: &World, patience: Duration) -> Result<()> {
+    let admin = world.control_plane.admin().client().await?;
+    let requests: Api<TapRequest> = Api::namespaced(admin, NAMESPACE);
+    requests.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+    let one = ListParams::default().limit(1);
+    wait::until(patience, "the measured requests are gone", || async {
+        ensure!(requests.list(&one).await?.items.is_empty(), "there are some");
+        Ok(())
+    })
+    .await
 }

@@ -10,8 +10,8 @@ use super::error::{ApiError, call};
 use super::patch::{as_operator, merge_patch};
 use super::write;
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION, STOP_CONFIG_MAP};
-use crate::api::{TapPolicy, TapRequest, TapRequestStatus};
-use crate::decision::ids::RequestName;
+use crate::api::{TapPolicy, TapRequest, TapRequestSpec, TapRequestStatus};
+use crate::decision::ids::{RequestName, Uid};
 use crate::decision::intent::{Intent, LONGEST_AT_FIRST, Stage};
 use crate::decision::situation::{Brakes, Stop};
 use crate::decision::stop::StopOrder;
@@ -26,6 +26,14 @@ pub fn api(client: &Client, request: &TapRequest) -> Api<TapRequest> {
 /// The namespace and name of a request, as namespace/name.
 pub fn name_of(request: &TapRequest) -> String {
     format!("{}/{}", request.namespace().unwrap_or_default(), request.name_any())
+}
+
+/// A request of which nothing is known but its name and uid, to refer to it.
+pub fn named(name: &RequestName, uid: &Uid) -> TapRequest {
+    let mut request = TapRequest::new(&name.name, TapRequestSpec::default());
+    request.metadata.namespace = Some(name.namespace.to_string());
+    request.metadata.uid = Some(uid.to_string());
+    request
 }
 
 /// The request of this name, by a quorum read; `None` if it does not exist.

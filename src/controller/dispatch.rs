@@ -1,7 +1,5 @@
 //! Starts reconciles and looks at recorded passes as they come due. The state machine limits how many reconciles run at once.
 
-use std::collections::BTreeSet;
-
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::time::{Duration, Instant};
@@ -9,8 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::operator::Operator;
 use super::request;
-use crate::api::{TapRequest, TapRequestSpec};
-use crate::cluster::secret;
+use crate::cluster::{requests, secret};
 use crate::decision::requests::{Claimed, Moment, PassLook, Requests};
 use crate::decision::situation::SecretDryRun;
 use crate::entra::UsabilityReason;
@@ -56,9 +53,8 @@ async fn reconcile_one(operator: &Operator, claimed: Claimed) {
 /// Looks at recorded passes as they come due, for ever: whether each is used or gone. A look may wait long for the pacing and
 /// for a slow Graph. So looks are not part of reconciles, which must react to an expiry, a revocation or a deletion at once.
 pub async fn look_at_passes(operator: &Operator) {
-    let tenant_ids: BTreeSet<_> =
-        operator.tenants.values().map(|tenant| tenant.connection.tenant_id.as_str()).collect();
-    let looks = tenant_ids.into_iter().map(|tenant_id| look_at_passes_of(operator, tenant_id));
+    let tenant_ids = operator.tenant_ids().into_iter();
+    let looks = tenant_ids.map(|tenant_id| look_at_passes_of(operator, tenant_id));
     futures::future::join_all(looks).await;
     // Reached only without a tenant connection.
     std::future::pending::<()>().await;
@@ -94,10 +90,7 @@ async fn look_at(operator: &Operator, look: PassLook) {
     operator.with_requests(|requests, moment| requests.learn_look(uid, seen, moment));
     // The operator may not watch Secrets, so one that somebody deletes is noticed here: its name is free then.
     if let Some(name) = look.secret_of.filter(|_| is_usable) {
-        let mut request = TapRequest::new(&name.name, TapRequestSpec::default());
-        request.metadata.namespace = Some(name.namespace.to_string());
-        request.metadata.uid = Some(look.uid.to_string());
-        let tried = secret::dry_run(&operator.client, &request).await;
+        let tried = secret::dry_run(&operator.client, &requests::named(&name, &look.uid)).await;
         if matches!(tried, Ok(SecretDryRun::Accepted)) {
             let learn = |requests: &mut Requests, moment: Moment| {
                 requests.learn_secret_gone(&look.uid, moment);

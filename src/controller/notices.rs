@@ -252,7 +252,9 @@ impl Operator {
         if shown.is_empty() {
             return;
         }
-        let now = self.clocks.now(self.tenant_id_behind(request).as_deref()).earliest;
+        let tenant = self.tenant_behind(&request.spec.policy_ref.name);
+        let tenant_id = tenant.map(|tenant| tenant.connection.tenant_id.as_str());
+        let now = self.clocks.now(tenant_id).earliest;
         for shown in shown {
             let seen =
                 self.notices.recent().see(shown, now, |shown| Notice::of_request(request, shown));
@@ -305,12 +307,5 @@ impl Operator {
     pub fn tell_stop(&self, version: &str, order: &StopOrder, active_passes: usize) {
         let now = whole_second(self.clocks.local());
         self.tell(Notice::of_stop(version, order, active_passes, now));
-    }
-
-    /// The id of the tenant behind the policy of a request.
-    fn tenant_id_behind(&self, request: &TapRequest) -> Option<String> {
-        let policy = self.stores.policies.get(&ObjectRef::new(&request.spec.policy_ref.name))?;
-        let tenant = self.tenants.get(&policy.0.as_ref().ok()?.spec.tenant)?;
-        Some(tenant.connection.tenant_id.clone())
     }
 }

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::Namespace;
+use kube::Resource as _;
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -125,6 +126,23 @@ impl Tenant {
 }
 
 impl Operator {
+    /// The ids of the tenants to which connections lead.
+    pub fn tenant_ids(&self) -> BTreeSet<&str> {
+        self.tenants.values().map(|tenant| tenant.connection.tenant_id.as_str()).collect()
+    }
+
+    /// The tenant connection that a policy names. `None` if there is no such policy or connection, or the policy cannot be
+    /// read.
+    pub fn tenant_behind(&self, policy: &str) -> Option<&Tenant> {
+        let policy = self.stores.policies.get(&ObjectRef::new(policy))?;
+        self.tenants.get(&policy.0.as_ref().ok()?.spec.tenant)
+    }
+
+    /// The generation of a policy, as it is now.
+    pub fn policy_generation(&self, policy: &str) -> Option<i64> {
+        self.stores.policies.get(&ObjectRef::new(policy))?.meta().generation
+    }
+
     /// Makes a call through the first of these tenant connections whose app is not refused.
     pub async fn through<'a, T, F: Future<Output = Result<T, GraphError>>>(
         &'a self,

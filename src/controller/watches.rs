@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
+use kube::runtime::reflector::{Store, store::Writer};
 use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt as _, reflector, watcher};
 use kube::{Api, Resource};
@@ -107,8 +107,7 @@ impl Operator {
         self.sightings().forget(uid);
         self.logs.inquiries().forget(uid);
         if self.works() {
-            let policy = self.stores.policies.get(&ObjectRef::new(&known.party.policy));
-            let generation = policy.and_then(|policy| policy.meta().generation);
+            let generation = self.policy_generation(&known.party.policy);
             announce::gone(uid, known, last, generation);
         }
     }

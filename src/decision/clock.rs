@@ -23,6 +23,11 @@ pub fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
+/// The time earlier by this much, or the first time there is.
+pub fn earlier(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
 /// Graph's time, which lies between these two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {

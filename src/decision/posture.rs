@@ -99,9 +99,8 @@ fn bootstrap(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entra::{
-        AccessResources, AccessTargets, AuthenticationStrength, Grant, GraphTarget,
-    };
+    use crate::decision::sign_in::samples;
+    use crate::entra::GraphTarget;
 
     fn method() -> MethodConfiguration {
         MethodConfiguration {
@@ -121,22 +120,7 @@ mod tests {
     }
 
     fn demands(admits: &[PassKind]) -> AccessPolicy {
-        let strength = AuthenticationStrength {
-            id: "s".into(),
-            display_name: "bootstrap".into(),
-            admits: Some(admits.iter().copied().collect()),
-        };
-        AccessPolicy {
-            id: "p".into(),
-            display_name: "register".into(),
-            state: AccessPolicyState::Enforced,
-            include: AccessTargets { everybody: true, ..AccessTargets::default() },
-            exclude: AccessTargets::default(),
-            resources: AccessResources { registration: true, ..AccessResources::default() },
-            in_browsers: true,
-            conditions: BTreeSet::new(),
-            grant: Grant { one_is_enough: true, controls: vec![Control::Strength(strength)] },
-        }
+        samples::demands("register", admits)
     }
 
     fn results(method: &MethodConfiguration, policies: Option<&[AccessPolicy]>) -> String {

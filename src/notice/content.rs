@@ -10,6 +10,7 @@ use crate::decision::Reason;
 use crate::decision::audit::{About, Change, DecisionLine, PassLine};
 use crate::decision::situation::Stop;
 use crate::decision::stop::StopOrder;
+use crate::text::cut;
 
 /// The longest explanation that is kept, in characters.
 const LONGEST_EXPLANATION: usize = 1000;
@@ -154,7 +155,7 @@ impl Notice {
             kind,
             at,
             reason: says.map(|says| says.reason.clone()).unwrap_or_default(),
-            explanation: says.map(|says| cut(&says.message)),
+            explanation: says.map(|says| bounded(&says.message)),
             subject: Subject::Request(Box::new(of_request)),
             again: false,
         }
@@ -182,7 +183,7 @@ impl Notice {
             kind,
             at,
             reason: kind.name().into(),
-            explanation: Some(cut(explanation)),
+            explanation: Some(bounded(explanation)),
             subject: Subject::ForeignPass(pass),
             again: false,
         }
@@ -202,7 +203,7 @@ impl Notice {
             kind,
             at,
             reason: reason.into(),
-            explanation: order.sentence().as_deref().map(cut),
+            explanation: order.sentence().as_deref().map(bounded),
             subject: Subject::Stop(OfStop { stopped, revokes_active, active_passes }),
             again: false,
         }
@@ -304,9 +305,6 @@ fn without(text: &str, name: &str) -> String {
     kept
 }
 
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_EXPLANATION) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into(),
-    }
+fn bounded(explanation: &str) -> String {
+    cut(explanation.chars(), LONGEST_EXPLANATION)
 }

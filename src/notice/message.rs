@@ -3,6 +3,7 @@
 use super::content::{ForeignPass, OfPolicy, OfRequest, OfStop};
 use super::{Kind, Notice, Subject};
 use crate::decision::Reason;
+use crate::text::cut;
 
 /// The longest value of a fact, in characters. Slack takes fields of 2000 characters, and escaping makes five of one.
 const LONGEST_VALUE: usize = 380;
@@ -177,12 +178,7 @@ impl OfRequest {
 
 /// A text of at most so many characters, without any that control how the text around them is shown.
 pub(super) fn plain(text: &str, longest: usize) -> String {
-    let mut all = text.chars().map(|c| if controls(c) { ' ' } else { c });
-    let mut kept: String = all.by_ref().take(longest).collect();
-    if all.next().is_some() {
-        kept.push('…');
-    }
-    kept
+    cut(text.chars().map(|c| if controls(c) { ' ' } else { c }), longest)
 }
 
 /// Control characters, line and paragraph separators, and those that turn the direction of text or cannot be seen.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Notice, Shown};
+use crate::decision::clock::earlier;
 
 /// How long ago may be what is told. A process that begins later than that after the last one tells less than happened.
 pub const WINDOW: SignedDuration = SignedDuration::from_mins(15);
@@ -67,5 +68,5 @@ impl Recent {
 
 /// When the window begins that ends now.
 fn begin(now: Timestamp) -> Timestamp {
-    now.checked_sub(WINDOW).unwrap_or(Timestamp::MIN)
+    earlier(now, WINDOW)
 }

@@ -12,14 +12,12 @@ use zeroize::Zeroizing;
 
 use super::{Notice, Receiver, Unreadable};
 use crate::graph::{self, Body, TransportError};
+use crate::version::PRODUCT;
 
 /// The header with the time of sending, in seconds since 1970.
 pub const TIMESTAMP_HEADER: &str = "x-tap-operator-timestamp";
 /// The header with the signature.
 pub const SIGNATURE_HEADER: &str = "x-tap-operator-signature";
-
-/// How the operator identifies itself.
-const PRODUCT: &str = concat!("tap-operator/", env!("CARGO_PKG_VERSION"));
 
 /// What became of one attempt to send a notice.
 #[derive(Clone, Debug, PartialEq, Eq)]

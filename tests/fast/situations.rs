@@ -1,11 +1,11 @@
 //! Whether a pass can be used, in one situation after the other: what the operator foretells, and what becomes of the sign-in
 //! with that pass in the tenant, which judges by rules of its own.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use graph_simulator::tenant::{
-    ALICE, BREAK_GLASS_GROUP, CAROL, CONTOSO, FRANK, GLOBAL_ADMINISTRATOR_TEMPLATE, GRACE, HEIDI,
+    ALICE, BREAK_GLASS_GROUP, CAROL, FRANK, GLOBAL_ADMINISTRATOR_TEMPLATE, GRACE, HEIDI,
     HELPDESK_ADMINISTRATOR_TEMPLATE, OPERATOR, PILOT_GROUP, STAFF_GROUP,
 };
 use graph_simulator::{Destination, SignInError, Simulator, Tenant, Way};
@@ -17,7 +17,7 @@ use tap_operator::graph::{self, Client, Priority};
 use uuid::Uuid;
 
 use crate::transport::InProcess;
-use crate::world::secret_file;
+use crate::world::connections_to_contoso;
 
 const MULTIFACTOR: &str = "00000000-0000-0000-0000-000000000002";
 const PASSWORDLESS: &str = "00000000-0000-0000-0000-000000000003";
@@ -443,16 +443,8 @@ fn of_conditions() -> Vec<Situation> {
 /// A client whose app may see everything.
 fn client(tenant: &Simulator) -> Client {
     tenant.edit_app(OPERATOR, |app| app.roles.push("Policy.Read.All".into())).expect("known");
-    let environment: HashMap<String, String> = [
-        ("AZURE_TENANT_ID", CONTOSO.to_string()),
-        ("AZURE_CLIENT_ID", OPERATOR.to_string()),
-        ("AZURE_CLIENT_SECRET_FILE", secret_file()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into();
-    let connections = graph::connections_from_env(&environment).expect("a connection");
     let options = graph::Options::new(Arc::new(InProcess(tenant.clone())));
-    Client::connect(connections, &options).remove(0)
+    Client::connect(connections_to_contoso(), &options).remove(0)
 }
 
 /// What is known of a user, as requests ask for it.

@@ -72,6 +72,18 @@ pub fn secret_file() -> String {
     SECRET_FILE.path().display().to_string()
 }
 
+/// The connection to Contoso, by a client secret.
+pub fn connections_to_contoso() -> Vec<ConnectionConfig> {
+    let environment: HashMap<String, String> = [
+        ("AZURE_TENANT_ID", CONTOSO.to_string()),
+        ("AZURE_CLIENT_ID", OPERATOR.to_string()),
+        ("AZURE_CLIENT_SECRET_FILE", secret_file()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    graph::connections_from_env(&environment).expect("a connection")
+}
+
 /// A cluster and a tenant.
 pub struct World {
     pub kubernetes: KubernetesApi,
@@ -298,15 +310,7 @@ impl World {
         ahead: SignedDuration,
         change: impl FnOnce(&mut Options),
     ) -> Operator {
-        let environment: HashMap<String, String> = [
-            ("AZURE_TENANT_ID", CONTOSO.to_string()),
-            ("AZURE_CLIENT_ID", OPERATOR.to_string()),
-            ("AZURE_CLIENT_SECRET_FILE", secret_file()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into();
-        let connections = graph::connections_from_env(&environment).expect("a connection");
-        self.start(ahead, connections, transport, change)
+        self.start(ahead, connections_to_contoso(), transport, change)
     }
 
     /// Starts an operator with `--allow-unguarded`.

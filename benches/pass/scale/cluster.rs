@@ -5,18 +5,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use graph_simulator::tenant::User;
 use kube::Api;
-use kube::api::{DeleteParams, ListParams};
 use serde_json::Value;
 use tap_operator::api::TapRequest;
 use tokio::time::sleep;
 
 use super::listing;
 use crate::process::Usage;
-use crate::subject::NAMESPACE;
 use crate::support::wait;
 use crate::support::world::World;
 use crate::yardstick::Yardstick;
-use crate::{NOTHING_BUT_ISSUING, world};
+use crate::{NOTHING_BUT_ISSUING, put_away, world};
 
 /// The longest that the first pass after a start may take, and all other waiting.
 const PATIENCE: Duration = Duration::from_mins(30);
@@ -87,15 +85,7 @@ impl Cluster {
 
     /// Takes away the requests that were measured; a running operator takes their passes back.
     pub async fn put_away(&self) -> Result<()> {
-        let admin = self.world.control_plane.admin().client().await?;
-        let requests: Api<TapRequest> = Api::namespaced(admin, NAMESPACE);
-        requests.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
-        let one = ListParams::default().limit(1);
-        wait::until(PATIENCE, "the measured requests are gone", || async {
-            ensure!(requests.list(&one).await?.items.is_empty(), "there are some");
-            Ok(())
-        })
-        .await
+        put_away(&self.world, PATIENCE).await
     }
 
     /// What the operator's process has used.

@@ -105,9 +105,7 @@ impl Logs {
 
 /// Reads the logs of all tenants, for ever. `policies` makes all policies due.
 pub async fn read_logs(operator: &Operator, policies: &UnboundedSender<()>) {
-    let tenant_ids: BTreeSet<_> =
-        operator.tenants.values().map(|tenant| tenant.connection.tenant_id.as_str()).collect();
-    let reading = tenant_ids.into_iter().map(|tenant_id| async move {
+    let reading = operator.tenant_ids().into_iter().map(|tenant_id| async move {
         tokio::join!(
             watch::watch_audits(operator, tenant_id, policies),
             inquire::inquire(operator, tenant_id)

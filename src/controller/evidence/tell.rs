@@ -1,11 +1,10 @@
 //! Tells what the logs say: events, lines of the audit trail, counters.
 
 use kube::runtime::events::EventType;
-use kube::runtime::reflector::ObjectRef;
-use kube::{Resource as _, ResourceExt};
+use kube::{Resource, ResourceExt};
 
-use crate::api::{TapPolicy, TapRequest, TapRequestSpec};
-use crate::cluster::requests::name_of;
+use crate::api::{TapPolicy, TapRequest};
+use crate::cluster::requests::{name_of, named};
 use crate::controller::announce::{audit, publish};
 use crate::controller::operator::{Operator, Tenant};
 use crate::decision::Reason;
@@ -20,8 +19,8 @@ pub(super) async fn finding(operator: &Operator, tenant: &Tenant, finding: &Find
     let (tenant_id, connection) = (&tenant.connection.tenant_id, &tenant.connection.name);
     let (by, at) = (finding.row.by.name(), finding.row.at);
     let about_pass = || Box::new(OthersPass::of(finding, tenant_id, connection));
-    let user = finding.row.user_name.as_ref().or(finding.row.user_id.as_ref());
-    let user = user.map_or("an unknown user", String::as_str);
+    let known_user = finding.row.user_name.as_ref().or(finding.row.user_id.as_ref());
+    let user = known_user.map_or("an unknown user", String::as_str);
     match &finding.what {
         What::ForeignPass { own_app } => {
             operator.metrics.foreign_pass(connection);
@@ -40,26 +39,20 @@ pub(super) async fn finding(operator: &Operator, tenant: &Tenant, finding: &Find
                 pass_id: finding.row.pass_id.clone(),
                 tenant_id: tenant_id.clone(),
                 policies: policies.iter().map(ResourceExt::name_any).collect(),
-                user: finding.row.user_name.clone().or_else(|| finding.row.user_id.clone()),
+                user: known_user.cloned(),
                 made_by: Some(by.to_owned()),
             };
             let notice = Notice::of_foreign_pass(pass, &note, at);
             operator.tell(Notice { again: finding.again, ..notice });
             for policy in policies {
-                let reason = Reason::ForeignPass.as_str();
-                let recorder = operator.recorder();
-                publish(&recorder, &policy, EventType::Warning, reason, "ReadLogs", &note).await;
+                event(operator, &policy, EventType::Warning, Reason::ForeignPass, &note).await;
             }
         }
         What::PassDeleted(uid, name) => {
             let note = format!("{by} deleted the pass of {user} in Entra at {at}");
             audit(&Line::Removal(about_pass()), &format!("{note}: that of request {name}"));
-            let mut request = TapRequest::new(&name.name, TapRequestSpec::default());
-            request.metadata.namespace = Some(name.namespace.to_string());
-            request.metadata.uid = Some(uid.to_string());
-            let reason = Reason::PassDeleted.as_str();
-            let recorder = operator.recorder();
-            publish(&recorder, &request, EventType::Warning, reason, "ReadLogs", &note).await;
+            let request = named(name, uid);
+            event(operator, &request, EventType::Warning, Reason::PassDeleted, &note).await;
         }
         What::MethodChanged => {
             let note = format!(
@@ -69,9 +62,7 @@ pub(super) async fn finding(operator: &Operator, tenant: &Tenant, finding: &Find
             audit(&line, &note);
             let managing = policies_of(operator, tenant_id).into_iter();
             for policy in managing.filter(|policy| policy.spec.method.is_some()) {
-                let reason = Reason::MethodChanged.as_str();
-                let recorder = operator.recorder();
-                publish(&recorder, &policy, EventType::Normal, reason, "ReadLogs", &note).await;
+                event(operator, &policy, EventType::Normal, Reason::MethodChanged, &note).await;
             }
         }
     }
@@ -102,9 +93,7 @@ pub(super) async fn use_of_pass(
         operator.metrics.pass_sign_ins_failed(*code, *count);
     }
     if more || news.registered.is_some() {
-        let policy = ObjectRef::new(&request.spec.policy_ref.name);
-        let policy = operator.stores.policies.get(&policy);
-        let generation = policy.and_then(|policy| policy.meta().generation);
+        let generation = operator.policy_generation(&request.spec.policy_ref.name);
         let line = Evidence::of(request, found, generation);
         audit(
             &Line::Evidence(Box::new(line)),
@@ -114,14 +103,22 @@ pub(super) async fn use_of_pass(
     if failed > 0 || news.used {
         let type_ = if failed > 0 { EventType::Warning } else { EventType::Normal };
         let note = note(found.sign_ins.as_deref().unwrap_or_default());
-        let reason = Reason::UseSeen.as_str();
-        publish(&operator.recorder(), request, type_, reason, "ReadLogs", &note).await;
+        event(operator, request, type_, Reason::UseSeen, &note).await;
     }
     if let Some((registered, reason, message)) = &news.registered {
         let type_ = if *registered { EventType::Normal } else { EventType::Warning };
-        let recorder = operator.recorder();
-        publish(&recorder, request, type_, reason.as_str(), "ReadLogs", message).await;
+        event(operator, request, type_, *reason, message).await;
     }
+}
+
+async fn event<K: Resource<DynamicType = ()>>(
+    operator: &Operator,
+    object: &K,
+    type_: EventType,
+    reason: Reason,
+    note: &str,
+) {
+    publish(&operator.recorder(), object, type_, reason.as_str(), "ReadLogs", note).await;
 }
 
 /// What the sign-ins of a user during the life of a pass were, in a sentence.

@@ -105,7 +105,7 @@ impl Operator {
         // What was seen is in the status now.
         self.sightings().forget(uid);
         self.count(before, &after);
-        let generation = self.policy_generation(&after);
+        let generation = self.policy_generation(&after.spec.policy_ref.name);
         announce::transition(&self.recorder(), before, &after, generation).await;
         Ok(())
     }

@@ -150,9 +150,7 @@ impl Operator {
 
     /// The policy's tenant, and its client for calls that are made for the requester.
     fn policy_client(&self, request: &TapRequest) -> Option<(&Tenant, Client)> {
-        let policy = self.stores.policies.get(&ObjectRef::new(&request.spec.policy_ref.name))?;
-        let connection = &policy.0.as_ref().ok()?.spec.tenant;
-        let tenant = self.tenants.get(connection)?;
+        let tenant = self.tenant_behind(&request.spec.policy_ref.name)?;
         Some((tenant, tenant.client.for_whom(share_of(request))))
     }
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use kube::Resource as _;
 use kube::runtime::reflector::ObjectRef;
 
 use self::own::OwnClient;
@@ -90,8 +89,7 @@ impl Operator {
     fn tenant_of(&self, uid: &Uid, observed: &Observed) -> Option<Arc<str>> {
         let known = self.requests().tenant_of(uid);
         known.or_else(|| {
-            let policy = self.stores.policies.get(&ObjectRef::new(&observed.party.policy))?;
-            let tenant = self.tenants.get(&policy.0.as_ref().ok()?.spec.tenant)?;
+            let tenant = self.tenant_behind(&observed.party.policy)?;
             Some(tenant.connection.tenant_id.as_str().into())
         })
     }
@@ -167,7 +165,7 @@ impl Operator {
             let now = self.clocks.now(self.requests().tenant_of(uid).as_deref()).earliest;
             self.sightings().see(uid, &new_decisions, now);
         }
-        let generation = self.policy_generation(&request);
+        let generation = self.policy_generation(&request.spec.policy_ref.name);
         for decision in new_decisions {
             // An event for what was told already would only repeat it.
             if !announce::decided(&request, &decision, generation) {
@@ -175,12 +173,6 @@ impl Operator {
             }
         }
         Ok(())
-    }
-
-    /// The generation of the policy that a request names, as it is now.
-    fn policy_generation(&self, request: &TapRequest) -> Option<i64> {
-        let policy = self.stores.policies.get(&ObjectRef::new(&request.spec.policy_ref.name))?;
-        policy.meta().generation
     }
 
     fn rest(&self, uid: &Uid, rest: Rest) -> Rested {

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Checked, Obstacle, Run, Verdict};
 use crate::api::CheckResult;
 use crate::decision::Reason;
-use crate::decision::clock::later;
+use crate::decision::clock::{earlier, later};
 use crate::decision::terms::DEFAULT_PATIENCE;
 
 /// How long before its start people are asked about a pass, and the tenant is. An approval should not be much older than what
@@ -84,7 +84,7 @@ impl<'a> Run<'a> {
     pub(super) fn issued_from(&self) -> Option<Timestamp> {
         let start = self.s.request.spec.start_time.as_ref()?.0;
         let lead_time = self.s.terms.map(|terms| terms.lead_time).unwrap_or_default();
-        Some(start.checked_sub(lead_time).unwrap_or(Timestamp::MIN))
+        Some(earlier(start, lead_time))
     }
 
     /// Nobody is asked about a pass that starts much later.
@@ -92,7 +92,7 @@ impl<'a> Run<'a> {
         let Some(start) = self.s.request.spec.start_time.as_ref().map(|start| start.0) else {
             return Ok(());
         };
-        let asked_from = start.checked_sub(ASKED_BEFORE).unwrap_or(Timestamp::MIN);
+        let asked_from = earlier(start, ASKED_BEFORE);
         if self.s.now.earliest >= asked_from {
             return Ok(());
         }

@@ -122,11 +122,6 @@ impl Inquiries {
         Some(Inquiry { uid, pass, is_last })
     }
 
-    /// When the next inquiry is due in a tenant.
-    pub fn next_due(&self, tenant_id: &str) -> Option<Timestamp> {
-        self.next(tenant_id).map(|(_, due, _)| *due)
-    }
-
     /// An inquiry was answered with so many sign-ins. Returns whether these are more than were told.
     pub fn answered(&mut self, inquiry: &Inquiry, sign_ins: usize, now: Timestamp) -> bool {
         let at = inquiry.pass.at;
@@ -170,6 +165,11 @@ impl Inquiries {
 
 #[cfg(test)]
 impl Inquiries {
+    /// When the next inquiry is due in a tenant.
+    pub fn next_due(&self, tenant_id: &str) -> Option<Timestamp> {
+        self.next(tenant_id).map(|(_, due, _)| *due)
+    }
+
     /// Of how many passes something is kept.
     pub fn kept(&self) -> usize {
         self.passes.len().max(self.due.len()).max(self.leaving.len())

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::meaning::{Meaning, meaning};
-use crate::decision::clock::later;
+use crate::decision::clock::{earlier, later};
 use crate::decision::ids::{RequestName, Uid};
 use crate::decision::requests::Whose;
 use crate::entra::{AuditRow, Initiator};
@@ -63,9 +63,8 @@ impl Readings {
 
     /// From when on the log is to be read now.
     pub fn from(&self, now: Timestamp) -> Timestamp {
-        let back = |from: Timestamp, by| from.checked_sub(by).unwrap_or(Timestamp::MIN);
-        let at_first = back(now, AT_FIRST);
-        self.read.map_or(at_first, |read| back(read.min(now), WINDOW).max(at_first))
+        let at_first = earlier(now, AT_FIRST);
+        self.read.map_or(at_first, |read| earlier(read.min(now), WINDOW).max(at_first))
     }
 
     /// What the rows tell that is new, the oldest first.
@@ -81,9 +80,8 @@ impl Readings {
         own: &OwnApps,
         whose: impl Fn(&AuditRow) -> Whose,
     ) -> Vec<Finding> {
-        let oldest = now.checked_sub(AT_FIRST).unwrap_or(Timestamp::MIN);
         self.read = Some(now);
-        self.judged = self.judged.split_off(&oldest);
+        self.judged = self.judged.split_off(&earlier(now, AT_FIRST));
         rows.sort_by_key(|row| row.at);
         let mut findings = Vec::new();
         for row in rows {

@@ -21,6 +21,8 @@
 mod answer;
 mod blocking;
 mod overview;
+#[cfg(test)]
+pub mod samples;
 mod verdict;
 mod words;
 

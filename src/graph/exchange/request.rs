@@ -8,9 +8,7 @@ use super::answer::unexpected;
 use super::pacing::{Priority, Share};
 use super::sign_in::Token;
 use crate::entra::{Call, GraphError};
-
-/// How the operator identifies itself to Graph.
-const PRODUCT: &str = concat!("tap-operator/", env!("CARGO_PKG_VERSION"));
+use crate::version::PRODUCT;
 
 /// A request before it has a token.
 pub(in crate::graph) struct Request<'a> {

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::json::{lenient, read};
+use crate::text::cut;
 
 /// The content of an error answer.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -88,12 +89,7 @@ impl TokenErrorAnswer {
 
 /// Makes text from outside fit for a line of a log: replaces control characters, and cuts it after `longest` characters.
 pub(in crate::graph) fn printable(text: &str, longest: usize) -> String {
-    let mut characters = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let mut kept: String = characters.by_ref().take(longest).collect();
-    if characters.next().is_some() {
-        kept.push('…');
-    }
-    kept
+    cut(text.chars().map(|c| if c.is_control() { ' ' } else { c }), longest)
 }
 
 #[cfg(test)]

@@ -1,31 +1,16 @@
 //! The condition `PassesUsable`, and the posture.
 
 use super::*;
+use crate::decision::sign_in::samples;
 use crate::entra::{
-    AccessPolicy, AccessPolicyState, AccessResources, AccessTargets, AuthenticationStrength,
-    Circumstance, Control, Grant, PassKind,
+    AccessPolicy, AccessPolicyState, AccessTargets, AuthenticationStrength, Circumstance, PassKind,
 };
 
 const SEES: [&str; 2] = ["Policy.Read.All", "UserAuthMethod-TAP.ReadWrite.All"];
 const MULTI: &str = "{tenant: default, issuance: {namespaces: {names: [helpdesk]}, users: {domains: [contoso.com]}, requireOneTimeUse: false}}";
 
 fn demands(admits: &[PassKind]) -> AccessPolicy {
-    let strength = AuthenticationStrength {
-        id: "s".into(),
-        display_name: "bootstrap".into(),
-        admits: Some(admits.iter().copied().collect()),
-    };
-    AccessPolicy {
-        id: "p".into(),
-        display_name: "Register".into(),
-        state: AccessPolicyState::Enforced,
-        include: AccessTargets { everybody: true, ..AccessTargets::default() },
-        exclude: AccessTargets::default(),
-        resources: AccessResources { registration: true, ..AccessResources::default() },
-        in_browsers: true,
-        conditions: std::collections::BTreeSet::new(),
-        grant: Grant { one_is_enough: true, controls: vec![Control::Strength(strength)] },
-    }
+    samples::demands("Register", admits)
 }
 
 fn says(spec: &str, policies: &[AccessPolicy]) -> (String, String) {
