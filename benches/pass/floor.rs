@@ -1,24 +1,42 @@
-//! The lower bound: a program that does only what is needed to deliver passes as the operator does, one after another.
+//! The lower bounds: programs that do only what is needed to deliver passes as the operator does.
+//!
+//! The bare one writes and asks for the pass, and reads nothing. The other reads, too, what must be known before a pass may be
+//! issued, as early and as much side by side as the protocol allows. So it shows what the checks cost, and the operator beside it
+//! what the operator costs.
 
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
+use futures::try_join;
 use graph_simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
 use http::header::CONTENT_TYPE;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
-use tap_operator::api::TapRequest;
-use tap_operator::api::names::{FINALIZER, INTENT_ANNOTATION, SECRET_TYPE};
+use tap_operator::api::names::{FINALIZER, INTENT_ANNOTATION, SECRET_TYPE, STOP_CONFIG_MAP};
+use tap_operator::api::{TapPolicy, TapRequest};
 use uuid::Uuid;
 
-use super::subject;
+use super::subject::{self, POLICY};
+use super::support::operator::NAMESPACE as OPERATOR_NAMESPACE;
 use super::support::world::World;
 use super::way::Way;
 
+/// What a minimal program does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Does {
+    /// The three writes and the POST.
+    Writes,
+    /// The same, and the reads that must come before them.
+    ReadsAndWrites,
+}
+
 /// A minimal program with the operator's rights in cluster and tenant. Like the operator, it never sends a POST twice.
 pub struct Floor {
+    does: Does,
+    stops: Api<ConfigMap>,
+    policies: Api<TapPolicy>,
     requests: Api<TapRequest>,
     secrets: Api<Secret>,
     graph: reqwest::Client,
@@ -32,7 +50,7 @@ pub struct Floor {
 
 impl Floor {
     /// Signs in, and copies intent and status of a request for which the operator issued a pass.
-    pub async fn like(world: &World, way: &Way, issued: &TapRequest) -> Result<Self> {
+    pub async fn like(does: Does, world: &World, way: &Way, issued: &TapRequest) -> Result<Self> {
         let client = way.identity.client().await?;
         let authority = std::fs::read(world.simulator.authority())?;
         let graph = reqwest::Client::builder()
@@ -49,6 +67,9 @@ impl Floor {
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(form);
         Ok(Self {
+            does,
+            stops: Api::namespaced(client.clone(), OPERATOR_NAMESPACE),
+            policies: Api::all(client.clone()),
             requests: Api::namespaced(client.clone(), subject::NAMESPACE),
             secrets: Api::namespaced(client, subject::NAMESPACE),
             token: answered(sign_in, "access_token").await?,
@@ -63,13 +84,46 @@ impl Floor {
     /// Issues a pass by three writes and one POST.
     pub async fn make(&self, request: &TapRequest, user: Uuid) -> Result<()> {
         let name = request.name_any();
+        let reads = self.does == Does::ReadsAndWrites;
+        if reads {
+            self.look_at(request, user).await?;
+        }
         let intent = json!({ INTENT_ANNOTATION: self.intent });
         self.patch(&name, json!({ "finalizers": [FINALIZER], "annotations": intent })).await?;
+        if reads {
+            // Not before: a stop must not come between them unseen.
+            let (stop, policy) = (self.stops.get_opt(STOP_CONFIG_MAP), self.policies.get(POLICY));
+            try_join!(stop, policy)?;
+        }
         let code = self.post(user).await?;
         let secret = secret(request, &code)?;
         self.secrets.create(&PostParams::default(), &secret).await?;
         self.patch_status(&name, &self.status).await?;
         self.made.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+        Ok(())
+    }
+
+    /// Reads the request, then whom it names, and then what is to be known of them.
+    async fn look_at(&self, request: &TapRequest, user: Uuid) -> Result<()> {
+        self.requests.get(&request.name_any()).await?;
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+        let secret = secret(request, "")?;
+        let allowed = async { Ok(self.secrets.create(&dry_run, &secret).await?) };
+        let named = self.get(format!("users/{}", request.spec.user));
+        try_join!(allowed, named)?;
+        let passes = self.get(format!("users/{user}/authentication/temporaryAccessPassMethods"));
+        let roles = self.get(format!(
+            "users/{user}/transitiveMemberOf/microsoft.graph.directoryRole?$count=true"
+        ));
+        try_join!(passes, roles)?;
+        Ok(())
+    }
+
+    async fn get(&self, path: String) -> Result<()> {
+        let request = self.graph.get(format!("{}/v1.0/{path}", self.url)).bearer_auth(&self.token);
+        let answer = request.header("ConsistencyLevel", "eventual").send().await?;
+        ensure!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.bytes().await?;
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! How fast a pass is issued, as a ratio to a floor that is measured in the same run, on the same machine.
 //!
 //! The [`floor`] is a bare program that makes a pass with the three Kubernetes writes and the one Graph POST that it
-//! cannot do without, and nothing else: no checks, no lease, no connections of their own for the code. The operator is
+//! cannot do without, and nothing else: no checks, no lease, no connections of their own for the code; and the same with the
+//! reads that must come first. The operator is
 //! the program as it is shipped, on a real control plane and with a tenant on TLS. They take turns, so that what else
 //! the machine does meets both, and are measured with the same [`yardstick`]: once on loopback, and once as far from tenant and
 //! API server as clusters are. Times are shown and never judged.
@@ -36,9 +37,9 @@ use tap_operator::api::TapRequest;
 
 use self::calls::Calls;
 use self::figures::Figures;
-use self::floor::Floor;
+use self::floor::{Does, Floor};
 use self::process::Usage;
-use self::report::table;
+use self::report::{Measured, table};
 use self::subject::{NAMESPACE, user};
 use self::support::wait;
 use self::support::world::{Options, World};
@@ -91,13 +92,13 @@ fn live() -> Result<Option<Vec<usize>>> {
 #[expect(clippy::print_stdout, reason = "the table is what it is for")]
 async fn beside_the_floor(passes: usize) -> Result<()> {
     println!("starting a control plane and a tenant");
-    // A user for each pass of operator and floor, since a user has one at a time: to warm up, one by one, at once; near and far.
-    let users = (0..2 * ROUNDS * 2 * 3 * passes).map(user);
+    // A user for each pass of the three programs, since a user has one at a time: to warm up, one by one, at once; near and far.
+    let users = (0..2 * ROUNDS * 3 * 3 * passes).map(user);
     let policy = subject::policy(&[NAMESPACE], &Value::Null);
     let mut world = world(users, &policy, &NOTHING_BUT_ISSUING).await?;
     let yardstick = Yardstick::new(&world).await?;
     for way in [Way::near(&world).await?, Way::far(&world).await?] {
-        let (mut operator, mut floor) = (Figures::default(), Figures::default());
+        let mut measured = Measured::default();
         for round in 1..=ROUNDS {
             println!(
                 "{}, round {round} of {ROUNDS}: {passes} passes one by one, {passes} at once",
@@ -105,15 +106,19 @@ async fn beside_the_floor(passes: usize) -> Result<()> {
             );
             world.operator = way.operator(&world, &NOTHING_BUT_ISSUING)?;
             world.operator.start().await?;
-            measure(&world, &yardstick, None, passes, &mut operator).await?;
+            measure(&world, &yardstick, None, passes, &mut measured.operator).await?;
             let issued = yardstick.last_request().await?;
             world.operator.stop().await?;
 
-            let bare = Floor::like(&world, &way, &issued).await?;
-            measure(&world, &yardstick, Some(&bare), passes, &mut floor).await?;
-            bare.put_away().await?;
+            let floors =
+                [(Does::Writes, &mut measured.writes), (Does::ReadsAndWrites, &mut measured.reads)];
+            for (does, figures) in floors {
+                let floor = Floor::like(does, &world, &way, &issued).await?;
+                measure(&world, &yardstick, Some(&floor), passes, figures).await?;
+                floor.put_away().await?;
+            }
         }
-        println!("\n{}", table(way.name, &floor, &operator, passes.min(IN_FLIGHT)));
+        println!("\n{}", table(way.name, &measured, passes.min(IN_FLIGHT)));
     }
     Ok(())
 }

@@ -1,16 +1,34 @@
-//! The table that shows the figures of operator and floor.
+//! The table that shows the figures of the operator beside those of the minimal programs.
 
 use std::fmt::Write as _;
 
 use super::figures::Figures;
 
-/// Floor and operator side by side, and what the operator's process used.
-pub fn table(way: &str, floor: &Figures, operator: &Figures, in_flight: usize) -> String {
-    let mut table = format!("{way}\n{:30}{:>10}{:>10}{:>8}\n", "", "floor", "operator", "ratio");
+/// What was measured of each program.
+#[derive(Default)]
+pub struct Measured {
+    /// The one that does no more than write and ask for the pass.
+    pub writes: Figures,
+    /// The one that reads, too.
+    pub reads: Figures,
+    /// The operator.
+    pub operator: Figures,
+}
+
+/// The minimal programs and the operator side by side, and what the operator's process used.
+pub fn table(way: &str, measured: &Measured, in_flight: usize) -> String {
+    let Measured { writes, reads, operator } = measured;
+    let head = ["writes", "and reads", "operator", "/ writes", "/ reads"];
+    let head: String = head.iter().map(|column| format!("{column:>10}")).collect();
+    let mut table = format!("{way}\n{:30}{head}\n", "");
     let mut row = |what: &str, of: &dyn Fn(&Figures) -> f64| {
-        let (floor, operator) = (of(floor), of(operator));
-        let ratio = operator / floor;
-        let _ = writeln!(table, "{what:30}{floor:>10.1}{operator:>10.1}{ratio:>8.2}");
+        let (writes, reads, operator) = (of(writes), of(reads), of(operator));
+        let ratios = (operator / writes, operator / reads);
+        let _ = writeln!(
+            table,
+            "{what:30}{writes:>10.1}{reads:>10.1}{operator:>10.1}{:>10.2}{:>10.2}",
+            ratios.0, ratios.1
+        );
     };
     row("latency in ms, minimum", &|figures| figures.latency(0));
     row("               median", &|figures| figures.latency(50));

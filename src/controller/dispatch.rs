@@ -1,4 +1,5 @@
-//! Starts reconciles and looks at recorded passes as they come due. The state machine limits how many reconciles run at once.
+//! Starts reconciles and looks at recorded passes as they come due. The state machine limits how many reconciles run at once;
+//! people are told of requests that wait for room.
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -7,12 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::operator::Operator;
 use super::request;
-use crate::cluster::{requests, secret};
-use crate::decision::requests::{Claimed, Moment, PassLook, Requests};
+use crate::cluster::{ApiError, requests, secret};
+use crate::decision::report::Report;
+use crate::decision::requests::{Claimed, Moment, PassLook, Queued, Requests};
 use crate::decision::situation::SecretDryRun;
 use crate::entra::UsabilityReason;
 use crate::graph::Priority;
 
+/// How often people are told of a request that waits, at most.
+const TELLS: Duration = Duration::from_secs(1);
 /// How many looks at the passes of one tenant run at once.
 const LOOKS_AT_ONCE: usize = 4;
 /// How long to sleep if nothing is due. An update of the state machine ends the sleep earlier.
@@ -48,6 +52,49 @@ pub async fn reconcile(operator: &Operator, shutdown: &CancellationToken) {
 async fn reconcile_one(operator: &Operator, claimed: Claimed) {
     let _working = operator.metrics.reconciling(claimed.waited);
     request::reconcile(operator, claimed.uid).await;
+}
+
+/// Tells people how many requests are before one that waits, for ever.
+pub async fn tell_of_queued(operator: &Operator) {
+    let mut updates = operator.updates.subscribe();
+    loop {
+        let queued = operator.works().then(|| operator.at_this_moment(Requests::claim_queued));
+        if let Some(queued) = queued.flatten() {
+            tell_of(operator, &queued).await;
+            tokio::time::sleep(TELLS).await;
+            continue;
+        }
+        let next = operator.at_this_moment(|requests, _| requests.next_queued());
+        let next = next.filter(|_| operator.works()).map(|next| operator.began + next);
+        tokio::select! {
+            // The sender is dropped only with the operator.
+            _ = updates.changed() => {}
+            () = tokio::time::sleep_until(next.unwrap_or_else(|| Instant::now() + LONG)) => {}
+        }
+    }
+}
+
+/// It changes nothing but the status, and nothing at all if the request was changed since it was read. So it needs no place
+/// among the reconciles.
+async fn tell_of(operator: &Operator, queued: &Queued) {
+    let told = async {
+        let Some(request) = requests::get(&operator.client, &queued.name).await? else {
+            return Ok(());
+        };
+        if request.metadata.uid.as_deref() != Some(queued.uid.as_str()) {
+            return Ok(());
+        }
+        let now = operator.clocks.now(None).earliest;
+        let Some(status) = Report::queued(&request, queued.before, now) else { return Ok(()) };
+        requests::write_status(&operator.client, &request, &status).await.map(drop)
+    };
+    match told.await {
+        // Somebody was faster, so there may be something else to say.
+        Ok(()) | Err(ApiError::Conflict { .. }) => {}
+        Err(error) => {
+            tracing::warn!(request = %queued.name, %error, "the status that the request is queued could not be written");
+        }
+    }
 }
 
 /// Looks at recorded passes as they come due, for ever: whether each is used or gone. A look may wait long for the pacing and

@@ -263,6 +263,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         () = leading::lead(&operator, &wake_policies) => Err(RunError::PartEnded("the start of work")),
         () = watch_requests(&operator, health) => Err(RunError::PartEnded("the watch of TapRequests")),
         () = dispatch::look_at_passes(&operator) => Err(RunError::PartEnded("the look at recorded passes")),
+        () = dispatch::tell_of_queued(&operator) => Err(RunError::PartEnded("the news of requests that wait")),
         () = operator.notices.deliver(&operator) => Err(RunError::PartEnded("the delivery of notices")),
         () = evidence::read_logs(&operator, &wake_policies) => Err(RunError::PartEnded("the reading of logs")),
         () = leading::follow_clocks(&operator) => Err(RunError::PartEnded("the watch of Graph's clocks")),

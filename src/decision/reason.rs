@@ -194,6 +194,8 @@ reasons! {
     ExistingPass,
     /// Another request for the same user is being issued.
     AnotherRequest,
+    /// There is no room yet for one more request on its way to a pass.
+    Queued,
     /// As many passes are live as the policy's quota allows.
     QuotaReached,
     /// The Secret cannot be created now.

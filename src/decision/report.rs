@@ -1,18 +1,23 @@
 //! Writes findings into the status of a request.
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::Reason;
 use super::checks::Findings;
+use super::intent::has_finalizer;
 use super::situation::{Approvals, Grounds, Situation};
 use crate::api::{
-    Basis, ConditionType, Pass, PersonFound, Phase, TapRequestStatus, merge_conditions,
+    Basis, ConditionType, Pass, PersonFound, Phase, TapRequest, TapRequestStatus, merge_conditions,
 };
 
 /// Builds a status: the status of the request as it was read, changed by what was found.
 #[derive(Clone, Debug)]
 pub struct Report<'a> {
-    s: Situation<'a>,
+    request: &'a TapRequest,
+    now: Timestamp,
+    /// Whether the policy could be read.
+    knows_policy: bool,
     status: TapRequestStatus,
     ready: (bool, Reason, String),
     reconciling: Option<(Reason, String)>,
@@ -27,12 +32,47 @@ impl<'a> Report<'a> {
         reason: Reason,
         message: impl Into<String>,
     ) -> Self {
-        let mut status = s.request.status.clone().unwrap_or_default();
+        let knows_policy = s.policy.version().is_some();
+        Self { knows_policy, ..Self::of(s.request, s.now.earliest, phase, reason, message.into()) }
+    }
+
+    /// The status of a request that is due, and for which there is no room yet: so many requests go first. `None` if the
+    /// request says so already, or something that matters more.
+    pub fn queued(
+        request: &'a TapRequest,
+        before: usize,
+        now: Timestamp,
+    ) -> Option<TapRequestStatus> {
+        let phase = request.phase();
+        if phase != Phase::Pending || has_finalizer(request) || request.is_being_deleted() {
+            return None;
+        }
+        let before = match before {
+            0 => "this request is the next for which there is room".to_owned(),
+            1 => "1 request goes first".to_owned(),
+            before => format!("{before} requests go first"),
+        };
+        let message = format!(
+            "{before}, since only so many can be issued at once; namespaces and requesters take turns, and this request goes on by itself"
+        );
+        let report = Self::of(request, now, phase, Reason::Queued, message.clone());
+        let status = report.reconciling(Reason::Queued, message).finish();
+        (request.status.as_ref() != Some(&status)).then_some(status)
+    }
+
+    fn of(
+        request: &'a TapRequest,
+        now: Timestamp,
+        phase: Phase,
+        reason: Reason,
+        message: String,
+    ) -> Self {
+        let mut status = request.status.clone().unwrap_or_default();
         status.phase = phase;
-        status.observed_generation = s.request.metadata.generation;
+        status.observed_generation = request.metadata.generation;
         if phase.is_final() {
             status.secret_name = None;
-            status.finished_at = status.finished_at.or(Some(Time(whole_second(s.now.earliest))));
+            status.finished_at = status.finished_at.or(Some(Time(whole_second(now))));
         }
         let ready = match phase {
             Phase::AwaitingApproval
@@ -44,7 +84,8 @@ impl<'a> Report<'a> {
             Phase::Pending | Phase::Denied | Phase::Failed | Phase::Unknown => false,
         };
         let stalled = matches!(phase, Phase::Denied | Phase::Failed);
-        Self { s: *s, status, ready: (ready, reason, message.into()), reconciling: None, stalled }
+        let ready = (ready, reason, message);
+        Self { request, now, knows_policy: false, status, ready, reconciling: None, stalled }
     }
 
     /// Work is in progress and ends by itself.
@@ -73,7 +114,7 @@ impl<'a> Report<'a> {
     pub fn findings(mut self, findings: &Findings) -> Self {
         self.status.checks.clone_from(&findings.checks);
         // The deadline is fixed once a policy has said how long the request may wait.
-        if self.s.policy.version().is_some() || self.status.phase.is_final() {
+        if self.knows_policy || self.status.phase.is_final() {
             self.status.deadline = self.status.deadline.or(Some(Time(findings.deadline)));
         }
         if self.status.resolved.is_none() {
@@ -123,7 +164,7 @@ impl<'a> Report<'a> {
         self.status.pass = Some(pass);
         // What people were asked to approve stays as they saw it, also when the user was renamed.
         self.status.resolved.get_or_insert(resolved);
-        self.status.secret_name.clone_from(&self.s.request.metadata.name);
+        self.status.secret_name.clone_from(&self.request.metadata.name);
         self
     }
 
@@ -162,11 +203,10 @@ impl<'a> Report<'a> {
             conditions.push(condition(ConditionType::Stalled, true, reason, &message));
         }
         for condition in &mut conditions {
-            condition.observed_generation = self.s.request.metadata.generation;
+            condition.observed_generation = self.request.metadata.generation;
         }
-        let old = self.s.request.status.as_ref().map_or(&[][..], |s| &s.conditions);
-        self.status.conditions =
-            merge_conditions(old, conditions, whole_second(self.s.now.earliest));
+        let old = self.request.status.as_ref().map_or(&[][..], |s| &s.conditions);
+        self.status.conditions = merge_conditions(old, conditions, whole_second(self.now));
         self.status
     }
 
@@ -190,12 +230,12 @@ fn condition(type_: ConditionType, status: bool, reason: Reason, message: &str) 
         reason: reason.as_str().into(),
         message: message.into(),
         observed_generation: None,
-        last_transition_time: Time(jiff::Timestamp::UNIX_EPOCH),
+        last_transition_time: Time(Timestamp::UNIX_EPOCH),
     }
 }
 
 /// The time without the fraction of its second. Kubernetes stores whole seconds, so a finer time would differ from what is
 /// read back.
-pub fn whole_second(time: jiff::Timestamp) -> jiff::Timestamp {
-    jiff::Timestamp::from_second(time.as_second()).unwrap_or(time)
+pub fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

@@ -34,7 +34,7 @@ pub(super) struct Entry {
     /// Where its recorded pass is being deleted, or waits for that.
     pub deleting: Option<Box<Deleting>>,
     /// When it is due.
-    pub due: Option<Due>,
+    pub due: Option<Box<Due>>,
     /// The looks at its recorded pass.
     pub look: LookState,
     /// When the Secret of the recorded pass was last looked for, in local time.
@@ -60,6 +60,8 @@ pub(super) struct Due {
     pub party: Arc<Party>,
     /// Whether its time has come, for one that is not urgent.
     pub is_ready: bool,
+    /// When people were last told how many requests are before it.
+    pub told: Option<Duration>,
 }
 
 /// What goes on for a request, and what one process remembers of it.

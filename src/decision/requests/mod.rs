@@ -19,6 +19,7 @@
 //! | `unwritable` | who finds out whether the API server writes Secrets again |
 //! | `whose` | whose a pass is that a log names |
 //! | `ready` | which of those that want a pass is next |
+//! | `queued` | what people are told of requests for which there is no room yet |
 //! | `schedule` | when which request is due, and which pass is to be looked at |
 //! | `next` | the next step for a request |
 //! | `learn` | what an outcome does to what is known |
@@ -36,6 +37,7 @@ mod next;
 mod observed;
 mod ordered;
 mod own_passes;
+mod queued;
 mod ready;
 mod schedule;
 mod shared;
@@ -60,6 +62,7 @@ pub use self::next::Rested;
 pub use self::observed::{Observed, Recorded, Unreadable, Version, name_of};
 use self::ordered::{Map, Set};
 use self::own_passes::OwnPasses;
+pub use self::queued::Queued;
 use self::schedule::Schedule;
 pub use self::schedule::{Claimed, PassLook};
 use self::shared::SharedMethod;

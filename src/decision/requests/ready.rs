@@ -48,9 +48,16 @@ impl Ready {
 
     /// How many requests are due.
     pub fn count(&self) -> usize {
-        let requesters =
-            self.namespaces.values().flat_map(|namespace| namespace.requesters.values());
-        requesters.flat_map(|requester| &requester.due).count()
+        self.namespaces.values().map(Namespace::count).sum()
+    }
+
+    /// How many requests go before this one that is due, if all take as long and no other comes: namespaces take turns, and
+    /// within one its requesters.
+    pub fn before(&self, party: &Party, item: &Item) -> usize {
+        let Some(namespace) = self.namespaces.get(&party.namespace) else { return 0 };
+        let place = namespace.before(&party.requester, item);
+        let others = self.namespaces.iter().filter(|(name, _)| **name != party.namespace);
+        place + others.map(|(_, other)| other.count().min(place + 1)).sum::<usize>()
     }
 
     /// Whether none is due or under way.
@@ -97,6 +104,19 @@ impl Ready {
 }
 
 impl Namespace {
+    /// How many requests are due.
+    fn count(&self) -> usize {
+        self.requesters.values().map(|requester| requester.due.len()).sum()
+    }
+
+    /// How many of its requests go before this one that is due.
+    fn before(&self, requester: &Arc<str>, item: &Item) -> usize {
+        let own = self.requesters.get(requester);
+        let place = own.map_or(0, |own| own.due.iter().take_while(|due| *due < item).count());
+        let others = self.requesters.iter().filter(|(name, _)| *name != requester);
+        place + others.map(|(_, other)| other.due.len().min(place + 1)).sum::<usize>()
+    }
+
     /// How many are under way, and the request that goes next; `None` if none may.
     fn head(&self) -> Option<(usize, Item)> {
         let (_, item, _) = self.order.first()?;

@@ -34,7 +34,9 @@ pub(super) struct Schedule {
     /// Requests that hold nothing, and are due later.
     later: Set<(Duration, Timestamp, Uid)>,
     /// Requests that hold nothing, and are due.
-    ready: Ready,
+    pub(super) ready: Ready,
+    /// The same, by when people are to be told how many are before them.
+    pub(super) to_tell: Set<(Duration, Uid)>,
     /// Passes that are to be looked at later.
     looks: Set<(Duration, Uid)>,
     /// Passes that are to be looked at now, or are being looked at, by the id of their tenant.
@@ -78,17 +80,18 @@ impl Schedule {
             return;
         }
         let Some(observed) = &entry.observed else { return };
-        let earlier = entry.due.as_ref().map_or(at, |due| due.at.min(at));
+        let before = entry.due.as_deref();
         let due = Due {
             urgent: observed.finalizer,
-            at: earlier,
+            at: before.map_or(at, |due| due.at.min(at)),
             created: observed.created,
             party: observed.party.clone(),
             is_ready: false,
+            told: before.and_then(|due| due.told),
         };
         self.not_due(uid, entry);
         self.due_set(due.urgent).insert((due.at, due.created, uid.clone()));
-        entry.due = Some(due);
+        entry.due = Some(due.into());
     }
 
     /// A request is not due any more.
@@ -97,6 +100,7 @@ impl Schedule {
         let item = (due.at, due.created, uid.clone());
         if due.is_ready {
             self.ready.remove(&due.party, &item);
+            self.to_tell.remove(&(due.to_tell(), uid.clone()));
         } else {
             self.due_set(due.urgent).remove(&item);
         }
@@ -236,7 +240,7 @@ impl Requests {
     }
 
     /// Of the requests that want a pass, those whose time has come are ready.
-    fn make_ready(&mut self, moment: Moment) {
+    pub(super) fn make_ready(&mut self, moment: Moment) {
         while let Some((_, _, uid)) = self.schedule.later.first().filter(|due| due.0 <= moment.at) {
             let uid = uid.clone();
             self.schedule.later.pop_first();
@@ -244,6 +248,7 @@ impl Requests {
                 continue;
             };
             due.is_ready = true;
+            self.schedule.to_tell.insert((due.to_tell(), uid.clone()));
             self.schedule.ready.insert(&due.party, (due.at, due.created, uid));
         }
     }
@@ -323,6 +328,7 @@ impl Schedule {
             if let Some(due) = &entry.due {
                 let item = (due.at, due.created, uid.clone());
                 if due.is_ready {
+                    schedule.to_tell.insert((due.to_tell(), uid.clone()));
                     schedule.ready.insert(&due.party, item);
                 } else {
                     schedule.due_set(due.urgent).insert(item);

@@ -22,6 +22,7 @@ mod onboarding;
 mod order;
 mod people;
 mod places;
+mod queued;
 mod quota;
 mod reasons;
 mod recovery;

@@ -1,5 +1,7 @@
 //! Which call is admitted, and when.
 
+use std::collections::VecDeque;
+
 use super::*;
 
 #[test]
@@ -189,7 +191,7 @@ async fn a_call_that_is_dropped_lets_the_next_one_go() {
     first.abort();
     second.await.unwrap().unwrap();
     assert_eq!(began.elapsed().as_secs(), 10);
-    assert!(pacer.queue().waiting.is_empty());
+    assert!(pacer.state().waiting.iter().all(|(_, calls)| *calls == 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,6 +253,97 @@ async fn a_read_goes_after_every_third_call_to_create_a_pass() {
     let admitted = order(&pacer(1), &all).await;
     let names: Vec<_> = admitted.into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["1", "2", "3", "read 1", "4", "5", "6", "read 2", "7"]);
+}
+
+/// Passes for a namespace, one after the other: a list and the POST for each, as fast as they are admitted. Returns how many
+/// were made in so many seconds.
+fn flood(
+    pacer: &Arc<Pacer>,
+    namespace: &'static str,
+    at_once: usize,
+    seconds: u64,
+) -> impl Future<Output = usize> + use<> {
+    let share = Share { namespace: namespace.into(), requester: "mallory".into() };
+    let end = within(seconds);
+    let passes: Vec<_> = (0..at_once)
+        .map(|_| {
+            let (pacer, share) = (Arc::clone(pacer), share.clone());
+            tokio::spawn(async move {
+                let mut passes = 0;
+                while pacer.admit(Priority::Issue, &share, end).await.is_ok() {
+                    passes += usize::from(pacer.admit(Priority::Create, &share, end).await.is_ok());
+                }
+                passes
+            })
+        })
+        .collect();
+    async move {
+        let mut made = 0;
+        for task in passes {
+            made += task.await.unwrap();
+        }
+        made
+    }
+}
+
+/// How long each of so many passes of another namespace waits, if one is asked for from time to time.
+async fn waits(pacer: &Pacer, namespace: &str, passes: u32, every: Duration) -> Vec<Duration> {
+    let share = Share { namespace: namespace.into(), requester: "carol".into() };
+    let began = Instant::now();
+    let mut waits = Vec::new();
+    for number in 0..passes {
+        tokio::time::sleep_until(began + number * every).await;
+        let asked = Instant::now();
+        pacer.admit(Priority::Issue, &share, patiently()).await.unwrap();
+        pacer.admit(Priority::Create, &share, patiently()).await.unwrap();
+        waits.push(asked.elapsed());
+    }
+    waits
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_of_another_namespace_waits_for_no_flood() {
+    for (calls, phase) in [(40, 0), (50, 3), (200, 9)] {
+        let pacer = pacer(calls);
+        let floods = [flood(&pacer, "a", 16, 100), flood(&pacer, "b", 16, 100)];
+        tokio::time::sleep(Duration::from_secs(30 + phase)).await;
+        assert_eq!(waits(&pacer, "c", 1, Duration::ZERO).await, [Duration::ZERO], "{calls}");
+        // Nor does the next of a namespace that asks now and then.
+        let every = Duration::from_secs(15);
+        tokio::time::sleep(every).await;
+        assert_eq!(waits(&pacer, "c", 3, every).await, [Duration::ZERO; 3], "{calls}");
+        for flood in floods {
+            assert!(flood.await > 0);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_namespace_asks_for_regularly_is_left_to_it() {
+    for calls in [5, 20, 50, 200] {
+        let pacer = pacer(calls);
+        let flooding = flood(&pacer, "a", 16, 300);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        // A third of the pace.
+        let every = Duration::from_secs(60) / calls;
+        let all = waits(&pacer, "b", 4 * calls, every).await;
+        // At first until a place is free; soon it need not wait for one.
+        let place = Duration::from_secs(10) / calls;
+        let (first, later) = all.split_at(2 * calls as usize);
+        assert!(first.iter().all(|wait| *wait <= Duration::from_secs(10)), "{calls}: {first:?}");
+        let waited = later.iter().filter(|wait| **wait > 2 * place).count();
+        assert!(10 * waited <= later.len(), "{calls}: {later:?}");
+        assert!(flooding.await > 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_to_others_costs_a_flood_a_twentieth() {
+    for calls in [5, 20, 200] {
+        let passes = flood(&pacer(calls), "a", 16, 300).await;
+        let at_most = 300 / 10 * calls as usize / 2;
+        assert!(20 * passes >= 18 * at_most, "{calls}: {passes} of {at_most}");
+    }
 }
 
 /// A tenant that takes so many calls in ten seconds, and refuses what comes beyond.
