@@ -3,7 +3,7 @@
 //! It is fed with what the watch shows, and keeps a few bytes of each request, so that a scrape costs nothing for each of
 //! them. No decision depends on it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -48,10 +48,17 @@ pub struct Tally {
 /// All requests, by their states.
 #[derive(Clone, Debug, Default)]
 pub struct Census {
-    standings: HashMap<Uid, Standing>,
-    tallies: HashMap<State, Tally>,
+    standings: BTreeMap<Uid, Counted>,
+    tallies: HashMap<Arc<State>, Tally>,
     /// What a list that has begun showed so far.
-    listed: Option<HashSet<Uid>>,
+    listed: Option<BTreeSet<Uid>>,
+}
+
+/// The standing of a request that is counted. All requests of one state have its text in common.
+#[derive(Clone, Debug)]
+struct Counted {
+    state: Arc<State>,
+    since: Option<Box<Timestamp>>,
 }
 
 impl Standing {
@@ -86,28 +93,30 @@ impl Tally {
 impl Census {
     /// A list begins: what is not in it is gone.
     pub fn list_begins(&mut self) {
-        self.listed = Some(HashSet::new());
+        self.listed = Some(BTreeSet::new());
     }
 
     /// A request is there, or changed.
-    pub fn enter(&mut self, uid: &Uid, mut standing: Standing) {
+    pub fn enter(&mut self, uid: &Uid, standing: Standing) {
         if let Some(listed) = &mut self.listed {
             listed.insert(uid.clone());
         }
-        if self.standings.get(uid) == Some(&standing) {
+        let Standing { state, since } = standing;
+        let is_counted = |counted: &Counted| {
+            *counted.state == state && counted.since.as_deref() == since.as_ref()
+        };
+        if self.standings.get(uid).is_some_and(is_counted) {
             return;
         }
         self.remove(uid);
-        // The text of the first of this state, for all of them.
-        if let Some((known, _)) = self.tallies.get_key_value(&standing.state) {
-            standing.state.policy = Arc::clone(&known.policy);
-        }
-        let tally = self.tallies.entry(standing.state.clone()).or_default();
+        let known = self.tallies.get_key_value(&state).map(|(known, _)| Arc::clone(known));
+        let state = known.unwrap_or_else(|| Arc::new(state));
+        let tally = self.tallies.entry(Arc::clone(&state)).or_default();
         tally.number += 1;
-        if let Some(since) = standing.since {
+        if let Some(since) = since {
             *tally.since.entry(since).or_default() += 1;
         }
-        self.standings.insert(uid.clone(), standing);
+        self.standings.insert(uid.clone(), Counted { state, since: since.map(Box::new) });
     }
 
     /// The list is complete.
@@ -121,11 +130,11 @@ impl Census {
 
     /// A request is gone.
     pub fn remove(&mut self, uid: &Uid) {
-        let Some(Standing { state, since }) = self.standings.remove(uid) else { return };
+        let Some(Counted { state, since }) = self.standings.remove(uid) else { return };
         let Some(tally) = self.tallies.get_mut(&state) else { return };
         tally.number = tally.number.saturating_sub(1);
         if let Some(since) = since
-            && let Some(number) = tally.since.get_mut(&since)
+            && let Some(number) = tally.since.get_mut(&*since)
         {
             *number -= 1;
             if *number == 0 {
@@ -139,7 +148,7 @@ impl Census {
 
     /// The states in which there are requests.
     pub fn states(&self) -> impl Iterator<Item = (&State, &Tally)> {
-        self.tallies.iter()
+        self.tallies.iter().map(|(state, tally)| (&**state, tally))
     }
 }
 

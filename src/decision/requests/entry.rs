@@ -28,7 +28,7 @@ pub(super) struct Entry {
     /// What goes on, or is remembered; absent where there is nothing.
     pub work: Option<Box<Work>>,
     /// Whose turn it has.
-    pub turn: Option<UserKey>,
+    pub turn: Option<Box<UserKey>>,
     /// For which user it waits for its turn, and when it was created.
     pub waits_for_turn: Option<Box<(UserKey, Timestamp)>>,
     /// Where its recorded pass is being deleted, or waits for that.

@@ -73,7 +73,7 @@ impl Index {
 
     fn each_key(&mut self, uid: &Uid, observed: &Observed, enter: bool) {
         if let Some(unresolved) = &observed.unresolved {
-            self.unresolved.change(unresolved.clone(), uid.clone(), enter);
+            self.unresolved.change((**unresolved).clone(), uid.clone(), enter);
         }
         if let Some(recorded) = &observed.recorded {
             self.recording.change(recorded.pass_id.clone(), uid.clone(), enter);
@@ -88,7 +88,7 @@ impl Index {
             }
         }
         if let Some(user) = &observed.contends {
-            self.contending.change(user.clone(), (observed.created, uid.clone()), enter);
+            self.contending.change((**user).clone(), (observed.created, uid.clone()), enter);
         }
         if !observed.phase.is_final() && observed.recorded.is_none() {
             self.waiting.change(observed.party.policy.clone(), uid.clone(), enter);

@@ -272,8 +272,8 @@ impl Requests {
         let before = entry.observed.as_ref();
         let freed = before.and_then(Observed::issued_to).filter(|_| new.has_ended());
         // Whoever is next must not wait for one that does not wait any more.
-        let contended = before.and_then(|before| before.contends.clone());
-        let freed = freed.or(contended.filter(|user| new.contends.as_ref() != Some(user)));
+        let contended = before.and_then(|before| before.contends.as_deref().cloned());
+        let freed = freed.or(contended.filter(|user| new.contends.as_deref() != Some(user)));
         let called =
             self.holders.observe(uid, &new.party, new.created, new.holds(), new.has_ended());
         // A pass that no connection reaches is not looked at: its request says so, and waits.
@@ -338,7 +338,9 @@ impl Requests {
         self.forget_deletion(uid, &mut entry, moment);
         if let Some(observed) = &entry.observed {
             self.index.remove(uid, observed);
-            if let Some(user) = observed.issued_to().or_else(|| observed.contends.clone()) {
+            if let Some(user) =
+                observed.issued_to().or_else(|| observed.contends.as_deref().cloned())
+            {
                 self.call_next_for(&user, uid, moment);
             }
         }
@@ -350,9 +352,9 @@ impl Requests {
 
     fn give_back_turn(&mut self, uid: &Uid, entry: &mut Entry, moment: Moment) {
         if let Some(user) = entry.turn.take()
-            && self.turns.get(&user) == Some(uid)
+            && self.turns.get(&*user) == Some(uid)
         {
-            self.turns.remove(&user);
+            self.turns.remove(&*user);
             self.call_next_in_line(&user, moment);
         }
     }

@@ -135,10 +135,11 @@ impl Requests {
             self.waits_for_turn(uid, user);
             return Turn::Busy;
         }
-        let before = self.entries.get_mut(uid).and_then(|entry| entry.turn.replace(user.clone()));
+        let ours = Box::new(user.clone());
+        let before = self.entries.get_mut(uid).and_then(|entry| entry.turn.replace(ours));
         // The name of the user may mean another one since the request was read again.
-        if let Some(before) = before.filter(|before| before != user) {
-            self.turns.remove(&before);
+        if let Some(before) = before.filter(|before| **before != *user) {
+            self.turns.remove(&*before);
         }
         Turn::Ours
     }

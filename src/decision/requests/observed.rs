@@ -44,9 +44,9 @@ pub struct Observed {
     /// Whether its status names the Secret with the code.
     pub names_secret: bool,
     /// For whom it waits for another pass to end, or another request to be issued.
-    pub contends: Option<UserKey>,
+    pub contends: Option<Box<UserKey>>,
     /// For whom nobody may ask for a pass because of it: nobody knows yet what became of its POST.
-    pub unresolved: Option<Unresolved>,
+    pub unresolved: Option<Box<Unresolved>>,
     /// The pass in its status.
     pub recorded: Option<Recorded>,
     /// When a finished request is to be deleted, where it says so.
@@ -166,8 +166,8 @@ impl Observed {
                 .status
                 .as_ref()
                 .is_some_and(|status| status.secret_name.is_some()),
-            contends: contends(request).filter(|_| !is_to_end),
-            unresolved: unresolved(request),
+            contends: contends(request).filter(|_| !is_to_end).map(Box::new),
+            unresolved: unresolved(request).map(Box::new),
             recorded: recorded.map(|pass| Recorded {
                 pass_id: pass.id.as_str().into(),
                 start: pass.start_time.0,

@@ -128,7 +128,7 @@ impl<'a> Seen<'a> {
     fn turns(&self, moment: Moment) {
         for (user, uid) in &self.0.turns {
             let entry = &self.0.entries[uid];
-            assert_eq!(entry.turn.as_ref(), Some(user), "the turn of {uid}");
+            assert_eq!(entry.turn.as_deref(), Some(user), "the turn of {uid}");
             let attempt = entry.work.as_ref().is_some_and(|work| work.memory.attempt.is_some());
             let unresolved = entry.observed.as_ref().is_some_and(|o| o.unresolved.is_some());
             // Somebody may have taken the finalizer off: the reconcile that is due then gives it back.
@@ -137,7 +137,7 @@ impl<'a> Seen<'a> {
             assert!(is_needed, "{uid} keeps a turn that it does not need");
         }
         for (uid, entry) in &self.0.entries {
-            let held = entry.turn.as_ref().and_then(|user| self.0.turns.get(user));
+            let held = entry.turn.as_deref().and_then(|user| self.0.turns.get(user));
             assert_eq!(held, entry.turn.as_ref().map(|_| uid), "the turn of {uid}");
         }
     }
