@@ -23,7 +23,7 @@ use serde_json::json;
 use self::cluster::{Cluster, Restart};
 use self::population::Population;
 use crate::figures::Figures;
-use crate::floor::Floor;
+use crate::floor::{Does, Floor};
 use crate::process::Usage;
 use crate::subject::{self, NAMESPACE, user};
 use crate::way::Way;
@@ -109,7 +109,7 @@ async fn measure_both(clusters: [&Cluster; 2], passes: usize) -> Result<[Measure
         cluster.put_away().await?;
         cluster.world.operator.stop().await?;
         let way = Way::near(&cluster.world).await?;
-        floors.push(Floor::like(&cluster.world, &way, &issued).await?);
+        floors.push(Floor::like(Does::Writes, &cluster.world, &way, &issued).await?);
     }
     for _ in 0..ROUNDS {
         for ((cluster, measured), floor) in clusters.iter().zip(&mut measured).zip(&floors) {

@@ -2,9 +2,9 @@
 //!
 //! No window holds more calls than the tenant takes. If one namespace took all of them, another that asks for a single pass
 //! would wait for the rest of the window. So what creates passes leaves room for other namespaces: a little always, and as
-//! much as they had in the window before.
+//! much as those had in the window before that had less than the one that asks.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +36,16 @@ struct Admitted {
 impl Admitted {
     fn is_to_issue(&self) -> bool {
         matches!(self.priority, Priority::Issue | Priority::Create)
+    }
+
+    /// Whether it was made for a pass of this namespace.
+    fn is_of(&self, namespace: &str) -> bool {
+        self.is_to_issue() && *self.namespace == *namespace
+    }
+
+    /// Whether it was made for a pass of another namespace.
+    fn is_of_another_than(&self, namespace: &str) -> bool {
+        self.is_to_issue() && *self.namespace != *namespace
     }
 }
 
@@ -77,53 +87,55 @@ impl Recent {
         calls: usize,
         now: Instant,
     ) -> Instant {
-        let due = match priority {
-            Priority::Revoke => self.freed(calls, |_| true),
-            Priority::Create | Priority::Issue => {
-                return self.due_to_issue(priority, namespace, calls, now);
+        match priority {
+            Priority::Revoke => self.freed(calls, now, |_| true),
+            Priority::Create | Priority::Issue if self.had_little(namespace, calls, now) => {
+                self.freed(calls, now, |_| true)
+            }
+            Priority::Create => self.due_to_issue(namespace, calls, now),
+            Priority::Issue => {
+                let due = self.due_to_issue(namespace, calls, now);
+                // While others issue, too, a place gets free every moment rather than all of them once in a window.
+                let is_shared = self.calls.iter().any(|call| call.is_of_another_than(namespace));
+                let is_even = is_shared && 2 * self.in_window(now) >= calls;
+                self.evenly.filter(|_| is_even).map_or(due, |evenly| due.max(evenly))
             }
             Priority::Read => {
-                let half = self.freed((calls / 2).max(1), |call| call.priority == Priority::Read);
-                half.max(self.freed(calls - calls / LEFT, |_| true))
+                let is_read = |call: &Admitted| call.priority == Priority::Read;
+                let half = self.freed((calls / 2).max(1), now, is_read);
+                half.max(self.freed(calls - calls / LEFT, now, |_| true))
             }
-        };
-        due.map_or(now, |due| due.max(now))
+        }
     }
 
-    fn due_to_issue(
-        &self,
-        priority: Priority,
-        namespace: &str,
-        calls: usize,
-        now: Instant,
-    ) -> Instant {
-        let is_in_window = |call: &&Admitted| call.at + self.window > now;
-        let of_others = |call: &&Admitted| call.is_to_issue() && *call.namespace != *namespace;
-        let own = |call: &&Admitted| call.is_to_issue() && *call.namespace == *namespace;
-        let left = calls / LEFT;
-        if self.calls.iter().filter(is_in_window).filter(own).count() < left {
-            return self.freed(calls, |_| true).map_or(now, |due| due.max(now));
+    /// Whether a namespace had so few calls in the window that the others leave it room.
+    fn had_little(&self, namespace: &str, calls: usize, now: Instant) -> bool {
+        let in_window = self.calls.iter().filter(|call| call.at + self.window > now);
+        in_window.filter(|call| call.is_of(namespace)).count() < calls / LEFT
+    }
+
+    /// When there is room for what creates a pass, beside what is left to others.
+    fn due_to_issue(&self, namespace: &str, calls: usize, now: Instant) -> Instant {
+        // How many each namespace had in the window before this one, and in this one.
+        let mut had: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for call in self.calls.iter().filter(|call| call.is_to_issue()) {
+            let (before, lately) = had.entry(&call.namespace).or_default();
+            *(if call.at + self.window > now { lately } else { before }) += 1;
         }
-        let (others_now, others_before): (Vec<_>, Vec<_>) =
-            self.calls.iter().filter(of_others).partition(is_in_window);
-        let expected = others_before.len().saturating_sub(others_now.len()).min(calls / 2);
-        let mut due =
-            self.freed(calls - left.max(expected), |_| true).map_or(now, |due| due.max(now));
+        let own = had.remove(namespace).unwrap_or_default();
+        // Who had more before than this namespace is left nothing.
+        let smaller = had.values().filter(|(before, _)| *before < own.0);
+        let expected: usize = smaller.map(|(before, lately)| before.saturating_sub(*lately)).sum();
+        let expected = expected.min(calls / 2);
+        let due = self.freed(calls - calls / LEFT - expected, now, |_| true);
         // They may not come again, and then the room is free sooner.
-        if let Some(oldest) = others_before.first().filter(|_| expected > left) {
-            due = due.min(oldest.at + 2 * self.window);
-        }
-        // While others issue, too, a place gets free every moment rather than all of them once in a window.
-        let shared = !(others_now.is_empty() && others_before.is_empty());
-        if priority == Priority::Issue && shared && 2 * self.in_window(now) >= calls {
-            due = due.max(self.evenly.unwrap_or(now));
-        }
-        due
+        let oldest = self.calls.front().filter(|_| expected > 0);
+        oldest.map_or(due, |oldest| due.min(oldest.at + 2 * self.window))
     }
 
-    /// When fewer than so many of these calls are in the window; `None` where that is so from the start.
-    fn freed(&self, calls: usize, such: impl Fn(&Admitted) -> bool) -> Option<Instant> {
+    /// When fewer than so many of these calls are in the window.
+    fn freed(&self, calls: usize, now: Instant, such: impl Fn(&Admitted) -> bool) -> Instant {
         let last = self.calls.iter().rev().filter(|call| such(call)).nth(calls - 1);
-        last.map(|call| call.at + self.window)
+        last.map_or(now, |call| now.max(call.at + self.window))
     }
 }

@@ -327,12 +327,12 @@ async fn what_a_namespace_asks_for_regularly_is_left_to_it() {
         // A third of the pace.
         let every = Duration::from_secs(60) / calls;
         let all = waits(&pacer, "b", 4 * calls, every).await;
-        // At first until a place is free; soon it need not wait for one.
-        let place = Duration::from_secs(10) / calls;
+        // At first until a place is free; soon it need not wait for one, or where they are few, not for more than two.
         let (first, later) = all.split_at(2 * calls as usize);
         assert!(first.iter().all(|wait| *wait <= Duration::from_secs(10)), "{calls}: {first:?}");
-        let waited = later.iter().filter(|wait| **wait > 2 * place).count();
-        assert!(10 * waited <= later.len(), "{calls}: {later:?}");
+        let places = if calls < 50 { 2 } else { 0 };
+        let at_most = places * Duration::from_secs(10) / calls;
+        assert!(later.iter().all(|wait| *wait <= at_most), "{calls}: {later:?}");
         assert!(flooding.await > 0);
     }
 }
