@@ -22,14 +22,26 @@ enum Owner {
     Unknown,
 }
 
+/// Whether one of the controllers may have something to do about an object.
+fn concerns(object: &Value) -> bool {
+    let metadata = &object["metadata"];
+    !metadata["ownerReferences"].is_null() || !metadata["deletionTimestamp"].is_null()
+}
+
 impl State {
     /// Lets both controllers work until there is nothing left to do.
     pub fn clean_up(&mut self) {
         loop {
             let before = self.store.revision();
+            // Few objects concern the controllers, and this runs after each write.
+            let concerned = self.store.objects().filter(|(_, object)| concerns(object));
+            let mut keys: Vec<Key> = concerned.map(|(key, _)| key.clone()).collect();
+            if keys.is_empty() {
+                return;
+            }
             for resource in self.registry.stored().cloned().collect::<Vec<_>>() {
                 let storage = resource.storage();
-                for key in self.store.at(&storage, None, before).into_keys() {
+                for key in keys.extract_if(.., |key| key.storage == storage) {
                     self.release_dependents(&key);
                     self.collect(&resource, &key);
                     if resource.is("namespaces") {

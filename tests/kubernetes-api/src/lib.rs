@@ -245,16 +245,17 @@ impl KubernetesApi {
 
     /// The requests so far that match.
     pub fn requests_for(&self, requests: &Match) -> Vec<LoggedRequest> {
-        let mut log = self.requests();
-        log.retain(|logged| requests.matches(logged));
-        log
+        self.logged(|logged| requests.matches(logged))
     }
 
     /// The requests so far that changed an object.
     pub fn writes(&self) -> Vec<LoggedRequest> {
-        let mut log = self.requests();
-        log.retain(|logged| !logged.effects.is_empty());
-        log
+        self.logged(|logged| !logged.effects.is_empty())
+    }
+
+    fn logged(&self, such: impl Fn(&LoggedRequest) -> bool) -> Vec<LoggedRequest> {
+        let state = self.shared.lock();
+        state.log.entries().iter().filter(|logged| such(logged)).cloned().collect()
     }
 
     /// The requests of the watches that are open.

@@ -42,11 +42,6 @@ impl Admitted {
     fn is_of(&self, namespace: &str) -> bool {
         self.is_to_issue() && *self.namespace == *namespace
     }
-
-    /// Whether it was made for a pass of another namespace.
-    fn is_of_another_than(&self, namespace: &str) -> bool {
-        self.is_to_issue() && *self.namespace != *namespace
-    }
 }
 
 impl Recent {
@@ -92,18 +87,12 @@ impl Recent {
             Priority::Create | Priority::Issue if self.had_little(namespace, calls, now) => {
                 self.freed(calls, now, |_| true)
             }
-            Priority::Create => self.due_to_issue(namespace, calls, now),
-            Priority::Issue => {
-                let due = self.due_to_issue(namespace, calls, now);
-                // While others issue, too, a place gets free every moment rather than all of them once in a window.
-                let is_shared = self.calls.iter().any(|call| call.is_of_another_than(namespace));
-                let is_even = is_shared && 2 * self.in_window(now) >= calls;
-                self.evenly.filter(|_| is_even).map_or(due, |evenly| due.max(evenly))
-            }
+            Priority::Create => self.due_beside_others(Some(namespace), calls, now).0,
+            Priority::Issue => self.due_evenly(Some(namespace), calls, now),
             Priority::Read => {
                 let is_read = |call: &Admitted| call.priority == Priority::Read;
                 let half = self.freed((calls / 2).max(1), now, is_read);
-                half.max(self.freed(calls - calls / LEFT, now, |_| true))
+                half.max(self.due_evenly(None, calls, now))
             }
         }
     }
@@ -114,23 +103,39 @@ impl Recent {
         in_window.filter(|call| call.is_of(namespace)).count() < calls / LEFT
     }
 
-    /// When there is room for what creates a pass, beside what is left to others.
-    fn due_to_issue(&self, namespace: &str, calls: usize, now: Instant) -> Instant {
+    /// The same as [`Self::due_beside_others`]. While several namespaces issue, a place gets free every moment rather than all
+    /// of them once in a window.
+    fn due_evenly(&self, namespace: Option<&str>, calls: usize, now: Instant) -> Instant {
+        let (due, is_shared) = self.due_beside_others(namespace, calls, now);
+        let is_even = is_shared && 2 * self.in_window(now) >= calls;
+        self.evenly.filter(|_| is_even).map_or(due, |evenly| due.max(evenly))
+    }
+
+    /// When there is room for a call of a namespace beside what is left to others, and whether there were others. `None`: for a
+    /// call that leaves as much as the namespace that had most.
+    fn due_beside_others(
+        &self,
+        namespace: Option<&str>,
+        calls: usize,
+        now: Instant,
+    ) -> (Instant, bool) {
         // How many each namespace had in the window before this one, and in this one.
         let mut had: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for call in self.calls.iter().filter(|call| call.is_to_issue()) {
             let (before, lately) = had.entry(&call.namespace).or_default();
             *(if call.at + self.window > now { lately } else { before }) += 1;
         }
-        let own = had.remove(namespace).unwrap_or_default();
-        // Who had more before than this namespace is left nothing.
-        let smaller = had.values().filter(|(before, _)| *before < own.0);
+        let most = had.iter().max_by_key(|(_, (before, _))| *before).map(|(name, _)| *name);
+        let own = namespace.or(most).unwrap_or_default();
+        let own_before = had.remove(own).map_or(0, |(before, _)| before);
+        let smaller = had.values().filter(|(before, _)| *before < own_before);
         let expected: usize = smaller.map(|(before, lately)| before.saturating_sub(*lately)).sum();
         let expected = expected.min(calls / 2);
         let due = self.freed(calls - calls / LEFT - expected, now, |_| true);
         // They may not come again, and then the room is free sooner.
         let oldest = self.calls.front().filter(|_| expected > 0);
-        oldest.map_or(due, |oldest| due.min(oldest.at + 2 * self.window))
+        let due = oldest.map_or(due, |oldest| due.min(oldest.at + 2 * self.window));
+        (due, !had.is_empty())
     }
 
     /// When fewer than so many of these calls are in the window.

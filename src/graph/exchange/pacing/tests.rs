@@ -286,6 +286,30 @@ fn flood(
     }
 }
 
+/// Looks at passes, as many as are admitted in so many seconds.
+fn looks(pacer: &Arc<Pacer>, at_once: usize, seconds: u64) -> impl Future<Output = usize> + use<> {
+    let end = within(seconds);
+    let looks: Vec<_> = (0..at_once)
+        .map(|_| {
+            let pacer = Arc::clone(pacer);
+            tokio::spawn(async move {
+                let mut looks = 0;
+                while pacer.admit(Priority::Read, &Share::default(), end).await.is_ok() {
+                    looks += 1;
+                }
+                looks
+            })
+        })
+        .collect();
+    async move {
+        let mut made = 0;
+        for task in looks {
+            made += task.await.unwrap();
+        }
+        made
+    }
+}
+
 /// How long each of so many passes of another namespace waits, if one is asked for from time to time.
 async fn waits(pacer: &Pacer, namespace: &str, passes: u32, every: Duration) -> Vec<Duration> {
     let share = Share { namespace: namespace.into(), requester: "carol".into() };
@@ -320,20 +344,26 @@ async fn a_pass_of_another_namespace_waits_for_no_flood() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_namespace_asks_for_regularly_is_left_to_it() {
-    for calls in [5, 20, 50, 200] {
+    // For how many calls it waits at most, by the pace, and by whether passes are looked at, too.
+    for (calls, looks_at_once, places) in
+        [(20, 0, 2), (50, 0, 0), (200, 0, 0), (20, 4, 4), (50, 4, 2), (200, 4, 2)]
+    {
         let pacer = pacer(calls);
         let flooding = flood(&pacer, "a", 16, 300);
+        let looking = looks(&pacer, looks_at_once, 300);
         tokio::time::sleep(Duration::from_secs(30)).await;
         // A third of the pace.
-        let every = Duration::from_secs(60) / calls;
-        let all = waits(&pacer, "b", 4 * calls, every).await;
-        // At first until a place is free; soon it need not wait for one, or where they are few, not for more than two.
+        let all = waits(&pacer, "b", 4 * calls, Duration::from_secs(60) / calls).await;
+        // At first until a place is free; soon it need not wait for one, or not for many.
         let (first, later) = all.split_at(2 * calls as usize);
         assert!(first.iter().all(|wait| *wait <= Duration::from_secs(10)), "{calls}: {first:?}");
-        let places = if calls < 50 { 2 } else { 0 };
         let at_most = places * Duration::from_secs(10) / calls;
-        assert!(later.iter().all(|wait| *wait <= at_most), "{calls}: {later:?}");
-        assert!(flooding.await > 0);
+        assert!(later.iter().all(|wait| *wait <= at_most), "{calls}, {looks_at_once}: {later:?}");
+        let (passes, looks) = (flooding.await, looking.await);
+        assert!(passes > 0);
+        // One after every third, or fourth where a POST was in line.
+        let issued = 2 * (passes + all.len());
+        assert!(looks_at_once == 0 || 5 * looks >= issued, "{looks} looks beside {issued} calls");
     }
 }
 
