@@ -4,7 +4,7 @@
 //! would wait for the rest of the window. So what creates passes leaves room for other namespaces: a little always, and as
 //! much as those had in the window before that had less than the one that asks.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::Priority;
 
-/// One in so many calls of a window is left to namespaces that had fewer than that in it. It is not used where there are
+/// One in so many calls of a window is left to namespaces that had little of it. It is not used where there are
 /// none, so a single namespace takes a twentieth longer for many passes.
 const LEFT: usize = 20;
 
@@ -36,11 +36,6 @@ struct Admitted {
 impl Admitted {
     fn is_to_issue(&self) -> bool {
         matches!(self.priority, Priority::Issue | Priority::Create)
-    }
-
-    /// Whether it was made for a pass of this namespace.
-    fn is_of(&self, namespace: &str) -> bool {
-        self.is_to_issue() && *self.namespace == *namespace
     }
 }
 
@@ -97,10 +92,15 @@ impl Recent {
         }
     }
 
-    /// Whether a namespace had so few calls in the window that the others leave it room.
+    /// Whether a namespace had so few calls in the window that the others leave it room: less than it would have if all that
+    /// issue had as many, and one more came.
     fn had_little(&self, namespace: &str, calls: usize, now: Instant) -> bool {
         let in_window = self.calls.iter().filter(|call| call.at + self.window > now);
-        in_window.filter(|call| call.is_of(namespace)).count() < calls / LEFT
+        let issued = in_window.filter(|call| call.is_to_issue());
+        let (own, others): (Vec<_>, Vec<_>) =
+            issued.partition(|call| *call.namespace == *namespace);
+        let others: BTreeSet<&str> = others.iter().map(|call| &*call.namespace).collect();
+        own.len() < (calls / (others.len() + 2)).max(calls / LEFT)
     }
 
     /// The same as [`Self::due_beside_others`]. While several namespaces issue, a place gets free every moment rather than all

@@ -345,17 +345,24 @@ async fn a_pass_of_another_namespace_waits_for_no_flood() {
 #[tokio::test(start_paused = true)]
 async fn what_a_namespace_asks_for_regularly_is_left_to_it() {
     // For how many calls it waits at most, by the pace, and by whether passes are looked at, too.
-    for (calls, looks_at_once, places) in
-        [(20, 0, 2), (50, 0, 0), (200, 0, 0), (20, 4, 4), (50, 4, 2), (200, 4, 2)]
-    {
+    // The share that it asks for is one of so many.
+    for (calls, share, looks_at_once, places) in [
+        (20, 3, 0, 2),
+        (50, 3, 0, 0),
+        (200, 3, 0, 0),
+        (50, 3, 4, 2),
+        (200, 3, 4, 2),
+        (50, 5, 4, 0),
+        (200, 5, 4, 0),
+    ] {
         let pacer = pacer(calls);
         let flooding = flood(&pacer, "a", 16, 300);
         let looking = looks(&pacer, looks_at_once, 300);
         tokio::time::sleep(Duration::from_secs(30)).await;
-        // A third of the pace.
-        let all = waits(&pacer, "b", 4 * calls, Duration::from_secs(60) / calls).await;
+        let every = share * Duration::from_secs(20) / calls;
+        let all = waits(&pacer, "b", 12 * calls / share, every).await;
         // At first until a place is free; soon it need not wait for one, or not for many.
-        let (first, later) = all.split_at(2 * calls as usize);
+        let (first, later) = all.split_at(all.len() / 2);
         assert!(first.iter().all(|wait| *wait <= Duration::from_secs(10)), "{calls}: {first:?}");
         let at_most = places * Duration::from_secs(10) / calls;
         assert!(later.iter().all(|wait| *wait <= at_most), "{calls}, {looks_at_once}: {later:?}");
