@@ -267,6 +267,7 @@ pub fn policy(policy: &TapPolicy, input: usize) -> usize {
             settle: jiff::SignedDuration::from_secs(150),
             correction: None,
             sign_ins_given: true,
+            what_if_offered: true,
             reads: &reads,
         });
         match step {
