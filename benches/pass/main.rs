@@ -7,9 +7,11 @@
 //! API server as clusters are. Times are shown and never judged.
 //!
 //! With `LIVE=0,1000,10000` it is measured instead how that changes with the number of live requests: [`scale`]. With
-//! `FLOOD=500` it is measured what so many requests of another namespace do: [`flood`].
+//! `FLOOD=500` it is measured what so many requests of another namespace do: [`flood`]. With `EVIDENCE=1` it is measured what
+//! notices, logs and Conditional Access do: [`evidence`].
 
 mod calls;
+mod evidence;
 mod figures;
 mod flood;
 mod floor;
@@ -67,6 +69,9 @@ fn main() -> Result<()> {
     match (live()?, flood()?) {
         (Some(live), _) => support::run_within(LONGEST, scale::run(&live, passes)),
         (None, Some(flood)) => support::run_within(LONGEST, flood::run(flood, passes)),
+        (None, None) if std::env::var_os("EVIDENCE").is_some_and(|text| !text.is_empty()) => {
+            support::run_within(LONGEST, evidence::run(passes))
+        }
         (None, None) => support::run(beside_the_floor(passes)),
     }
 }
@@ -113,7 +118,8 @@ async fn beside_the_floor(passes: usize) -> Result<()> {
             measure(&world, &yardstick, Some(&bare), passes, &mut floor).await?;
             bare.put_away().await?;
         }
-        println!("\n{}", table(way.name, &floor, &operator, passes.min(IN_FLIGHT)));
+        let both = [("floor", &floor), ("operator", &operator)];
+        println!("\n{}", table(way.name, both, passes.min(IN_FLIGHT)));
     }
     Ok(())
 }

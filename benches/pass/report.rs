@@ -1,16 +1,18 @@
-//! The table that shows the figures of operator and floor.
+//! The table that shows the figures of two programs.
 
 use std::fmt::Write as _;
 
+use super::calls::Calls;
 use super::figures::Figures;
 
-/// Floor and operator side by side, and what the operator's process used.
-pub fn table(way: &str, floor: &Figures, operator: &Figures, in_flight: usize) -> String {
-    let mut table = format!("{way}\n{:30}{:>10}{:>10}{:>8}\n", "", "floor", "operator", "ratio");
+/// Two programs side by side, with the ratio of the second to the first, and what the processes of operators used.
+pub fn table(title: &str, of: [(&str, &Figures); 2], in_flight: usize) -> String {
+    let [(first, one), (second, other)] = of;
+    let mut table = format!("{title}\n{:30}{first:>10}{second:>10}{:>8}\n", "", "ratio");
     let mut row = |what: &str, of: &dyn Fn(&Figures) -> f64| {
-        let (floor, operator) = (of(floor), of(operator));
-        let ratio = operator / floor;
-        let _ = writeln!(table, "{what:30}{floor:>10.1}{operator:>10.1}{ratio:>8.2}");
+        let (one, other) = (of(one), of(other));
+        let ratio = other / one;
+        let _ = writeln!(table, "{what:30}{one:>10.1}{other:>10.1}{ratio:>8.2}");
     };
     row("latency in ms, minimum", &|figures| figures.latency(0));
     row("               median", &|figures| figures.latency(50));
@@ -19,15 +21,19 @@ pub fn table(way: &str, floor: &Figures, operator: &Figures, in_flight: usize) -
     row("               maximum", &|figures| figures.latency(100));
     row(&format!("passes per second, {in_flight} at once"), &Figures::passes_per_second);
 
-    if let Some(peak) = operator.used.iter().map(|(_, after)| after.peak / 1024).max() {
-        let cpu = operator.cpu_per_pass();
-        let idle = operator.used.iter().map(|(before, _)| before.resident / 1024).min();
-        let idle = idle.unwrap_or_default();
+    let operators: Vec<_> =
+        of.into_iter().filter(|(_, figures)| !figures.used.is_empty()).collect();
+    for (name, figures) in &operators {
+        let peak = figures.used.iter().map(|(_, after)| after.peak / 1024).max();
+        let idle = figures.used.iter().map(|(before, _)| before.resident / 1024).min();
+        let (cpu, idle, peak) =
+            (figures.cpu_per_pass(), idle.unwrap_or_default(), peak.unwrap_or_default());
         let _ = writeln!(
             table,
-            "the operator: {cpu:.1} ms of processor time per pass, {idle} MiB after a warm-up, {peak} MiB at most"
+            "{name}: {cpu:.1} ms of processor time per pass, {idle} MiB after a warm-up, {peak} MiB at most"
         );
     }
-    let _ = write!(table, "{}", operator.calls.table(operator.one_by_one.len()));
+    let calls = operators.iter().map(|(_, figures)| (&figures.calls, figures.one_by_one.len()));
+    let _ = write!(table, "{}", Calls::table(&calls.collect::<Vec<_>>()));
     table
 }
