@@ -44,7 +44,7 @@ fmt: rust ## format the code
 	$(say) 'formatting'
 	@$(CARGO) fmt
 
-bench: control-plane ## compare the operator's speed with a program that does the same without checks (PASSES=200 for more); LIVE=0,1000,10000: how it changes with live requests; FLOOD=500: what a flood does to others
+bench: control-plane ## compare the operator's speed with a program that does the same without checks (PASSES=200 for more); LIVE=0,1000,10000: how it changes with live requests; FLOOD=500: what a flood does to others; EVIDENCE=1: what notices, logs and Conditional Access do
 	$(say) 'building (with optimizations) and running the benchmarks'
 	@$(CARGO) bench --locked --profile benchmark
 

@@ -1,6 +1,6 @@
 //! How many calls a pass takes, by what they ask for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use anyhow::Result;
@@ -62,12 +62,18 @@ impl Calls {
         }
     }
 
-    /// A line for each kind: how many a pass takes.
+    /// A line for each kind: how many a pass takes, by the calls of each program and the number of its passes.
     #[expect(clippy::cast_precision_loss, reason = "these are small")]
-    pub fn table(&self, passes: usize) -> String {
+    pub fn table(of: &[(&Self, usize)]) -> String {
         let mut table = format!("calls a pass, the person's own create in {NAMESPACE} included\n");
-        for (kind, count) in &self.0 {
-            let _ = writeln!(table, "  {kind:48}{:>8.2}", *count as f64 / passes as f64);
+        let kinds: BTreeSet<&String> = of.iter().flat_map(|(calls, _)| calls.0.keys()).collect();
+        for kind in kinds {
+            let _ = write!(table, "  {kind:48}");
+            for (calls, passes) in of {
+                let count = calls.0.get(kind).copied().unwrap_or_default();
+                let _ = write!(table, "{:>8.2}", count as f64 / *passes as f64);
+            }
+            table.push('\n');
         }
         table
     }

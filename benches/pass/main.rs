@@ -8,9 +8,11 @@
 //! API server as clusters are. Times are shown and never judged.
 //!
 //! With `LIVE=0,1000,10000` it is measured instead how that changes with the number of live requests: [`scale`]. With
-//! `FLOOD=500` it is measured what so many requests of another namespace do: [`flood`].
+//! `FLOOD=500` it is measured what so many requests of another namespace do: [`flood`]. With `EVIDENCE=1` it is measured what
+//! notices, logs and Conditional Access do: [`evidence`].
 
 mod calls;
+mod evidence;
 mod figures;
 mod flood;
 mod floor;
@@ -39,7 +41,7 @@ use self::calls::Calls;
 use self::figures::Figures;
 use self::floor::{Does, Floor};
 use self::process::Usage;
-use self::report::{Measured, table};
+use self::report::table;
 use self::subject::{NAMESPACE, user};
 use self::support::wait;
 use self::support::world::{Options, World};
@@ -68,6 +70,9 @@ fn main() -> Result<()> {
     match (live()?, flood()?) {
         (Some(live), _) => support::run_within(LONGEST, scale::run(&live, passes)),
         (None, Some(flood)) => support::run_within(LONGEST, flood::run(flood, passes)),
+        (None, None) if std::env::var_os("EVIDENCE").is_some_and(|text| !text.is_empty()) => {
+            support::run_within(LONGEST, evidence::run(passes))
+        }
         (None, None) => support::run(beside_the_floor(passes)),
     }
 }
@@ -98,7 +103,8 @@ async fn beside_the_floor(passes: usize) -> Result<()> {
     let mut world = world(users, &policy, &NOTHING_BUT_ISSUING).await?;
     let yardstick = Yardstick::new(&world).await?;
     for way in [Way::near(&world).await?, Way::far(&world).await?] {
-        let mut measured = Measured::default();
+        let (mut writes, mut reads, mut operator) =
+            (Figures::default(), Figures::default(), Figures::default());
         for round in 1..=ROUNDS {
             println!(
                 "{}, round {round} of {ROUNDS}: {passes} passes one by one, {passes} at once",
@@ -106,19 +112,20 @@ async fn beside_the_floor(passes: usize) -> Result<()> {
             );
             world.operator = way.operator(&world, &NOTHING_BUT_ISSUING)?;
             world.operator.start().await?;
-            measure(&world, &yardstick, None, passes, &mut measured.operator).await?;
+            measure(&world, &yardstick, None, passes, &mut operator).await?;
             let issued = yardstick.last_request().await?;
             world.operator.stop().await?;
 
-            let floors =
-                [(Does::Writes, &mut measured.writes), (Does::ReadsAndWrites, &mut measured.reads)];
+            let floors = [(Does::Writes, &mut writes), (Does::ReadsAndWrites, &mut reads)];
             for (does, figures) in floors {
                 let floor = Floor::like(does, &world, &way, &issued).await?;
                 measure(&world, &yardstick, Some(&floor), passes, figures).await?;
                 floor.put_away().await?;
             }
         }
-        println!("\n{}", table(way.name, &measured, passes.min(IN_FLIGHT)));
+        let [writes, reads, operator] = [&writes, &reads, &operator];
+        let all = [("writes", writes), ("and reads", reads), ("operator", operator)];
+        println!("\n{}", table(way.name, &all, passes.min(IN_FLIGHT)));
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -22,6 +22,9 @@ use super::floor::Floor;
 use super::subject::{NAMESPACE, POLICY, user};
 use super::support::wait::PATIENCE;
 use super::support::world::World;
+
+/// The name of the person who makes requests.
+const PERSON: &str = "helen@contoso.com";
 
 /// A person who makes requests, and watches what becomes of them.
 pub struct Yardstick {
@@ -65,7 +68,7 @@ impl Yardstick {
         let namespace = Namespace { metadata, ..Namespace::default() };
         let namespaces = Api::all(plane.admin().client().await?);
         namespaces.create(&PostParams::default(), &namespace).await?;
-        let person = plane.person("helen@contoso.com")?;
+        let person = plane.person(PERSON)?;
         plane.grant(&person, "tap-requester", NAMESPACE).await?;
         plane.grant_policy(&person, "use", POLICY, NAMESPACE).await?;
 
@@ -118,6 +121,21 @@ impl Yardstick {
         let request = asked.request.clone();
         asked.active(PATIENCE).await?;
         Ok(request)
+    }
+
+    /// Asks for a pass, and revokes it. Waits until the request is let go.
+    pub async fn revoked(&self, world: &World) -> Result<()> {
+        let name = self.active().await?.name_any();
+        let entry = json!({ "by": PERSON, "decision": "Revoke" });
+        let patch: json_patch::Patch = serde_json::from_value(json!([
+            { "op": "add", "path": "/status/decisions/-", "value": entry },
+        ]))?;
+        let patch = Patch::Json::<()>(patch);
+        self.requests.patch_status(&name, &PatchParams::default(), &patch).await?;
+        let is_over =
+            |seen: &TapRequest| seen.phase() == Phase::Revoked && seen.finalizers().is_empty();
+        world.wait_for(&self.requests, &name, "is revoked", is_over).await?;
+        Ok(())
     }
 
     /// Asks for a pass.

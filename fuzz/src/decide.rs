@@ -24,8 +24,8 @@ use tap_operator::decision::step::{Action, Question, Step};
 use tap_operator::decision::stop::StopOrder;
 use tap_operator::decision::terms::{PolicyVersion, Terms};
 use tap_operator::entra::{
-    Cloud, GraphTarget, Listed, ListedRoles, MethodConfiguration, MethodState, Namesakes,
-    TapMethod, User,
+    AccessPolicy, AuthenticationStrength, Cloud, GraphTarget, Listed, ListedRoles,
+    MethodConfiguration, MethodState, Namesakes, TapMethod, User,
 };
 
 /// Object id of the user who is found.
@@ -38,7 +38,7 @@ const REPEATED: usize = 8;
 const OWN_WORDS: usize = 16 * 1024;
 
 /// A minute after the usual request was made.
-const NOW: Timestamp = Timestamp::constant(1_800_000_060, 0);
+pub const NOW: Timestamp = Timestamp::constant(1_800_000_060, 0);
 
 fn connection() -> Connection {
     Connection {
@@ -68,17 +68,28 @@ fn method() -> MethodConfiguration {
     }
 }
 
-fn is_in_bounds(status: &impl serde::Serialize, input: usize) {
-    let written = serde_json::to_string(status).expect("a status can be written");
+/// Checks that what is written or told is not much longer than what it is made of.
+pub fn is_in_bounds(told: &impl serde::Serialize, input: usize) {
+    let written = serde_json::to_string(told).expect("it can be written");
     let most = OWN_WORDS + REPEATED * input;
-    assert!(written.len() <= most, "a status of {} bytes from {input}", written.len());
+    assert!(written.len() <= most, "{} bytes from {input}: {written:.200}", written.len());
 }
 
 const SETTINGS: Settings =
     Settings { settle: SignedDuration::from_secs(150), use_check: SignedDuration::from_secs(60) };
 
-/// What is done about a request, until it comes to rest; the number of steps.
-pub fn request(mut request: TapRequest, policy: &TapPolicy, input: usize) -> usize {
+/// What is done about a request in a quiet tenant, until it comes to rest; the number of steps.
+pub fn request(request: TapRequest, policy: &TapPolicy, input: usize) -> usize {
+    request_in(request, policy, input, answer)
+}
+
+/// The same in a tenant that answers otherwise.
+pub fn request_in(
+    mut request: TapRequest,
+    policy: &TapPolicy,
+    input: usize,
+    answer: impl Fn(Question) -> Outcome,
+) -> usize {
     // No object is without one.
     let uid = request.metadata.uid.get_or_insert_with(|| "uid-1".into()).as_str().into();
     let mut requests = Requests::new(SETTINGS, [connection()].into());
@@ -90,7 +101,7 @@ pub fn request(mut request: TapRequest, policy: &TapPolicy, input: usize) -> usi
     }
     requests.begin(&uid);
     let mut knows_a_pass = false;
-    let steps = to_rest(&mut requests, &uid, policy, |action| {
+    let steps = to_rest(&mut requests, &uid, policy, answer, |action| {
         knows_a_pass |= matches!(action, Some(Action::Post(_) | Action::DeletePass { .. }));
         perform(action, &mut request, input)
     });
@@ -106,6 +117,7 @@ fn to_rest(
     requests: &mut Requests,
     uid: &Uid,
     policy: &TapPolicy,
+    answer: impl Fn(Question) -> Outcome,
     mut perform: impl FnMut(Option<Action>) -> Outcome,
 ) -> usize {
     let terms = policy.spec.issuance.as_ref().map(Terms::of);
@@ -205,7 +217,8 @@ fn moment() -> Moment<'static> {
     Moment { at: Duration::from_secs(60), graph: &|_| Now::exactly(NOW) }
 }
 
-fn answer(question: Question) -> Outcome {
+/// What a quiet tenant answers.
+pub fn answer(question: Question) -> Outcome {
     match question {
         Question::Method => Outcome::Method(Ok(method())),
         Question::User { .. } => Outcome::User(Ok(User {
@@ -250,8 +263,19 @@ fn answer(question: Question) -> Outcome {
     }
 }
 
-/// What is done about the tenant of a policy; the number of steps.
+/// What is done about the tenant of a policy, of which little is seen; the number of steps.
 pub fn policy(policy: &TapPolicy, input: usize) -> usize {
+    policy_seeing(policy, input, &[], &Arc::default(), &[])
+}
+
+/// The same with an app that holds these permissions, and sees these Conditional Access policies and strengths.
+pub fn policy_seeing(
+    policy: &TapPolicy,
+    input: usize,
+    held: &[&str],
+    access_policies: &Arc<[AccessPolicy]>,
+    strengths: &[AuthenticationStrength],
+) -> usize {
     let (mut policy, connection) = (policy.clone(), connection());
     let mut reads = PolicyReads::default();
     for steps in 1..=MOST_STEPS {
@@ -267,15 +291,20 @@ pub fn policy(policy: &TapPolicy, input: usize) -> usize {
             settle: jiff::SignedDuration::from_secs(150),
             correction: None,
             sign_ins_given: true,
+            what_if_offered: true,
             reads: &reads,
         });
         match step {
             PolicyStep::Rest(_) => return steps,
-            PolicyStep::ReadPermissions => reads.permissions = Some(Ok(Vec::new())),
+            PolicyStep::ReadPermissions => {
+                reads.permissions = Some(Ok(held.iter().map(ToString::to_string).collect()));
+            }
             PolicyStep::ReadMethod => reads.method = Some(Ok(method())),
             PolicyStep::ReadGroups(_) => reads.groups = Some(Ok(Vec::new())),
-            PolicyStep::ReadAccessPolicies => reads.access_policies = Some(Ok([].into())),
-            PolicyStep::ReadStrengths => reads.strengths = Some(Ok(Vec::new())),
+            PolicyStep::ReadAccessPolicies => {
+                reads.access_policies = Some(Ok(Arc::clone(access_policies)));
+            }
+            PolicyStep::ReadStrengths => reads.strengths = Some(Ok(strengths.to_vec())),
             PolicyStep::WriteStatus(status) => {
                 is_in_bounds(&status, input);
                 policy.status = Some(*status);

@@ -5,24 +5,28 @@
 //! decision that never ends, a text that is too long, a code where none belongs. The fuzzer calls them, and so does an
 //! ordinary test with the inputs in `seeds` and `findings`.
 
+mod access;
 mod cluster;
 mod configuration;
 mod cost;
 mod decide;
+mod logs;
 mod tenant;
 
 pub use cluster::{intent, lifetime, policy, reason_pattern, recipients, request};
-pub use configuration::connections;
+pub use configuration::{connections, receivers};
 pub use cost::costs;
-pub use tenant::{graph_answer, token_answer};
+pub use tenant::{access_answer, graph_answer, log_answer, token_answer};
 
 /// A kind of input: its name, and the function for it.
 type Target = (&'static str, fn(&[u8]));
 
 /// Every kind of input.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 12] = [
     ("graph_answer", graph_answer),
     ("token_answer", token_answer),
+    ("log_answer", log_answer),
+    ("access_answer", access_answer),
     ("policy", policy),
     ("request", request),
     ("intent", intent),
@@ -30,6 +34,7 @@ pub const TARGETS: [Target; 9] = [
     ("reason_pattern", reason_pattern),
     ("lifetime", lifetime),
     ("connections", connections),
+    ("receivers", receivers),
 ];
 
 /// Checks that a message for people is short and printable, whatever it quotes.

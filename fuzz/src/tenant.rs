@@ -10,13 +10,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use jiff::SignedDuration;
 use tap_operator::entra::{EntraName, GraphError, MethodPatch, NewPass};
 use tap_operator::graph::{
     Body, Client, Options, Pace, Priority, SendOptions, Transport, TransportError,
     connections_from_text,
 };
 
-use super::is_a_message;
+use super::{access, decide, is_a_message, logs};
 
 /// The code in the seeds.
 const CODE: &str = "NobodyMay+See/This";
@@ -29,11 +30,9 @@ const GROUP: &str = "22222222-0000-4000-8000-000000000002";
 /// An answer of Graph to one of the calls.
 pub fn graph_answer(input: &[u8]) {
     let (call, answer) = Canned::read(input);
-    let may_quote = !answer.keeps_its_code_in_the_body();
-    let token =
-        Canned::token(br#"{"token_type":"Bearer","expires_in":3599,"access_token":"e30.e30.e30"}"#);
+    let without_code = answer.keeps_its_code_in_the_body();
     let error = run(async {
-        let client = client(answer, token, false);
+        let client = answered(answer);
         match call.as_str() {
             "method" => client.method(Priority::Read).await.err(),
             "patch_method" => client.patch_method(&MethodPatch::default()).await.err(),
@@ -69,7 +68,57 @@ pub fn graph_answer(input: &[u8]) {
         }
     });
     if let Some(error) = error {
-        is_bounded(&error, !may_quote);
+        is_bounded(&error, without_code);
+    }
+}
+
+/// An answer of the tenant's logs, and what is told of it.
+pub fn log_answer(input: &[u8]) {
+    let (call, answer) = Canned::read(input);
+    let without_code = answer.keeps_its_code_in_the_body();
+    let (from, size) = (decide::NOW - SignedDuration::from_hours(1), input.len());
+    let error = run(async {
+        let client = answered(answer);
+        match call.as_str() {
+            "sign_ins" => {
+                let rows = client.sign_ins(USER, from, decide::NOW).await;
+                rows.map(|rows| logs::sign_ins(rows, size)).err()
+            }
+            "audits_of_user" => {
+                let rows = client.audits_of_user(USER, from).await;
+                rows.map(|rows| logs::audits_of_user(&rows, from, size)).err()
+            }
+            _ => client.method_audits(from).await.map(|rows| logs::audits(&rows, from, size)).err(),
+        }
+    });
+    if let Some(error) = error {
+        is_bounded(&error, without_code);
+    }
+}
+
+/// An answer about Conditional Access, and the decisions that rest on it.
+pub fn access_answer(input: &[u8]) {
+    let (call, answer) = Canned::read(input);
+    let (without_code, size) = (answer.keeps_its_code_in_the_body(), input.len());
+    let error = run(async {
+        let client = answered(answer);
+        match call.as_str() {
+            "strengths" => {
+                let strengths = client.authentication_strengths(Priority::Read).await;
+                strengths.map(|strengths| access::strengths(&strengths, size)).err()
+            }
+            "what_if" => {
+                let met = client.what_if(USER, Priority::Read).await;
+                met.map(|met| access::met(met.map(Arc::from), size)).err()
+            }
+            _ => {
+                let all = client.access_policies(Priority::Read).await;
+                all.map(|all| access::policies(&Arc::from(all), size)).err()
+            }
+        }
+    });
+    if let Some(error) = error {
+        is_bounded(&error, without_code);
     }
 }
 
@@ -167,6 +216,13 @@ impl Transport for Answers {
     }
 }
 
+/// A client that gets this answer of Graph, and a token.
+fn answered(graph: Canned) -> Client {
+    let token =
+        Canned::token(br#"{"token_type":"Bearer","expires_in":3599,"access_token":"e30.e30.e30"}"#);
+    client(graph, token, false)
+}
+
 fn client(graph: Canned, token: Canned, managed_identity: bool) -> Client {
     let credential = if managed_identity {
         "managedIdentity: {}".to_owned()
@@ -179,7 +235,7 @@ fn client(graph: Canned, token: Canned, managed_identity: bool) -> Client {
     );
     let connections = connections_from_text(&connections, "fuzz").expect("the connection is fine");
     let mut options = Options::new(Arc::new(Answers { graph, token }));
-    options.clock = Arc::new(|| jiff::Timestamp::constant(1_800_000_000, 0));
+    options.clock = Arc::new(|| decide::NOW);
     options.pace = Pace { calls: 10_000, ..Pace::default() };
     Client::connect(connections, &options).remove(0)
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -40,6 +41,8 @@ type OfUser = Option<Policies>;
 #[derive(Default)]
 pub struct ConditionalAccess {
     policies: Arc<Mutex<Kept<Policies>>>,
+    /// Whether the cloud said that it does not tell which policies a user meets.
+    lacks_what_if: AtomicBool,
     /// Which policies users meet, by their object ids in lower case.
     users: Mutex<BTreeMap<String, Arc<Mutex<Kept<OfUser>>>>>,
 }
@@ -112,12 +115,21 @@ impl ConditionalAccess {
             let found = client.what_if(&user, Priority::Read).await?;
             Ok(found.map(Arc::from))
         };
-        match shared(&kept, wait, read).await {
+        let answer = shared(&kept, wait, read).await;
+        if let Some(Ok(found)) = &answer {
+            self.lacks_what_if.store(found.is_none(), Ordering::Relaxed);
+        }
+        match answer {
             None => Ok(SignInSeen::NotYet),
             Some(Ok(None)) => Ok(SignInSeen::NotOffered),
             Some(Ok(Some(policies))) => Ok(SignInSeen::Applying(policies)),
             Some(Err(error)) => Err(error),
         }
+    }
+
+    /// Whether the cloud tells which policies a user meets, as far as is known.
+    pub fn offers_what_if(&self) -> bool {
+        !self.lacks_what_if.load(Ordering::Relaxed)
     }
 }
 

@@ -292,12 +292,16 @@ impl Operator {
         let connection = self.tenants.get(&policy.spec.tenant).map(|tenant| &tenant.connection);
         let tenant_id = connection.map(|connection| connection.tenant_id.clone());
         let now = self.clocks.now(tenant_id.as_deref()).earliest;
+        let change = tenant_id.as_deref().and_then(|tenant_id| self.logs.last_change(tenant_id));
+        let (changed_by, changed_at) = change.map(|(by, at)| (by, at.to_string())).unzip();
         let of_policy = OfPolicy {
             policy: policy.name_any(),
             policy_generation: policy.metadata.generation,
             connection: policy.spec.tenant.clone(),
             tenant_id,
             differences: OfPolicy::differences(drift),
+            changed_by,
+            changed_at,
         };
         let uid = policy.uid().unwrap_or_default();
         self.tell(Notice::of_drift(&uid, of_policy, reason, whole_second(now)));

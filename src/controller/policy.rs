@@ -92,6 +92,7 @@ impl Operator {
                 correction: correction.as_ref(),
                 sign_ins_given: tenant
                     .is_none_or(|t| self.logs.gives_sign_ins(&t.connection.tenant_id)),
+                what_if_offered: tenant.is_none_or(|t| t.conditional_access.offers_what_if()),
                 reads: &reads,
             });
             match (step, tenant) {

@@ -97,6 +97,12 @@ pub struct OfPolicy {
     pub tenant_id: Option<String>,
     /// The fields in which the tenant differs, or differed: what it has, or had, and what the policy says.
     pub differences: Vec<Change>,
+    /// Who last changed the tenant's authentication methods, as far as Entra's audit log said by then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<String>,
+    /// When that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<String>,
 }
 
 /// A pass that no request records.

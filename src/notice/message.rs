@@ -119,6 +119,8 @@ impl Message {
         });
         let differences = differences.collect::<Vec<_>>().join("; ");
         message.fact(if corrected { "Changed" } else { "Differs" }, Some(differences));
+        let change = of_policy.changed_by.as_ref().zip(of_policy.changed_at.as_ref());
+        message.fact("Last change by", change.map(|(by, at)| format!("{by}, at {at}")));
         message
     }
 

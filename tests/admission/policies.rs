@@ -79,6 +79,7 @@ fn the_schema_refuses_what_is_no_policy() -> Result<()> {
             (issuance(json!({"leadTime": "169h"})), "must be at most 168h"),
             (issuance(json!({"reason": {"pattern": "INC["}})), "must be a regular expression"),
             (issuance(json!({"quota": {"activePerRequester": 0}})), "greater than or equal to 1"),
+            (issuance(json!({"unusablePass": "Ignore"})), "supported values"),
         ] {
             let refusal = cluster.admin.refused(Call::create(POLICIES, policy(&spec))).await?;
             if refusal.code != 422 || !refusal.message.contains(message) {

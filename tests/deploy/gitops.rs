@@ -194,6 +194,7 @@ fn policies() -> Result<Vec<Case>> {
                 settle: SignedDuration::from_secs(150),
                 correction: None,
                 sign_ins_given: true,
+                what_if_offered: true,
                 reads: &reads,
             });
             let PolicyStep::WriteStatus(status) = step else {

@@ -1,9 +1,11 @@
 //! The code of a pass is in its Secret and nowhere else: not in the log at the finest level, in no other object, on no
-//! page that the operator serves, in no notice, and not in the operator's memory once it is delivered.
+//! page that the operator serves, in no notice, in nothing that it tells of the tenant's logs, and not in the operator's memory
+//! once it is delivered.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail, ensure};
+use graph_simulator::tenant::OPERATOR;
 use graph_simulator::{Fault, FaultKind, Operation};
 use kube::api::{DynamicObject, PostParams};
 use kube::discovery::ApiResource;
@@ -31,12 +33,25 @@ fn a_code_is_in_its_secret_and_nowhere_else() -> Result<()> {
         // `trace` for everything: whatever a library logs at its finest level.
         let world = quick_world(quick(&["--log=trace"])).await?;
         let scene = Scene::new(&world, "canary").await?;
+        let simulator = scene.simulator;
+        simulator.switch(|switches| {
+            switches.audit_lag_seconds = 0;
+            switches.sign_in_lag_seconds = 0;
+        });
+        for permission in ["AuditLog.Read.All", "Policy.Read.All"] {
+            simulator.edit_app(OPERATOR, |app| app.roles.push(permission.into()))?;
+        }
+        simulator.expire_tokens();
         scene.policy(json!({})).await?;
         let mut live = deliveries(&scene).await?;
         revoked(&scene, "pass-0").await?;
         live.remove("pass-0");
+        used(&scene, "pass-1").await?;
+        live.remove("pass-1");
+        let foreign = simulator.portal_create_pass(&scene.user(), &json!({}))?;
         spoilt_answers(&scene, &mut live).await?;
         refused_secret(&scene).await?;
+        logs_are_told(&world, &foreign.to_string()).await?;
 
         let ledger = scene.simulator.ledger();
         ensure!(ledger.len() >= PASSES + 6, "{} passes", ledger.len());
@@ -73,6 +88,28 @@ async fn revoked(scene: &Scene<'_>, name: &str) -> Result<()> {
     scene.decide(&scene.helpdesk, name, DecisionKind::Revoke).await?;
     scene.wait_released(name, Phase::Revoked).await?;
     Ok(())
+}
+
+/// A pass that is used, and for whose user wrong codes were tried.
+async fn used(scene: &Scene<'_>, name: &str) -> Result<()> {
+    let user = scene.requests().get(name).await?.spec.user;
+    ensure!(scene.simulator.sign_in(&user, "guess").is_err(), "the guess was right");
+    scene.simulator.sign_in(&user, &scene.code(name).await?)?;
+    scene.wait_released(name, Phase::Used).await?;
+    Ok(())
+}
+
+/// Waits until all has been told that the tenant's logs say: of the use of a pass, and of the pass of somebody else.
+async fn logs_are_told(world: &World, foreign: &str) -> Result<()> {
+    wait::until(wait::PATIENCE * 2, "the logs are told", || async {
+        let got = world.receiver.got();
+        ensure!(got.iter().any(|got| got.event["data"]["pass_id"] == foreign), "no notice");
+        let page = world.operator.metrics().await?;
+        let failed = "tap_operator_pass_sign_ins_failed_total{error=\"130503\"} 1";
+        ensure!(page.contains(failed), "no {failed}");
+        Ok(())
+    })
+    .await
 }
 
 /// The pass is made, but its answer is lost or unusable. The operator finds the pass, takes it back, and makes another.
@@ -206,7 +243,9 @@ async fn nowhere(
         leaks.push("in the command line or the environment".to_owned());
     }
     let log = component.log_text();
-    for part in ["TRACE", "hyper_util", "rustls", "kube_client", "tower", "azure_identity"] {
+    let libraries = ["TRACE", "hyper_util", "rustls", "kube_client", "tower", "azure_identity"];
+    let of_logs = ["\"audit\":\"evidence\"", "\"audit\":\"foreign\""];
+    for part in libraries.into_iter().chain(of_logs) {
         ensure!(log.contains(part), "{part} is not in the log: too little is logged");
     }
     let lines = log.lines().filter(|line| search.is_in(line));

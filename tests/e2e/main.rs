@@ -24,6 +24,7 @@ mod plan;
 mod plugin;
 mod policies;
 mod portal;
+mod preflight;
 mod printing;
 mod process;
 mod quota;

@@ -4,9 +4,7 @@ use anyhow::{Context, Result, ensure};
 use graph_simulator::Operation;
 use graph_simulator::policy::MethodState as TenantState;
 use graph_simulator::tenant::OPERATOR;
-use k8s_openapi::api::events::v1::Event;
-use kube::Api;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use tap_operator::api::TapPolicy;
 
@@ -41,18 +39,6 @@ fn patches(scene: &Scene<'_>, recorder: &graph_simulator::Recorder) -> Result<Ve
     let logged = scene.simulator.requests_for(Operation::PolicyPatch).len();
     ensure!(logged == bodies.len(), "{logged} PATCHes in the log, {} recorded", bodies.len());
     Ok(bodies)
-}
-
-/// Waits for an event about a policy.
-async fn event(scene: &Scene<'_>, policy: &str, reason: &str) -> Result<Event> {
-    let events: Api<Event> = Api::all(scene.world.control_plane.admin().client().await?);
-    let about = ListParams::default().fields(&format!("regarding.name={policy},reason={reason}"));
-    let found = || async {
-        let found = events.list(&about).await?.items.into_iter().next();
-        found.context("no such event")
-    };
-    wait::until(wait::PATIENCE, "the event is there", || async { found().await.map(drop) }).await?;
-    found().await
 }
 
 #[test]
@@ -92,7 +78,7 @@ fn observe_reports_drift_and_writes_nothing() -> Result<()> {
         ensure!(observed.code_length == Some(8), "{observed:?}");
         ensure!(status.adopted.is_none(), "nothing was adopted");
 
-        let event = event(&scene, &scene.policy, "Drifted").await?;
+        let event = scene.event(&scene.policy, "Drifted").await?;
         let note = event.note.unwrap_or_default();
         ensure!(note.contains("codeLength is 8, not 14"), "{note}");
         ensure!(event.type_.as_deref() == Some("Warning"));
@@ -156,7 +142,7 @@ fn enforce_corrects_in_one_patch_and_keeps_what_it_found() -> Result<()> {
         let adopted = status.adopted.context("nothing was adopted")?;
         ensure!(adopted.state.as_deref() == Some("Disabled"), "{adopted:?}");
         ensure!(adopted.code_length == Some(8), "{adopted:?}");
-        event(&scene, &scene.policy, "Corrected").await?;
+        scene.event(&scene.policy, "Corrected").await?;
 
         // Drift again: somebody changed the method in the portal. The values that were adopted first stay.
         scene.simulator.portal_patch_policy(&json!({ "defaultLength": 20 }))?;

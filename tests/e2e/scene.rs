@@ -5,7 +5,8 @@ use anyhow::{Context, Result, bail, ensure};
 use graph_simulator::tenant::User;
 use graph_simulator::{LedgerEntry, Operation, RequestRecord};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tap_operator::api::{DecisionKind, Phase, TapPolicy, TapRequest};
@@ -261,6 +262,20 @@ impl<'a> Scene<'a> {
     /// Waits until a pass was issued for the request.
     pub async fn wait_active(&self, name: &str) -> Result<TapRequest> {
         self.wait_phase(name, Phase::Active, "Issued").await
+    }
+
+    /// Waits for an event about an object of this name.
+    pub async fn event(&self, about: &str, reason: &str) -> Result<Event> {
+        let events: Api<Event> = Api::all(self.world.control_plane.admin().client().await?);
+        let about =
+            ListParams::default().fields(&format!("regarding.name={about},reason={reason}"));
+        let found = || async {
+            let found = events.list(&about).await?.items.into_iter().next();
+            found.context("no such event")
+        };
+        wait::until(wait::PATIENCE, "the event is there", || async { found().await.map(drop) })
+            .await?;
+        found().await
     }
 
     /// Deletes the request, without waiting.

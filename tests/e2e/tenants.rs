@@ -18,7 +18,7 @@ use crate::support::simulator::Simulator;
 use crate::support::world::World;
 
 /// How many tests can have a tenant of their own.
-const TENANTS: usize = 38;
+const TENANTS: usize = 40;
 /// The connection by which the operator signs in with a certificate instead of a secret.
 pub const WITH_CERTIFICATE: &str = "certificate";
 

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use uuid::{Uuid, uuid};
 
 use crate::log::Log;
+use crate::notices::{Post, everything};
 use crate::transport::InProcess;
 use crate::world::{SETTLE, SOON, USE_CHECK, World, operators_writes, secret_file};
 
@@ -234,7 +235,8 @@ async fn who_deleted_a_pass_and_who_changed_the_method_is_told() {
     let world = world();
     let method = json!({"lifetime": {"maximum": "8h"}});
     world.policy_named("method", &json!({"tenant": "default", "interval": "2h", "method": method}));
-    let _operator = world.operator();
+    let post = Post::default();
+    let _operator = post.operator(&world, &json!([everything("all")]));
     world.request("lost-phone", &json!({}));
     world.until_phase("lost-phone", Phase::Active, SOON).await;
     sleep(TOLD).await;
@@ -250,6 +252,13 @@ async fn who_deleted_a_pass_and_who_changed_the_method_is_told() {
     world.until("the drift is told", SOON, || !drifted().is_empty()).await;
     let who = "admin@contoso.com last changed the tenant's authentication methods";
     assert!(drifted()[0].1.contains(who), "{:?}", drifted());
+    let told = || post.kinds("all").contains(&"Drift".to_owned());
+    world.until("the receiver is told of the drift", SOON, told).await;
+    let drift = post.got("all").into_iter().map(|got| got.event()["data"].clone());
+    let drift = drift.filter(|data| data["kind"] == "Drift").collect::<Vec<_>>();
+    let [drift] = &drift[..] else { panic!("{drift:?}") };
+    assert_eq!(drift["changed_by"], "admin@contoso.com");
+    assert!(drift["changed_at"].is_string(), "{drift}");
     let changed = events(&world, "TapPolicy", "method", "MethodChanged");
     assert!(changed.last().is_some_and(|(_, note)| note.contains("admin@contoso.com")));
     let elsewhere = events(&world, "TapPolicy", "contoso", "MethodChanged");

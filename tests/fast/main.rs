@@ -2,6 +2,7 @@
 //! milliseconds, and every call can fail at its worst moment.
 
 mod admission;
+mod beside;
 mod clock;
 mod crashes;
 mod evidence;

@@ -20,7 +20,7 @@ use crate::world::{IN_ORDER, NAMESPACE, Operator, SOON, SYSTEM, World};
 
 /// What a receiver does about a notice.
 #[derive(Clone, Copy, Debug)]
-enum Answer {
+pub enum Answer {
     Status(u16),
     RetryAfter(&'static str),
     ElsewhereIs(&'static str),
@@ -30,25 +30,27 @@ enum Answer {
 
 /// Receivers by host, each with what it does about the next notices, and 202 afterwards.
 #[derive(Clone, Debug, Default)]
-struct Post(Arc<Mutex<Inside>>);
+pub struct Post(Arc<Mutex<Inside>>);
 
 #[derive(Debug, Default)]
 struct Inside {
     script: Vec<(String, VecDeque<Answer>)>,
+    /// What all receivers do until then.
+    outage: Option<(Instant, Answer)>,
     got: Vec<Got>,
 }
 
 /// A notice that came, whatever was answered.
 #[derive(Clone, Debug)]
-struct Got {
-    at: Instant,
+pub struct Got {
+    pub at: Instant,
     url: String,
     headers: http::HeaderMap,
-    body: Bytes,
+    pub body: Bytes,
 }
 
 impl Got {
-    fn event(&self) -> Value {
+    pub fn event(&self) -> Value {
         serde_json::from_slice(&self.body).expect("JSON")
     }
 
@@ -67,13 +69,18 @@ impl Post {
         self.0.lock().expect("no panic").script.push((host.to_owned(), answers));
     }
 
+    /// All receivers do this for so long.
+    pub fn outage(&self, answer: Answer, length: Duration) {
+        self.0.lock().expect("no panic").outage = Some((Instant::now() + length, answer));
+    }
+
     /// What came to a host.
-    fn got(&self, host: &str) -> Vec<Got> {
+    pub fn got(&self, host: &str) -> Vec<Got> {
         let all = self.0.lock().expect("no panic").got.clone();
         all.into_iter().filter(|got| got.url.starts_with(&format!("https://{host}/"))).collect()
     }
 
-    fn kinds(&self, host: &str) -> Vec<String> {
+    pub fn kinds(&self, host: &str) -> Vec<String> {
         self.got(host).iter().map(Got::kind).collect()
     }
 
@@ -85,7 +92,7 @@ impl Post {
     }
 
     /// An operator that tells these receivers.
-    fn operator(&self, world: &World, receivers: &Value) -> Operator {
+    pub fn operator(&self, world: &World, receivers: &Value) -> Operator {
         let text = json!({ "receivers": receivers }).to_string();
         let receivers = notice::receivers_from_text(&text, "the test").expect("receivers");
         let transport = Arc::new(self.clone());
@@ -108,9 +115,11 @@ impl Transport for Post {
             let mut inside = self.0.lock().expect("no panic");
             let (url, headers) = (parts.uri.to_string(), parts.headers);
             inside.got.push(Got { at: Instant::now(), url, headers, body });
+            let outage = inside.outage.filter(|(until, _)| Instant::now() < *until);
             let script =
                 inside.script.iter_mut().find(|(of, answers)| *of == host && !answers.is_empty());
-            script.and_then(|(_, answers)| answers.pop_front())
+            let scripted = script.and_then(|(_, answers)| answers.pop_front());
+            outage.map(|(_, answer)| answer).or(scripted)
         };
         let response = Response::builder();
         let response = match answer.unwrap_or(Answer::Status(202)) {
@@ -126,7 +135,8 @@ impl Transport for Post {
     }
 }
 
-fn everything(host: &str) -> Value {
+/// A receiver of all notices.
+pub fn everything(host: &str) -> Value {
     json!({"name": host, "format": "CloudEvents", "url": format!("https://{host}/in")})
 }
 

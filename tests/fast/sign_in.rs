@@ -182,6 +182,11 @@ async fn a_cloud_without_what_if_says_so() {
     let (result, message) = check(&world, "alice").expect("a check");
     assert_eq!(result, CheckResult::Unknown);
     assert!(message.contains("this cloud") && message.contains(ALL), "{message}");
+    let told = || {
+        let policy = world.kubernetes.get("tappolicies", "", "contoso").expect("there");
+        policy["status"]["conditions"].to_string().contains("this cloud does not tell")
+    };
+    world.until("the policy says so, too", Duration::from_mins(15), told).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,6 +33,7 @@ struct Inside {
     /// Namespaces about whose requests it takes nothing, and whether it takes nothing at all.
     down_for: BTreeSet<String>,
     down: bool,
+    hangs: bool,
 }
 
 /// A notice that came.
@@ -80,6 +81,11 @@ impl Receiver {
         self.inside().down = down;
     }
 
+    /// From now on it answers nothing.
+    pub fn hang(&self) {
+        self.inside().hangs = true;
+    }
+
     /// From now on it answers 503 to what is about this namespace, or it does not any more.
     pub fn down_for(&self, namespace: &str, down: bool) {
         let mut inside = self.inside();
@@ -120,6 +126,9 @@ async fn take(
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let sent = header(TIMESTAMP_HEADER).parse().unwrap_or_default();
     let genuine = header(SIGNATURE_HEADER) == signature(KEY.as_bytes(), sent, &body);
+    if lock(&inside).hangs {
+        return std::future::pending().await;
+    }
     let mut inside = lock(&inside);
     let namespace = event["data"]["namespace"].as_str().unwrap_or_default();
     let taken = !inside.down && !inside.down_for.contains(namespace);

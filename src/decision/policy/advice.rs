@@ -125,7 +125,8 @@ pub(super) fn checks_complete(s: &PolicySituation, connection: &Connection) -> O
     }
     let held = s.reads.permissions.as_ref().and_then(|held| held.as_ref().ok());
     let sees_none = |held: &Vec<String>| {
-        !Need::AccessPolicies.is_covered_by(held) && !Need::WhatIf.is_covered_by(held)
+        let asks = s.what_if_offered && Need::WhatIf.is_covered_by(held);
+        !asks && !Need::AccessPolicies.is_covered_by(held)
     };
     if refuses_unusable(issuance) && held.is_some_and(sees_none) {
         let message = format!(

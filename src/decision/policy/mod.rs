@@ -75,6 +75,8 @@ pub struct PolicySituation<'a> {
     pub correction: Option<&'a Correction>,
     /// Whether the tenant gives its log of sign-ins, as far as is known.
     pub sign_ins_given: bool,
+    /// Whether the cloud says which Conditional Access policies a user meets (What If), as far as is known.
+    pub what_if_offered: bool,
     /// What was read and done in this reconcile.
     pub reads: &'a PolicyReads,
 }

@@ -32,6 +32,7 @@ struct Reconcile {
     correction: Option<Correction>,
     rivals: Vec<String>,
     stop: StopOrder,
+    what_if_offered: bool,
     reads: PolicyReads,
 }
 
@@ -69,6 +70,7 @@ impl Reconcile {
             correction: None,
             rivals: Vec::new(),
             stop: StopOrder::OFF,
+            what_if_offered: true,
             reads: PolicyReads {
                 permissions: Some(Ok(held.iter().map(ToString::to_string).collect())),
                 method: Some(Ok(method)),
@@ -92,6 +94,7 @@ impl Reconcile {
             settle: SignedDuration::from_secs(150),
             correction: self.correction.as_ref(),
             sign_ins_given: true,
+            what_if_offered: self.what_if_offered,
             reads: &self.reads,
         })
     }

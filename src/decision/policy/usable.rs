@@ -32,7 +32,7 @@ pub(super) fn passes_usable(s: &PolicySituation) -> Option<Finding> {
     let method = s.reads.method.as_ref().and_then(|method| method.as_ref().ok());
     let kinds = kinds_issued(issuance, method);
     if !Need::AccessPolicies.is_covered_by(held) {
-        let message = not_seen(s, &kinds, Need::WhatIf.is_covered_by(held));
+        let message = not_seen(s, &kinds, held);
         return Some(("Unknown", Reason::ConditionalAccessNotSeen, message));
     }
     match s.reads.access_policies.as_ref()? {
@@ -84,15 +84,19 @@ fn judged(found: &Overview, issuance: &Issuance) -> Finding {
 }
 
 /// What is not seen, and what can be told without.
-fn not_seen(s: &PolicySituation, kinds: &[PassKind], asks_for_each: bool) -> String {
+fn not_seen(s: &PolicySituation, kinds: &[PassKind], held: &[String]) -> String {
     let grant = with_id(Need::AccessPolicies.least());
-    let mut message = if asks_for_each {
+    let mut message = if !Need::WhatIf.is_covered_by(held) {
+        format!(
+            "the operator cannot see Conditional Access, so it is not known whether people can sign in with their passes: grant {grant} to see it"
+        )
+    } else if s.what_if_offered {
         format!(
             "the operator asks for each user which Conditional Access policies apply, and cannot see all of them: grant {grant} to see them here"
         )
     } else {
         format!(
-            "the operator cannot see Conditional Access, so it is not known whether people can sign in with their passes: grant {grant} to see it"
+            "this cloud does not tell which Conditional Access policies a user meets, so it is not known whether people can sign in with their passes: grant {grant} to see all policies"
         )
     };
     let strengths = s.reads.strengths.as_ref().and_then(|strengths| strengths.as_ref().ok());

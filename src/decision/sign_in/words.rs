@@ -3,6 +3,7 @@
 use super::blocking::admits;
 use super::{Answer, Place};
 use crate::entra::{AccessPolicy, AccessTargets, Control, PassKind};
+use crate::text::cut;
 
 /// The most policies that a message names.
 const MOST_NAMED: usize = 5;
@@ -58,7 +59,8 @@ fn parts(targets: &AccessTargets) -> Vec<String> {
         if ids.len() > MOST_IDS {
             parts.push(format!("{of} {} {many}", ids.len()).trim_start().to_owned());
         } else {
-            parts.extend(ids.iter().map(|id| format!("{each} {id}")));
+            let named = |id: &String| format!("{each} {}", cut(id.escape_debug(), LONGEST));
+            parts.extend(ids.iter().map(named));
         }
     }
     if targets.internal_guests {

@@ -98,6 +98,8 @@ fn drift(reason: Reason) -> Notice {
         connection: "default".into(),
         tenant_id: Some("t1".into()),
         differences: vec![change],
+        changed_by: Some("admin@contoso.com".into()),
+        changed_at: Some("2026-11-24T08:58:00Z".into()),
     };
     Notice::of_drift("u2", of_policy, reason, at("2026-11-24T09:00:00Z"))
 }

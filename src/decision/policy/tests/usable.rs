@@ -85,6 +85,22 @@ fn what_is_not_seen_is_said_with_the_strengths_that_no_pass_meets() {
 }
 
 #[test]
+fn a_cloud_that_does_not_say_which_policies_a_user_meets_is_told() {
+    let asks = [&FITTING[..], &["Policy.Read.ConditionalAccess"]].concat();
+    let refuses = ISSUES.replace("users:", "unusablePass: Refuse, users:");
+    let mut reconcile = Reconcile::new(&refuses, &asks);
+    let (words, message) = reconcile.says("PassesUsable").unwrap();
+    assert_eq!(words, "Unknown ConditionalAccessNotSeen");
+    assert!(message.starts_with("the operator asks for each user"), "{message}");
+    reconcile.what_if_offered = false;
+    let (words, message) = reconcile.says("PassesUsable").unwrap();
+    assert_eq!(words, "Unknown ConditionalAccessNotSeen");
+    assert!(message.starts_with("this cloud does not tell"), "{message}");
+    assert!(message.contains("Policy.Read.All [246dd0d5"), "{message}");
+    assert_eq!(reconcile.words("ChecksComplete").unwrap(), "False ConditionalAccessNotSeen");
+}
+
+#[test]
 fn refusing_what_is_not_seen_is_a_gap() {
     let refuses = ISSUES.replace("users:", "unusablePass: Refuse, users:");
     let blind = Reconcile::new(&refuses, &FITTING);
