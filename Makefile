@@ -4,7 +4,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint fmt bench explore soak replay crash mutants mutants-fit fuzz generate book image plugin krew reproducible sbom charts release-check release-notes publish test-deploy deploy-tools monitoring observability control-plane age clean rust
+.PHONY: help demo test test-fast lint fmt bench explore soak replay crash mutants mutants-fit fuzz generate book image plugin krew reproducible sbom charts release-check release-notes publish test-deploy deploy-tools monitoring observability oldest control-plane age clean rust
 
 say = @printf '\n==> %s\n' >&2
 
@@ -130,6 +130,13 @@ observability: control-plane ## the operator under a real Prometheus: each alert
 	@tests/kube-state-metrics/build
 	$(say) 'provoking each alert: this takes about ten minutes'
 	@$(CARGO) test --locked --test observability -- --ignored --nocapture --test-threads=1
+
+oldest: control-plane ## the tests of older servers, on a real API server of the oldest supported Kubernetes
+	$(say) 'looking for the oldest API server'
+	@tests/oldest-api-server/build
+	$(say) 'building and running the tests of older servers'
+	@OLDEST_API_SERVER="$$(tests/oldest-api-server/build)/kube-apiserver" \
+		$(CARGO) test --locked --test admission --test e2e -- older_server
 
 control-plane: rust ## etcd, kube-apiserver, kube-controller-manager and kubectl: built once, then cached
 	$(say) 'looking for the control plane'
