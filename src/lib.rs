@@ -56,6 +56,7 @@
 //! | [`seal`] | encryption of a code to the public keys of its readers |
 //! | [`configuration`] | how the operator's own files and variables are found wrong |
 //! | [`effect`] | the list of all changes that the program makes in the cluster and the tenant |
+//! | [`secret_file`] | files with secrets |
 //! | [`text`] | bounds of texts that others wrote |
 //! | [`version`] | version and commit of the program |
 //! | [`plugin`] | `kubectl-tap`, the program of the people who ask and decide |
@@ -81,5 +82,6 @@ pub mod notice;
 pub mod plan;
 pub mod plugin;
 pub mod seal;
+pub mod secret_file;
 pub mod text;
 pub mod version;

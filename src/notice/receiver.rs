@@ -1,15 +1,12 @@
 //! Who is told what.
 
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{Kind, Notice};
-
-/// The longest file that is read for a receiver, in bytes.
-const LONGEST_FILE: u16 = 16 * 1024;
+use crate::secret_file::{self, SecretFileError};
 
 /// A receiver of notices.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +94,12 @@ pub struct Unreadable {
     pub why: String,
 }
 
+impl Unreadable {
+    fn of(path: &Path, what: &'static str) -> impl FnOnce(SecretFileError) -> Self {
+        move |error| Self { path: path.into(), what, why: error.to_string() }
+    }
+}
+
 impl Receiver {
     /// The URL.
     pub(super) fn url(&self) -> Result<Zeroizing<String>, Unreadable> {
@@ -107,7 +110,7 @@ impl Receiver {
                 Address::File(path) => path,
             },
         );
-        let url = text(path, what)?;
+        let url = secret_file::text(path).map_err(Unreadable::of(path, what))?;
         match checked_url(&url) {
             Ok(()) => Ok(url),
             Err(why) => Err(Unreadable { path: path.clone(), what, why: why.into() }),
@@ -117,7 +120,7 @@ impl Receiver {
     /// The bearer token, if it has one.
     pub(super) fn token(&self) -> Result<Option<Zeroizing<String>>, Unreadable> {
         let (what, Some(path)) = ("the token", &self.token) else { return Ok(None) };
-        let token = text(path, what)?;
+        let token = secret_file::text(path).map_err(Unreadable::of(path, what))?;
         if token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Ok(Some(token));
         }
@@ -127,7 +130,8 @@ impl Receiver {
 
     /// The key by which notices are signed, if it has one: the bytes of its file, without the line break at the end.
     pub(super) fn hmac_key(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Unreadable> {
-        self.hmac_key.as_deref().map(|path| bytes(path, "the key")).transpose()
+        let Some(path) = &self.hmac_key else { return Ok(None) };
+        secret_file::bytes(path).map(Some).map_err(Unreadable::of(path, "the key"))
     }
 
     /// What is wrong with its files now.
@@ -145,28 +149,4 @@ pub(super) fn checked_url(url: &str) -> Result<(), &'static str> {
         (Some("https"), Some(_)) => Err("the URL contains a user name"),
         _ => Err("it is not an https URL with a host"),
     }
-}
-
-fn text(path: &Path, what: &'static str) -> Result<Zeroizing<String>, Unreadable> {
-    let bytes = bytes(path, what)?;
-    let text = std::str::from_utf8(&bytes).map(|text| Zeroizing::new(text.trim().to_owned()));
-    text.map_err(|_| Unreadable { path: path.into(), what, why: "it is not UTF-8".into() })
-}
-
-fn bytes(path: &Path, what: &'static str) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
-    let unreadable = |why: String| Unreadable { path: path.into(), what, why };
-    let read = || -> io::Result<Zeroizing<Vec<u8>>> {
-        // At its full size, because growing would leave copies behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(usize::from(LONGEST_FILE) + 1));
-        std::fs::File::open(path)?.take(u64::from(LONGEST_FILE) + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let mut bytes = read().map_err(|error| unreadable(format!("it cannot be read: {error}")))?;
-    if bytes.len() > usize::from(LONGEST_FILE) {
-        return Err(unreadable(format!("it is longer than {LONGEST_FILE} bytes")));
-    }
-    while bytes.last().is_some_and(|last| matches!(last, b'\n' | b'\r')) {
-        bytes.pop();
-    }
-    if bytes.is_empty() { Err(unreadable("it is empty".into())) } else { Ok(bytes) }
 }

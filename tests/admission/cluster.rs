@@ -33,7 +33,7 @@ impl Cluster {
     /// The cluster for all tests of older servers, with their overlay. No controllers run in it.
     pub async fn older() -> Result<&'static Self> {
         static SHARED: Shared = OnceCell::const_new();
-        let older = Options::without_mutating_admission_policies();
+        let older = Options::older();
         Self::share(&SHARED, Options { controller_manager: false, ..older }, OLDER).await
     }
 

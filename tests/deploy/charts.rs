@@ -161,7 +161,8 @@ fn kustomization(directory: &str) -> Result<Vec<Value>> {
     kustomize(&repository(directory))
 }
 
-fn kustomize(directory: &std::path::Path) -> Result<Vec<Value>> {
+/// The objects of a kustomization.
+pub fn kustomize(directory: &std::path::Path) -> Result<Vec<Value>> {
     let kubectl = program::built_by("tests/control-plane/build")?.join("kubectl");
     let output = Command::new(kubectl).arg("kustomize").arg(directory).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -9,12 +9,14 @@ use graph_simulator::tenant::{CONTOSO, OPERATOR, OPERATOR_SECRET};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use crate::charts::kustomize;
 use crate::helm::helm_program;
 use crate::pod::Pod;
 use crate::repository;
 use crate::support::component::Component;
 use crate::support::control_plane::{self, ControlPlane};
 use crate::support::ports::Port;
+use crate::support::scratch::Scratch;
 use crate::support::simulator::Simulator;
 use crate::support::{program, run, wait};
 
@@ -241,6 +243,68 @@ fn the_installation_from_nothing_to_the_code() -> Result<()> {
         ensure!(signed_in.is_ok(), "{told}: {signed_in:?}");
         Ok(())
     })
+}
+
+/// The first block of YAML of the installation after these words, without the indentation of a list.
+fn block_after(words: &str) -> Result<String> {
+    let text = std::fs::read_to_string(repository("docs/install.md"))?;
+    let (_, text) = text.split_once(words).with_context(|| format!("no {words:?}"))?;
+    let (before, text) = text.split_once("```yaml\n").context("no block")?;
+    let (block, _) = text.split_once("```").context("a block without an end")?;
+    let indentation = before.rsplit('\n').next().unwrap_or_default();
+    let lines = block.lines().map(|line| line.strip_prefix(indentation).unwrap_or(line));
+    Ok(lines.fold(String::new(), |all, line| all + line + "\n"))
+}
+
+#[test]
+#[ignore = "make test-deploy"]
+fn the_overlays_without_helm() -> Result<()> {
+    let scratch = Scratch::new("overlay")?;
+    let checkout = scratch.file("checkout");
+    std::fs::create_dir_all(checkout.join("contoso"))?;
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(repository("deploy"))
+        .arg(&checkout)
+        .status()?;
+    ensure!(copied.success(), "{copied}");
+    let built = |overlay: &str| -> Result<Vec<Value>> {
+        std::fs::write(checkout.join("contoso/kustomization.yaml"), overlay)?;
+        kustomize(&checkout.join("contoso"))
+    };
+    let overlay = block_after("Put your own overlay around `deploy`")?
+        .replace("<TENANT_ID>", &CONTOSO.to_string())
+        .replace("<APP_ID>", &OPERATOR.to_string());
+    let pod = |objects: &[Value]| -> Result<Value> {
+        let found = objects.iter().find(|object| object["kind"] == "Deployment");
+        Ok(found.context("no Deployment")?["spec"]["template"].clone())
+    };
+
+    let usual = built(&overlay)?;
+    let container = pod(&usual)?["spec"]["containers"][0].clone();
+    ensure!(container["image"] == "registry.contoso.com/tap-operator:0.1.0", "{container:#}");
+    let variables = usual.iter().find(|object| object["data"]["AZURE_TENANT_ID"].is_string());
+    let variables = variables.context("no variables")?;
+    ensure!(variables["data"]["AZURE_CLIENT_ID"] == OPERATOR.to_string(), "{variables:#}");
+    let from = &container["envFrom"][0]["configMapRef"]["name"];
+    ensure!(*from == variables["metadata"]["name"], "the pod has those of {from}");
+
+    let second = block_after("mount the token yourself, with a second patch")?;
+    let mounted = pod(&built(&(overlay.clone() + &second))?)?;
+    let token = json!({"name": "azure-token", "mountPath": "/var/run/secrets/azure/tokens", "readOnly": true});
+    let mounts = mounted["spec"]["containers"][0]["volumeMounts"].as_array().context("mounts")?;
+    ensure!(mounts.contains(&token), "{mounts:#?}");
+    ensure!(mounted["metadata"]["labels"]["azure.workload.identity/use"].is_null(), "{mounted:#}");
+
+    let older = overlay.replace("../deploy\n", "../deploy/overlays/without-mutating-policies\n");
+    let stamps = |objects: &[Value]| {
+        objects.iter().any(|object| object["kind"] == "MutatingAdmissionPolicy")
+    };
+    ensure!(stamps(&usual) && !stamps(&built(&older)?), "the overlay for older servers");
+    let user = format!("{overlay}components: [../deploy/fixed-user]\n");
+    let context = pod(&built(&user)?)?["spec"]["securityContext"].clone();
+    ensure!(context["runAsUser"] == 65532, "{context:#}");
+    Ok(())
 }
 
 #[test]

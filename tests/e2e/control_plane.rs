@@ -212,8 +212,7 @@ fn api_server_and_etcd_come_back_with_their_data() -> Result<()> {
 #[test]
 fn an_older_server_knows_no_mutating_admission_policies() -> Result<()> {
     run(async {
-        let options =
-            Options { controller_manager: false, ..Options::without_mutating_admission_policies() };
+        let options = Options { controller_manager: false, ..Options::older() };
         let control_plane = ControlPlane::start(options).await?;
         let list = ["api-resources", "--api-group=admissionregistration.k8s.io", "--output=name"];
         let resources = control_plane.admin().kubectl(list).ok().await?;

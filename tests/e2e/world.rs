@@ -54,7 +54,7 @@ fn everything_is_installed_as_shipped_and_the_tenant_answers() -> Result<()> {
 fn an_older_server_takes_the_overlay_without_mutating_policies() -> Result<()> {
     run(async {
         let options = Options {
-            control_plane: control_plane::Options::without_mutating_admission_policies(),
+            control_plane: control_plane::Options::older(),
             deploy: "deploy/overlays/without-mutating-policies",
             ..quick(&[])
         };

@@ -30,6 +30,9 @@ const TOKEN_SECONDS: i64 = 24 * 60 * 60;
 const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
     clusterrole-aggregation-controller,validatingadmissionpolicy-status-controller";
 
+/// The variable with the path of a kube-apiserver of the oldest version that is supported. `make oldest` sets it.
+const OLDEST: &str = "OLDEST_API_SERVER";
+
 /// All calls that may change something, without their content: who, what, and how it was answered.
 const AUDIT_POLICY: &str = r#"{
   "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
@@ -39,6 +42,8 @@ const AUDIT_POLICY: &str = r#"{
 /// How a control plane differs from the usual one.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// The kube-apiserver, if it is another one than that of the control plane.
+    pub api_server: Option<PathBuf>,
     /// More flags for kube-apiserver.
     pub api_server_flags: Vec<String>,
     /// Whether kube-controller-manager is started. It finds resources that are defined later within 30 s. Define them
@@ -48,13 +53,17 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { api_server_flags: Vec::new(), controller_manager: true }
+        Self { api_server: None, api_server_flags: Vec::new(), controller_manager: true }
     }
 }
 
 impl Options {
-    /// A server as before 1.36, when `MutatingAdmissionPolicy` was not yet on by default.
-    pub fn without_mutating_admission_policies() -> Self {
+    /// A server as before 1.36, when `MutatingAdmissionPolicy` was not yet on by default: the one that the variable
+    /// [`OLDEST`] names or, without it, today's without these policies.
+    pub fn older() -> Self {
+        if let Some(oldest) = std::env::var_os(OLDEST) {
+            return Self { api_server: Some(oldest.into()), ..Self::default() };
+        }
         let api_server_flags = vec![
             "--runtime-config=admissionregistration.k8s.io/v1/mutatingadmissionpolicies=false,\
              admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings=false"
@@ -332,13 +341,8 @@ fn api_server(
     ];
     arguments.extend(options.api_server_flags.iter().cloned());
     let log = scratch.file("kube-apiserver.log");
-    Ok(Component::new(
-        "kube-apiserver",
-        binaries.join("kube-apiserver"),
-        arguments,
-        Vec::new(),
-        log,
-    ))
+    let program = options.api_server.clone().unwrap_or_else(|| binaries.join("kube-apiserver"));
+    Ok(Component::new("kube-apiserver", program, arguments, Vec::new(), log))
 }
 
 fn controller_manager(binaries: &Path, scratch: &Scratch, identity: &Identity) -> Component {

@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_cert::der::Decode as _;
-use zeroize::Zeroizing;
 
 use crate::api::Ceilings;
 use crate::entra::{Cloud, UserNames};
 use crate::graph::wire;
+use crate::secret_file;
 
 /// A connection to one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,12 +87,12 @@ impl Credential {
     pub fn expires(&self) -> Option<Timestamp> {
         match self {
             Self::ClientCertificate { certificate_file, .. } => {
-                let pem = std::fs::read(certificate_file).ok()?;
+                let pem = secret_file::bytes(certificate_file).ok()?;
                 CertificateDer::pem_slice_iter(&pem).flatten().filter_map(|der| ends(&der)).min()
             }
             Self::WorkloadIdentity { token_file } => {
-                let token = Zeroizing::new(std::fs::read_to_string(token_file).ok()?);
-                Timestamp::from_second(wire::token_claims(token.trim())?.exp?).ok()
+                let token = secret_file::text(token_file).ok()?;
+                Timestamp::from_second(wire::token_claims(&token)?.exp?).ok()
             }
             Self::ClientSecret { .. } | Self::ManagedIdentity => None,
         }

@@ -152,7 +152,7 @@ fn the_doctor_names_what_is_wrong_as_far_as_a_person_may_see() -> Result<()> {
 fn an_older_server_is_told_who_asks() -> Result<()> {
     run(async {
         let options = Options {
-            control_plane: control_plane::Options::without_mutating_admission_policies(),
+            control_plane: control_plane::Options::older(),
             deploy: "deploy/overlays/without-mutating-policies",
             ..quick(&[])
         };

@@ -23,6 +23,7 @@ use super::refusal::Refusal;
 use crate::entra::SignInErrorKind;
 use crate::graph::connection::{ConnectionConfig, Credential};
 use crate::graph::wire;
+use crate::secret_file::{self, SecretFileError};
 
 /// Returns the credential of a connection. It reads the files of the connection, so that a rotated secret takes effect at
 /// the next token.
@@ -40,7 +41,8 @@ pub(super) fn credential(
     };
     let credential: Result<Arc<dyn TokenCredential>, _> = match &connection.credential {
         Credential::ClientSecret { file } => {
-            let secret = Secret::new(read_text(file)?.to_string());
+            let secret = secret_file::text(file).map_err(unreadable(file))?;
+            let secret = Secret::new(secret.to_string());
             let options = ClientSecretCredentialOptions { client_options };
             ClientSecretCredential::new(&tenant, client, secret, Some(options))
                 .map(|credential| credential as _)
@@ -56,15 +58,17 @@ pub(super) fn credential(
                 };
                 Refusal::new(SignInErrorKind::CredentialFile, format!("{files}: {error}"))
             };
-            let certificate = read_file(certificate_file)?;
-            let key = read_file(key_file)?;
+            let [certificate, key] = [certificate_file, key_file]
+                .map(|file| secret_file::bytes(file).map_err(unreadable(file)));
+            let (certificate, key) = (certificate?, key?);
             let assertion = SigningCertificate::read(&certificate, &key)
                 .and_then(|signing| signing.assertion(&client, &audience, now))
                 .map_err(unusable)?;
             by_assertion(assertion, client_options).map(|credential| credential as _)
         }
         Credential::WorkloadIdentity { token_file } => {
-            by_assertion(read_text(token_file)?, client_options).map(|credential| credential as _)
+            let token = secret_file::text(token_file).map_err(unreadable(token_file))?;
+            by_assertion(token, client_options).map(|credential| credential as _)
         }
         Credential::ManagedIdentity => {
             let options = ManagedIdentityCredentialOptions {
@@ -79,6 +83,12 @@ pub(super) fn credential(
     })
 }
 
+fn unreadable(file: &Path) -> impl FnOnce(SecretFileError) -> Refusal {
+    move |error| {
+        Refusal::new(SignInErrorKind::CredentialFile, format!("{}: {error}", file.display()))
+    }
+}
+
 fn client_options(
     connection: &ConnectionConfig,
     http_client: &Arc<dyn HttpClient>,
@@ -91,27 +101,6 @@ fn client_options(
         user_agent: UserAgentOptions { application_id: Some("tap-operator".to_owned()) },
         cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
         ..ClientOptions::default()
-    }
-}
-
-fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-    let content = std::fs::read(path).map_err(|error| {
-        let message = format!("cannot read {}: {error}", path.display());
-        Refusal::new(SignInErrorKind::CredentialFile, message)
-    })?;
-    Ok(Zeroizing::new(content))
-}
-
-/// Reads the text of a file, without the line end that editors and `echo` add.
-fn read_text(path: &Path) -> Result<Zeroizing<String>, Refusal> {
-    let wrong = |what: &str| {
-        Refusal::new(SignInErrorKind::CredentialFile, format!("{} {what}", path.display()))
-    };
-    let content = read_file(path)?;
-    match std::str::from_utf8(&content).map(str::trim) {
-        Err(_) => Err(wrong("is not text")),
-        Ok("") => Err(wrong("is empty")),
-        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
     }
 }
 
