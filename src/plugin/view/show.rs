@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use crate::api::{ConditionType, DecisionKind, Phase, TapPolicy, TapRequestStatus, find_condition};
 use crate::plugin::program;
 use crate::plugin::record::Record;
-use crate::plugin::table::{Table, clean};
+use crate::plugin::table::Table;
 use crate::plugin::time::Clock;
 use crate::seal;
+use crate::text::visible;
 
 use super::{lifetime, state, uses};
 
@@ -18,7 +19,7 @@ const NAMES: usize = 11;
 pub fn text(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock) -> String {
     let mut text = format!("TapRequest {}/{}\n", record.namespace(), record.name());
     for (name, value) in facts(record, clock) {
-        let _ = writeln!(text, "  {name:<NAMES$} {}", clean(&value));
+        let _ = writeln!(text, "  {name:<NAMES$} {}", visible(&value).collect::<String>());
     }
     let checks = checks(record);
     if !checks.is_empty() {
@@ -30,7 +31,7 @@ pub fn text(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock
     }
     let _ = write!(text, "\nWhat now\n");
     for line in advice(record, policy, me, clock) {
-        let _ = writeln!(text, "  {}", clean(&line));
+        let _ = writeln!(text, "  {}", visible(&line).collect::<String>());
     }
     text
 }
@@ -224,7 +225,7 @@ fn timeout(record: &Record, policy: Option<&TapPolicy>, clock: &Clock) -> Option
 pub fn summary(record: &Record) -> String {
     let reason = record.request().spec.reason.as_deref().unwrap_or("no reason");
     let denied = record.request().decisions().iter().any(|d| d.decision == DecisionKind::Deny);
-    clean(&format!(
+    let text = format!(
         "{}: a pass for {} ({}, {}), asked for by {}: {reason}{}",
         record.name(),
         record.user(),
@@ -232,7 +233,8 @@ pub fn summary(record: &Record) -> String {
         uses(record),
         or_unknown(record.requester()),
         if denied { " (denied by somebody already)" } else { "" }
-    ))
+    );
+    visible(&text).collect()
 }
 
 #[cfg(test)]
