@@ -1,7 +1,7 @@
 //! Hostile input from outside, with one function for each kind, which takes any bytes: answers of Graph and Entra,
-//! custom resources, annotations, keys, patterns, durations, configuration.
+//! custom resources, annotations, keys, patterns, durations, configuration, manifests, what people type.
 //!
-//! Each function calls what the operator itself calls, and panics at what must not happen: a panic in the operator, a
+//! Each function calls what the programs themselves call, and panics at what must not happen: a panic in the operator, a
 //! decision that never ends, a text that is too long, a code where none belongs. The fuzzer calls them, and so does an
 //! ordinary test with the inputs in `seeds` and `findings`.
 
@@ -11,18 +11,20 @@ mod configuration;
 mod cost;
 mod decide;
 mod logs;
+mod people;
 mod tenant;
 
 pub use cluster::{intent, lifetime, policy, reason_pattern, recipients, request};
 pub use configuration::{connections, receivers};
 pub use cost::costs;
+pub use people::{plan, typed};
 pub use tenant::{access_answer, graph_answer, log_answer, token_answer};
 
 /// A kind of input: its name, and the function for it.
 type Target = (&'static str, fn(&[u8]));
 
 /// Every kind of input.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 14] = [
     ("graph_answer", graph_answer),
     ("token_answer", token_answer),
     ("log_answer", log_answer),
@@ -35,6 +37,8 @@ pub const TARGETS: [Target; 12] = [
     ("lifetime", lifetime),
     ("connections", connections),
     ("receivers", receivers),
+    ("plan", plan),
+    ("typed", typed),
 ];
 
 /// Checks that a message for people is short and printable, whatever it quotes.

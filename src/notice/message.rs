@@ -3,7 +3,7 @@
 use super::content::{ForeignPass, OfPolicy, OfRequest, OfStop};
 use super::{Kind, Notice, Subject};
 use crate::decision::Reason;
-use crate::text::cut;
+use crate::text::{cut, visible};
 
 /// The longest value of a fact, in characters. Slack takes fields of 2000 characters, and escaping makes five of one.
 const LONGEST_VALUE: usize = 380;
@@ -180,11 +180,5 @@ impl OfRequest {
 
 /// A text of at most so many characters, without any that control how the text around them is shown.
 pub(super) fn plain(text: &str, longest: usize) -> String {
-    cut(text.chars().map(|c| if controls(c) { ' ' } else { c }), longest)
-}
-
-/// Control characters, line and paragraph separators, and those that turn the direction of text or cannot be seen.
-fn controls(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    cut(visible(text), longest)
 }

@@ -8,6 +8,7 @@ use super::Plan;
 use super::finding::{Finding, Severity};
 use super::tenant::PolicyPlan;
 use crate::api::Posture;
+use crate::text::visible;
 
 /// The version of the JSON. Fields may be added without a new one.
 const VERSION: u32 = 1;
@@ -178,13 +179,9 @@ fn line(finding: &Finding) -> String {
     shown(&format!("{}: {object}{}{reason}", finding.severity.name(), finding.sentence()))
 }
 
-/// A text without control characters and without marks of direction, which could make it look like another text.
+/// A text that cannot look like another text.
 fn shown(text: &str) -> String {
-    let hides = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if hides(c) { ' ' } else { c }).collect()
+    visible(text).collect()
 }
 
 /// A text as code.

@@ -427,7 +427,10 @@ fn markdown_neither_formats_nor_notifies() {
     changed.method.state = MethodState::Other("a`b|c\n@team <img src=x>\u{202e}".into());
     let plan = online(&policy("{state: Enabled}", ""), changed);
     let text = render::markdown(&plan);
-    assert!(text.contains("| `state` | ``a`b\\|c @team <img src=x> `` | `Enabled` |"), "{text}");
+    assert!(
+        text.contains("| `state` | ``a`b\\|c @team <img src=x>\u{fffd}`` | `Enabled` |"),
+        "{text}"
+    );
     assert!(!text.contains('\u{202e}'), "{text}");
     assert!(text.contains("**TapPolicy `contoso`** (`a.yaml:1`): tenant 7f2d: 1 change"), "{text}");
 }

@@ -49,9 +49,9 @@ pub enum CallError {
     },
     /// The API server does not serve the resources of tap-operator.
     #[error(
-        "tap-operator is not installed in this cluster: it knows no TapRequests and TapPolicies"
+        "tap-operator is not installed in the cluster {0}: it knows no TapRequests and TapPolicies"
     )]
-    NoSuchKind,
+    NoSuchKind(String),
     /// An object of this name exists.
     #[error("{0}")]
     Exists(String),
@@ -83,7 +83,8 @@ pub enum CallError {
 }
 
 impl CallError {
-    fn of(status: Status) -> Self {
+    /// What the API server at this URL answered.
+    fn of(status: Status, url: &str) -> Self {
         let message = status.message;
         // An answer that is no Status comes from a path that is not served.
         let unknown_path = message.contains("page not found")
@@ -97,7 +98,7 @@ impl CallError {
                 Some((_, why)) => Self::Policy(why.trim_end().to_owned()),
                 None => Self::Right(message),
             },
-            404 if unknown_path => Self::NoSuchKind,
+            404 if unknown_path => Self::NoSuchKind(url.to_owned()),
             404 => Self::NotFound(message),
             409 if status.reason == "AlreadyExists" => Self::Exists(message),
             code => Self::Refused { code, message },
@@ -152,7 +153,7 @@ impl Cluster {
     async fn call<T>(&self, future: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
         match tokio::time::timeout(self.limit, future).await {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(kube::Error::Api(status))) => Err(CallError::of(*status)),
+            Ok(Err(kube::Error::Api(status))) => Err(CallError::of(*status, &self.url)),
             Ok(Err(error)) => Err(self.unreachable(chain(&error))),
             Err(_) => {
                 Err(self.unreachable(format!("nothing came within {} s", self.limit.as_secs())))
@@ -328,7 +329,7 @@ impl Cluster {
                 let value = serde_json::from_slice(&body).unwrap_or_default();
                 Ok(Answer { value, date })
             }
-            404 => Err(CallError::NoSuchKind),
+            404 => Err(CallError::NoSuchKind(self.url.clone())),
             code => {
                 let message = format!("GET {path}: {}", String::from_utf8_lossy(&body).trim_end());
                 Err(match code {
@@ -475,15 +476,19 @@ mod tests {
             "taprequests.tap-operator.io \"a\" is forbidden: ValidatingAdmissionPolicy 'tap-operator-decisions' with \
              binding 'tap-operator-decisions' denied request: it is too early to approve",
         );
-        assert_eq!(CallError::of(refused), CallError::Policy("it is too early to approve".into()));
+        assert_eq!(
+            CallError::of(refused, ""),
+            CallError::Policy("it is too early to approve".into())
+        );
     }
 
     #[test]
     fn a_missing_object_is_not_a_missing_installation() {
         let object = status(404, "NotFound", "taprequests.tap-operator.io \"a\" not found");
-        assert!(matches!(CallError::of(object), CallError::NotFound(_)));
+        assert!(matches!(CallError::of(object, ""), CallError::NotFound(_)));
         let path = status(404, "Failed to parse error data", "404 page not found\n");
-        assert_eq!(CallError::of(path), CallError::NoSuchKind);
+        let error = CallError::of(path, "https://prod.example.com");
+        assert_eq!(error, CallError::NoSuchKind("https://prod.example.com".into()));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use jiff::SignedDuration;
 use super::completion::candidates;
 use super::failure::EXIT_CODES;
 use super::output::{Format, ListFormat, ReportFormat};
-use super::session::{Connection, duration};
+use super::session::Connection;
+use super::time::duration;
 use super::wait::Goal;
 use crate::version;
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 use clap_complete::engine::complete;
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
+use super::Name;
 use super::cli::{Completion, Shell};
 use super::failure::Failure;
 use super::output;
 use super::session::{Connection, Prompts, Session};
+use crate::text::visible;
 
 /// The variable with which a shell asks for candidates.
 pub const VARIABLE: &str = "KUBECTL_TAP_COMPLETE";
@@ -19,21 +21,26 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const NO_FILES: &str = ":4";
 
 /// The program by which kubectl asks this one.
-const FOR_KUBECTL: &str = "#!/bin/sh
-# By this program, kubectl completes `kubectl tap`. Put it on the PATH as kubectl_complete-tap.
-exec kubectl-tap __complete \"$@\"
-";
+fn for_kubectl(name: Name) -> String {
+    let (typed, file) = (name.typed(), name.file());
+    let own = file.replacen("kubectl-", "kubectl_complete-", 1);
+    format!(
+        "#!/bin/sh\n# By this program, kubectl completes `{typed}`. Put it on the PATH as {own}.\nexec {file} __complete \"$@\"\n"
+    )
+}
 
 /// Prints what a shell, or kubectl, needs.
 pub fn run(arguments: &Completion) -> Result<(), Failure> {
+    let name = Name::started();
     let shell: &dyn EnvCompleter = match arguments.shell {
-        Shell::Kubectl => return output::data(FOR_KUBECTL),
+        Shell::Kubectl => return output::data(&for_kubectl(name)),
         Shell::Bash => &Bash,
         Shell::Zsh => &Zsh,
         Shell::Fish => &Fish,
     };
     let mut script = Vec::new();
-    shell.write_registration(VARIABLE, "kubectl-tap", "kubectl-tap", "kubectl-tap", &mut script)?;
+    let file = name.file();
+    shell.write_registration(VARIABLE, file, file, file, &mut script)?;
     output::data(&String::from_utf8_lossy(&script))
 }
 
@@ -48,7 +55,7 @@ pub fn answer(mut command: clap::Command, words: &[String]) -> Result<(), Failur
         text.push_str(&candidate.get_value().to_string_lossy());
         if let Some(help) = candidate.get_help() {
             text.push('\t');
-            text.push_str(&help.to_string().replace(['\n', '\t'], " "));
+            text.extend(visible(&help.to_string()));
         }
         text.push('\n');
     }
@@ -161,7 +168,9 @@ fn connection(words: impl IntoIterator<Item = String>) -> Connection {
         if !known.contains(&flag.as_str()) {
             continue;
         }
-        let Some(value) = value.or_else(|| words.next()) else { break };
+        // Bash splits at equal signs.
+        let mut next = || words.next().filter(|word| word != "=").or_else(|| words.next());
+        let Some(value) = value.or_else(|| next()) else { break };
         match flag.as_str() {
             "--kubeconfig" => connection.kubeconfig = Some(value.into()),
             "--context" => connection.context = Some(value),
@@ -189,5 +198,9 @@ mod tests {
         assert_eq!(found.impersonate_groups, ["a", "b"]);
         let short = connection(["-nhelpdesk".to_owned(), "--kubeconfig".to_owned()]);
         assert_eq!((short.namespace.as_deref(), short.kubeconfig), (Some("helpdesk"), None));
+        let of_bash = ["--namespace", "=", "helpdesk", "--context", "other"].map(str::to_owned);
+        let found = connection(of_bash);
+        assert_eq!(found.namespace.as_deref(), Some("helpdesk"));
+        assert_eq!(found.context.as_deref(), Some("other"));
     }
 }

@@ -36,7 +36,7 @@ pub fn standing(record: &Record, decision: DecisionKind, me: &str) -> Standing {
             "{name} is your own request: somebody else must decide; you may revoke it"
         ));
     }
-    if decision == Approve && same(record.user()) {
+    if decision == Approve && (same(record.user()) || same(&record.request().spec.user)) {
         return Standing::Closed(format!(
             "{name} asks for a pass of your own: somebody else must approve"
         ));

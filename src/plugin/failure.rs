@@ -114,7 +114,7 @@ impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         let failure = Self::error(error.to_string());
         match error {
-            CallError::NoSuchKind => failure.remedy(
+            CallError::NoSuchKind(_) => failure.remedy(
                 "look at --context; if this is the right cluster, an administrator installs tap-operator: docs/install.md",
             ),
             CallError::Unauthorized(_) => failure.remedy(

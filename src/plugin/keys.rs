@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use age::armor::ArmoredReader;
 use age::secrecy::SecretString;
@@ -79,13 +80,13 @@ impl Keys {
                         .to_owned(),
                 );
             }
-            self.0.push(Box::new(key.with_callbacks(Terminal)));
+            self.0.push(Box::new(key.with_callbacks(Terminal::default())));
         } else if begins("age-encryption.org/") || begins("-----BEGIN AGE ENCRYPTED FILE") {
             let file = BufReader::new(std::io::Cursor::new(text.to_vec()));
             let encrypted = age::encrypted::Identity::from_buffer(
                 ArmoredReader::new(file),
                 Some(name.to_owned()),
-                Terminal,
+                Terminal::default(),
                 None,
             );
             match encrypted {
@@ -139,9 +140,10 @@ fn open(sealed: &[u8], keys: &[&dyn Identity]) -> Result<PassCode, DecryptError>
     Ok(PassCode::new(code))
 }
 
-/// Asks for passphrases on the terminal itself, whatever the standard input is.
-#[derive(Clone)]
-struct Terminal;
+/// Asks for the passphrase of a key on the terminal itself, whatever the standard input is. Once is enough: a key of SSH is
+/// decrypted anew for each of the recipients.
+#[derive(Clone, Default)]
+struct Terminal(Arc<OnceLock<Option<SecretString>>>);
 
 impl Callbacks for Terminal {
     fn display_message(&self, message: &str) {
@@ -157,7 +159,8 @@ impl Callbacks for Terminal {
     }
 
     fn request_passphrase(&self, description: &str) -> Option<SecretString> {
-        rpassword::prompt_password(format!("{description}: ")).ok().map(SecretString::from)
+        let ask = || rpassword::prompt_password(format!("{description}: ")).ok();
+        self.0.get_or_init(|| ask().map(SecretString::from)).clone()
     }
 }
 

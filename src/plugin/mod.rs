@@ -2,7 +2,7 @@
 //!
 //! A command gathers what it needs ([`calls`]), decides without any call ([`decision`], [`view`], [`time`]), and prints.
 //! It acts with the rights of the person who runs it, and knows nothing of the operator's code but the resources, the
-//! compiled-in admission policies, and the names of what lies in the cluster.
+//! compiled-in admission policies, the terms of policies, and the names of what lies in the cluster.
 //!
 //! What people read goes to standard error, except for what they asked for. A code goes to a terminal only.
 
@@ -13,7 +13,7 @@ mod completion;
 mod decision;
 mod failure;
 mod keys;
-mod naming;
+pub mod naming;
 mod output;
 mod pick;
 mod record;
@@ -22,11 +22,10 @@ mod samples;
 mod session;
 mod signals;
 mod table;
-mod time;
+pub mod time;
 mod view;
 mod wait;
 
-use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::LazyLock;
@@ -39,7 +38,10 @@ use failure::Failure;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    CompleteEnv::with_factory(command).var(completion::VARIABLE).bin("kubectl-tap").complete();
+    CompleteEnv::with_factory(command)
+        .var(completion::VARIABLE)
+        .bin(Name::started().file())
+        .complete();
     let matches = command().get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let outcome = match arguments.command {
@@ -72,18 +74,51 @@ fn command() -> clap::Command {
     Arguments::command().bin_name(program())
 }
 
-/// What people type to start this program.
-fn program() -> &'static str {
-    static PROGRAM: LazyLock<&str> = LazyLock::new(|| {
-        let started = std::env::args_os().next().unwrap_or_default();
-        typed(Path::new(&started).file_name().unwrap_or_default())
-    });
-    &PROGRAM
+/// The names under which kubectl finds this program. The second is for those who have another plugin that is called tap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    Tap,
+    EntraTap,
 }
 
-/// Both names are found by kubectl. The second is for those who have another plugin that is called tap.
-fn typed(file: &OsStr) -> &'static str {
-    if file == "kubectl-entra_tap" { "kubectl entra-tap" } else { "kubectl tap" }
+impl Name {
+    /// That by which it was started.
+    fn started() -> Self {
+        static NAME: LazyLock<Name> = LazyLock::new(|| {
+            let started = std::env::args_os().next().unwrap_or_default();
+            Name::of(Path::new(&started))
+        });
+        *NAME
+    }
+
+    fn of(program: &Path) -> Self {
+        // Without .exe.
+        match program.file_stem() {
+            Some(stem) if stem == Self::EntraTap.file() => Self::EntraTap,
+            _ => Self::Tap,
+        }
+    }
+
+    /// What people type.
+    fn typed(self) -> &'static str {
+        match self {
+            Self::Tap => "kubectl tap",
+            Self::EntraTap => "kubectl entra-tap",
+        }
+    }
+
+    /// The file that kubectl looks for.
+    fn file(self) -> &'static str {
+        match self {
+            Self::Tap => "kubectl-tap",
+            Self::EntraTap => "kubectl-entra_tap",
+        }
+    }
+}
+
+/// What people type to start this program.
+fn program() -> &'static str {
+    Name::started().typed()
 }
 
 #[cfg(test)]
@@ -97,8 +132,14 @@ mod tests {
 
     #[test]
     fn the_program_knows_its_two_names() {
-        assert_eq!(typed(OsStr::new("kubectl-tap")), "kubectl tap");
-        assert_eq!(typed(OsStr::new("kubectl-entra_tap")), "kubectl entra-tap");
+        for (program, typed) in [
+            ("kubectl-tap", "kubectl tap"),
+            ("/home/a/.krew/bin/kubectl-entra_tap", "kubectl entra-tap"),
+            ("kubectl-entra_tap.exe", "kubectl entra-tap"),
+            ("another-name", "kubectl tap"),
+        ] {
+            assert_eq!(Name::of(Path::new(program)).typed(), typed, "{program}");
+        }
     }
 
     /// The pages that show commands.

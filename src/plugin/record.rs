@@ -94,14 +94,10 @@ impl Record {
         self.request.spec.requested_by.as_deref().unwrap_or("")
     }
 
-    /// For whom, by a name if one is known.
+    /// For whom: the name of the user whom the operator found, once it has looked.
     pub fn user(&self) -> &str {
-        let asked = &self.request.spec.user;
         let resolved = self.request.status.as_ref().and_then(|status| status.resolved.as_ref());
-        match resolved {
-            Some(resolved) if !asked.contains('@') => &resolved.user_principal_name,
-            _ => asked,
-        }
+        resolved.map_or(&self.request.spec.user, |resolved| &resolved.user_principal_name)
     }
 
     /// The policy.

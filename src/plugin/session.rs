@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::calls::{Cluster, chain};
 use super::failure::Failure;
+use super::time::duration;
 use crate::version::VERSION;
 
 /// The flags that kubectl has, too.
@@ -46,13 +47,6 @@ pub struct Connection {
     /// How long to wait for an answer of the API server, such as 10s
     #[arg(long, global = true, value_name = "DURATION", hide_short_help = true, default_value = "30s", value_parser = duration)]
     pub request_timeout: SignedDuration,
-}
-
-/// A duration on the command line.
-pub fn duration(text: &str) -> Result<SignedDuration, String> {
-    let duration: SignedDuration =
-        text.parse().map_err(|_| "write a duration such as 30s, 5m or 1h30m".to_owned())?;
-    if duration.is_positive() { Ok(duration) } else { Err("it must be longer than zero".into()) }
 }
 
 /// Whether a credential plugin of the kubeconfig may ask the person something.

@@ -2,6 +2,8 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
+use crate::text::visible;
+
 /// What a cell without content shows, as in kubectl.
 const NOTHING: &str = "-";
 
@@ -27,7 +29,7 @@ impl Table {
 
     /// Adds a row, with one cell for each heading.
     pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
-        self.rows.push(cells.into_iter().map(|cell| clean(&cell.into())).collect());
+        self.rows.push(cells.into_iter().map(|cell| visible(&cell.into()).collect()).collect());
     }
 
     /// Whether it has no rows.
@@ -62,18 +64,6 @@ impl Table {
 
 fn shown(cell: &str) -> &str {
     if cell.is_empty() { NOTHING } else { cell }
-}
-
-/// A text on one line that cannot move the cursor, change colours, or turn the direction of writing.
-pub fn clean(text: &str) -> String {
-    let harmful = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}')
-            || ('\u{202a}'..='\u{202e}').contains(&c)
-            || ('\u{2066}'..='\u{2069}').contains(&c)
-    };
-    let flat = text.replace(['\n', '\t'], " ");
-    flat.chars().map(|c| if harmful(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -130,6 +130,13 @@ impl Clock {
     }
 }
 
+/// How long a command waits: `30s`, `5m`, `1h30m`.
+pub fn duration(text: &str) -> Result<SignedDuration, String> {
+    let duration: SignedDuration =
+        text.parse().map_err(|_| "write a duration such as 30s, 5m or 1h30m".to_owned())?;
+    if duration.is_positive() { Ok(duration) } else { Err("it must be longer than zero".into()) }
+}
+
 /// A number of seconds as people say it, in one or two units.
 pub fn long(seconds: i64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);

@@ -89,18 +89,37 @@ pub struct Target<'a> {
     pub uid: Option<String>,
 }
 
+/// How long a command waits at most, for all requests together.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    timeout: Option<SignedDuration>,
+    since: Instant,
+}
+
+impl Limit {
+    /// From now on.
+    pub fn new(timeout: Option<SignedDuration>) -> Self {
+        Self { timeout, since: Instant::now() }
+    }
+
+    /// The time that was given, if it is over.
+    fn is_over(self) -> Option<SignedDuration> {
+        let timeout = self.timeout?;
+        let limit = Duration::try_from(timeout).unwrap_or_default();
+        (self.since.elapsed() >= limit).then_some(timeout)
+    }
+}
+
 /// Waits for a request. Fails if it has ended otherwise, if the time is over, or if somebody interrupts it.
 pub async fn follow(
     session: &Session,
     target: &Target<'_>,
     goal: Goal,
-    timeout: Option<SignedDuration>,
+    limit: Limit,
     signals: &mut Signals,
 ) -> Result<Record, Failure> {
-    let started = Instant::now();
-    let limit = timeout.and_then(|timeout| Duration::try_from(timeout).ok());
     let mut progress = Progress::new();
-    let (mut uid, mut last, mut answered) = (target.uid.clone(), None, started);
+    let (mut uid, mut last, mut answered) = (target.uid.clone(), None, Instant::now());
     loop {
         match session.cluster.request(target.namespace, target.name).await {
             Ok(record) => {
@@ -121,8 +140,8 @@ pub async fn follow(
             }
             Err(error) => return Err(error.into()),
         }
-        if limit.is_some_and(|limit| started.elapsed() >= limit) {
-            return Err(too_late(target, last.as_ref(), timeout.unwrap_or_default()));
+        if let Some(timeout) = limit.is_over() {
+            return Err(too_late(target, last.as_ref(), timeout));
         }
         tokio::select! {
             () = sleep(EVERY) => {}

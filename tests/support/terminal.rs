@@ -9,9 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use super::identity::Identity;
 use super::wait;
@@ -35,7 +34,10 @@ impl Terminal {
         let name = ptsname(&controller, Vec::new())?;
         let path = Path::new(std::ffi::OsStr::from_bytes(name.as_bytes())).to_owned();
         let open = || File::options().read(true).write(true).open(&path);
-        let child = Command::new(program)
+        // With a terminal of its own, the program can ask what nobody but a person should answer, and Ctrl-C is a key.
+        let child = Command::new("setsid")
+            .arg("--ctty")
+            .arg(program)
             .args(arguments)
             .env("KUBECONFIG", who.kubeconfig())
             .env("NO_PROXY", "127.0.0.1,localhost")
@@ -74,15 +76,29 @@ impl Terminal {
         .await
     }
 
+    /// Waits until what is typed is not shown.
+    pub async fn until_hidden(&self) -> Result<()> {
+        wait::until(wait::PATIENCE, "no echo", || async {
+            let modes = tcgetattr(&self.keyboard)?.local_modes;
+            ensure!(!modes.contains(LocalModes::ECHO), "what is typed is shown");
+            Ok(())
+        })
+        .await
+    }
+
     /// Types a line.
     pub fn type_line(&mut self, line: &str) -> Result<()> {
         Ok(writeln!(self.keyboard, "{line}")?)
     }
 
-    /// What Ctrl-C sends.
-    pub fn interrupt(&self) -> Result<()> {
-        let pid = Pid::from_raw(self.child.id().try_into()?).context("a program without an id")?;
-        Ok(kill_process(pid, Signal::INT)?)
+    /// Presses Ctrl-C.
+    pub fn interrupt(&mut self) -> Result<()> {
+        Ok(self.keyboard.write_all(b"\x03")?)
+    }
+
+    /// Presses the tab key, after these characters.
+    pub fn complete(&mut self, typed: &str) -> Result<()> {
+        Ok(write!(self.keyboard, "{typed}\t")?)
     }
 
     /// Waits until the program has ended. Returns its exit code and all that it showed.

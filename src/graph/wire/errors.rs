@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::json::{lenient, read};
-use crate::text::cut;
+use crate::text::{cut, visible};
 
 /// The content of an error answer.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -87,9 +87,9 @@ impl TokenErrorAnswer {
     }
 }
 
-/// Makes text from outside fit for a line of a log: replaces control characters, and cuts it after `longest` characters.
+/// Makes text from outside fit for a line of a log.
 pub(in crate::graph) fn printable(text: &str, longest: usize) -> String {
-    cut(text.chars().map(|c| if c.is_control() { ' ' } else { c }), longest)
+    cut(visible(text), longest)
 }
 
 #[cfg(test)]
@@ -108,7 +108,7 @@ mod tests {
         let told = error(br#"{"error":{"code":"","message":"m","innererror":{"request-id":"r"}}}"#);
         assert_eq!(told.unwrap().request_id.as_deref(), Some("r"));
         let told = error(br#"{"error":{"message":"a\r\nb\u001b[31m"}}"#).unwrap();
-        assert_eq!(told.message, "a  b [31m", "no control character reaches a terminal");
+        assert_eq!(told.message, "a  b\u{fffd}[31m", "no control character reaches a terminal");
         let told = error(br#"{"error":{"innerError":"odd"}}"#).unwrap();
         assert_eq!(told, ErrorAnswer::default());
         for none in [&b"<html>"[..], b"", b"{}", br#"{"error": "invalid_client"}"#] {

@@ -126,7 +126,7 @@ fn what_people_write_is_text_and_nothing_else() {
     let evil = last(&evil);
     let slack = Format::Slack.body(&evil, None);
     let slack = String::from_utf8(slack.to_vec()).unwrap();
-    let expected = "*Why*\\n&lt;!channel&gt; &amp; &lt;https://evil|click&gt; @\u{2060}Here @\u{2060}channels a@here.com  txt";
+    let expected = "*Why*\\n&lt;!channel&gt; &amp; &lt;https://evil|click&gt; @\u{2060}Here @\u{2060}channels a@here.com \u{fffd}txt";
     assert!(slack.contains(expected), "{slack}");
     for text in [&evil, &Notice { again: true, ..evil.clone() }] {
         let message: Value = serde_json::from_slice(&Format::Slack.body(text, None)).unwrap();

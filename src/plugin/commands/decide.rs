@@ -34,7 +34,7 @@ pub async fn approve(arguments: &Approve, session: &Session) -> Result<(), Failu
     let (open, bad) = sort_out(session, &arguments.names, DecisionKind::Approve).await?;
     if !open.is_empty() && !arguments.yes {
         for record in &open {
-            output::say(&view::show::summary(record));
+            output::say(&view::show::summary(record, &Clock::system()));
         }
         let question = if open.len() == 1 { "Approve it?" } else { "Approve all of them?" };
         if !output::confirm(question)? {

@@ -16,7 +16,7 @@ use crate::plugin::record::Record;
 use crate::plugin::session::Session;
 use crate::plugin::signals::Signals;
 use crate::plugin::time::Clock;
-use crate::plugin::wait::{self, Goal, Target, follow};
+use crate::plugin::wait::{self, Goal, Limit, Target, follow};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -102,7 +102,7 @@ async fn only_policy(session: &Session) -> Result<String, Failure> {
     let policies = session.cluster.policies().await;
     let policies = match &policies {
         Ok(policies) => Some(policies.as_slice()),
-        Err(CallError::NoSuchKind) => return Err(CallError::NoSuchKind.into()),
+        Err(error @ CallError::NoSuchKind(_)) => return Err(error.clone().into()),
         Err(_) => None,
     };
     let names = pick::usable(&rules, policies, &session.namespace)?;
@@ -239,7 +239,7 @@ async fn waited_for(
     let (namespace, name) = (record.namespace(), record.name());
     output::say(&format!("{} created in namespace {namespace}", record.title()));
     let target = Target { namespace: &namespace, name: &name, uid: Some(record.uid()) };
-    follow(session, &target, Goal::Issued, arguments.timeout, signals).await
+    follow(session, &target, Goal::Issued, Limit::new(arguments.timeout), signals).await
 }
 
 /// Asks for a code that only this process can open, waits for it, and shows it. However that ends without the code having

@@ -21,7 +21,6 @@ use crate::plugin::session::Session;
 use crate::plugin::signals::Signals;
 use crate::plugin::time::Clock;
 use crate::plugin::{view, wait};
-use crate::seal;
 
 /// A code is shown to people only.
 pub fn validate() -> Result<(), Failure> {
@@ -50,7 +49,7 @@ pub async fn run(arguments: &Reveal, session: &Session) -> Result<(), Failure> {
         if arguments.identities.is_empty() {
             return Err(Failure::usage(format!(
                 "the code of {name} is sealed to {}",
-                recipients(&record)
+                view::show::keys(&record)
             ))
             .remedy("name a file with one of their private keys: -i FILE"));
         }
@@ -120,16 +119,13 @@ pub fn cannot_open(record: &Record, error: &DecryptError) -> Failure {
     match error {
         DecryptError::NoMatchingKeys => Failure::error(format!(
             "none of these keys opens the code of {name}: it is sealed to {}",
-            recipients(record)
+            view::show::keys(record)
+        )),
+        DecryptError::KeyDecryptionFailed => Failure::error(format!(
+            "no private key was decrypted, so the code of {name} stays sealed: a wrong passphrase, or none"
         )),
         error => Failure::error(format!("the code of {name} cannot be opened: {error}")),
     }
-}
-
-fn recipients(record: &Record) -> String {
-    let keys = record.request().spec.recipients.iter().flatten();
-    let keys: Vec<String> = keys.map(|key| seal::fingerprint(key)).collect();
-    keys.join(", ")
 }
 
 /// Shows a code: the code alone on standard output, for whom and until when on standard error.
@@ -196,4 +192,26 @@ pub async fn tidy_up(
     })?;
     output::say(&format!("The Secret {name} was deleted."));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::plugin::samples::active;
+
+    #[test]
+    fn only_the_secret_of_the_request_is_shown() {
+        let request = active();
+        let secret = |type_: &str, uid: &str| -> Secret {
+            let owner: Value = json!({ "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest", "name": "a", "uid": uid });
+            let metadata = json!({ "name": "a", "ownerReferences": [owner] });
+            serde_json::from_value(json!({ "metadata": metadata, "type": type_ })).unwrap()
+        };
+        assert!(belongs_to(&secret(SECRET_TYPE, &request.uid()), &request));
+        assert!(!belongs_to(&secret(SECRET_TYPE, "another"), &request));
+        assert!(!belongs_to(&secret("Opaque", &request.uid()), &request));
+        assert!(!belongs_to(&Secret::default(), &request));
+    }
 }

@@ -6,24 +6,23 @@ use crate::plugin::output;
 use crate::plugin::session::Session;
 use crate::plugin::signals::Signals;
 use crate::plugin::time::Clock;
-use crate::plugin::wait::{Target, follow, line};
+use crate::plugin::wait::{Limit, Target, follow, line};
 
 pub async fn run(arguments: &Wait, session: &Session) -> Result<(), Failure> {
     let mut signals = Signals::catch()?;
-    let mut worst: Option<Failure> = None;
+    let limit = Limit::new(arguments.timeout);
+    let mut exit = None;
     for name in &arguments.names {
         let target = Target { namespace: &session.namespace, name, uid: None };
-        match follow(session, &target, arguments.goal, arguments.timeout, &mut signals).await {
+        match follow(session, &target, arguments.goal, limit, &mut signals).await {
             Ok(record) => output::data(&line(&record, &Clock::system()))?,
             Err(failure) if failure.exit == Exit::Interrupted => return Err(failure),
+            // All are told; the first one gives the exit code.
             Err(failure) => {
-                // All are told; the first one gives the exit code.
-                match &worst {
-                    None => worst = Some(failure),
-                    Some(_) => output::say(&failure.to_string()),
-                }
+                output::say(&failure.to_string());
+                exit.get_or_insert(failure.exit);
             }
         }
     }
-    worst.map_or(Ok(()), Err)
+    exit.map_or(Ok(()), |exit| Err(Failure::said(exit)))
 }

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use crate::api::{ConditionType, DecisionKind, Phase, TapPolicy, TapRequestStatus, find_condition};
 use crate::plugin::program;
 use crate::plugin::record::Record;
-use crate::plugin::table::{Table, clean};
+use crate::plugin::table::Table;
 use crate::plugin::time::Clock;
 use crate::seal;
+use crate::text::visible;
 
 use super::{lifetime, state, uses};
 
@@ -18,7 +19,7 @@ const NAMES: usize = 11;
 pub fn text(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock) -> String {
     let mut text = format!("TapRequest {}/{}\n", record.namespace(), record.name());
     for (name, value) in facts(record, clock) {
-        let _ = writeln!(text, "  {name:<NAMES$} {}", clean(&value));
+        let _ = writeln!(text, "  {name:<NAMES$} {}", visible(&value).collect::<String>());
     }
     let checks = checks(record);
     if !checks.is_empty() {
@@ -30,7 +31,7 @@ pub fn text(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock
     }
     let _ = write!(text, "\nWhat now\n");
     for line in advice(record, policy, me, clock) {
-        let _ = writeln!(text, "  {}", clean(&line));
+        let _ = writeln!(text, "  {}", visible(&line).collect::<String>());
     }
     text
 }
@@ -72,9 +73,8 @@ fn facts(record: &Record, clock: &Clock) -> Vec<(&'static str, String)> {
     if !record.approvals().is_empty() {
         facts.push(("Approvals", record.approvals().replace('/', " of ")));
     }
-    if let Some(keys) = &request.spec.recipients {
-        let keys: Vec<String> = keys.iter().map(|key| seal::fingerprint(key)).collect();
-        facts.push(("Sealed to", keys.join(", ")));
+    if request.spec.recipients.is_some() {
+        facts.push(("Sealed to", keys(record)));
     }
     facts.extend(evidence(&status, clock));
     match (record.finished_at(), record.deadline()) {
@@ -220,19 +220,37 @@ fn timeout(record: &Record, policy: Option<&TapPolicy>, clock: &Clock) -> Option
         .then(|| "The operator has not looked at it yet, or it runs nowhere.".to_owned())
 }
 
-/// A line for each decision that counts, for whoever must confirm one.
-pub fn summary(record: &Record) -> String {
-    let reason = record.request().spec.reason.as_deref().unwrap_or("no reason");
-    let denied = record.request().decisions().iter().any(|d| d.decision == DecisionKind::Deny);
-    clean(&format!(
-        "{}: a pass for {} ({}, {}), asked for by {}: {reason}{}",
+/// All that an approval is for, for whoever must confirm it.
+pub fn summary(record: &Record, clock: &Clock) -> String {
+    let spec = &record.request().spec;
+    let start = spec.start_time.as_ref();
+    let start = start.map_or(String::new(), |start| format!(", from {}", clock.told(start.0)));
+    let mut text = format!(
+        "{}: a pass for {} ({}, {}{start}), asked for by {}: {}",
         record.name(),
         record.user(),
         lifetime(record),
         uses(record),
         or_unknown(record.requester()),
-        if denied { " (denied by somebody already)" } else { "" }
-    ))
+        spec.reason.as_deref().unwrap_or("no reason"),
+    );
+    if !record.user().eq_ignore_ascii_case(&spec.user) {
+        let _ = write!(text, "; asked for as {}", spec.user);
+    }
+    if spec.recipients.is_some() {
+        let _ = write!(text, "; only these keys can read its code: {}", keys(record));
+    }
+    if record.request().decisions().iter().any(|d| d.decision == DecisionKind::Deny) {
+        text.push_str("; denied by somebody already");
+    }
+    visible(&text).collect()
+}
+
+/// The public keys of a request, short enough to be compared by people.
+pub fn keys(record: &Record) -> String {
+    let keys = record.request().spec.recipients.iter().flatten();
+    let keys: Vec<String> = keys.map(|key| seal::fingerprint(key)).collect();
+    keys.join(", ")
 }
 
 #[cfg(test)]
@@ -320,6 +338,29 @@ What now
         object["status"]["conditions"] = registered("False", "the log shows none");
         let shown = text(&record(object), None, "heidi@contoso.com", &clock());
         assert!(shown.contains("  Registered  nothing: the log shows none\n"), "{shown}");
+    }
+
+    #[test]
+    fn whoever_approves_sees_what_for() {
+        assert_eq!(
+            summary(&awaiting(), &clock()),
+            "alice-inc0012345: a pass for alice@contoso.com (1h, works once), asked for by heidi@contoso.com: INC0012345 lost phone"
+        );
+        let mut object = awaiting().printed();
+        object["spec"]["user"] = "al@contoso.com".into();
+        object["spec"]["startTime"] = "2026-11-30T08:00:00Z".into();
+        object["spec"]["recipients"] =
+            json!([include_str!("../../../tests/support/keys/ed25519.pub").trim()]);
+        object["status"]["decisions"] = json!([{ "by": "max@contoso.com", "decision": "Deny" }]);
+        let told = summary(&record(object), &clock());
+        for words in [
+            "a pass for alice@contoso.com (1h, works once, from 2026-11-30 08:00 +00:00 (in 14h))",
+            "; asked for as al@contoso.com",
+            "; only these keys can read its code: SHA256:",
+            "; denied by somebody already",
+        ] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
     }
 
     #[test]

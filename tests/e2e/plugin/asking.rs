@@ -152,7 +152,7 @@ fn an_interrupted_wait_leaves_the_request() -> Result<()> {
         scene.policy(json!({ "approval": { "required": 1 } })).await?;
         let tap = Tap::of(&scene, &scene.helpdesk)?;
         let user = scene.user();
-        let terminal = tap.terminal(&["request", &user, "--name", "waits", "--wait"])?;
+        let mut terminal = tap.terminal(&["request", &user, "--name", "waits", "--wait"])?;
         terminal.until("waits: AwaitingApproval, 0/1 approvals").await?;
         terminal.interrupt()?;
         let (code, screen) = terminal.end().await?;

@@ -85,7 +85,7 @@ fn a_cluster_without_the_definitions_is_said() -> Result<()> {
         ] {
             let outcome =
                 plane.admin().program(&kubectl_tap()?, command.iter().copied()).run().await?;
-            expect(&outcome, 1, "tap-operator is not installed in this cluster")?;
+            expect(&outcome, 1, "tap-operator is not installed in the cluster https://")?;
         }
         let outcome = plane.admin().program(&kubectl_tap()?, ["doctor"]).run().await?;
         ensure!(outcome.status.code() == Some(5), "{outcome}");

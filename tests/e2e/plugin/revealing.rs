@@ -1,5 +1,8 @@
 //! The code: shown once, on a terminal, to whoever asked for it.
 
+use std::path::{Path, PathBuf};
+
+use age::secrecy::ExposeSecret as _;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tap_operator::api::Phase;
@@ -48,7 +51,7 @@ fn a_code_that_was_shown_is_not_taken_back() -> Result<()> {
         let scene = Scene::shared_with_policy("kept").await?;
         let user = scene.user();
         let tap = Tap::of(&scene, &scene.helpdesk)?;
-        let terminal = tap.terminal(&["request", &user, "--name", "kept", "--reveal"])?;
+        let mut terminal = tap.terminal(&["request", &user, "--name", "kept", "--reveal"])?;
         terminal.until("Delete the Secret with the code now?").await?;
         terminal.interrupt()?;
         let (code, screen) = terminal.end().await?;
@@ -66,7 +69,7 @@ fn a_request_that_nobody_can_read_any_more_is_revoked() -> Result<()> {
         scene.policy(json!({ "approval": { "required": 1 } })).await?;
         let (user, other) = (scene.user(), scene.user());
         let tap = Tap::of(&scene, &scene.helpdesk)?;
-        let terminal = tap.terminal(&["request", &user, "--name", "unread", "--reveal"])?;
+        let mut terminal = tap.terminal(&["request", &user, "--name", "unread", "--reveal"])?;
         terminal.until("unread: AwaitingApproval").await?;
         terminal.interrupt()?;
         let (code, screen) = terminal.end().await?;
@@ -143,6 +146,58 @@ fn a_code_in_a_secret_is_shown_to_whoever_may_read_it() -> Result<()> {
             exit == Some(3) && screen.contains("plain has ended: Revoked"),
             "{exit:?}\n{screen}"
         );
+        Ok(())
+    })
+}
+
+/// The file of an age key that a passphrase encrypts, and its public key.
+fn encrypted_identity(directory: &Path, passphrase: &str) -> Result<(PathBuf, String)> {
+    let key = age::x25519::Identity::generate();
+    let mut recipient = age::scrypt::Recipient::new(passphrase.to_owned().into());
+    // The least work, for tests.
+    recipient.set_work_factor(1);
+    let text = key.to_string().expose_secret().to_owned();
+    let file = directory.join("key.age");
+    std::fs::write(&file, age::encrypt(&recipient, text.as_bytes())?)?;
+    Ok((file, key.to_public().to_string()))
+}
+
+#[test]
+fn a_private_key_with_a_passphrase_opens_a_code() -> Result<()> {
+    const PASSPHRASE: &str = "correct horse";
+    run(async {
+        let scene = Scene::shared_with_policy("passphrase").await?;
+        let tap = Tap::of(&scene, &scene.helpdesk)?;
+        let directory = tempfile::tempdir()?;
+        let (of_age, public_of_age) = encrypted_identity(directory.path(), PASSPHRASE)?;
+        let of_ssh = Path::new(KEYS).join("ed25519-encrypted");
+        let public_of_ssh = std::fs::read_to_string(of_ssh.with_extension("pub"))?;
+        let recipients = [public_of_age.as_str(), public_of_ssh.trim()];
+        for (name, file) in [("age", of_age), ("ssh", of_ssh)] {
+            scene.ask(name, &scene.user(), json!({ "recipients": recipients })).await?;
+            let active = scene.wait_active(name).await?;
+            let code = scene.simulator.code(scene.pass_of(&active)?.id).context("no code")?;
+            let file = file.display().to_string();
+            let reveal = ["reveal", name, "-i", &file];
+
+            let mut terminal = tap.terminal(&reveal)?;
+            terminal.until("passphrase").await?;
+            terminal.until_hidden().await?;
+            terminal.type_line("battery staple")?;
+            let (exit, screen) = terminal.end().await?;
+            ensure!(exit == Some(1) && !screen.contains(&code), "{exit:?}\n{screen}");
+            ensure!(screen.contains("wrong passphrase"), "{screen}");
+
+            let mut terminal = tap.terminal(&reveal)?;
+            terminal.until("passphrase").await?;
+            terminal.until_hidden().await?;
+            terminal.type_line(PASSPHRASE)?;
+            terminal.until("Delete the Secret with the code now?").await?;
+            terminal.type_line("n")?;
+            let (exit, screen) = terminal.end().await?;
+            ensure!(exit == Some(0) && screen.matches(&code).count() == 1, "{exit:?}\n{screen}");
+            ensure!(!screen.contains(PASSPHRASE), "{screen}");
+        }
         Ok(())
     })
 }

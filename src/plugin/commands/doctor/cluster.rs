@@ -95,7 +95,7 @@ async fn definitions(session: &Session) -> Finding {
     // Anybody who is signed in may ask what is served.
     if let Err(error) = session.cluster.path(&format!("/apis/{GROUP}/v1alpha1")).await {
         return match error {
-            CallError::NoSuchKind => Finding::new(check, Verdict::Failed, error.to_string())
+            CallError::NoSuchKind(_) => Finding::new(check, Verdict::Failed, error.to_string())
                 .remedy(
                     "if this is the right cluster, an administrator installs them: docs/install.md",
                 ),
@@ -240,7 +240,7 @@ async fn policies(session: &Session) -> Vec<Finding> {
     let check = "policies";
     let policies = match session.cluster.policies().await {
         Ok(policies) => policies,
-        Err(CallError::NoSuchKind) => return Vec::new(),
+        Err(CallError::NoSuchKind(_)) => return Vec::new(),
         Err(error) => return vec![unseen(check, &error)],
     };
     if policies.is_empty() {

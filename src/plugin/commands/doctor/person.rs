@@ -1,23 +1,27 @@
 //! What a person needs.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Finding, Verdict};
+use crate::plugin::Name;
 use crate::plugin::calls::{CallError, Right};
 use crate::plugin::pick;
 use crate::plugin::session::Session;
 
 /// Whether kubectl finds this program, and no other of its name.
 pub fn plugins() -> Finding {
-    judge(&found(&std::env::var_os("PATH").unwrap_or_default()))
+    let name = Name::started();
+    let this = std::env::current_exe().and_then(|this| this.canonicalize()).unwrap_or_default();
+    judge(name, &found(name, &std::env::var_os("PATH").unwrap_or_default()), &this)
 }
 
 /// The programs of this name, each file once.
-fn found(path: &OsStr) -> Vec<PathBuf> {
+fn found(name: Name, path: &OsStr) -> Vec<PathBuf> {
+    let file = format!("{}{}", name.file(), std::env::consts::EXE_SUFFIX);
     let mut found: Vec<PathBuf> = Vec::new();
     for directory in std::env::split_paths(path) {
-        let file = directory.join("kubectl-tap");
+        let file = directory.join(&file);
         let Ok(real) = file.canonicalize() else { continue };
         if file.is_file() && !found.contains(&real) {
             found.push(real);
@@ -26,24 +30,27 @@ fn found(path: &OsStr) -> Vec<PathBuf> {
     found
 }
 
-fn judge(found: &[PathBuf]) -> Finding {
-    let check = "plugin";
-    match found {
-        [] => {
-            Finding::new(check, Verdict::Warning, "kubectl does not find kubectl-tap on the PATH")
-                .remedy("put the directory of kubectl-tap on the PATH")
-        }
-        [one] => Finding::new(check, Verdict::Ok, one.display().to_string()),
-        [first, others @ ..] => {
-            let others: Vec<String> =
-                others.iter().map(|other| other.display().to_string()).collect();
-            let detail =
-                format!("kubectl takes {}, and not {}", first.display(), others.join(", "));
-            Finding::new(check, Verdict::Warning, detail).remedy(
-                "another plugin is called tap, too: rename one of them; this one also works as kubectl-entra_tap (kubectl entra-tap)",
-            )
-        }
-    }
+fn judge(name: Name, found: &[PathBuf], this: &Path) -> Finding {
+    let warning = |detail| Finding::new("plugin", Verdict::Warning, detail);
+    let file = name.file();
+    let Some(first) = found.first() else {
+        return warning(format!("kubectl does not find {file} on the PATH"))
+            .remedy(format!("put the directory of {file} on the PATH"));
+    };
+    let others: Vec<String> = found
+        .iter()
+        .map(PathBuf::as_path)
+        .chain([this])
+        .filter(|other| other != first)
+        .map(|other| other.display().to_string())
+        .collect();
+    let Some(other) = others.first() else {
+        return Finding::new("plugin", Verdict::Ok, first.display().to_string());
+    };
+    warning(format!("{} is {}, and not {other}", name.typed(), first.display())).remedy(match name {
+        Name::Tap => "if these are different programs, rename one of them: this one also works as kubectl-entra_tap (kubectl entra-tap)",
+        Name::EntraTap => "remove the one that you do not want",
+    })
 }
 
 /// Who the person is, and what they may do.
@@ -135,17 +142,23 @@ mod tests {
     fn two_plugins_of_one_name_are_told() {
         let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let path = std::env::join_paths(directories.iter().map(tempfile::TempDir::path)).unwrap();
-        assert_eq!(judge(&found(&path)).result, Verdict::Warning, "none is found");
-        std::fs::write(directories[0].path().join("kubectl-tap"), "").unwrap();
-        assert_eq!(judge(&found(&path)).result, Verdict::Ok);
+        let this = directories[0].path().join("kubectl-tap");
+        let judged = |this: &Path| judge(Name::Tap, &found(Name::Tap, &path), this);
+        assert_eq!(judged(&this).result, Verdict::Warning, "none is found");
+        std::fs::write(&this, "").unwrap();
+        assert_eq!(judged(&this).result, Verdict::Ok);
         // The same file in another place is no other plugin.
         let link = directories[1].path().join("kubectl-tap");
-        std::os::unix::fs::symlink(directories[0].path().join("kubectl-tap"), &link).unwrap();
-        assert_eq!(judge(&found(&path)).result, Verdict::Ok);
+        std::os::unix::fs::symlink(&this, &link).unwrap();
+        assert_eq!(judged(&this).result, Verdict::Ok);
         std::fs::remove_file(&link).unwrap();
         std::fs::write(&link, "").unwrap();
-        let two = judge(&found(&path));
+        let two = judged(&this);
         assert_eq!(two.result, Verdict::Warning);
         assert!(two.remedy.unwrap().contains("entra_tap"));
+        // The only one is another program than the one that tells.
+        std::fs::remove_file(&this).unwrap();
+        assert_eq!(judged(Path::new("/elsewhere/kubectl-tap")).result, Verdict::Warning);
+        assert!(found(Name::EntraTap, &path).is_empty());
     }
 }
