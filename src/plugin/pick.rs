@@ -7,7 +7,8 @@ use regex::Regex;
 use super::failure::Failure;
 use super::program;
 use crate::api::names::GROUP;
-use crate::api::{Delivery, StartTimeRule, TapPolicy, TapRequestSpec};
+use crate::api::{Delivery, Lifetime, StartTimeRule, TapPolicy, TapRequestSpec};
+use crate::decision::terms::Terms;
 
 /// The policies through which the person may ask in a namespace: those named in their rights, or all if the rights name
 /// none. Policies that are known to serve nobody there are left out.
@@ -69,10 +70,29 @@ pub fn objection(policy: &TapPolicy, spec: &TapRequestSpec) -> Option<Failure> {
         }
         // The operator's own limits decide about expressions that are too large.
         if Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(given)) {
-            return Some(Failure::usage(format!(
-                "the policy {name} does not accept this reason{hint}: it must match {pattern}"
-            )));
+            return Some(
+                Failure::usage(format!(
+                    "the policy {name} does not accept this reason{hint}: it must match {pattern}"
+                ))
+                .remedy("give another --reason"),
+            );
         }
+    }
+    let asked = spec.lifetime.as_ref().and_then(|lifetime| lifetime.minutes().ok());
+    if let (Some(asked), Some((_, longest))) = (asked, Terms::of(issuance).lifetime)
+        && asked > longest
+    {
+        let longest = Lifetime::from_minutes(longest);
+        return Some(
+            Failure::usage(format!("the policy {name} gives no pass for longer than {longest}"))
+                .remedy(format!("ask for less, such as --for {longest}")),
+        );
+    }
+    if spec.one_time_use == Some(false) && issuance.require_one_time_use.unwrap_or(true) {
+        return Some(
+            Failure::usage(format!("the policy {name} gives only passes that work once"))
+                .remedy("leave out --multi-use"),
+        );
     }
     if issuance.start_time == Some(StartTimeRule::Required) && spec.start_time.is_none() {
         return Some(
@@ -179,6 +199,12 @@ mod tests {
         spec.reason = Some("lost phone".into());
         assert!(said(&spec).unwrap().contains("(the ticket): it must match ^INC[0-9]+"));
         spec.reason = Some("INC1 lost phone".into());
+        spec.lifetime = Some(Lifetime::from_minutes(120));
+        assert_eq!(said(&spec).unwrap(), "the policy strict gives no pass for longer than 1h");
+        spec.lifetime = Some(Lifetime::from_minutes(60));
+        spec.one_time_use = Some(false);
+        assert_eq!(said(&spec).unwrap(), "the policy strict gives only passes that work once");
+        spec.one_time_use = None;
         assert!(said(&spec).unwrap().contains("requires a start time"));
         spec.start_time = Some(Time("2026-11-30T08:00:00Z".parse().unwrap()));
         assert!(said(&spec).unwrap().contains("only to public keys"));

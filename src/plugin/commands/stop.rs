@@ -50,7 +50,7 @@ pub async fn stop(arguments: &Stop, session: &Session) -> Result<(), Failure> {
     session.cluster.set_stop(namespace, arguments.revoke).await.map_err(|error| match error {
         error @ CallError::NotFound(_) => Failure::error(error.to_string())
             .remedy("name the namespace of the operator with --operator-namespace"),
-        error => error.into(),
+        error => unable(error),
     })?;
     let revoked = if arguments.revoke { ", and active passes are being revoked" } else { "" };
     output::say(&format!(
@@ -82,11 +82,12 @@ pub async fn stop(arguments: &Stop, session: &Session) -> Result<(), Failure> {
 
 pub async fn resume(arguments: &Resume, session: &Session) -> Result<(), Failure> {
     let namespace = &arguments.operator.operator_namespace;
-    let Some(stop) = session.cluster.stop(namespace).await? else {
+    let Some(stop) = session.cluster.stop(namespace).await.map_err(unable)? else {
         output::say(&format!("The stop is not set in namespace {namespace}."));
         return Ok(());
     };
-    session.cluster.lift_stop(namespace, &stop.uid().unwrap_or_default()).await?;
+    let uid = stop.uid().unwrap_or_default();
+    session.cluster.lift_stop(namespace, &uid).await.map_err(unable)?;
     let (effect, in_time) =
         watch(session, arguments.timeout, |effect| effect.stopped != Some(true)).await?;
     if in_time {
@@ -100,6 +101,16 @@ pub async fn resume(arguments: &Resume, session: &Session) -> Result<(), Failure
         ),
     )
     .remedy(format!("{} doctor tells whether an operator runs", program())))
+}
+
+/// Why the stop cannot be set or taken back. No other namespace would help who lacks the right.
+fn unable(error: CallError) -> Failure {
+    match error {
+        error @ CallError::Right(_) => Failure::error(error.to_string()).remedy(
+            "call somebody who may: it needs the right to write ConfigMaps there (docs/operate.md)",
+        ),
+        error => error.into(),
+    }
 }
 
 /// Looks again and again until the effect is as it should be, or the time is over.

@@ -28,12 +28,16 @@ pub fn table(records: &[Record], clock: &Clock) -> String {
         "WHEN",
     ]);
     for record in records {
-        let reason = record.request().spec.reason.clone().unwrap_or_default();
+        let spec = &record.request().spec;
+        let reason = spec.reason.clone().unwrap_or_default();
+        let start = spec.start_time.as_ref();
+        let start =
+            start.map_or(String::new(), |start| format!(", starts {}", clock.relative(start.0)));
         table.row([
             record.namespace(),
             record.name(),
             record.user().to_owned(),
-            format!("{}, {}", lifetime(record), uses(record)),
+            format!("{}, {}{start}", lifetime(record), uses(record)),
             reason,
             record.requester().to_owned(),
             record.approvals().to_owned(),
@@ -71,5 +75,12 @@ NAMESPACE   NAME               USER                PASS             REASON      
 helpdesk    alice-inc0012345   alice@contoso.com   1h, works once   INC0012345 lost phone   heidi@contoso.com   0/1         ends in 23h
 "
         );
+    }
+    #[test]
+    fn a_pass_for_later_says_so() {
+        let mut object = awaiting().printed();
+        object["spec"]["startTime"] = "2026-11-30T08:00:00Z".into();
+        let table = table(&[record(object)], &clock());
+        assert!(table.contains("1h, works once, starts in 14h"), "{table}");
     }
 }

@@ -40,7 +40,9 @@ pub fn when(record: &Record, clock: &Clock) -> String {
     let pass = request.status.as_ref().and_then(|status| status.pass.as_ref());
     match (phase, pass) {
         (phase, _) if phase.is_final() => {
-            record.finished_at().map_or(String::new(), |at| format!("ended {}", clock.relative(at)))
+            // By the tenant's clock, which may be ahead of this one.
+            let ended = record.finished_at().map(|at| at.min(clock.now));
+            ended.map_or(String::new(), |at| format!("ended {}", clock.relative(at)))
         }
         (Phase::Active, Some(pass)) if pass.start_time.0 > clock.now => {
             format!("valid {}", clock.relative(pass.start_time.0))

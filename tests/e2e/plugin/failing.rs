@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::json;
 use tap_operator::api::Phase;
 
@@ -187,90 +187,6 @@ fn a_reader_that_goes_away_ends_it_quietly() -> Result<()> {
                 String::from_utf8_lossy(&child.stderr)
             );
         }
-        Ok(())
-    })
-}
-
-#[test]
-fn names_are_completed_for_kubectl() -> Result<()> {
-    run(async {
-        let scene = Scene::shared("complete").await?;
-        scene.policy(json!({ "approval": { "required": 1 } })).await?;
-        let user = scene.user();
-        scene.ask("awaits", &user, json!({})).await?;
-        scene.ask("revoked", &scene.user(), json!({})).await?;
-        scene.wait_phase("awaits", Phase::AwaitingApproval, "AwaitingApproval").await?;
-        let (helpdesk, approver) =
-            (Tap::of(&scene, &scene.helpdesk)?, Tap::of(&scene, &scene.approver)?);
-        helpdesk.ok(&["revoke", "revoked"]).await?;
-        scene.wait_phase("revoked", Phase::Revoked, "Revoked").await?;
-        let ask = async |tap: &Tap<'_>, words: &[&str]| {
-            tap.bare(&[&["__complete"][..], words].concat()).ok().await
-        };
-        let namespace = scene.namespace.as_str();
-        let names = ask(&approver, &["approve", "-n", namespace, ""]).await?;
-        ensure!(names.contains(&format!("awaits\t{user}, AwaitingApproval\n")), "{names}");
-        ensure!(!names.contains("revoked") && names.ends_with(":4\n"), "{names}");
-        let shown = ask(&approver, &["show", "-n", namespace, "r"]).await?;
-        ensure!(shown.starts_with("revoked\t"), "{shown}");
-        // Who may not read policies is offered those in their rights.
-        let policies =
-            ask(&helpdesk, &["request", "a@contoso.com", "-n", namespace, "--policy", ""]).await?;
-        ensure!(policies.lines().next() == Some(&scene.policy), "{policies}");
-        let commands = ask(&helpdesk, &["re"]).await?;
-        for command in ["request\t", "resume\t", "reveal\t", "revoke\t"] {
-            ensure!(commands.contains(command), "{commands}");
-        }
-        ensure!(!ask(&helpdesk, &[""]).await?.contains("__complete"));
-        // No cluster, no names, no noise: only flags are left to offer.
-        let words = ["__complete", "show", "--context", "nowhere", ""];
-        let none = helpdesk.bare(&words).run().await?;
-        let only_flags = none.stdout.lines().all(|line| line.starts_with("--") || line == ":4");
-        ensure!(none.status.success() && only_flags && none.stderr.is_empty(), "{none}");
-        Ok(())
-    })
-}
-
-#[test]
-fn kubectl_finds_and_completes_it() -> Result<()> {
-    run(async {
-        let scene = Scene::shared("found").await?;
-        let directory = tempfile::tempdir()?;
-        let link = |name: &str| {
-            std::os::unix::fs::symlink(kubectl_tap()?, directory.path().join(name))
-                .map_err(anyhow::Error::from)
-        };
-        link("kubectl-tap")?;
-        link("kubectl-entra_tap")?;
-        let script =
-            Tap::of(&scene, &scene.helpdesk)?.bare(&["completion", "kubectl"]).ok().await?;
-        let completer = directory.path().join("kubectl_complete-tap");
-        std::fs::write(&completer, script)?;
-        std::fs::set_permissions(&completer, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        let system = std::env::var_os("PATH").context("no PATH")?;
-        let path = std::env::join_paths(
-            [directory.path().into()].into_iter().chain(std::env::split_paths(&system)),
-        )?;
-        let kubectl = async |arguments: &[&str]| {
-            let output = tokio::process::Command::new(scene.helpdesk.kubectl_program())
-                .args(arguments)
-                .env("PATH", &path)
-                .env("HOME", directory.path())
-                .env("KUBECONFIG", scene.helpdesk.kubeconfig())
-                .env("NO_PROXY", "127.0.0.1")
-                .output()
-                .await?;
-            Ok::<_, anyhow::Error>((
-                String::from_utf8(output.stdout)?,
-                String::from_utf8(output.stderr)?,
-            ))
-        };
-        for (plugin, name) in [("tap", "kubectl tap"), ("entra-tap", "kubectl entra-tap")] {
-            let (out, err) = kubectl(&[plugin, "--help"]).await?;
-            ensure!(out.contains(&format!("Usage: {name} ")), "{out}{err}");
-        }
-        let (out, err) = kubectl(&["__complete", "tap", "appr"]).await?;
-        ensure!(out.contains("approve\tApprove requests"), "{out}{err}");
         Ok(())
     })
 }

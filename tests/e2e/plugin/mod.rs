@@ -1,6 +1,7 @@
 //! `kubectl-tap`, as the people use it who ask for passes and decide about requests: in a pipe, and in a terminal.
 
 mod asking;
+mod completing;
 mod deciding;
 mod examples;
 mod failing;
