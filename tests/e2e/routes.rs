@@ -15,7 +15,7 @@ use crate::support::simulator::Simulator;
 use crate::support::world::World;
 
 /// Longer than any of the looks and repeated reads of these flags.
-const A_WHILE: Duration = Duration::from_secs(15);
+const A_WHILE: Duration = Duration::from_secs(12);
 
 #[tokio::test]
 async fn a_connection_that_means_another_tenant_takes_no_pass_for_gone() -> Result<()> {

@@ -19,10 +19,10 @@ use crate::support::wait;
 use crate::support::world::{Options, World};
 use crate::tenants;
 
-/// Flags for a test without long waits: uses are seen within three seconds (not sooner, because so often each pass is looked
-/// at that tests leave behind), calls are not paced, and reads that must be repeated before a final verdict are soon repeated.
+/// Flags for a test without long waits: uses are seen within a second, calls are not paced, and reads that must be
+/// repeated before a final verdict are soon repeated.
 pub const QUICK: [&str; 3] =
-    ["--use-check-interval=3s", "--calls-per-10-seconds=1000", "--settle-time=5s"];
+    ["--use-check-interval=1s", "--calls-per-10-seconds=1000", "--settle-time=5s"];
 
 /// The options of a world whose operator has [`QUICK`] and these flags.
 pub fn quick(more: &[&str]) -> Options {
