@@ -169,8 +169,8 @@ fn connection(words: impl IntoIterator<Item = String>) -> Connection {
             continue;
         }
         // Bash splits at equal signs.
-        let mut next = || words.next().filter(|word| word != "=").or_else(|| words.next());
-        let Some(value) = value.or_else(|| next()) else { break };
+        let next = || words.next().filter(|word| word != "=").or_else(|| words.next());
+        let Some(value) = value.or_else(next) else { break };
         match flag.as_str() {
             "--kubeconfig" => connection.kubeconfig = Some(value.into()),
             "--context" => connection.context = Some(value),
