@@ -42,7 +42,9 @@ impl Requests {
             let (Some(observed), Some(due)) = (&entry.observed, &mut entry.due) else { continue };
             due.told = Some(moment.at);
             self.schedule.to_tell.insert((due.to_tell(), uid.clone()));
-            if says_nothing_better(observed) {
+            // A process that has just begun to lead finds requests that were due for long, and begins them.
+            let waits = !self.schedule.has_room_for(&due.party);
+            if waits && says_nothing_better(observed) {
                 let item = (due.at, due.created, uid.clone());
                 let before = self.schedule.ready.before(&due.party, &item);
                 return Some(Queued { uid, name: observed.name.clone(), before });

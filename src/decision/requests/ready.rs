@@ -46,6 +46,11 @@ impl Ready {
         self.order.first().map(|(_, (.., uid), _)| uid)
     }
 
+    /// Whether a request of this party's namespace may go next, as far as the namespace is concerned.
+    pub fn may_go(&self, party: &Party) -> bool {
+        self.namespaces.get(&party.namespace).is_some_and(|namespace| namespace.head().is_some())
+    }
+
     /// How many requests are due.
     pub fn count(&self) -> usize {
         self.namespaces.values().map(Namespace::count).sum()

@@ -148,6 +148,11 @@ impl Schedule {
         self.wanting < WANT_A_PASS
     }
 
+    /// Whether one more of this party's may begin now.
+    pub fn has_room_for(&self, party: &Party) -> bool {
+        self.going_on < AT_ONCE && self.has_room() && self.ready.may_go(party)
+    }
+
     /// A reconcile begins.
     pub fn begins(&mut self, uid: &Uid, entry: &mut Entry) {
         self.not_due(uid, entry);

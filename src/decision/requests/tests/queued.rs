@@ -71,6 +71,15 @@ fn those_with_whom_it_takes_turns_go_first() {
 }
 
 #[test]
+fn nobody_is_told_of_one_for_which_there_is_room() {
+    let mut life = Life::alone();
+    ask(&mut life, "a", "ann", 32);
+    assert_eq!(told(&mut life, 60), []);
+    while life.claim().is_some() {}
+    assert_eq!(told(&mut life, 60), []);
+}
+
+#[test]
 fn nobody_is_told_of_one_that_goes_on_or_says_something_that_matters_more() {
     let mut life = crowd();
     let one = Uid::from("a-ann-32");
