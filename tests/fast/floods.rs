@@ -128,21 +128,24 @@ async fn a_stop_takes_every_secret_away_at_once_though_no_pass_can_be_deleted() 
 async fn who_waits_for_room_is_told_how_many_go_first() {
     const MANY: usize = 60;
     let world = world(MANY);
+    // So many of a namespace are under way at once.
+    let slow = FaultKind::Slow { seconds: 25 };
+    world.tenant.inject(Fault::on(Operation::UserGet, slow).times(32));
     let _operator = world.operator();
     let name = |number: usize| format!("request-{number}");
     for number in 0..MANY {
         world.request(&name(number), &json!({"user": user(number), "lifetime": "8h"}));
     }
-    sleep(Duration::from_secs(40)).await;
+    sleep(Duration::from_secs(22)).await;
     let says = |number: usize| {
         let request = world.get(&name(number));
         let ready = request.ready().map(|ready| (ready.reason.clone(), ready.message.clone()));
         ready.filter(|(reason, _)| reason == "Queued").map(|(_, message)| message)
     };
     let told: Vec<String> = (0..MANY).filter_map(says).collect();
-    assert!((10..=30).contains(&told.len()), "one in a second: {told:?}");
+    assert!((5..=15).contains(&told.len()), "one in a second: {told:?}");
     let numbers = told.iter().filter_map(|message| message.split(' ').next()?.parse().ok());
-    assert!(numbers.max().is_some_and(|most: usize| (5..MANY - 32).contains(&most)), "{told:?}");
+    assert!(numbers.max().is_some_and(|most: usize| (3..MANY - 32).contains(&most)), "{told:?}");
 
     let active = |number| world.phase(&name(number)) == Phase::Active;
     let patience = Duration::from_mins(10);
