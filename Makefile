@@ -4,7 +4,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint fmt bench explore soak replay crash mutants mutants-fit fuzz generate book image plugin krew reproducible sbom charts release-check release-notes publish test-deploy deploy-tools monitoring observability oldest control-plane age clean rust
+.PHONY: help demo test test-fast lint fmt bench explore soak replay crash mutants mutants-fit fuzz generate book image plugin krew reproducible sbom charts release-check release-notes publish test-deploy monitoring observability oldest control-plane age clean rust
 
 say = @printf '\n==> %s\n' >&2
 
@@ -106,17 +106,14 @@ release-notes: ## what the changelog says about TAG=v0.1.0
 publish: ## push images and charts to REGISTRY=ghcr.io/tap-operator, and print their digests
 	@deploy/release/publish $(REGISTRY)
 
-test-deploy: control-plane deploy-tools monitoring ## what users install: image, charts with real Helm, alert rules, workflows, examples, commands of the documentation
-	$(say) 'building and running the tests of what is installed'
-	@$(CARGO) test --locked --test deploy -- --ignored
-
-deploy-tools: rust ## what test-deploy runs on: helm, promtool, actionlint, the interpreters of GitOps tools, and the image
-	$(say) 'looking for helm, promtool, actionlint and the interpreters of GitOps tools, and building the image'
+test-deploy: control-plane monitoring ## what users install: image, charts with real Helm, alert rules, workflows, examples, commands of the documentation
+	$(say) 'looking for helm, actionlint and the interpreters of GitOps tools, and building the image'
 	@tests/helm/build
-	@tests/prometheus/build promtool
 	@tests/actionlint/build
 	@tests/gitops/build
 	@deploy/image/archive
+	$(say) 'building and running the tests of what is installed'
+	@$(CARGO) test --locked --test deploy -- --ignored
 
 monitoring: rust ## alert rules, metrics, dashboard and runbook, with the real promtool
 	$(say) 'looking for promtool'

@@ -40,7 +40,7 @@ const OWN_WORDS: usize = 16 * 1024;
 /// A minute after the usual request was made.
 pub const NOW: Timestamp = Timestamp::constant(1_800_000_060, 0);
 
-fn connection() -> Connection {
+pub fn connection() -> Connection {
     Connection {
         name: "default".into(),
         tenant_id: "tenant".into(),
@@ -51,7 +51,7 @@ fn connection() -> Connection {
     }
 }
 
-fn method() -> MethodConfiguration {
+pub fn method() -> MethodConfiguration {
     MethodConfiguration {
         state: MethodState::Enabled,
         default_lifetime_minutes: Some(60),

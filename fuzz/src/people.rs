@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tap_operator::decision::situation::Connection;
-use tap_operator::entra::{Cloud, MethodConfiguration, MethodState};
+use tap_operator::entra::MethodConfiguration;
 use tap_operator::plan::finding::Severity;
 use tap_operator::plan::manifests::{File, Manifests};
 use tap_operator::plan::rules::Rules;
@@ -13,6 +13,8 @@ use tap_operator::plan::tenant::{Tenant, Tenants};
 use tap_operator::plan::{Outcome, Plan, render};
 use tap_operator::plugin::naming;
 use tap_operator::plugin::time::{Clock, duration};
+
+use super::decide::{connection, method};
 
 /// Where people sit who type times: with and without summer time, and at both ends of the world.
 const ZONES: [&str; 5] =
@@ -56,23 +58,14 @@ fn is_a_plan(plan: &Plan, text: &str) {
 fn tenant() -> Tenant {
     Tenant {
         connection: Connection {
-            name: "default".into(),
             tenant_id: "7f2d6c1e-3b6a-4c64-9d0e-5a1c3e2b4f60".into(),
-            client_id: "app".into(),
-            cloud: Cloud::Global,
-            users: None,
-            ceilings: Arc::default(),
+            ..connection()
         },
         permissions: vec!["Policy.Read.AuthenticationMethod".into()],
         method: MethodConfiguration {
-            state: MethodState::Enabled,
-            default_lifetime_minutes: Some(60),
             minimum_lifetime_minutes: Some(60),
-            maximum_lifetime_minutes: Some(480),
-            default_length: Some(8),
-            one_time_required: Some(false),
             include: Vec::new(),
-            exclude: Vec::new(),
+            ..method()
         },
         groups: Ok(Vec::new()),
         access_policies: Some(Ok(Arc::from([]))),

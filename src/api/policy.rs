@@ -117,6 +117,13 @@ pub enum MethodState {
     Unknown,
 }
 
+impl Issuance {
+    /// Whether only one-time passes may be asked for.
+    pub fn requires_one_time_use(&self) -> bool {
+        self.require_one_time_use.unwrap_or(true)
+    }
+}
+
 impl fmt::Display for MethodState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)

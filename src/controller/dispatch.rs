@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::operator::Operator;
 use super::request;
+use crate::api::TapRequest;
 use crate::cluster::{ApiError, requests, secret};
 use crate::decision::report::Report;
 use crate::decision::requests::{Claimed, Moment, PassLook, Queued, Requests};
@@ -78,12 +79,9 @@ pub async fn tell_of_queued(operator: &Operator) {
 /// among the reconciles.
 async fn tell_of(operator: &Operator, queued: &Queued) {
     let told = async {
-        let Some(request) = requests::get(&operator.client, &queued.name).await? else {
-            return Ok(());
-        };
-        if request.metadata.uid.as_deref() != Some(queued.uid.as_str()) {
-            return Ok(());
-        }
+        let found = requests::get(&operator.client, &queued.name).await?;
+        let is_it = |found: &TapRequest| found.metadata.uid.as_deref() == Some(queued.uid.as_str());
+        let Some(request) = found.filter(is_it) else { return Ok(()) };
         let now = operator.clocks.now(None).earliest;
         let Some(status) = Report::queued(&request, queued.before, now) else { return Ok(()) };
         requests::write_status(&operator.client, &request, &status).await.map(drop)

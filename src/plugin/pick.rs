@@ -88,7 +88,7 @@ pub fn objection(policy: &TapPolicy, spec: &TapRequestSpec) -> Option<Failure> {
                 .remedy(format!("ask for less, such as --for {longest}")),
         );
     }
-    if spec.one_time_use == Some(false) && issuance.require_one_time_use.unwrap_or(true) {
+    if spec.one_time_use == Some(false) && issuance.requires_one_time_use() {
         return Some(
             Failure::usage(format!("the policy {name} gives only passes that work once"))
                 .remedy("leave out --multi-use"),

@@ -210,7 +210,7 @@ impl<'a> Run<'a> {
             );
         }
         let one_time = spec.one_time_use.unwrap_or(true);
-        if !one_time && issuance.require_one_time_use.unwrap_or(true) {
+        if !one_time && issuance.requires_one_time_use() {
             return self.fail(
                 "Lifetime",
                 Reason::OneTimeUseRequired,

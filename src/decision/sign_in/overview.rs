@@ -26,7 +26,7 @@ pub struct Overview {
 
 /// The kinds of passes that a `TapPolicy` issues in a tenant.
 pub fn kinds_issued(issuance: &Issuance, method: Option<&MethodConfiguration>) -> Vec<PassKind> {
-    let only_one_time = issuance.require_one_time_use.unwrap_or(true)
+    let only_one_time = issuance.requires_one_time_use()
         || method.is_some_and(|method| method.one_time_required == Some(true));
     if only_one_time {
         vec![PassKind::OneTime]

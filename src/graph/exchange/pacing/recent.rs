@@ -4,7 +4,7 @@
 //! would wait for the rest of the window. So what creates passes leaves room for other namespaces: a little always, and as
 //! much as those had in the window before that had less than the one that asks.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,13 @@ struct Admitted {
     at: Instant,
     priority: Priority,
     namespace: Arc<str>,
+}
+
+/// How many calls a namespace had in the window before this one, and in this one.
+#[derive(Default)]
+struct Had {
+    before: usize,
+    lately: usize,
 }
 
 impl Admitted {
@@ -77,65 +84,48 @@ impl Recent {
         calls: usize,
         now: Instant,
     ) -> Instant {
-        match priority {
-            Priority::Revoke => self.freed(calls, now, |_| true),
-            Priority::Create | Priority::Issue if self.had_little(namespace, calls, now) => {
-                self.freed(calls, now, |_| true)
-            }
-            Priority::Create => self.due_beside_others(Some(namespace), calls, now).0,
-            Priority::Issue => self.due_evenly(Some(namespace), calls, now),
-            Priority::Read => {
-                let is_read = |call: &Admitted| call.priority == Priority::Read;
-                let half = self.freed((calls / 2).max(1), now, is_read);
-                half.max(self.due_evenly(None, calls, now))
-            }
+        if priority == Priority::Revoke {
+            return self.freed(calls, now, |_| true);
         }
-    }
-
-    /// Whether a namespace had so few calls in the window that the others leave it room: less than it would have if all that
-    /// issue had as many, and one more came.
-    fn had_little(&self, namespace: &str, calls: usize, now: Instant) -> bool {
-        let in_window = self.calls.iter().filter(|call| call.at + self.window > now);
-        let issued = in_window.filter(|call| call.is_to_issue());
-        let (own, others): (Vec<_>, Vec<_>) =
-            issued.partition(|call| *call.namespace == *namespace);
-        let others: BTreeSet<&str> = others.iter().map(|call| &*call.namespace).collect();
-        own.len() < (calls / (others.len() + 2)).max(calls / LEFT)
-    }
-
-    /// The same as [`Self::due_beside_others`]. While several namespaces issue, a place gets free every moment rather than all
-    /// of them once in a window.
-    fn due_evenly(&self, namespace: Option<&str>, calls: usize, now: Instant) -> Instant {
-        let (due, is_shared) = self.due_beside_others(namespace, calls, now);
-        let is_even = is_shared && 2 * self.in_window(now) >= calls;
-        self.evenly.filter(|_| is_even).map_or(due, |evenly| due.max(evenly))
-    }
-
-    /// When there is room for a call of a namespace beside what is left to others, and whether there were others. `None`: for a
-    /// call that leaves as much as the namespace that had most.
-    fn due_beside_others(
-        &self,
-        namespace: Option<&str>,
-        calls: usize,
-        now: Instant,
-    ) -> (Instant, bool) {
-        // How many each namespace had in the window before this one, and in this one.
-        let mut had: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-        for call in self.calls.iter().filter(|call| call.is_to_issue()) {
-            let (before, lately) = had.entry(&call.namespace).or_default();
-            *(if call.at + self.window > now { lately } else { before }) += 1;
+        let mut others = self.had(now);
+        let most = others.iter().max_by_key(|(_, had)| had.before).map(|(name, _)| *name);
+        // A read leaves as much as the namespace that had most.
+        let own = if priority == Priority::Read { most.unwrap_or_default() } else { namespace };
+        let own = others.remove(own).unwrap_or_default();
+        // Less than it would have if all that issue had as many, and one more came.
+        let issuing = others.values().filter(|had| had.lately > 0).count();
+        let had_little = own.lately < (calls / (issuing + 2)).max(calls / LEFT);
+        if had_little && priority != Priority::Read {
+            return self.freed(calls, now, |_| true);
         }
-        let most = had.iter().max_by_key(|(_, (before, _))| *before).map(|(name, _)| *name);
-        let own = namespace.or(most).unwrap_or_default();
-        let own_before = had.remove(own).map_or(0, |(before, _)| before);
-        let smaller = had.values().filter(|(before, _)| *before < own_before);
-        let expected: usize = smaller.map(|(before, lately)| before.saturating_sub(*lately)).sum();
+        let smaller = others.values().filter(|had| had.before < own.before);
+        let expected: usize = smaller.map(|had| had.before.saturating_sub(had.lately)).sum();
         let expected = expected.min(calls / 2);
-        let due = self.freed(calls - calls / LEFT - expected, now, |_| true);
+        let mut due = self.freed(calls - calls / LEFT - expected, now, |_| true);
         // They may not come again, and then the room is free sooner.
-        let oldest = self.calls.front().filter(|_| expected > 0);
-        let due = oldest.map_or(due, |oldest| due.min(oldest.at + 2 * self.window));
-        (due, !had.is_empty())
+        if let Some(oldest) = self.calls.front().filter(|_| expected > 0) {
+            due = due.min(oldest.at + 2 * self.window);
+        }
+        // While several namespaces issue, a place gets free every moment rather than all of them once in a window.
+        let is_even = !others.is_empty() && 2 * self.in_window(now) >= calls;
+        if let Some(evenly) = self.evenly.filter(|_| is_even && priority != Priority::Create) {
+            due = due.max(evenly);
+        }
+        if priority == Priority::Read {
+            let is_read = |call: &Admitted| call.priority == Priority::Read;
+            due = due.max(self.freed((calls / 2).max(1), now, is_read));
+        }
+        due
+    }
+
+    /// How many calls to issue passes each namespace had.
+    fn had(&self, now: Instant) -> BTreeMap<&str, Had> {
+        let mut all: BTreeMap<&str, Had> = BTreeMap::new();
+        for call in self.calls.iter().filter(|call| call.is_to_issue()) {
+            let had = all.entry(&call.namespace).or_default();
+            *(if call.at + self.window > now { &mut had.lately } else { &mut had.before }) += 1;
+        }
+        all
     }
 
     /// When fewer than so many of these calls are in the window.

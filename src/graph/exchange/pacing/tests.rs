@@ -255,6 +255,11 @@ async fn a_read_goes_after_every_third_call_to_create_a_pass() {
     assert_eq!(names, ["1", "2", "3", "read 1", "4", "5", "6", "read 2", "7"]);
 }
 
+/// What all of these tasks counted, once they have ended.
+async fn counted(tasks: Vec<tokio::task::JoinHandle<usize>>) -> usize {
+    futures::future::join_all(tasks).await.into_iter().map(Result::unwrap).sum()
+}
+
 /// Passes for a namespace, one after the other: a list and the POST for each, as fast as they are admitted. Returns how many
 /// were made in so many seconds.
 fn flood(
@@ -265,49 +270,33 @@ fn flood(
 ) -> impl Future<Output = usize> + use<> {
     let share = Share { namespace: namespace.into(), requester: "mallory".into() };
     let end = within(seconds);
-    let passes: Vec<_> = (0..at_once)
-        .map(|_| {
-            let (pacer, share) = (Arc::clone(pacer), share.clone());
-            tokio::spawn(async move {
-                let mut passes = 0;
-                while pacer.admit(Priority::Issue, &share, end).await.is_ok() {
-                    passes += usize::from(pacer.admit(Priority::Create, &share, end).await.is_ok());
-                }
-                passes
-            })
+    let passes = |_| {
+        let (pacer, share) = (Arc::clone(pacer), share.clone());
+        tokio::spawn(async move {
+            let mut passes = 0;
+            while pacer.admit(Priority::Issue, &share, end).await.is_ok() {
+                passes += usize::from(pacer.admit(Priority::Create, &share, end).await.is_ok());
+            }
+            passes
         })
-        .collect();
-    async move {
-        let mut made = 0;
-        for task in passes {
-            made += task.await.unwrap();
-        }
-        made
-    }
+    };
+    counted((0..at_once).map(passes).collect())
 }
 
 /// Looks at passes, as many as are admitted in so many seconds.
 fn looks(pacer: &Arc<Pacer>, at_once: usize, seconds: u64) -> impl Future<Output = usize> + use<> {
     let end = within(seconds);
-    let looks: Vec<_> = (0..at_once)
-        .map(|_| {
-            let pacer = Arc::clone(pacer);
-            tokio::spawn(async move {
-                let mut looks = 0;
-                while pacer.admit(Priority::Read, &Share::default(), end).await.is_ok() {
-                    looks += 1;
-                }
-                looks
-            })
+    let looks = |_| {
+        let pacer = Arc::clone(pacer);
+        tokio::spawn(async move {
+            let mut looks = 0;
+            while pacer.admit(Priority::Read, &Share::default(), end).await.is_ok() {
+                looks += 1;
+            }
+            looks
         })
-        .collect();
-    async move {
-        let mut made = 0;
-        for task in looks {
-            made += task.await.unwrap();
-        }
-        made
-    }
+    };
+    counted((0..at_once).map(looks).collect())
 }
 
 /// How long each of so many passes of another namespace waits, if one is asked for from time to time.
