@@ -156,6 +156,8 @@ pub struct Kept {
     pub standing: Standing,
     /// Its pass, where the tenant's logs are to be asked about it.
     pub ended: Option<Ended>,
+    /// All of it, where it can be read, for a reconcile that begins soon.
+    pub whole: Option<TapRequest>,
 }
 
 impl WatchedRequest {
@@ -177,15 +179,20 @@ impl WatchedRequest {
     /// What is kept of the request.
     pub fn kept(self) -> Kept {
         let uid = self.uid();
-        let (observed, standing, ended) = match self.0 {
-            Ok(request) => (Observed::of(&request), Standing::of(&request), Ended::of(&request)),
+        match self.0 {
+            Ok(request) => Kept {
+                uid,
+                observed: Observed::of(&request),
+                standing: Standing::of(&request),
+                ended: Ended::of(&request),
+                whole: Some(request),
+            },
             Err(Unreadable { metadata, why }) => {
                 let observed = Observed::unreadable(&metadata, &why);
                 let standing = Standing::unreadable(observed.created);
-                (observed, standing, None)
+                Kept { uid, observed, standing, ended: None, whole: None }
             }
-        };
-        Kept { uid, observed, standing, ended }
+        }
     }
 }
 

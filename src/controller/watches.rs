@@ -5,6 +5,7 @@
 
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
@@ -135,7 +136,7 @@ pub async fn feed(operator: &Operator, health: &Health) {
             operator.look_for_notices(request);
         }
         let mut census = operator.census();
-        let mut last = None;
+        let (mut shown, mut last) = (None, None);
         let seen = match event {
             watcher::Event::Init => {
                 lists_as_leader = operator.lease.is_held();
@@ -143,7 +144,7 @@ pub async fn feed(operator: &Operator, health: &Health) {
                 Seen::ListBegins
             }
             watcher::Event::InitApply(request) => {
-                let Kept { uid, observed, standing, ended } = request.kept();
+                let Kept { uid, observed, standing, ended, .. } = request.kept();
                 census.enter(&uid, standing);
                 operator.pass_ended(&uid, ended);
                 Seen::Listed(uid, observed)
@@ -153,9 +154,10 @@ pub async fn feed(operator: &Operator, health: &Health) {
                 Seen::ListEnds
             }
             watcher::Event::Apply(request) => {
-                let Kept { uid, observed, standing, ended } = request.kept();
+                let Kept { uid, observed, standing, ended, whole } = request.kept();
                 census.enter(&uid, standing);
                 operator.pass_ended(&uid, ended);
+                shown = whole.map(|request| (uid.clone(), Arc::new(request)));
                 Seen::Applied(uid, observed)
             }
             watcher::Event::Delete(request) => {
@@ -166,7 +168,13 @@ pub async fn feed(operator: &Operator, health: &Health) {
         };
         drop(census);
         let ends = matches!(seen, Seen::ListEnds);
-        let gone = operator.with_requests(|requests, moment| requests.apply(seen, moment));
+        let gone = operator.with_requests(|requests, moment| {
+            let gone = requests.apply(seen, moment);
+            if let Some((uid, request)) = shown {
+                requests.shown(&uid, request);
+            }
+            gone
+        });
         for (uid, known) in gone {
             operator.request_is_gone(&uid, &known, last.as_ref());
         }

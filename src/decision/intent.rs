@@ -174,6 +174,11 @@ impl Intent {
     }
 }
 
+/// Whether a request carries an intent, whosever it is.
+pub fn has_intent(request: &TapRequest) -> bool {
+    text(request).is_some()
+}
+
 /// Whether a request has its own intent, and this version cannot read it.
 pub fn is_unreadable(request: &TapRequest) -> bool {
     text(request).is_some() && Intent::of(request).is_none() && !is_of_another(request)

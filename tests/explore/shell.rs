@@ -186,11 +186,15 @@ impl Core {
         match input {
             Input::Shown(request, id) => {
                 let uid = self.world.uid(*request).clone();
-                let seen = match id {
-                    Some(id) => Watched::Applied(uid, self.objects.object(*id).observed.clone()),
-                    None => Watched::Deleted(uid),
+                let object = id.map(|id| self.objects.object(id));
+                let seen = match &object {
+                    Some(object) => Watched::Applied(uid.clone(), object.observed.clone()),
+                    None => Watched::Deleted(uid.clone()),
                 };
                 at(now, |moment| requests.apply(seen, moment));
+                if let Some(object) = object {
+                    requests.shown(&uid, Arc::clone(&object.request));
+                }
             }
             Input::CaughtUp => at(now, |moment| requests.catch_up(moment)),
             Input::Begin(request) => requests.begin(self.world.uid(*request)),

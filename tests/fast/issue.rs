@@ -31,6 +31,11 @@ async fn a_pass_takes_three_writes_and_one_post() {
     let of_request = seen.iter().filter(|(_, resource, _)| *resource != "tappolicies");
     assert_eq!(of_request.copied().collect::<Vec<_>>(), expected, "{}", world.report());
     assert_eq!(world.posts(), 1);
+    // What the watch showed is not read again, but for the brakes after the intent.
+    let reads = Match::verb(Verb::Get).user(SERVICE_ACCOUNT);
+    let reads = world.kubernetes.requests_for(&reads);
+    let of_request = reads.iter().filter(|read| read.request.resource == "taprequests");
+    assert_eq!(of_request.count(), 0, "{}", world.report());
     drop(operator);
 }
 

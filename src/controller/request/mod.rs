@@ -38,6 +38,7 @@ pub async fn reconcile(operator: &Operator, uid: Uid) {
         return operator.reconcile_unreadable(&uid, &observed, &unreadable.0).await;
     }
     let mut decided = Vec::new();
+    operator.note_decisions(&uid, &mut decided);
     perform(operator, &uid, &observed, &mut decided).await;
     // Events come last: a decision may be a revocation, which must not wait for them.
     for (request, decision) in &decided {
@@ -147,7 +148,7 @@ impl Operator {
         }
     }
 
-    /// Reads the request from the API server, and notes the decisions in it that are new.
+    /// Reads the request from the API server.
     async fn read(
         &self,
         uid: &Uid,
@@ -156,11 +157,17 @@ impl Operator {
     ) -> Result<(), ApiError> {
         let found = requests::get(&self.client, &observed.name).await?;
         self.learn(uid, Outcome::Request(found.map(Arc::new)));
+        self.note_decisions(uid, decided);
+        Ok(())
+    }
+
+    /// Notes the decisions in a request that are new.
+    fn note_decisions(&self, uid: &Uid, decided: &mut Vec<(Arc<TapRequest>, Decision)>) {
         let (request, new_decisions) = {
             let mut requests = self.requests();
             (requests.request(uid), requests.untold(uid))
         };
-        let Some(request) = request else { return Ok(()) };
+        let Some(request) = request else { return };
         if !new_decisions.is_empty() {
             let now = self.clocks.now(self.requests().tenant_of(uid).as_deref()).earliest;
             self.sightings().see(uid, &new_decisions, now);
@@ -172,7 +179,6 @@ impl Operator {
                 decided.push((Arc::clone(&request), decision));
             }
         }
-        Ok(())
     }
 
     fn rest(&self, uid: &Uid, rest: Rest) -> Rested {

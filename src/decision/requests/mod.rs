@@ -14,6 +14,7 @@
 //! | `neighbours` | what is known of other passes for a user |
 //! | `ordered` | the maps and sets that all this is kept in |
 //! | `deletions` | whose passes are being deleted, and who waits for that |
+//! | `shown` | whole requests as the watch showed them, with which reconciles begin |
 //! | `shared` | what was read of a tenant for one request, and holds for another |
 //! | `interned` | texts that many requests have in common |
 //! | `unwritable` | who finds out whether the API server writes Secrets again |
@@ -41,6 +42,7 @@ mod queued;
 mod ready;
 mod schedule;
 mod shared;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod unwritable;
@@ -66,6 +68,7 @@ pub use self::queued::Queued;
 use self::schedule::Schedule;
 pub use self::schedule::{Claimed, PassLook};
 use self::shared::SharedMethod;
+use self::shown::Shown;
 use self::unwritable::{Scope, Unwritable};
 pub use self::whose::Whose;
 use crate::api::{Decision, Phase, TapRequest};
@@ -127,6 +130,7 @@ pub struct Requests {
     interned: Interned,
     /// Each in a box: the nodes of a map have places that are empty.
     entries: Map<Uid, Box<Entry>>,
+    shown: Shown,
     index: Index,
     holders: Holders,
     own_passes: OwnPasses,
@@ -159,6 +163,7 @@ impl Requests {
             connections,
             interned: Interned::default(),
             entries: Map::new(),
+            shown: Shown::default(),
             index: Index::default(),
             holders: Holders::default(),
             own_passes: OwnPasses::default(),
@@ -332,6 +337,7 @@ impl Requests {
 
     /// Nothing is left of a request.
     fn forget(&mut self, uid: &Uid, moment: Moment) {
+        self.shown.forget(uid);
         let Some(mut entry) = self.entries.remove(uid) else { return };
         self.schedule.end(uid, &mut entry);
         self.forget_waiting(uid, entry.waits_for_turn.take());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::entry::{Due, Entry, LookState, LookUnderWay, Reconcile, WantedLook};
+use super::entry::{AsRead, Due, Entry, LookState, LookUnderWay, Reconcile, WantedLook};
 use super::ordered::{Map, Set};
 use super::ready::Ready;
 use super::{Moment, Requests};
@@ -15,7 +15,7 @@ use crate::decision::ids::{RequestName, Uid};
 use crate::decision::quota::Party;
 
 /// How many requests are reconciled at once.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 /// How many of them may be on the way to a pass, so that there is room for those that take something away.
 const WANT_A_PASS: usize = 40;
 
@@ -153,8 +153,8 @@ impl Schedule {
         self.going_on < AT_ONCE && self.has_room() && self.ready.may_go(party)
     }
 
-    /// A reconcile begins.
-    pub fn begins(&mut self, uid: &Uid, entry: &mut Entry) {
+    /// A reconcile begins, with the request as it was shown if that will do.
+    pub fn begins(&mut self, uid: &Uid, entry: &mut Entry, request: Option<AsRead>) {
         self.not_due(uid, entry);
         let observed = entry.observed.as_ref();
         let wants_a_pass =
@@ -162,7 +162,7 @@ impl Schedule {
         let work = entry.work_mut();
         work.is_outrun = false;
         self.goes_on(wants_a_pass.as_deref());
-        work.reconcile = Some(Reconcile { must_read: true, wants_a_pass, ..Reconcile::default() });
+        work.reconcile = Some(Reconcile { request, wants_a_pass, ..Reconcile::default() });
     }
 
     /// A reconcile goes on.
@@ -220,7 +220,8 @@ impl Requests {
         self.waits_for_no_turn(uid);
         self.waits_for_no_deletion(uid);
         if let Some(entry) = self.entries.get_mut(uid).filter(|entry| entry.reconcile().is_none()) {
-            self.schedule.begins(uid, entry);
+            let request = self.shown.take(uid, entry);
+            self.schedule.begins(uid, entry, request);
         }
     }
 

@@ -95,6 +95,11 @@ impl<K: Ord, V> Map<K, V> {
         self.0.iter().inspect(|_| visit())
     }
 
+    pub fn len(&self) -> usize {
+        visit();
+        self.0.len()
+    }
+
     pub fn keys(&self) -> impl Iterator<Item = &K> {
         self.iter().map(|(key, _)| key)
     }

@@ -87,6 +87,8 @@ impl Chaos {
                 let newest = slot.versions.len().checked_sub(1 + ago);
                 if let Some(version) = newest.filter(|_| !slot.is_gone) {
                     self.apply(Seen::Applied, place, version);
+                    let whole = Arc::new(self.slots[place].versions[version].clone());
+                    self.life.requests.shown(&uid_of(&whole), Arc::clone(&whole));
                 }
             }
             Event::Vanished(place) => {

@@ -29,6 +29,7 @@ mod recovery;
 mod refusals;
 mod routes;
 mod secrets;
+mod shown;
 mod sign_in;
 mod trouble;
 mod turns;

@@ -113,7 +113,7 @@ pub(super) struct Life {
     /// Those whose reconcile rests, with an answer of Graph in its hands.
     resting: BTreeSet<Uid>,
     /// Those with what they are to do next, which was not done yet.
-    waiting: BTreeMap<Uid, Step>,
+    pub waiting: BTreeMap<Uid, Step>,
     attempts: u32,
 }
 
@@ -241,7 +241,7 @@ impl Life {
         self.request.metadata.uid.as_deref().unwrap_or_default().into()
     }
 
-    fn object_mut(&mut self, uid: &Uid) -> &mut TapRequest {
+    pub fn object_mut(&mut self, uid: &Uid) -> &mut TapRequest {
         if *uid == self.uid() {
             return &mut self.request;
         }
