@@ -9,6 +9,7 @@ mod existing;
 mod issue;
 mod recover;
 mod seek;
+mod setback;
 mod tend;
 mod unreadable;
 
