@@ -6,6 +6,9 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast lint fmt bench explore soak replay crash mutants mutants-fit fuzz generate book image plugin krew reproducible sbom charts release-check release-notes publish test-deploy monitoring observability oldest control-plane age clean rust
 
+# End-to-end tests wait for most of their time, so there are two for each core.
+THREADS = $$((2 * $$(getconf _NPROCESSORS_ONLN)))
+
 say = @printf '\n==> %s\n' >&2
 
 help: ## list the targets
@@ -20,7 +23,7 @@ demo: control-plane ## a control plane, a simulated tenant and the operator: the
 
 test: control-plane age ## all tests, from the pure core to the operator on a real control plane
 	$(say) 'building and running all tests'
-	@$(CARGO) test --locked
+	@RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(THREADS)} $(CARGO) test --locked
 
 test-fast: rust ## the tests that need no control plane (and no Go)
 	$(say) 'building and running the tests of the library and the programs'
