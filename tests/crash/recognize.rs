@@ -43,7 +43,10 @@ pub fn recognize(request: &Parts, body: &[u8]) -> Asked {
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
     let dry_run = query.contains("dryRun=All") || json["dryRun"] == serde_json::json!(["All"]);
     if method.is_safe() || dry_run || only_asks(method, path) {
-        let list = query.contains("limit=") && !query.contains("watch=true");
+        // Which attempts are open is asked of the metadata alone: that is no list of the objects.
+        let metadata =
+            header(request, "accept").is_some_and(|a| a.contains("PartialObjectMetadata"));
+        let list = query.contains("limit=") && !query.contains("watch=true") && !metadata;
         return Asked::Nothing(match () {
             () if path.contains("/leases/") => Question::Lease,
             () if list => Question::List,
