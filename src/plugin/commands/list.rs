@@ -25,8 +25,10 @@ pub async fn run(arguments: &List, session: &Session) -> Result<(), Failure> {
         Some(ListFormat::Name) => names(&records),
         _ if records.is_empty() => {
             let whose = if arguments.all { "" } else { " of yours" };
-            let place =
-                namespace.map_or_else(|| "any namespace".to_owned(), |n| format!("namespace {n}"));
+            let place = match namespace {
+                Some(namespace) => session.place(namespace),
+                None => format!("any namespace{}", session.cluster.name().which()),
+            };
             output::say(&format!("There are no requests{whose} in {place}."));
             Ok(())
         }
