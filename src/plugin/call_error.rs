@@ -130,7 +130,8 @@ impl CallError {
 
 /// The fields of which the API server says that it does not know them.
 fn unknown_fields(message: &str) -> Option<String> {
-    let (_, errors) = message.split_once("strict decoding error: ")?;
+    // Before it, the answer to a patch has the whole object, in which people may have written anything.
+    let (_, errors) = message.rsplit_once("strict decoding error: ")?;
     let fields: Vec<&str> = errors
         .split("unknown field ")
         .skip(1)
@@ -188,6 +189,14 @@ mod tests {
             matches!(&error, CallError::UnknownFields { fields: f, .. } if f == fields),
             "{error}"
         );
+        let patched = status(
+            422,
+            "Invalid",
+            "\"\" is invalid: patch: Invalid value: \"{\\\"reason\\\":\\\"strict decoding error: unknown field \\\"}\": \
+             strict decoding error: unknown field \"status.decisions[0].comment\"",
+        );
+        let error = CallError::of(patched, &cluster()).to_string();
+        assert!(error.contains("does not know status.decisions[0].comment: nothing"), "{error}");
         let other = status(400, "BadRequest", "the body is no JSON");
         assert!(matches!(CallError::of(other, &cluster()), CallError::Refused { .. }));
     }

@@ -143,8 +143,19 @@ pub async fn decide(
     comment: Option<&str>,
 ) -> Result<(), Failure> {
     let (namespace, name) = (record.namespace(), record.name());
-    let patch = patch(record, decision, session.me().await?, comment);
-    let Err(error) = session.cluster.decide(&namespace, &name, patch).await else { return Ok(()) };
+    let me = session.me().await?;
+    let write = async |comment| {
+        session.cluster.decide(&namespace, &name, patch(record, decision, me, comment)).await
+    };
+    let mut written = write(comment).await;
+    // A pass must be taken away, whatever becomes of the words about it.
+    if let (Err(CallError::UnknownFields { .. }), Some(_)) = (&written, comment)
+        && decision != DecisionKind::Approve
+    {
+        output::say(&format!("{name}: the cluster knows no comments, so the comment is left out"));
+        written = write(None).await;
+    }
+    let Err(error) = written else { return Ok(()) };
     // The API server does not say which test of a patch did not hold.
     if let CallError::Refused { .. } = error
         && let Ok(now) = session.cluster.request(&namespace, &name).await

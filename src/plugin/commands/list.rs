@@ -29,7 +29,8 @@ pub async fn run(arguments: &List, session: &Session) -> Result<(), Failure> {
                 Some(namespace) => session.place(namespace),
                 None => format!("any namespace{}", session.cluster.name().which()),
             };
-            output::say(&format!("There are no requests{whose} in {place}."));
+            let more = if arguments.all { "" } else { " --all lists everybody's." };
+            output::say(&format!("There are no requests{whose} in {place}.{more}"));
             Ok(())
         }
         format => {

@@ -136,6 +136,10 @@ fn a_comment_that_the_cluster_does_not_know_is_no_decision() -> Result<()> {
         let approved = tap(admin, &["approve", "waits", "--yes"]).await?;
         expect(&approved, 0, "")?;
         ensure!(requests.get("waits").await?.decisions().len() == 1);
+        // What takes a pass away is not kept from it by its comment.
+        let revoked = tap(admin, &["revoke", "waits", "-m", "the phone is back"]).await?;
+        expect(&revoked, 0, "so the comment is left out")?;
+        ensure!(requests.get("waits").await?.decisions().len() == 2);
         Ok(())
     })
 }

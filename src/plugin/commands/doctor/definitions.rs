@@ -93,7 +93,7 @@ async fn published(session: &Session) -> Result<Vec<String>, CallError> {
     Ok(other)
 }
 
-/// The properties of a kind in an OpenAPI document.
+/// The properties of a kind in an `OpenAPI` document.
 fn of_kind(document: &Value, kind: &str) -> Option<Value> {
     let schemas = document["components"]["schemas"].as_object()?;
     let is_it = |schema: &&Value| {

@@ -51,11 +51,6 @@ impl Metrics {
         Self(text.lines().filter_map(sample).collect())
     }
 
-    /// Whether there are any.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The values of a metric, each with its labels.
     pub fn all<'a>(
         &'a self,
@@ -78,15 +73,12 @@ fn sample(line: &str) -> Option<Sample> {
     if line.starts_with('#') {
         return None;
     }
-    let (head, labels, rest) = match line.split_once('{') {
-        Some((name, rest)) => {
-            let (labels, rest) = labels(rest)?;
-            (name, labels, rest)
-        }
-        None => {
-            let (name, rest) = line.split_once(' ')?;
-            (name, BTreeMap::new(), rest)
-        }
+    let (head, labels, rest) = if let Some((name, rest)) = line.split_once('{') {
+        let (labels, rest) = labels(rest)?;
+        (name, labels, rest)
+    } else {
+        let (name, rest) = line.split_once(' ')?;
+        (name, BTreeMap::new(), rest)
     };
     let value = rest.split_whitespace().next()?.parse().ok()?;
     Some(Sample { name: head.to_owned(), labels, value })
@@ -137,6 +129,6 @@ mod tests {
         let up = |connection| metrics.of_connection("tap_operator_connection_up", connection);
         assert_eq!((up("default"), up("a \"b\"\\,}"), up("other")), (Some(1.0), Some(0.0), None));
         assert_eq!(metrics.0.len(), 3);
-        assert!(Metrics::parse("<html>").is_empty());
+        assert_eq!(Metrics::parse("<html>"), Metrics::default());
     }
 }
