@@ -20,10 +20,10 @@ use kube::api::{
     PostParams, Preconditions,
 };
 use kube::client::Body;
-use kube::core::Status;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 
+use super::call_error::{CallError, ClusterName};
 use super::record::Record;
 use crate::api::names::{GROUP, STOP_CONFIG_MAP, STOP_REVOKE_ACTIVE_KEY};
 use crate::api::{TapPolicy, TapRequest};
@@ -32,88 +32,6 @@ use crate::api::{TapPolicy, TapRequest};
 const PAGE: u32 = 500;
 /// The name of the plugin as field manager.
 const MANAGER: &str = "kubectl-tap";
-
-/// A failed call.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    /// The object does not exist.
-    #[error("{0}")]
-    NotFound(String),
-    /// The request does not exist.
-    #[error("there is no TapRequest {name} in namespace {namespace}")]
-    NoRequest {
-        /// The namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-    },
-    /// The API server does not serve the resources of tap-operator.
-    #[error(
-        "tap-operator is not installed in the cluster {0}: it knows no TapRequests and TapPolicies"
-    )]
-    NoSuchKind(String),
-    /// An object of this name exists.
-    #[error("{0}")]
-    Exists(String),
-    /// RBAC refused it.
-    #[error("{0}")]
-    Right(String),
-    /// An admission policy refused it; the text is the policy's message.
-    #[error("{0}")]
-    Policy(String),
-    /// The API server does not know who is asking.
-    #[error("the API server does not accept your credentials: {0}")]
-    Unauthorized(String),
-    /// It refused the call for another reason, and changed nothing.
-    #[error("{message}")]
-    Refused {
-        /// HTTP status.
-        code: u16,
-        /// Its message.
-        message: String,
-    },
-    /// There was no answer. If it was a write, it may have been made.
-    #[error("the cluster {url} does not answer: {cause}")]
-    Unreachable {
-        /// The URL of the API server.
-        url: String,
-        /// What happened.
-        cause: String,
-    },
-}
-
-impl CallError {
-    /// What the API server at this URL answered.
-    fn of(status: Status, url: &str) -> Self {
-        let message = status.message;
-        // An answer that is no Status comes from a path that is not served.
-        let unknown_path = message.contains("page not found")
-            || message.contains("could not find the requested resource");
-        match status.code {
-            401 => Self::Unauthorized(message),
-            403 if message.contains("User \"system:anonymous\"") => {
-                Self::Unauthorized("it knows you only as system:anonymous".to_owned())
-            }
-            403 => match message.split_once("denied request: ") {
-                Some((_, why)) => Self::Policy(why.trim_end().to_owned()),
-                None => Self::Right(message),
-            },
-            404 if unknown_path => Self::NoSuchKind(url.to_owned()),
-            404 => Self::NotFound(message),
-            409 if status.reason == "AlreadyExists" => Self::Exists(message),
-            code => Self::Refused { code, message },
-        }
-    }
-
-    /// Whether the same call may succeed a moment later.
-    pub fn may_heal(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } => true,
-            Self::Refused { code, .. } => *code == 429 || *code >= 500,
-            _ => false,
-        }
-    }
-}
 
 /// Where in the API a right is needed.
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +42,8 @@ pub struct Right<'a> {
     pub group: &'a str,
     /// The resource.
     pub resource: &'a str,
+    /// The subresource; empty for the object itself.
+    pub subresource: &'a str,
     /// The name of the object; empty for any.
     pub name: &'a str,
 }
@@ -140,20 +60,25 @@ pub struct Answer<T> {
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
-    url: String,
+    name: ClusterName,
     limit: Duration,
 }
 
 impl Cluster {
     /// The cluster behind a client.
-    pub fn new(client: Client, url: String, limit: Duration) -> Self {
-        Self { client, url, limit }
+    pub fn new(client: Client, name: ClusterName, limit: Duration) -> Self {
+        Self { client, name, limit }
+    }
+
+    /// How people are told of it.
+    pub fn name(&self) -> &ClusterName {
+        &self.name
     }
 
     async fn call<T>(&self, future: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
         match tokio::time::timeout(self.limit, future).await {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(kube::Error::Api(status))) => Err(CallError::of(*status, &self.url)),
+            Ok(Err(kube::Error::Api(status))) => Err(CallError::of(*status, &self.name)),
             Ok(Err(error)) => Err(self.unreachable(chain(&error))),
             Err(_) => {
                 Err(self.unreachable(format!("nothing came within {} s", self.limit.as_secs())))
@@ -162,7 +87,7 @@ impl Cluster {
     }
 
     fn unreachable(&self, cause: String) -> CallError {
-        CallError::Unreachable { url: self.url.clone(), cause }
+        CallError::Unreachable { cluster: self.name.full(), cause }
     }
 
     fn requests(&self, namespace: Option<&str>) -> Api<DynamicObject> {
@@ -188,6 +113,7 @@ impl Cluster {
             verb: Some(right.verb.to_owned()),
             group: Some(right.group.to_owned()),
             resource: Some(right.resource.to_owned()),
+            subresource: Some(right.subresource.to_owned()).filter(|name| !name.is_empty()),
             name: Some(right.name.to_owned()).filter(|name| !name.is_empty()),
             namespace: namespace.map(str::to_owned),
             ..ResourceAttributes::default()
@@ -215,9 +141,11 @@ impl Cluster {
     pub async fn request(&self, namespace: &str, name: &str) -> Result<Record, CallError> {
         let found = self.call(self.requests(Some(namespace)).get(name)).await;
         found.map(Record::new).map_err(|error| match error {
-            CallError::NotFound(_) => {
-                CallError::NoRequest { namespace: namespace.to_owned(), name: name.to_owned() }
-            }
+            CallError::NotFound(_) => CallError::NoRequest {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                which: self.name.which(),
+            },
             error => error,
         })
     }
@@ -317,6 +245,17 @@ impl Cluster {
 
     /// What a path of the API server answers, as JSON.
     pub async fn path(&self, path: &str) -> Result<Answer<serde_json::Value>, CallError> {
+        let Answer { value, date } = self.bytes(path).await?;
+        Ok(Answer { value: serde_json::from_slice(&value).unwrap_or_default(), date })
+    }
+
+    /// What it answers, as text.
+    pub async fn text(&self, path: &str) -> Result<String, CallError> {
+        let answer = self.bytes(path).await?;
+        Ok(String::from_utf8_lossy(&answer.value).into_owned())
+    }
+
+    async fn bytes(&self, path: &str) -> Result<Answer<Vec<u8>>, CallError> {
         let request = http::Request::get(path).body(Body::empty());
         let request = request.map_err(|error| self.unreachable(error.to_string()))?;
         let answer = self.call(self.client.send(request)).await?;
@@ -325,11 +264,8 @@ impl Cluster {
         let (code, date) = (answer.status().as_u16(), date.map(|date| date.timestamp()));
         let body = self.call(answer.into_body().collect_bytes()).await?;
         match code {
-            200 => {
-                let value = serde_json::from_slice(&body).unwrap_or_default();
-                Ok(Answer { value, date })
-            }
-            404 => Err(CallError::NoSuchKind(self.url.clone())),
+            200 => Ok(Answer { value: body.into(), date }),
+            404 => Err(CallError::NoSuchKind(self.name.full())),
             code => {
                 let message = format!("GET {path}: {}", String::from_utf8_lossy(&body).trim_end());
                 Err(match code {
@@ -341,7 +277,8 @@ impl Cluster {
         }
     }
 
-    /// Creates a request, or only says whether it could be created.
+    /// Creates a request, or only says whether it could be created. Fields that the cluster does not know are refused: left
+    /// out in silence, as is the default, the request would be another one than was asked for.
     pub async fn create(
         &self,
         namespace: &str,
@@ -349,14 +286,19 @@ impl Cluster {
         dry_run: bool,
     ) -> Result<Record, CallError> {
         let parameters = PostParams { dry_run, field_manager: Some(MANAGER.to_owned()) };
-        let object = serde_json::to_value(request).and_then(serde_json::from_value);
-        let object: DynamicObject =
-            object.map_err(|error| CallError::Refused { code: 422, message: error.to_string() })?;
+        let unsent = |error: String| CallError::Refused { code: 422, message: error };
+        let body = serde_json::to_vec(request).map_err(|error| unsent(error.to_string()))?;
         let api = self.requests(Some(namespace));
-        self.call(api.create(&parameters, &object)).await.map(Record::new)
+        let request = kube::core::Request::new(api.resource_url()).create(&parameters, body);
+        let mut request = request.map_err(|error| unsent(error.to_string()))?;
+        // The parameters have no field for it.
+        let url = format!("{}&fieldValidation=Strict", request.uri());
+        *request.uri_mut() = url.parse().map_err(|_| unsent(format!("{url} is no URL")))?;
+        let created = self.call(self.client.request::<DynamicObject>(request)).await;
+        created.map(Record::new)
     }
 
-    /// Appends a decision, by a patch whose tests must hold.
+    /// Appends a decision, by a patch whose tests must hold, and of which the cluster must know every field.
     pub async fn decide(
         &self,
         namespace: &str,
@@ -365,6 +307,7 @@ impl Cluster {
     ) -> Result<Record, CallError> {
         let parameters =
             PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let parameters = parameters.validation_strict();
         let patch = Patch::Json::<()>(patch);
         let api = self.requests(Some(namespace));
         self.call(api.patch_status(name, &parameters, &patch)).await.map(Record::new)
@@ -422,17 +365,17 @@ impl Cluster {
 impl<'a> Right<'a> {
     /// A right on the requests.
     pub fn requests(verb: &'a str) -> Self {
-        Self { verb, group: GROUP, resource: "taprequests", name: "" }
+        Self { verb, group: GROUP, resource: "taprequests", subresource: "", name: "" }
     }
 
     /// A verb on a policy.
     pub fn policy(verb: &'a str, name: &'a str) -> Self {
-        Self { verb, group: GROUP, resource: "tappolicies", name }
+        Self { verb, group: GROUP, resource: "tappolicies", subresource: "", name }
     }
 
     /// A right on a Secret.
     pub fn secret(verb: &'a str, name: &'a str) -> Self {
-        Self { verb, group: "", resource: "secrets", name }
+        Self { verb, group: "", resource: "secrets", subresource: "", name }
     }
 }
 
@@ -463,33 +406,6 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn status(code: u16, reason: &str, message: &str) -> Status {
-        Status { code, reason: reason.into(), message: message.into(), ..Status::default() }
-    }
-
-    #[test]
-    fn a_policys_message_is_told_without_the_words_around_it() {
-        let refused = status(
-            403,
-            "Forbidden",
-            "taprequests.tap-operator.io \"a\" is forbidden: ValidatingAdmissionPolicy 'tap-operator-decisions' with \
-             binding 'tap-operator-decisions' denied request: it is too early to approve",
-        );
-        assert_eq!(
-            CallError::of(refused, ""),
-            CallError::Policy("it is too early to approve".into())
-        );
-    }
-
-    #[test]
-    fn a_missing_object_is_not_a_missing_installation() {
-        let object = status(404, "NotFound", "taprequests.tap-operator.io \"a\" not found");
-        assert!(matches!(CallError::of(object, ""), CallError::NotFound(_)));
-        let path = status(404, "Failed to parse error data", "404 page not found\n");
-        let error = CallError::of(path, "https://prod.example.com");
-        assert_eq!(error, CallError::NoSuchKind("https://prod.example.com".into()));
-    }
 
     #[test]
     fn names_in_selectors_are_escaped() {

@@ -96,7 +96,7 @@ pub mod candidates {
 
     /// Those that have not ended.
     pub fn open() -> Vec<CompletionCandidate> {
-        those(|record| !record.phase().is_final())
+        those(|record| !record.has_ended())
     }
 
     /// Those that await approval.

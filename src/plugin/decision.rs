@@ -3,6 +3,7 @@
 use json_patch::Patch;
 use serde_json::{Value, json};
 
+use super::failure::OTHER_VERSION;
 use super::record::Record;
 use crate::api::{DecisionKind, Phase};
 
@@ -21,7 +22,7 @@ pub enum Standing {
 /// is asked to confirm, and with more words.
 pub fn standing(record: &Record, decision: DecisionKind, me: &str) -> Standing {
     use DecisionKind::{Approve, Deny, Revoke};
-    let (name, phase) = (record.name(), record.phase());
+    let name = record.name();
     if record.was_decided(me, decision) {
         let done = match decision {
             Approve => "approved",
@@ -41,16 +42,32 @@ pub fn standing(record: &Record, decision: DecisionKind, me: &str) -> Standing {
             "{name} asks for a pass of your own: somebody else must approve"
         ));
     }
-    if phase.is_final() {
+    if record.has_ended() {
         return ended(record, decision);
     }
-    if decision == Approve && record.resolved().is_none() {
-        return Standing::Closed(format!(
-            "it is too early to approve {name} ({}): an approval is for one user and lifetime, and they are not fixed yet",
-            told(record)
-        ));
+    if decision == Approve {
+        return approvable(record);
     }
     Standing::Open
+}
+
+/// Whether it says for what an approval would be. A denial or revocation is for whatever it stands for.
+fn approvable(record: &Record) -> Standing {
+    let name = record.name();
+    match (record.strange(), record.resolved(), record.phase()) {
+        (Some(why), _, _) => {
+            Standing::Closed(format!("{why}, so nobody can approve it here: {OTHER_VERSION}"))
+        }
+        (None, Some(_), _) => Standing::Open,
+        (None, None, Phase::AwaitingApproval) => Standing::Closed(format!(
+            "{name} does not say for which user and lifetime an approval would be, so it was written by another version: \
+             {OTHER_VERSION}"
+        )),
+        (None, None, _) => Standing::Closed(format!(
+            "it is too early to approve {name} ({}): an approval is for one user and lifetime, and they are not fixed yet",
+            told(record)
+        )),
+    }
 }
 
 fn ended(record: &Record, decision: DecisionKind) -> Standing {
@@ -184,6 +201,25 @@ mod tests {
         assert!(
             matches!(approve(&ended("Expired", "NotIssuedInTime")), Standing::Closed(why) if why.contains("has ended"))
         );
+    }
+
+    #[test]
+    fn what_another_version_wrote_can_be_revoked_but_not_approved() {
+        let mut novel = awaiting().printed();
+        novel["status"]["phase"] = "Novel".into();
+        let mut unreadable = awaiting().printed();
+        unreadable["status"]["checks"] = json!([{ "name": "Novel", "result": "Novel" }]);
+        let mut unresolved = awaiting().printed();
+        unresolved["status"].as_object_mut().unwrap().remove("resolved");
+        for other in [novel, unreadable, unresolved] {
+            let other = record(other);
+            let approve = standing(&other, DecisionKind::Approve, "lea@contoso.com");
+            assert!(
+                matches!(&approve, Standing::Closed(why) if why.contains("version")),
+                "{approve:?}"
+            );
+            assert_eq!(standing(&other, DecisionKind::Revoke, "lea@contoso.com"), Standing::Open);
+        }
     }
 
     #[test]

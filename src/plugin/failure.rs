@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::calls::CallError;
+use super::call_error::CallError;
 use super::program;
 
 /// The exit codes, for the help and the documentation.
@@ -16,6 +16,10 @@ Exit codes:
   4    the time was over before what was waited for happened
   5    `doctor` found something that does not work
   130  interrupted";
+
+/// What to do where this program and the cluster do not speak of the same fields.
+pub const OTHER_VERSION: &str = "use the kubectl-tap of the version that is installed there, or have an administrator upgrade \
+     the definitions: docs/operate.md";
 
 /// The kinds of failures that scripts tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +136,7 @@ impl From<CallError> for Failure {
                 "what there is: {} list --all -n {namespace}; -n chooses another namespace",
                 program()
             )),
+            CallError::UnknownFields { .. } => failure.remedy(OTHER_VERSION),
             CallError::NotFound(_) | CallError::Exists(_) | CallError::Policy(_) | CallError::Refused { .. } => failure,
         }
     }

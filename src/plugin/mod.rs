@@ -6,6 +6,7 @@
 //!
 //! What people read goes to standard error, except for what they asked for. A code goes to a terminal only.
 
+mod call_error;
 mod calls;
 mod cli;
 mod commands;
@@ -13,6 +14,7 @@ mod completion;
 mod decision;
 mod failure;
 mod keys;
+mod kubeconfig;
 pub mod naming;
 mod output;
 mod pick;
@@ -28,7 +30,7 @@ mod wait;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 use clap_complete::CompleteEnv;
@@ -60,6 +62,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
+    let flags = arguments.connection.typed();
+    if !flags.is_empty() {
+        let _ = CHOSEN.set(format!("{} {flags}", Name::started().typed()));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Failure::error(format!("the program cannot start: {error}")))?;
@@ -71,7 +77,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
 
 /// The command line, under the name by which the program was started.
 fn command() -> clap::Command {
-    Arguments::command().bin_name(program())
+    Arguments::command().bin_name(Name::started().typed())
 }
 
 /// The names under which kubectl finds this program. The second is for those who have another plugin that is called tap.
@@ -116,9 +122,13 @@ impl Name {
     }
 }
 
-/// What people type to start this program.
+/// What people type to start this program for the cluster and person that they chose, if they chose.
+static CHOSEN: OnceLock<String> = OnceLock::new();
+
+/// What people type to start this program again. A command that is suggested must not go to another cluster, or as somebody
+/// else, than the one that suggests it.
 fn program() -> &'static str {
-    Name::started().typed()
+    CHOSEN.get().map_or(Name::started().typed(), String::as_str)
 }
 
 #[cfg(test)]

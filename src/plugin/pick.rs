@@ -41,11 +41,11 @@ pub fn usable(
     Ok(names)
 }
 
-/// The only one.
-pub fn only(names: &[String], namespace: &str) -> Result<String, Failure> {
+/// The only one. `place` is the namespace, in words.
+pub fn only(names: &[String], place: &str) -> Result<String, Failure> {
     match names {
         [one] => Ok(one.clone()),
-        [] => Err(Failure::error(format!("you may use no TapPolicy for requests in namespace {namespace}")).remedy(format!(
+        [] => Err(Failure::error(format!("you may use no TapPolicy for requests in {place}")).remedy(format!(
             "choose another namespace with -n, or ask your administrator for the verb use on a TapPolicy there ({} doctor shows your rights)",
             program()
         ))),

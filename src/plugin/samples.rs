@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::record::Record;
 use super::time::Clock;
+use crate::decision::report::Report;
 
 /// Half past five in the afternoon, in UTC.
 pub fn clock() -> Clock {
@@ -59,6 +60,23 @@ pub fn awaiting() -> Record {
             { "name": "Approval", "result": "Waiting", "message": "1 more person must approve" },
         ],
     }))
+}
+
+/// One that was approved, and waits until so many others were issued.
+pub fn queued(before: usize) -> Record {
+    let record = with_status(json!({
+        "phase": "Pending", "approvals": "1/1", "deadline": "2026-11-30T17:20:00Z", "decisions": [],
+        "resolved": resolved(),
+    }));
+    let moment = clock().now;
+    let status = Report::queued(record.request(), before, moment).expect("it says nothing yet");
+    let mut status = serde_json::to_value(status).expect("a status");
+    let approved = json!({
+        "type": "Approved", "status": "True", "reason": "Approved", "message": "",
+        "lastTransitionTime": "2026-11-29T17:25:00Z",
+    });
+    status["conditions"].as_array_mut().expect("conditions").push(approved);
+    with_status(status)
 }
 
 /// One whose pass is in its Secret.

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig};
+use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 use tokio::sync::OnceCell;
 
+use super::call_error::ClusterName;
 use super::calls::{Cluster, chain};
 use super::failure::Failure;
+use super::kubeconfig;
 use super::time::duration;
 use crate::version::VERSION;
 
@@ -49,6 +51,33 @@ pub struct Connection {
     pub request_timeout: SignedDuration,
 }
 
+impl Connection {
+    /// The flags that choose a cluster and a person, as somebody would type them again. The namespace is not among them.
+    pub fn typed(&self) -> String {
+        let file = self.kubeconfig.as_ref().map(|file| file.display().to_string());
+        let one = [
+            ("--kubeconfig", file.as_ref()),
+            ("--context", self.context.as_ref()),
+            ("--cluster", self.cluster.as_ref()),
+            ("--user", self.user.as_ref()),
+            ("--as", self.impersonate.as_ref()),
+        ];
+        let one = one.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+        let groups = self.impersonate_groups.iter().map(|group| ("--as-group", group));
+        let flags = one.chain(groups).map(|(flag, value)| format!("{flag} {}", quoted(value)));
+        flags.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@,+=".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// Whether a credential plugin of the kubeconfig may ask the person something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prompts {
@@ -72,15 +101,20 @@ impl Session {
     pub async fn open(connection: &Connection, prompts: Prompts) -> Result<Self, Failure> {
         let limit =
             Duration::try_from(connection.request_timeout).unwrap_or(Duration::from_secs(30));
-        let config = configuration(connection, prompts).await?;
+        let (config, choice) = configuration(connection, prompts).await?;
         let namespace =
             connection.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let url = config.cluster_url.to_string();
+        let name = ClusterName::new(config.cluster_url.to_string(), choice);
         let client = Client::try_from(config).map_err(|error| {
             Failure::error(format!("the kubeconfig cannot be used: {}", chain(&error)))
                 .remedy("`kubectl cluster-info` shows whether kubectl can use it")
         })?;
-        Ok(Self { cluster: Cluster::new(client, url, limit), namespace, me: OnceCell::new() })
+        Ok(Self { cluster: Cluster::new(client, name, limit), namespace, me: OnceCell::new() })
+    }
+
+    /// A namespace, and of which cluster if there are several.
+    pub fn place(&self, namespace: &str) -> String {
+        format!("namespace {namespace}{}", self.cluster.name().which())
     }
 
     /// The user name by which the API server knows the person.
@@ -90,21 +124,23 @@ impl Session {
     }
 }
 
-async fn configuration(connection: &Connection, prompts: Prompts) -> Result<Config, Failure> {
+/// The configuration, and by what the cluster was chosen if there are several.
+async fn configuration(
+    connection: &Connection,
+    prompts: Prompts,
+) -> Result<(Config, Option<String>), Failure> {
     let options = KubeConfigOptions {
         context: connection.context.clone(),
         cluster: connection.cluster.clone(),
         user: connection.user.clone(),
     };
-    let read = match &connection.kubeconfig {
-        Some(file) => Kubeconfig::read_from(file),
-        None => Kubeconfig::read(),
-    };
-    let config = match read {
+    let mut choice = None;
+    let config = match kubeconfig::read(connection.kubeconfig.as_deref()) {
         Ok(mut kubeconfig) => {
             if prompts == Prompts::Forbidden {
-                silence(&mut kubeconfig)?;
+                kubeconfig::silence(&mut kubeconfig)?;
             }
+            choice = kubeconfig::choice(&kubeconfig, &options);
             Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
                 Failure::error(format!("the kubeconfig cannot be used: {}", chain(&error))).remedy(
                     "`kubectl config get-contexts` lists the contexts; --context chooses one",
@@ -128,40 +164,27 @@ async fn configuration(connection: &Connection, prompts: Prompts) -> Result<Conf
     config.default_retry = false;
     let agent = http::HeaderValue::from_str(&format!("kubectl-tap/{VERSION}"));
     config.headers.extend(agent.ok().map(|agent| (http::header::USER_AGENT, agent)));
-    Ok(config)
-}
-
-/// Keeps credential plugins from asking anything. One that always asks cannot be used.
-fn silence(kubeconfig: &mut Kubeconfig) -> Result<(), Failure> {
-    for user in &mut kubeconfig.auth_infos {
-        let Some(exec) = user.auth_info.as_mut().and_then(|user| user.exec.as_mut()) else {
-            continue;
-        };
-        if exec.interactive_mode == Some(ExecInteractiveMode::Always) {
-            return Err(Failure::error("the credential plugin needs a terminal"));
-        }
-        exec.interactive_mode = Some(ExecInteractiveMode::Never);
-    }
-    Ok(())
+    Ok((config, choice))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn kubeconfig(mode: &str) -> Kubeconfig {
-        let text = format!(
-            "users: [{{name: me, user: {{exec: {{apiVersion: client.authentication.k8s.io/v1, command: kubelogin, interactiveMode: {mode}}}}}}}]"
-        );
-        Kubeconfig::from_yaml(&text).unwrap()
-    }
-
     #[test]
-    fn completion_starts_nothing_that_asks() {
-        let mut willing = kubeconfig("IfAvailable");
-        silence(&mut willing).unwrap();
-        let exec = willing.auth_infos[0].auth_info.as_ref().unwrap().exec.as_ref().unwrap();
-        assert_eq!(exec.interactive_mode, Some(ExecInteractiveMode::Never));
-        silence(&mut kubeconfig("Always")).unwrap_err();
+    fn what_was_typed_is_typed_again() {
+        assert_eq!(Connection::default().typed(), "");
+        let connection = Connection {
+            namespace: Some("helpdesk".into()),
+            kubeconfig: Some("/home/a b/config".into()),
+            context: Some("prod".into()),
+            impersonate: Some("o'neil@contoso.com".into()),
+            impersonate_groups: vec!["on call".into(), "b".into()],
+            ..Connection::default()
+        };
+        assert_eq!(
+            connection.typed(),
+            r"--kubeconfig '/home/a b/config' --context prod --as 'o'\''neil@contoso.com' --as-group 'on call' --as-group b"
+        );
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tokio::time::{Instant, sleep};
 
-use super::calls::CallError;
-use super::failure::{Exit, Failure};
+use super::call_error::CallError;
+use super::failure::{Exit, Failure, OTHER_VERSION};
 use super::output::{self, Progress};
 use super::program;
 use super::record::Record;
@@ -44,12 +44,15 @@ pub enum Step {
     Ended,
     /// It may still come there.
     Going,
+    /// Another version wrote it, and this one cannot tell.
+    Strange,
 }
 
 /// Where a request is on its way to the goal.
 pub fn step(record: &Record, goal: Goal) -> Step {
     let phase = record.phase();
     match (goal, phase) {
+        _ if record.strange().is_some() => Step::Strange,
         (Goal::Finished, phase) if phase.is_final() => Step::Reached,
         (Goal::Issued, Phase::Active) if !is_being_revoked(record) => Step::Reached,
         (
@@ -69,6 +72,12 @@ fn is_being_revoked(record: &Record) -> bool {
 
 /// One line about how far it is.
 pub fn line(record: &Record, clock: &Clock) -> String {
+    if let Some(position) = view::position(record) {
+        // All that matters, in few words: a terminal may be narrow.
+        let when = view::when(record, clock);
+        let parts = [view::stage(record), position, &when].into_iter().filter(|p| !p.is_empty());
+        return format!("{}: {}", record.name(), parts.collect::<Vec<_>>().join(", "));
+    }
     let mut parts = vec![format!("{}: {}", record.name(), view::state(record))];
     if record.phase() == Phase::AwaitingApproval && !record.approvals().is_empty() {
         parts.push(format!("{} approvals", record.approvals()));
@@ -129,7 +138,7 @@ pub async fn follow(
                 }
                 match step(&record, goal) {
                     Step::Reached => return Ok(record),
-                    Step::Ended => return Err(ended(&record)),
+                    Step::Ended | Step::Strange => return Err(ended(&record)),
                     Step::Going => progress.show(&line(&record, &Clock::system())),
                 }
                 last = Some(record);
@@ -158,8 +167,11 @@ fn deleted(target: &Target<'_>) -> Failure {
     Failure::new(Exit::Ended, format!("{} was deleted", target.name))
 }
 
-/// A request that ended without what was waited for.
+/// A request that ended without what was waited for, or of which this version cannot tell how far it is.
 pub fn ended(record: &Record) -> Failure {
+    if let Some(why) = record.strange() {
+        return Failure::error(why).remedy(OTHER_VERSION);
+    }
     let message = format!("{} has ended: {}", record.name(), view::state(record));
     let why = record.message();
     Failure::new(Exit::Ended, if why.is_empty() { message } else { format!("{message}: {why}") })
@@ -187,12 +199,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::plugin::samples::{active, awaiting, clock, ended, record, with_status};
+    use crate::plugin::samples::{active, awaiting, clock, ended, queued, record, with_status};
 
     #[test]
     fn each_phase_is_on_the_way_there_or_past_it() {
         use Goal::{Approval, Finished, Issued};
-        use Step::{Ended, Going, Reached};
+        use Step::{Ended, Going, Reached, Strange};
         for phase in Phase::ALL {
             let record = with_status(json!({ "phase": phase }));
             let expected = match phase {
@@ -209,7 +221,12 @@ mod tests {
             );
         }
         // What a newer version may write.
-        assert_eq!(step(&with_status(json!({ "phase": "Novel" })), Issued), Ended);
+        let novel = with_status(json!({ "phase": "Novel" }));
+        for goal in [Issued, Approval, Finished] {
+            assert_eq!(step(&novel, goal), Strange);
+        }
+        let told = super::ended(&novel);
+        assert!(told.exit == Exit::Error && told.message.ends_with("Novel"), "{told}");
     }
 
     #[test]
@@ -228,6 +245,20 @@ mod tests {
             line(&awaiting(), &clock()),
             "alice-inc0012345: AwaitingApproval, 0/1 approvals, ends in 23h: 1 more person must approve"
         );
+    }
+
+    #[test]
+    fn the_line_has_the_position_of_who_waits_for_a_turn() {
+        for (before, position) in [
+            (12, "12 requests go first"),
+            (1, "1 request goes first"),
+            (0, "this request is the next for which there is room"),
+        ] {
+            assert_eq!(
+                line(&queued(before), &clock()),
+                format!("alice-inc0012345: Approved, waits, {position}, ends in 23h")
+            );
+        }
     }
 
     #[test]

@@ -60,6 +60,33 @@ impl Identity {
         Ok(Self { kubeconfig, ..self.clone() })
     }
 
+    /// The same user with a second cluster, known as `other`: a kubeconfig with both contexts, of which `current` counts. The
+    /// own one is called `own`.
+    pub fn beside(
+        &self,
+        scratch: &Scratch,
+        (own, other): (&str, &str),
+        elsewhere: &Self,
+        current: &str,
+    ) -> Result<Self> {
+        let mut config: Value = serde_json::from_slice(&std::fs::read(&self.kubeconfig)?)?;
+        let mut second: Value = serde_json::from_slice(&std::fs::read(&elsewhere.kubeconfig)?)?;
+        for (config, name) in [(&mut config, own), (&mut second, other)] {
+            for list in ["clusters", "users", "contexts"] {
+                config[list][0]["name"] = name.into();
+            }
+            config["contexts"][0]["context"] = json!({ "cluster": name, "user": name });
+        }
+        for list in ["clusters", "users", "contexts"] {
+            let second = second[list][0].take();
+            config[list].as_array_mut().context(list)?.push(second);
+        }
+        config["current-context"] = current.into();
+        let file = format!("{}-{:08x}.kubeconfig", file_name(&self.user), rand::random::<u32>());
+        let kubeconfig = scratch.write(&file, serde_json::to_vec_pretty(&config)?)?;
+        Ok(Self { kubeconfig, ..self.clone() })
+    }
+
     /// The user name, as RBAC and admission see it.
     pub fn user(&self) -> &str {
         &self.user

@@ -1,7 +1,8 @@
 //! `approve`, `deny` and `revoke`.
 
 use crate::api::DecisionKind;
-use crate::plugin::calls::{CallError, Right};
+use crate::plugin::call_error::CallError;
+use crate::plugin::calls::Right;
 use crate::plugin::cli::{Approve, Decide, Revoke};
 use crate::plugin::decision::{Standing, changed, patch, standing};
 use crate::plugin::failure::{Exit, Failure};
@@ -36,8 +37,9 @@ pub async fn approve(arguments: &Approve, session: &Session) -> Result<(), Failu
         for record in &open {
             output::say(&view::show::summary(record, &Clock::system()));
         }
-        let question = if open.len() == 1 { "Approve it?" } else { "Approve all of them?" };
-        if !output::confirm(question)? {
+        let which = if open.len() == 1 { "it" } else { "all of them" };
+        let question = format!("Approve {which}{}?", session.cluster.name().which());
+        if !output::confirm(&question)? {
             return Err(Failure::error("nothing was approved"));
         }
     }
@@ -54,14 +56,15 @@ pub async fn revoke(arguments: &Revoke, session: &Session) -> Result<(), Failure
         let open = all_that_may_be_revoked(session).await?;
         if open.is_empty() {
             output::say(&format!(
-                "There is nothing that you may revoke in namespace {}.",
-                session.namespace
+                "There is nothing that you may revoke in {}.",
+                session.place(&session.namespace)
             ));
             return Ok(());
         }
         if !arguments.yes {
             output::say(view::list::table(&open, false, true, &Clock::system()).trim_end());
-            if !output::confirm(&format!("Revoke all {} of them?", open.len()))? {
+            let which = session.cluster.name().which();
+            if !output::confirm(&format!("Revoke all {} of them{which}?", open.len()))? {
                 return Err(Failure::error("nothing was revoked"));
             }
         }
@@ -140,8 +143,19 @@ pub async fn decide(
     comment: Option<&str>,
 ) -> Result<(), Failure> {
     let (namespace, name) = (record.namespace(), record.name());
-    let patch = patch(record, decision, session.me().await?, comment);
-    let Err(error) = session.cluster.decide(&namespace, &name, patch).await else { return Ok(()) };
+    let me = session.me().await?;
+    let write = async |comment| {
+        session.cluster.decide(&namespace, &name, patch(record, decision, me, comment)).await
+    };
+    let mut written = write(comment).await;
+    // A pass must be taken away, whatever becomes of the words about it.
+    if let (Err(CallError::UnknownFields { .. }), Some(_)) = (&written, comment)
+        && decision != DecisionKind::Approve
+    {
+        output::say(&format!("{name}: the cluster knows no comments, so the comment is left out"));
+        written = write(None).await;
+    }
+    let Err(error) = written else { return Ok(()) };
     // The API server does not say which test of a patch did not hold.
     if let CallError::Refused { .. } = error
         && let Ok(now) = session.cluster.request(&namespace, &name).await
@@ -166,8 +180,8 @@ async fn all_that_may_be_revoked(session: &Session) -> Result<Vec<Record>, Failu
     let mut rights = super::inbox::Rights::new(session);
     let mut open = Vec::new();
     for record in session.cluster.list(Some(&session.namespace), &[]).await? {
-        let can = !record.phase().is_final()
-            && standing(&record, DecisionKind::Revoke, me) == Standing::Open;
+        let can =
+            !record.has_ended() && standing(&record, DecisionKind::Revoke, me) == Standing::Open;
         if can && (record.requester() == me || rights.may_approve(&record).await?) {
             open.push(record);
         }

@@ -1,6 +1,9 @@
 //! `doctor`: whether a person can work with tap-operator, as far as that person may see it.
 
 mod cluster;
+mod connections;
+mod definitions;
+mod metrics;
 mod person;
 
 use serde::Serialize;
@@ -63,8 +66,8 @@ pub async fn run(arguments: &Doctor, connection: &Connection) -> Result<(), Fail
         }
         Ok(session) => {
             let operator = &arguments.operator.operator_namespace;
-            if cluster::server(&session, &mut findings).await {
-                cluster::check(&session, operator, &mut findings).await;
+            if let Some(ahead) = cluster::server(&session, &mut findings).await {
+                cluster::check(&session, operator, ahead, &mut findings).await;
                 person::check(&session, &mut findings).await;
             }
         }

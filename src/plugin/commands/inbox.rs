@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::plugin::calls::{CallError, Right};
+use crate::plugin::call_error::CallError;
+use crate::plugin::calls::Right;
 use crate::plugin::cli::Inbox;
 use crate::plugin::failure::Failure;
 use crate::plugin::output::{self, Format};
@@ -36,7 +37,10 @@ pub async fn run(
         Some(Format::Yaml) => output::document(&super::list::objects(&mine), true),
         Some(Format::Name) => super::list::names(&mine),
         None if mine.is_empty() => {
-            output::say("Nothing awaits your approval.");
+            output::say(&format!(
+                "Nothing awaits your approval{}.",
+                session.cluster.name().which()
+            ));
             Ok(())
         }
         None => {
@@ -67,8 +71,8 @@ async fn awaiting(session: &Session, connection: &Connection) -> Result<Vec<Reco
         Ok(namespaces) => namespaces,
         Err(CallError::Right(_)) => {
             output::say(&format!(
-                "You may not list namespaces, so only namespace {} is looked at.",
-                session.namespace
+                "You may not list namespaces, so only {} is looked at.",
+                session.place(&session.namespace)
             ));
             let records = session.cluster.list(here, &AWAITING).await;
             return records.map_err(|error| match error {

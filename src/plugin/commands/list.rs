@@ -25,9 +25,12 @@ pub async fn run(arguments: &List, session: &Session) -> Result<(), Failure> {
         Some(ListFormat::Name) => names(&records),
         _ if records.is_empty() => {
             let whose = if arguments.all { "" } else { " of yours" };
-            let place =
-                namespace.map_or_else(|| "any namespace".to_owned(), |n| format!("namespace {n}"));
-            output::say(&format!("There are no requests{whose} in {place}."));
+            let place = match namespace {
+                Some(namespace) => session.place(namespace),
+                None => format!("any namespace{}", session.cluster.name().which()),
+            };
+            let more = if arguments.all { "" } else { " --all lists everybody's." };
+            output::say(&format!("There are no requests{whose} in {place}.{more}"));
             Ok(())
         }
         format => {

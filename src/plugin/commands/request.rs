@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{decide, reveal};
 use crate::api::{DecisionKind, Lifetime, PolicyRef, TapRequest, TapRequestSpec};
-use crate::plugin::calls::CallError;
+use crate::plugin::call_error::CallError;
 use crate::plugin::cli::Request;
 use crate::plugin::failure::{Exit, Failure};
 use crate::plugin::keys::OneTimeKey;
@@ -71,7 +71,7 @@ pub async fn run(arguments: Request, session: &Session) -> Result<(), Failure> {
         let asked = TapRequestSpec { recipients: sealed, ..spec.clone() };
         pick::objection(&policy, &asked).map_or(Ok(()), Err)?;
     }
-    output::say(&retold(&spec, &clock));
+    output::say(&retold(&spec, &session.place(&session.namespace), &clock));
     if arguments.dry_run {
         return dry_run(&arguments, spec, session, &clock).await;
     }
@@ -80,6 +80,10 @@ pub async fn run(arguments: Request, session: &Session) -> Result<(), Failure> {
     }
     let created = create(&arguments, &spec, session, &clock, false).await;
     let record = created.map_err(|error| not_created(error, &arguments, session))?;
+    as_sent(&record, &spec).map_err(|failure| {
+        let undo = format!("{} revoke {} -n {}", program(), record.name(), record.namespace());
+        failure.remedy(format!("if you do not want it like that: {undo}"))
+    })?;
     if !arguments.wait {
         print(&arguments, &record)?;
         output::say(&next(&record));
@@ -106,11 +110,11 @@ async fn only_policy(session: &Session) -> Result<String, Failure> {
         Err(_) => None,
     };
     let names = pick::usable(&rules, policies, &session.namespace)?;
-    pick::only(&names, &session.namespace)
+    pick::only(&names, &session.place(&session.namespace))
 }
 
-/// What is asked for, in words, so that nobody waits for tomorrow who meant today.
-fn retold(spec: &TapRequestSpec, clock: &Clock) -> String {
+/// What is asked for, in words, so that nobody waits for tomorrow who meant today, or asks in one cluster and looks in another.
+fn retold(spec: &TapRequestSpec, place: &str, clock: &Clock) -> String {
     let lifetime = spec
         .lifetime
         .as_ref()
@@ -121,7 +125,7 @@ fn retold(spec: &TapRequestSpec, clock: &Clock) -> String {
     );
     let uses = if spec.one_time_use == Some(false) { "works several times" } else { "works once" };
     format!(
-        "A pass for {}, {start}, for {lifetime}, {uses}, through policy {}",
+        "A pass for {}, {start}, for {lifetime}, {uses}, through policy {} in {place}",
         spec.user, spec.policy_ref.name
     )
 }
@@ -147,6 +151,18 @@ async fn create(
     }
 }
 
+/// Whether the request in the cluster is the one that was sent, and not what something in the cluster made of it.
+fn as_sent(record: &Record, spec: &TapRequestSpec) -> Result<(), Failure> {
+    let altered = record.altered(spec);
+    if altered.is_empty() {
+        return Ok(());
+    }
+    let (name, fields) = (record.name(), altered.join(", "));
+    Err(Failure::error(format!(
+        "{name} was created, and something in the cluster has changed {fields}"
+    )))
+}
+
 /// Why no request was created.
 fn not_created(error: CallError, arguments: &Request, session: &Session) -> Failure {
     let namespace = &session.namespace;
@@ -154,7 +170,8 @@ fn not_created(error: CallError, arguments: &Request, session: &Session) -> Fail
         CallError::Exists(_) => {
             let name = arguments.name.as_deref().unwrap_or("of each name that was tried");
             Failure::error(format!(
-                "there is a TapRequest {name} in namespace {namespace} already, and a finished one stays as a record"
+                "there is a TapRequest {name} in {} already, and a finished one stays as a record",
+                session.place(namespace)
             ))
             .remedy("choose another name with --name")
         }
@@ -237,7 +254,7 @@ async fn waited_for(
     signals: &mut Signals,
 ) -> Result<Record, Failure> {
     let (namespace, name) = (record.namespace(), record.name());
-    output::say(&format!("{} created in namespace {namespace}", record.title()));
+    output::say(&format!("{} created in {}", record.title(), session.place(&namespace)));
     let target = Target { namespace: &namespace, name: &name, uid: Some(record.uid()) };
     follow(session, &target, Goal::Issued, Limit::new(arguments.timeout), signals).await
 }
@@ -253,8 +270,8 @@ async fn asked_and_shown(
     let first = name(arguments, clock, 1);
     if !decide::may_read(session, &first).await? {
         return Err(Failure::error(format!(
-            "you may not read Secrets in namespace {}, so the code could not be shown to you: nothing was asked for",
-            session.namespace
+            "you may not read Secrets in {}, so the code could not be shown to you: nothing was asked for",
+            session.place(&session.namespace)
         ))
         .remedy("ask your administrator for the right to get Secrets there, or ask without --reveal"));
     }
@@ -272,6 +289,7 @@ async fn asked_and_shown(
         }
     };
     let shown = async {
+        as_sent(&record, &spec)?;
         let issued = waited_for(arguments, &record, session, &mut signals).await?;
         let secret = reveal::secret_of(session, &issued).await?;
         let sealed = reveal::sealed(&secret, &issued.name())?;
@@ -343,8 +361,8 @@ mod tests {
     fn what_was_understood_is_told() {
         let plain = spec();
         assert_eq!(
-            retold(&plain, &clock()),
-            "A pass for alice@contoso.com, from when it is issued, for the policy's default lifetime, works once, through policy helpdesk"
+            retold(&plain, "namespace helpdesk", &clock()),
+            "A pass for alice@contoso.com, from when it is issued, for the policy's default lifetime, works once, through policy helpdesk in namespace helpdesk"
         );
         let full = TapRequestSpec {
             lifetime: Some(Lifetime::from_minutes(90)),
@@ -353,8 +371,8 @@ mod tests {
             ..spec()
         };
         assert_eq!(
-            retold(&full, &clock()),
-            "A pass for alice@contoso.com, from 2026-11-30 08:00 +00:00 (in 14h), for 1h30m, works several times, through policy helpdesk"
+            retold(&full, "namespace helpdesk (context prod)", &clock()),
+            "A pass for alice@contoso.com, from 2026-11-30 08:00 +00:00 (in 14h), for 1h30m, works several times, through policy helpdesk in namespace helpdesk (context prod)"
         );
     }
 

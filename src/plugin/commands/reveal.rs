@@ -62,7 +62,7 @@ pub async fn run(arguments: &Reveal, session: &Session) -> Result<(), Failure> {
 
 /// Why there is nothing to show.
 fn no_pass(record: &Record) -> Failure {
-    if record.phase().is_final() {
+    if record.phase().is_final() || record.is_unreadable() {
         return wait::ended(record);
     }
     Failure::error(format!("there is no pass yet: {}", wait::line(record, &Clock::system())))

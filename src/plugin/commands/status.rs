@@ -2,7 +2,7 @@
 
 use crate::api::{ConditionType, TapPolicy, find_condition};
 use crate::decision::stop::StopOrder;
-use crate::plugin::calls::CallError;
+use crate::plugin::call_error::CallError;
 use crate::plugin::cli::Status;
 use crate::plugin::failure::Failure;
 use crate::plugin::output::{self, ReportFormat};

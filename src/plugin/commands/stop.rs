@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::status::told_by;
 use crate::api::names::STOP_CONFIG_MAP;
-use crate::plugin::calls::CallError;
+use crate::plugin::call_error::CallError;
 use crate::plugin::cli::{Resume, Stop};
 use crate::plugin::failure::{Exit, Failure};
 use crate::plugin::output::{self, Progress};
@@ -47,14 +47,16 @@ impl Effect {
 
 pub async fn stop(arguments: &Stop, session: &Session) -> Result<(), Failure> {
     let namespace = &arguments.operator.operator_namespace;
+    let which = session.cluster.name().which();
     session.cluster.set_stop(namespace, arguments.revoke).await.map_err(|error| match error {
-        error @ CallError::NotFound(_) => Failure::error(error.to_string())
+        error @ CallError::NotFound(_) => Failure::error(format!("{error}{which}"))
             .remedy("name the namespace of the operator with --operator-namespace"),
         error => unable(error),
     })?;
     let revoked = if arguments.revoke { ", and active passes are being revoked" } else { "" };
     output::say(&format!(
-        "The stop is set{revoked} (ConfigMap {STOP_CONFIG_MAP} in namespace {namespace})."
+        "The stop is set{revoked} (ConfigMap {STOP_CONFIG_MAP} in {}).",
+        session.place(namespace)
     ));
     let complete = |effect: &Effect| effect.is_complete(arguments.revoke);
     let (effect, in_time) = watch(session, arguments.timeout, complete).await?;
@@ -83,7 +85,7 @@ pub async fn stop(arguments: &Stop, session: &Session) -> Result<(), Failure> {
 pub async fn resume(arguments: &Resume, session: &Session) -> Result<(), Failure> {
     let namespace = &arguments.operator.operator_namespace;
     let Some(stop) = session.cluster.stop(namespace).await.map_err(unable)? else {
-        output::say(&format!("The stop is not set in namespace {namespace}."));
+        output::say(&format!("The stop is not set in {}.", session.place(namespace)));
         return Ok(());
     };
     let uid = stop.uid().unwrap_or_default();

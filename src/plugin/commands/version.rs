@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 
 use crate::api::names::OPERATOR;
-use crate::plugin::calls::CallError;
+use crate::plugin::call_error::CallError;
 use crate::plugin::cli::Version;
 use crate::plugin::failure::Failure;
 use crate::plugin::output;

@@ -53,7 +53,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::plugin::samples::{active, awaiting, clock, ended, ready, with_status};
+    use crate::plugin::samples::{active, awaiting, clock, ended, queued, ready, with_status};
 
     #[test]
     fn a_table_says_what_each_request_waits_for() {
@@ -68,6 +68,7 @@ mod tests {
             awaiting(),
             active(),
             approved,
+            queued(3),
             ended("Failed", "UserNotFound"),
             ended("Used", "PassUsed"),
         ];
@@ -78,6 +79,7 @@ NAME               USER                STATE                            APPROVAL
 alice-inc0012345   alice@contoso.com   AwaitingApproval                 0/1         ends in 23h      10m
 alice-inc0012345   alice@contoso.com   Active                           1/1         expires in 57m   10m
 alice-inc0012345   alice@contoso.com   Approved, waits (ExistingPass)   1/1         ends in 23h      10m
+alice-inc0012345   alice@contoso.com   Approved, waits (Queued)         1/1         ends in 23h      10m
 alice-inc0012345   alice@contoso.com   Failed (UserNotFound)            -           ended 30m ago    10m
 alice-inc0012345   alice@contoso.com   Used                             -           ended 30m ago    10m
 "

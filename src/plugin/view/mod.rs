@@ -6,13 +6,14 @@ pub mod policies;
 pub mod show;
 
 use crate::api::Phase;
+use crate::decision::Reason;
 
 use super::record::Record;
 use super::time::Clock;
 
 /// The phase as a person reads it: with the reason unless the phase says all, and an approved request that waits as such.
 pub fn state(record: &Record) -> String {
-    let (phase, reason) = (record.phase(), record.reason());
+    let reason = record.reason();
     let says_all = matches!(
         reason,
         "" | "AwaitingApproval"
@@ -23,11 +24,24 @@ pub fn state(record: &Record) -> String {
             | "Revoked"
             | "Denied"
     );
-    let name = match phase {
+    let stage = stage(record);
+    if says_all { stage.to_owned() } else { format!("{stage} ({reason})") }
+}
+
+/// The phase without the reason.
+pub fn stage(record: &Record) -> &str {
+    match record.phase() {
+        _ if record.is_unreadable() => "Unreadable",
         Phase::Pending if record.is_approved() => "Approved, waits",
-        phase => phase.name(),
-    };
-    if says_all { name.to_owned() } else { format!("{name} ({reason})") }
+        _ => record.phase_name(),
+    }
+}
+
+/// How many requests go first, of a request that waits for its turn.
+pub fn position(record: &Record) -> Option<&str> {
+    let queued = record.reason() == Reason::Queued.as_str();
+    // The rest of the message says why.
+    record.message().split(',').next().filter(|position| queued && !position.is_empty())
 }
 
 /// What happens next, or what happened last, and when.
@@ -39,6 +53,7 @@ pub fn when(record: &Record, clock: &Clock) -> String {
     }
     let pass = request.status.as_ref().and_then(|status| status.pass.as_ref());
     match (phase, pass) {
+        _ if record.is_unreadable() => String::new(),
         (phase, _) if phase.is_final() => {
             // By the tenant's clock, which may be ahead of this one.
             let ended = record.finished_at().map(|at| at.min(clock.now));

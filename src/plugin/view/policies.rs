@@ -72,19 +72,29 @@ impl PolicyStatus {
             drift: status.drifted_fields.clone().unwrap_or_default(),
             issuing: told(ConditionType::Issuing),
             ready: told(ConditionType::Ready),
-            messages: remarks(&status.conditions),
+            messages: remarks(&status.conditions, REMARKABLE),
             posture: status.posture,
         }
     }
 }
 
-/// What a person should know about the conditions that are not as they should be.
-pub fn remarks(conditions: &[Condition]) -> Vec<String> {
-    use ConditionType::{
-        ChecksComplete, Issuing, PassesUsable, Permissions, Ready, WithinCeilings,
-    };
-    let all = [Ready, Issuing, Permissions, ChecksComplete, PassesUsable, WithinCeilings];
-    let all = all.into_iter().filter_map(|type_| find_condition(conditions, type_));
+/// The conditions of a policy about which a person should know where they are not as they should be.
+pub const REMARKABLE: [ConditionType; 6] = [
+    ConditionType::Ready,
+    ConditionType::Issuing,
+    ConditionType::Permissions,
+    ConditionType::ChecksComplete,
+    ConditionType::PassesUsable,
+    ConditionType::WithinCeilings,
+];
+
+/// What a person should know about these conditions, where they are not as they should be.
+pub fn remarks(
+    conditions: &[Condition],
+    types: impl IntoIterator<Item = ConditionType>,
+) -> Vec<String> {
+    use ConditionType::PassesUsable;
+    let all = types.into_iter().filter_map(|type_| find_condition(conditions, type_));
     // Seeing Conditional Access is optional, so that it is not seen is no remark.
     let is_unseen = |condition: &&Condition| {
         condition.type_ == PassesUsable.as_str()

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::api::{ConditionType, DecisionKind, Phase, TapPolicy, TapRequestStatus, find_condition};
+use crate::plugin::failure::OTHER_VERSION;
 use crate::plugin::program;
 use crate::plugin::record::Record;
 use crate::plugin::table::Table;
@@ -37,6 +38,9 @@ pub fn text(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock
 }
 
 fn facts(record: &Record, clock: &Clock) -> Vec<(&'static str, String)> {
+    if record.is_unreadable() {
+        return vec![("State", state(record))];
+    }
     let request = record.request();
     let status = request.status.clone().unwrap_or_default();
     let mut facts = Vec::new();
@@ -144,6 +148,13 @@ fn decisions(record: &Record, clock: &Clock) -> Table {
 fn advice(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock) -> Vec<String> {
     let (program, name, namespace) = (program(), record.name(), record.namespace());
     let mine = record.requester() == me;
+    if let Some(why) = record.strange() {
+        return vec![
+            format!("{why}."),
+            format!("To see it as it is: {program} show {name} -n {namespace} -o yaml"),
+            format!("What to do: {OTHER_VERSION}"),
+        ];
+    }
     match record.phase() {
         Phase::AwaitingApproval => {
             let mut lines = vec![format!(
@@ -153,7 +164,7 @@ fn advice(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock) 
                 record.user()
             )];
             lines.extend(contact(policy).map(|contact| format!("Whom to ask: {contact}")));
-            lines.extend(timeout(record, policy, clock));
+            lines.extend(timeout(record, clock));
             lines.push(if mine {
                 format!("They run: {program} approve {name} -n {namespace}")
             } else {
@@ -162,8 +173,14 @@ fn advice(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock) 
             lines
         }
         Phase::Pending => {
-            let mut lines = vec!["It continues by itself once the cause is gone.".to_owned()];
-            lines.extend(timeout(record, policy, clock));
+            let mut lines = vec![if record.reason().is_empty() {
+                format!(
+                    "The operator has not looked at it yet. If that lasts, {program} doctor tells whether one runs."
+                )
+            } else {
+                "It continues by itself once the cause is gone.".to_owned()
+            }];
+            lines.extend(timeout(record, clock));
             lines.push(withdraw(record));
             lines
         }
@@ -193,9 +210,8 @@ fn advice(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock) 
             "This request has ended. If a pass is still needed, ask again: {program} request {}",
             record.user()
         )],
-        Phase::Unknown => vec![format!(
-            "This version of {program} does not know the phase: update it ({program} doctor)."
-        )],
+        // Told of above.
+        Phase::Unknown => Vec::new(),
     }
 }
 
@@ -208,16 +224,9 @@ fn withdraw(record: &Record) -> String {
     format!("To withdraw it: {} revoke {} -n {}", program(), record.name(), record.namespace())
 }
 
-fn timeout(record: &Record, policy: Option<&TapPolicy>, clock: &Clock) -> Option<String> {
-    if let Some(deadline) = record.deadline() {
-        return Some(format!(
-            "If no pass is issued by {}, it ends as Expired.",
-            clock.told(deadline)
-        ));
-    }
-    policy
-        .is_none()
-        .then(|| "The operator has not looked at it yet, or it runs nowhere.".to_owned())
+fn timeout(record: &Record, clock: &Clock) -> Option<String> {
+    let deadline = clock.told(record.deadline()?);
+    Some(format!("If no pass is issued by {deadline}, it ends as Expired."))
 }
 
 /// All that an approval is for, for whoever must confirm it.
@@ -258,7 +267,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::plugin::samples::{active, awaiting, clock, ended, ready, record};
+    use crate::plugin::samples::{
+        active, awaiting, clock, ended, queued, ready, record, with_status,
+    };
 
     #[test]
     fn a_request_that_waits_for_approval_says_who_can_give_it() {
@@ -338,6 +349,45 @@ What now
         object["status"]["conditions"] = registered("False", "the log shows none");
         let shown = text(&record(object), None, "heidi@contoso.com", &clock());
         assert!(shown.contains("  Registered  nothing: the log shows none\n"), "{shown}");
+    }
+
+    #[test]
+    fn one_that_waits_for_its_turn_says_how_many_go_first() {
+        let text = text(&queued(12), None, "heidi@contoso.com", &clock());
+        for line in [
+            "  State       Approved, waits (Queued)\n",
+            "  Why         12 requests go first, since only so many can be issued at once;",
+            "  It continues by itself once the cause is gone.\n",
+            "  If no pass is issued by 2026-11-30 17:20 +00:00 (in 23h), it ends as Expired.\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
+    }
+
+    #[test]
+    fn one_at_which_nobody_has_looked_says_so() {
+        let new = with_status(json!({ "phase": "Pending", "decisions": [] }));
+        let shown = text(&new, None, "heidi@contoso.com", &clock());
+        assert!(shown.contains("  The operator has not looked at it yet."), "{shown}");
+        // An older operator writes no deadline, and has looked at it all the same.
+        let mut older = awaiting().printed();
+        older["status"].as_object_mut().unwrap().remove("deadline");
+        let shown = text(&record(older), None, "lea@contoso.com", &clock());
+        assert!(!shown.contains("has not looked"), "{shown}");
+    }
+
+    #[test]
+    fn one_of_another_version_says_so_and_nothing_that_may_be_wrong() {
+        let mut novel = active().printed();
+        novel["status"]["phase"] = "Novel".into();
+        let mut unreadable = active().printed();
+        unreadable["status"]["checks"] = json!([{ "name": "Novel", "result": "Novel" }]);
+        for (object, state) in [(novel, "Novel"), (unreadable, "Unreadable")] {
+            let shown = text(&record(object), None, "heidi@contoso.com", &clock());
+            assert!(shown.contains(&format!("  State       {state}")), "{shown}");
+            assert!(shown.contains("  What to do: use the kubectl-tap of the version"), "{shown}");
+            assert!(!shown.contains("kubectl tap reveal"), "{shown}");
+        }
     }
 
     #[test]

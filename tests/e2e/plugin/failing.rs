@@ -6,19 +6,11 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 use tap_operator::api::Phase;
 
-use super::{Tap, expect};
+use super::{Tap, expect, one_line_and_a_remedy};
 use crate::scene::Scene;
 use crate::support::control_plane::{ControlPlane, Options};
 use crate::support::program::kubectl_tap;
 use crate::support::run;
-
-/// One line about what is wrong, and one about what to do.
-fn one_line_and_a_remedy(stderr: &str) -> Result<()> {
-    let lines: Vec<&str> = stderr.lines().filter(|line| !line.starts_with("A pass for ")).collect();
-    let [error, hint] = lines.as_slice() else { anyhow::bail!("not two lines:\n{stderr}") };
-    ensure!(error.starts_with("error: ") && hint.starts_with("hint: "), "{stderr}");
-    Ok(())
-}
 
 #[test]
 fn what_was_typed_wrongly_is_said_before_anything_is_tried() -> Result<()> {

@@ -1,12 +1,14 @@
 //! `kubectl-tap`, as the people use it who ask for passes and decide about requests: in a pipe, and in a terminal.
 
 mod asking;
+mod clusters;
 mod completing;
 mod deciding;
 mod examples;
 mod failing;
 mod revealing;
 mod stopping;
+mod versions;
 
 use std::path::PathBuf;
 
@@ -64,6 +66,14 @@ impl<'a> Tap<'a> {
         let arguments: Vec<&str> = arguments.iter().copied().chain([namespace.as_str()]).collect();
         Terminal::start(self.who, &self.program, &arguments)
     }
+}
+
+/// One line about what is wrong, and one about what to do.
+pub fn one_line_and_a_remedy(stderr: &str) -> Result<()> {
+    let lines: Vec<&str> = stderr.lines().filter(|line| !line.starts_with("A pass for ")).collect();
+    let [error, hint] = lines.as_slice() else { anyhow::bail!("not two lines:\n{stderr}") };
+    ensure!(error.starts_with("error: ") && hint.starts_with("hint: "), "{stderr}");
+    Ok(())
 }
 
 /// How a command must have ended.

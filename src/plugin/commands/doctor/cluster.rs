@@ -1,22 +1,22 @@
 //! What a cluster needs for tap-operator.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::ResourceExt as _;
 use kube::api::ApiResource;
 use kube::core::GroupVersionKind;
-use serde_json::Value;
 
-use super::{Finding, Verdict};
-use crate::api::names::{GROUP, OPERATOR};
-use crate::api::{TapPolicy, crds};
+use super::metrics::{self, Metrics};
+use super::{Finding, Verdict, connections, definitions};
+use crate::api::names::OPERATOR;
+use crate::api::{ConditionType, TapPolicy};
 use crate::decision::admission::{ServiceAccount, Shipped, told};
 use crate::decision::stop::StopOrder;
-use crate::plugin::calls::CallError;
+use crate::plugin::call_error::CallError;
 use crate::plugin::commands::version::{NoImage, image};
 use crate::plugin::session::Session;
 use crate::plugin::time::long;
-use crate::plugin::view::policies::remarks;
+use crate::plugin::view::policies::{REMARKABLE, remarks};
 use crate::version::VERSION;
 
 /// The oldest supported minor version of Kubernetes.
@@ -26,8 +26,9 @@ const LEASE_FRESH: i64 = 30;
 /// How wrong a clock may be before somebody should know.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
-/// Asks the API server for its version and its time. Returns whether there is anything more to ask.
-pub async fn server(session: &Session, findings: &mut Vec<Finding>) -> bool {
+/// Asks the API server for its version and its time. Returns how far its clock is ahead of this machine's, or nothing if it
+/// does not answer.
+pub async fn server(session: &Session, findings: &mut Vec<Finding>) -> Option<SignedDuration> {
     let asked = Timestamp::now();
     let answer = match session.cluster.path("/version").await {
         Ok(answer) => answer,
@@ -35,7 +36,7 @@ pub async fn server(session: &Session, findings: &mut Vec<Finding>) -> bool {
             let failure = crate::plugin::failure::Failure::from(error);
             let finding = Finding::new("API server", Verdict::Failed, failure.message);
             findings.push(failure.remedy.into_iter().fold(finding, Finding::remedy));
-            return false;
+            return None;
         }
     };
     let version = answer.value["gitVersion"].as_str().unwrap_or("of an unknown version");
@@ -46,14 +47,15 @@ pub async fn server(session: &Session, findings: &mut Vec<Finding>) -> bool {
         .take_while(char::is_ascii_digit)
         .collect();
     let too_old = digits.parse::<u32>().is_ok_and(|minor| minor < OLDEST);
+    let detail = format!("Kubernetes {version} at {}", session.cluster.name().full());
     findings.push(if too_old {
-        Finding::new("API server", Verdict::Failed, format!("Kubernetes {version}"))
+        Finding::new("API server", Verdict::Failed, detail)
             .remedy(format!("tap-operator needs Kubernetes 1.{OLDEST} or newer"))
     } else {
-        Finding::new("API server", Verdict::Ok, format!("Kubernetes {version}"))
+        Finding::new("API server", Verdict::Ok, detail)
     });
     findings.extend(answer.date.map(|date| clock(asked, date)));
-    true
+    Some(answer.date.map_or(SignedDuration::ZERO, |date| date.duration_since(asked)))
 }
 
 /// Compares clocks. The server's has whole seconds.
@@ -68,18 +70,40 @@ fn clock(here: Timestamp, there: Timestamp) -> Finding {
         .remedy("synchronize the clocks: times that you type and read are wrong by that much")
 }
 
-/// Looks at all that belongs to tap-operator.
-pub async fn check(session: &Session, operator: &str, findings: &mut Vec<Finding>) {
-    findings.push(definitions(session).await);
+/// Looks at all that belongs to tap-operator. `ahead`: how far the API server's clock is ahead of this machine's.
+pub async fn check(
+    session: &Session,
+    operator: &str,
+    ahead: SignedDuration,
+    findings: &mut Vec<Finding>,
+) {
+    findings.push(definitions::check(session).await);
     findings.push(admission(session, operator).await);
-    findings.push(leader(session, operator).await);
+    let lease = session.cluster.get::<Lease>(operator, OPERATOR).await;
+    let lease = lease.map(|lease| lease.and_then(|lease| lease.spec).unwrap_or_default());
+    findings.push(leader(&lease, operator, Timestamp::now() + ahead));
     findings.push(version(session, operator).await);
     findings.push(stop(session, operator).await);
-    findings.extend(policies(session).await);
+    let pod = lease.ok().and_then(|lease| Some(pod(&lease.holder_identity?).to_owned()));
+    let metrics = match pod {
+        Some(pod) => metrics::read(session, operator, &pod).await,
+        None => Ok(Metrics::default()),
+    };
+    let metrics = metrics.unwrap_or_else(|finding| {
+        findings.push(finding);
+        Metrics::default()
+    });
+    let policies = policies(session, findings).await;
+    findings.extend(connections::check(&policies, &metrics, Timestamp::now()));
+}
+
+/// The pod of a holder of the Lease.
+fn pod(holder: &str) -> &str {
+    holder.split('_').next().unwrap_or(holder)
 }
 
 /// What cannot be seen, or failed.
-fn unseen(check: &str, error: &CallError) -> Finding {
+pub fn unseen(check: &str, error: &CallError) -> Finding {
     match error {
         CallError::Right(why) => {
             // Who the person is has a line of its own.
@@ -87,68 +111,6 @@ fn unseen(check: &str, error: &CallError) -> Finding {
             Finding::new(check, Verdict::Unknown, format!("you may not see it: you cannot {why}"))
         }
         error => Finding::new(check, Verdict::Failed, error.to_string()),
-    }
-}
-
-async fn definitions(session: &Session) -> Finding {
-    let check = "definitions";
-    // Anybody who is signed in may ask what is served.
-    if let Err(error) = session.cluster.path(&format!("/apis/{GROUP}/v1alpha1")).await {
-        return match error {
-            CallError::NoSuchKind(_) => Finding::new(check, Verdict::Failed, error.to_string())
-                .remedy(
-                    "if this is the right cluster, an administrator installs them: docs/install.md",
-                ),
-            error => unseen(check, &error),
-        };
-    }
-    let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
-    let mut other = Vec::new();
-    for (_, ours) in crds::all() {
-        let name = ours["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        match session.cluster.get_any(&ApiResource::from_gvk(&kind), &name).await {
-            Ok(found) => {
-                let found = serde_json::to_value(found).unwrap_or_default();
-                if schema(&found) != schema(&ours) {
-                    other.push(name);
-                }
-            }
-            Err(CallError::Right(_)) => {
-                return Finding::new(
-                    check,
-                    Verdict::Ok,
-                    "v1alpha1 is served (you may not see of which version)",
-                );
-            }
-            Err(error) => return unseen(check, &error),
-        }
-    }
-    if other.is_empty() {
-        return Finding::new(
-            check,
-            Verdict::Ok,
-            format!("v1alpha1 is served, as version {VERSION} ships it"),
-        );
-    }
-    let detail = format!("not those of version {VERSION}: {}", other.join(", "));
-    Finding::new(check, Verdict::Warning, detail).remedy(
-        "use the kubectl-tap of the installed version, or upgrade the definitions: docs/operate.md",
-    )
-}
-
-/// The schema of the first version, with numbers as they are compared: the API server writes 8 where 8.0 was sent.
-fn schema(definition: &Value) -> Value {
-    let mut schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
-    level(&mut schema);
-    schema["properties"].take()
-}
-
-fn level(value: &mut Value) {
-    match value {
-        Value::Number(number) => *value = number.as_f64().into(),
-        Value::Array(items) => items.iter_mut().for_each(level),
-        Value::Object(fields) => fields.values_mut().for_each(level),
-        Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
 }
 
@@ -180,14 +142,14 @@ async fn admission(session: &Session, operator: &str) -> Finding {
     )
 }
 
-async fn leader(session: &Session, operator: &str) -> Finding {
+fn leader(lease: &Result<LeaseSpec, CallError>, operator: &str, now: Timestamp) -> Finding {
     let check = "operator";
-    let lease = match session.cluster.get::<Lease>(operator, OPERATOR).await {
-        Ok(lease) => lease.and_then(|lease| lease.spec).unwrap_or_default(),
-        Err(error) => return unseen(check, &error),
+    let lease = match lease {
+        Ok(lease) => lease,
+        Err(error) => return unseen(check, error),
     };
-    let holder = lease.holder_identity.filter(|holder| !holder.is_empty());
-    let age = lease.renew_time.map(|at| Timestamp::now().duration_since(at.0).as_secs());
+    let holder = lease.holder_identity.as_deref().filter(|holder| !holder.is_empty()).map(pod);
+    let age = lease.renew_time.as_ref().map(|at| now.duration_since(at.0).as_secs());
     let remedy = format!(
         "an administrator looks at it: kubectl get pods -n {operator}; if it has another namespace, name it with --operator-namespace"
     );
@@ -235,25 +197,27 @@ async fn stop(session: &Session, operator: &str) -> Finding {
     }
 }
 
-/// What the operator says about connections, permissions and terms, in its policies.
-async fn policies(session: &Session) -> Vec<Finding> {
+/// What the operator says in its policies. Returns them.
+async fn policies(session: &Session, findings: &mut Vec<Finding>) -> Vec<TapPolicy> {
     let check = "policies";
     let policies = match session.cluster.policies().await {
         Ok(policies) => policies,
         Err(CallError::NoSuchKind(_)) => return Vec::new(),
-        Err(error) => return vec![unseen(check, &error)],
+        Err(error) => {
+            findings.push(unseen(check, &error));
+            return Vec::new();
+        }
     };
     if policies.is_empty() {
-        return vec![
-            Finding::new(
-                check,
-                Verdict::Warning,
-                "there is no TapPolicy, so nobody can ask for a pass",
-            )
-            .remedy("an administrator writes one: docs/reference/resources.md"),
-        ];
+        let finding = Finding::new(
+            check,
+            Verdict::Warning,
+            "there is no TapPolicy, so nobody can ask for a pass",
+        );
+        findings.push(finding.remedy("an administrator writes one: docs/reference/resources.md"));
     }
-    policies.iter().map(policy).collect()
+    findings.extend(policies.iter().map(policy));
+    policies
 }
 
 fn policy(policy: &TapPolicy) -> Finding {
@@ -264,7 +228,9 @@ fn policy(policy: &TapPolicy) -> Finding {
         return Finding::new(check, Verdict::Failed, "the operator has not looked at it")
             .remedy("see whether an operator runs");
     }
-    match remarks(conditions) {
+    // Permissions belong to the connection.
+    let types = REMARKABLE.into_iter().filter(|type_| *type_ != ConditionType::Permissions);
+    match remarks(conditions, types) {
         remarks if remarks.is_empty() => Finding::new(check, Verdict::Ok, "in order"),
         remarks => Finding::new(check, Verdict::Warning, remarks.join("; "))
             .remedy("each reason is explained in docs/reference/reasons.md"),
@@ -273,6 +239,8 @@ fn policy(policy: &TapPolicy) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
     use super::*;
 
     #[test]
@@ -282,5 +250,22 @@ mod tests {
         assert_eq!(found(59).result, Verdict::Ok);
         assert_eq!(found(-180).detail, "this machine is 3m behind the API server");
         assert_eq!(found(180).detail, "this machine is 3m ahead of the API server");
+    }
+
+    #[test]
+    fn a_lease_is_as_old_as_the_servers_clock_says() {
+        let renewed: Timestamp = "2026-11-29T17:30:00Z".parse().unwrap();
+        let held = |renewed| LeaseSpec {
+            holder_identity: Some("tap-operator-5f_0b1c".into()),
+            renew_time: Some(MicroTime(renewed)),
+            ..LeaseSpec::default()
+        };
+        let found = |seconds| {
+            leader(&Ok(held(renewed)), "system", renewed + SignedDuration::from_secs(seconds))
+        };
+        assert_eq!(found(10), Finding::new("operator", Verdict::Ok, "tap-operator-5f leads"));
+        assert_eq!(found(90).detail, "tap-operator-5f renewed its Lease 90s ago: no replica leads");
+        let nobody = leader(&Ok(LeaseSpec::default()), "system", renewed);
+        assert_eq!(nobody.result, Verdict::Failed);
     }
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Finding, Verdict};
 use crate::plugin::Name;
-use crate::plugin::calls::{CallError, Right};
+use crate::plugin::call_error::CallError;
+use crate::plugin::calls::Right;
 use crate::plugin::pick;
 use crate::plugin::session::Session;
 

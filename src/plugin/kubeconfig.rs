@@ -1,0 +1,137 @@
+//! The kubeconfig, read as kubectl reads it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError};
+
+use super::failure::Failure;
+
+/// The file that was named, or those that KUBECONFIG names, or the one in the home directory.
+pub fn read(named: Option<&Path>) -> Result<Kubeconfig, KubeconfigError> {
+    if let Some(file) = named {
+        return Kubeconfig::read_from(file).map(tidied);
+    }
+    let variable = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    let files: Vec<PathBuf> =
+        std::env::split_paths(&variable).filter(|file| !file.as_os_str().is_empty()).collect();
+    if files.is_empty() { Kubeconfig::read().map(tidied) } else { merged(&files) }
+}
+
+/// Several files as one: what an earlier file says counts. Files that do not exist are passed over, unless none does.
+fn merged(files: &[PathBuf]) -> Result<Kubeconfig, KubeconfigError> {
+    let (mut all, mut missing) = (None, None);
+    for file in files {
+        match Kubeconfig::read_from(file).map(tidied) {
+            Ok(next) => {
+                all = Some(match all {
+                    Some(all) => Kubeconfig::merge(all, next)?,
+                    None => next,
+                });
+            }
+            Err(KubeconfigError::ReadConfig(error, file))
+                if error.kind() == io::ErrorKind::NotFound =>
+            {
+                missing.get_or_insert((error, file));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match (all, missing) {
+        (Some(all), _) => Ok(all),
+        (None, Some((error, file))) => Err(KubeconfigError::ReadConfig(error, file)),
+        (None, None) => Err(KubeconfigError::FindPath),
+    }
+}
+
+/// Without an empty name of a context, which kubectl writes where there is none.
+fn tidied(mut kubeconfig: Kubeconfig) -> Kubeconfig {
+    kubeconfig.current_context.take_if(|name| name.is_empty());
+    kubeconfig
+}
+
+/// By what the cluster is chosen, in words, if there are several to choose from.
+pub fn choice(kubeconfig: &Kubeconfig, named: &KubeConfigOptions) -> Option<String> {
+    if kubeconfig.contexts.len() < 2 {
+        return None;
+    }
+    if let Some(cluster) = &named.cluster {
+        return Some(format!("cluster {cluster}"));
+    }
+    let context = named.context.as_ref().or(kubeconfig.current_context.as_ref())?;
+    Some(format!("context {context}"))
+}
+
+/// Keeps credential plugins from asking anything. One that always asks cannot be used.
+pub fn silence(kubeconfig: &mut Kubeconfig) -> Result<(), Failure> {
+    for user in &mut kubeconfig.auth_infos {
+        let Some(exec) = user.auth_info.as_mut().and_then(|user| user.exec.as_mut()) else {
+            continue;
+        };
+        if exec.interactive_mode == Some(ExecInteractiveMode::Always) {
+            return Err(Failure::error("the credential plugin needs a terminal"));
+        }
+        exec.interactive_mode = Some(ExecInteractiveMode::Never);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kubeconfig(mode: &str) -> Kubeconfig {
+        let text = format!(
+            "users: [{{name: me, user: {{exec: {{apiVersion: client.authentication.k8s.io/v1, command: kubelogin, interactiveMode: {mode}}}}}}}]"
+        );
+        Kubeconfig::from_yaml(&text).unwrap()
+    }
+
+    #[test]
+    fn completion_starts_nothing_that_asks() {
+        let mut willing = kubeconfig("IfAvailable");
+        silence(&mut willing).unwrap();
+        let exec = willing.auth_infos[0].auth_info.as_ref().unwrap().exec.as_ref().unwrap();
+        assert_eq!(exec.interactive_mode, Some(ExecInteractiveMode::Never));
+        silence(&mut kubeconfig("Always")).unwrap_err();
+    }
+
+    /// A file with one cluster and its context, both of this name.
+    fn file(directory: &Path, name: &str, current: &str) -> PathBuf {
+        let file = directory.join(name);
+        let text = format!(
+            "clusters: [{{name: {name}, cluster: {{server: 'https://{name}.example.com'}}}}]\n\
+             contexts: [{{name: {name}, context: {{cluster: {name}}}}}]\ncurrent-context: '{current}'\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    #[test]
+    fn several_files_are_one_as_for_kubectl() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = file(directory.path(), "staging", "");
+        let second = file(directory.path(), "prod", "prod");
+        let gone = directory.path().join("gone");
+        let all = merged(&[gone.clone(), first.clone(), second.clone()]).unwrap();
+        assert_eq!(all.contexts.len(), 2);
+        assert_eq!(all.current_context.as_deref(), Some("prod"), "an empty one counts as none");
+        let mut named = KubeConfigOptions::default();
+        assert_eq!(choice(&all, &named).as_deref(), Some("context prod"));
+        named.context = Some("staging".into());
+        assert_eq!(choice(&all, &named).as_deref(), Some("context staging"));
+        named.cluster = Some("prod".into());
+        assert_eq!(choice(&all, &named).as_deref(), Some("cluster prod"));
+        // The earlier file counts.
+        let third = file(directory.path(), "third", "third");
+        let all = merged(&[third, second.clone()]).unwrap();
+        assert_eq!(all.current_context.as_deref(), Some("third"));
+        // Nothing to choose from.
+        assert_eq!(choice(&merged(&[second]).unwrap(), &named), None);
+        let none = merged(&[gone]).unwrap_err().to_string();
+        assert!(none.contains("gone"), "{none}");
+        assert!(merged(&[]).is_err());
+        std::fs::write(&first, "clusters: 1").unwrap();
+        assert!(merged(&[first]).is_err(), "a file that cannot be read is not passed over");
+    }
+}
