@@ -45,18 +45,15 @@ fn what_was_shown_late_costs_a_conflict_and_nothing_else() {
 
 #[test]
 fn a_request_that_may_hold_something_is_read_first() {
-    let carries = |intent: &str| {
-        let intent = intent.to_owned();
-        move |request: &mut TapRequest| {
-            let annotations = request.metadata.annotations.get_or_insert_default();
-            annotations.insert(INTENT_ANNOTATION.into(), intent.clone());
-        }
-    };
-    let cases: [(&str, Box<dyn Fn(&mut TapRequest)>); 4] = [
-        ("a finalizer", Box::new(|r| r.metadata.finalizers = Some(vec![FINALIZER.into()]))),
-        ("an intent", Box::new(carries("{}"))),
-        ("one that was dropped as too long", Box::new(carries(""))),
-        ("an end", Box::new(|r| r.status.get_or_insert_default().phase = Phase::Expired)),
+    fn carry(request: &mut TapRequest, intent: &str) {
+        let annotations = request.metadata.annotations.get_or_insert_default();
+        annotations.insert(INTENT_ANNOTATION.into(), intent.into());
+    }
+    let cases: [(&str, fn(&mut TapRequest)); 4] = [
+        ("a finalizer", |r| r.metadata.finalizers = Some(vec![FINALIZER.into()])),
+        ("an intent", |r| carry(r, "{}")),
+        ("one that was dropped as too long", |r| carry(r, "")),
+        ("an end", |r| r.status.get_or_insert_default().phase = Phase::Expired),
     ];
     for (what, change) in cases {
         let mut life = Life::new();

@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_connection_is_told() {
         let missing = policy("PermissionMissing", "False", "the app lacks User.Read.All");
-        let told = |metrics: &str| found(&[missing.clone()], metrics).remove(0);
+        let told = |metrics: &str| found(std::slice::from_ref(&missing), metrics).remove(0);
         assert_eq!(told("").1, Verdict::Warning);
         assert_eq!(told(WELL).2, "the app lacks User.Read.All");
         for (metric, result, words) in [
