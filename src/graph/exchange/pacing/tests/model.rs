@@ -69,10 +69,15 @@ pub struct Outcome {
     pub waits: Vec<Duration>,
 }
 
+/// A number by which durations can be multiplied.
+pub fn count(number: usize) -> u32 {
+    number.try_into().unwrap()
+}
+
 impl Outcome {
     /// The shortest time in which a tenant takes as many calls.
     pub fn optimum(&self, takes: usize) -> Duration {
-        SPAN.mul_f64(self.taken as f64 / takes as f64)
+        SPAN * count(self.taken) / count(takes)
     }
 }
 
@@ -311,8 +316,8 @@ impl Scene {
     fn backoff(&self, failures: u32, told: Duration) -> Duration {
         let grown = Duration::from_secs(1 << failures.min(6)).min(Duration::from_mins(1));
         // Not all of them come again at the same moment.
-        let part = (self.state().sent.len() * 7 % 11) as f64 / 100.0;
-        told.max(grown).mul_f64(1.0 + part)
+        let percent = 100 + count(self.state().sent.len() * 7 % 11);
+        told.max(grown) * percent / 100
     }
 
     /// A call, from the wait for its turn to the answer; or how long to wait before the next.
@@ -331,7 +336,9 @@ impl Scene {
             state.sent.len() - 1
         };
         // Between 20 and 80 ms in each direction.
-        let way = |number: usize| Duration::from_millis(20 + (number as u64 * 37) % 61);
+        let way = |number: usize| {
+            Duration::from_millis(20) + Duration::from_millis(1) * count(number * 37 % 61)
+        };
         sleep(way(number)).await;
         let answer = self.state().answer();
         sleep(way(number + 1)).await;
@@ -360,6 +367,6 @@ impl State {
         }
         // Until the first of them does not count any more, in whole seconds.
         let free = self.recent.front().map_or(SPAN, |at| *at + SPAN - now);
-        Err(Some(Duration::from_secs(free.as_secs_f64().ceil() as u64)))
+        Err(Some(Duration::from_secs(free.as_secs() + u64::from(free.subsec_nanos() > 0))))
     }
 }

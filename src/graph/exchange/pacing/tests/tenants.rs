@@ -1,7 +1,7 @@
 //! A thousand passes at tenants with different limits: how long they take beside the shortest time in which the tenant takes as
 //! many calls, how many calls are refused, how long revocations wait, and that nobody is left behind.
 
-use super::model::{Beside, Mind, Outcome, SPAN, Scene};
+use super::model::{Beside, Mind, Outcome, SPAN, Scene, count};
 use super::*;
 
 /// As the program starts.
@@ -36,7 +36,7 @@ fn check_shares(what: &str, outcome: &Outcome, takes: usize) {
     for (namespace, passes) in FOUR {
         let calls: usize = FOUR.iter().map(|(_, all)| 2 * passes.min(*all)).sum();
         // A third more calls look at passes, or revoke some.
-        let best = SPAN.mul_f64(calls as f64 * 4.0 / 3.0 / takes as f64);
+        let best = SPAN * count(calls) * 4 / 3 / count(takes);
         let done = outcome.done[namespace];
         assert!(
             done <= best.mul_f64(1.2) + SPAN,
@@ -143,8 +143,8 @@ async fn who_asks_while_a_tenant_is_nearly_busy_waits_for_minutes_at_most() {
     for (takes, at_most) in [(5, Duration::from_mins(3)), (200, Duration::from_secs(10))] {
         let scene = Scene::new(PACE, Mind::Takes(takes));
         scene.make(&[("a", 10 * takes)], ALONE).await;
-        // Nine in ten of the calls that the pace allows, each of another requester or not.
-        let every = PACE.window * 2 * 10 / (9 * takes as u32);
+        // Nine in ten of the calls that the pace allows.
+        let every = PACE.window * 2 * 10 / count(9 * takes);
         let longest = scene.longest_of(500, every).await;
         assert!(longest <= at_most, "{takes}: {longest:?}");
     }
