@@ -21,6 +21,7 @@ mod transport;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::ConnectionConfig;
@@ -43,8 +44,6 @@ pub use transport::{
 const VERSION: &str = "/v1.0";
 /// The outcome of a call that succeeded, in metric labels.
 const OK: &str = "ok";
-/// How long a 429 without `Retry-After` delays other calls. After that, about one more call fits the limit.
-const PAUSE_WITHOUT_RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Only a new token contains a permission that was granted recently. So after a 403, a token older than this is not used
 /// again.
 const STALE_AFTER_REFUSAL: Duration = Duration::from_mins(5);
@@ -128,10 +127,15 @@ impl Exchange {
         let mut is_renewed = false;
         loop {
             let answer = self.send_once(request).await;
-            match answer.as_ref().err().map(|error| error.kind) {
-                Some(ErrorKind::Unauthorized) if !is_renewed => is_renewed = true,
-                Some(ErrorKind::Throttled)
-                    if request.priority == Priority::Revoke && Instant::now() < latest => {}
+            let Err(error) = &answer else { return answer };
+            match error.kind {
+                ErrorKind::Unauthorized if !is_renewed => is_renewed = true,
+                ErrorKind::Throttled if request.priority == Priority::Revoke => {
+                    let again = Instant::now() + error.retry_after.unwrap_or_default();
+                    if again >= latest {
+                        return answer;
+                    }
+                }
                 _ => return answer,
             }
         }
@@ -171,7 +175,9 @@ impl Exchange {
         let token = self.token(request.call, latest).await;
         let token = token.map_err(|error| unsent(NO_TOKEN, error))?;
         let asked = Instant::now();
-        (self.pacer(request.call).admit(request.priority, &request.share, latest).await)
+        let admitted = self.pacer(request.call).admit(request.priority, &request.share, latest);
+        let turn = admitted
+            .await
             .map_err(|refused| unsent(NO_TURN, not_admitted(request.call, refused)))?;
         let priority = request.priority.label();
         self.report(Report::Admitted { priority, waited: asked.elapsed() });
@@ -216,6 +222,12 @@ impl Exchange {
             (options.on_date)(connection, DateSample { date, sent, received });
         }
         let (status, headers) = (parts.status, parts.headers);
+        match status {
+            StatusCode::TOO_MANY_REQUESTS => turn.refused(wire::retry_after(&headers, received)),
+            // It may be overloaded, or say nothing about Graph.
+            _ if status.is_server_error() => drop(turn),
+            _ => turn.taken(),
+        }
         Ok(Answer { status, headers, body, client_request_id, token, received, took })
     }
 
@@ -247,7 +259,7 @@ impl Exchange {
     }
 
     /// Returns what an answer without success means for this call, and applies what it means for later ones: a token that
-    /// is no longer used, or a pause.
+    /// is no longer used.
     pub(super) async fn failure(&self, request: &Request<'_>, answer: &Answer) -> GraphError {
         let error = answer.error(request);
         match error.kind {
@@ -256,10 +268,6 @@ impl Exchange {
                 self.sign_in.doubt(&answer.token).await;
             }
             _ => {}
-        }
-        if error.kind == ErrorKind::Throttled {
-            let pause = error.retry_after.unwrap_or(PAUSE_WITHOUT_RETRY_AFTER);
-            self.pacer(request.call).pause(pause);
         }
         error
     }

@@ -3,6 +3,7 @@
 mod learned;
 mod queue;
 mod recent;
+mod refusals;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use self::queue::{Key, Queue};
+use self::queue::{Admitted, Key, Queue};
 
 /// How urgent a call is when calls must wait. The smallest goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,11 +135,11 @@ impl Pacer {
         priority: Priority,
         share: &Share,
         latest: Instant,
-    ) -> Result<(), NotAdmitted> {
+    ) -> Result<Turn<'_>, NotAdmitted> {
         let waiter = Waiter::join(self, priority, share);
         loop {
             let (woken, due) = match waiter.ask(latest)? {
-                Progress::Admitted => return Ok(()),
+                Progress::Admitted(call) => return Ok(Turn { pacer: self, call }),
                 Progress::First { due } => (waiter.wake.notified(), due.min(latest)),
                 Progress::Behind => (waiter.wake.notified(), latest),
             };
@@ -148,11 +149,6 @@ impl Pacer {
                 () = sleep_until(due) => {}
             }
         }
-    }
-
-    /// Admits no call for a time, because Graph refused one and has asked for that.
-    pub(super) fn pause(&self, for_how_long: Duration) {
-        self.queue().pause(for_how_long, Instant::now());
     }
 
     /// What waits now.
@@ -172,8 +168,33 @@ impl Pacer {
     }
 }
 
+/// A call that was admitted. Whoever made it says what Graph said to that, if it is known. Others may wait for it.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    pacer: &'a Pacer,
+    call: Admitted,
+}
+
+impl Turn<'_> {
+    /// Graph took the call.
+    pub(super) fn taken(self) {
+        self.pacer.queue().take(self.call);
+    }
+
+    /// Graph refused it because there were too many, and may have said how long to wait.
+    pub(super) fn refused(self, retry_after: Option<Duration>) {
+        self.pacer.queue().refuse(self.call, retry_after, Instant::now());
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.pacer.queue().end(self.call, Instant::now());
+    }
+}
+
 enum Progress {
-    Admitted,
+    Admitted(Admitted),
     /// No call is before it. It can be admitted at `due` at the earliest.
     First {
         due: Instant,
@@ -191,7 +212,7 @@ struct Waiter<'a> {
 impl<'a> Waiter<'a> {
     fn join(pacer: &'a Pacer, priority: Priority, share: &Share) -> Self {
         let wake = Arc::new(Notify::new());
-        let key = pacer.queue().join(priority, share.clone(), Arc::clone(&wake));
+        let key = pacer.queue().join(priority, share.clone(), Arc::clone(&wake), Instant::now());
         Self { pacer, key, wake }
     }
 
@@ -215,8 +236,7 @@ impl<'a> Waiter<'a> {
         if due > now {
             return Ok(Progress::First { due });
         }
-        queue.admit(self.key, now);
-        Ok(Progress::Admitted)
+        Ok(Progress::Admitted(queue.admit(self.key, now)))
     }
 }
 

@@ -184,6 +184,22 @@ async fn a_revocation_that_is_throttled_is_sent_again_until_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_revocation_that_has_to_wait_longer_than_its_deadline_ends_at_once() {
+    let bench = Bench::new();
+    let alice = ALICE.to_string();
+    let created = create(&bench.client, &alice, &new_pass()).await.unwrap();
+    let throttled = FaultKind::Throttled { retry_after_seconds: Some(120.0), form: None };
+    bench.fault(Operation::PassDelete, throttled);
+    let began = Instant::now();
+    for _ in 0..2 {
+        let error = bench.client.delete_pass(&alice, &created.method.id).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Throttled);
+        assert_eq!(error.retry_after, Some(Duration::from_mins(2)));
+    }
+    assert_eq!((began.elapsed(), bench.count(Operation::PassDelete)), (Duration::ZERO, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_pace_keeps_within_graphs_limit() {
     let bench = Bench::new();
     let alice = ALICE.to_string();

@@ -14,7 +14,10 @@ use super::{Pace, Priority};
 /// at most.
 const NOT_AGAIN: Duration = Duration::from_mins(10);
 /// The same, at most.
-const NOT_AGAIN_AT_MOST: Duration = Duration::from_hours(4);
+const NOT_AGAIN_AT_MOST: Duration = Duration::from_hours(1);
+
+/// For so many windows calls follow each other evenly after one was refused.
+const CAREFUL: u32 = 3;
 
 /// How many calls a tenant takes in a window, as far as is known.
 #[derive(Debug)]
@@ -28,14 +31,24 @@ pub(super) struct Learned {
     refused: Option<(usize, Instant)>,
     /// When it refused a call last.
     refused_at: Option<Instant>,
-    /// How long the next that is refused is not tried again.
+    /// How long what it refused is not tried again.
     not_again: Duration,
+    /// So many it is taken to take after refusals in a row.
+    resume_with: usize,
 }
 
 impl Learned {
     pub(super) fn new(pace: Pace) -> Self {
-        let taken = pace.least();
-        Self { pace, taken, trying: None, refused: None, refused_at: None, not_again: NOT_AGAIN }
+        let least = pace.least();
+        Self {
+            pace,
+            taken: least,
+            trying: None,
+            refused: None,
+            refused_at: None,
+            not_again: NOT_AGAIN,
+            resume_with: least,
+        }
     }
 
     /// How many calls it takes.
@@ -60,6 +73,11 @@ impl Learned {
         more.min(most).max(self.taken)
     }
 
+    /// Whether it refused a call lately, and may refuse more at half the pace, too.
+    pub(super) fn is_careful(&self, now: Instant) -> bool {
+        self.refused_at.is_some_and(|refused| now < refused + CAREFUL * self.pace.window)
+    }
+
     /// A call was admitted; so many were, in the window that ends with it.
     pub(super) fn admitted(&mut self, calls: usize, now: Instant) {
         if calls > self.taken {
@@ -75,20 +93,32 @@ impl Learned {
             return;
         };
         self.taken = calls;
-        if self.refused.take_if(|(refused, _)| calls >= *refused).is_some() {
-            self.not_again = NOT_AGAIN;
-        }
+        self.refused.take_if(|(refused, _)| calls >= *refused);
     }
 
-    /// Graph refused a call because there were too many. Those that were under way with it are refused, too: they count as one.
-    pub(super) fn refuse(&mut self, now: Instant) {
-        let again = self.refused_at.replace(now);
-        if again.is_some_and(|before| now < before + self.pace.window) {
-            return;
+    /// Graph refused a call because there were too many, and if in doubt, none was taken since it refused another.
+    pub(super) fn refuse(&mut self, in_doubt: bool, now: Instant) {
+        self.refused_at = Some(now);
+        let half = (self.taken / 2).max(self.pace.least());
+        if !in_doubt {
+            let refused = self.trying.take().map_or(self.taken, |(_, calls)| calls);
+            let refused = refused.max(self.pace.least() + 1);
+            self.not_again = self.not_again(refused);
+            self.refused = Some((refused, now + self.not_again));
+            self.resume_with = half;
         }
-        let refused = self.trying.take().map_or(self.taken, |(_, calls)| calls);
-        self.refused = Some((refused.max(self.pace.least() + 1), now + self.not_again));
-        self.not_again = (2 * self.not_again).min(NOT_AGAIN_AT_MOST);
-        self.taken = (self.taken / 2).max(self.pace.least());
+        self.taken = half;
+    }
+
+    /// How long as many calls are not tried again. It is longer each time that a tenant refuses about as many. One that refuses
+    /// far fewer has changed its mind, and may again.
+    fn not_again(&self, refused: usize) -> Duration {
+        let as_before = self.refused.is_some_and(|(before, _)| 4 * refused >= 3 * before);
+        if as_before { (2 * self.not_again).min(NOT_AGAIN_AT_MOST) } else { NOT_AGAIN }
+    }
+
+    /// Graph takes calls again. Refusals in a row say no more about the pace than the first of them.
+    pub(super) fn resume(&mut self) {
+        self.taken = self.taken.max(self.resume_with);
     }
 }

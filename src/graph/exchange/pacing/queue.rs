@@ -8,7 +8,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::learned::Learned;
-use super::recent::Recent;
+use super::recent::{Recent, Room};
+use super::refusals::Refusals;
 use super::{Pace, Priority, Share};
 
 /// How many calls are remembered for the sharing. More never wait at once, because no more reconciles run.
@@ -18,13 +19,16 @@ const ISSUES_FOR_A_READ: usize = 3;
 
 /// A call that waits: its priority, and when it arrived among all.
 pub(super) type Key = (Priority, u64);
+/// A call that was admitted, by its number among all.
+pub(super) type Admitted = (u64, Priority);
 
 #[derive(Debug)]
 pub(super) struct Queue {
     /// What the tenant takes, and what it took lately; absent where calls are admitted at once.
     pace: Option<(Learned, Recent)>,
-    /// Until when Graph has asked the client to wait.
-    paused_until: Option<Instant>,
+    refusals: Refusals,
+    /// How many calls were admitted.
+    admitted: u64,
     /// The calls that wait, by priority and arrival. Only the next of them watches the clock. When it leaves, it wakes the
     /// one after it.
     waiting: BTreeMap<Key, Waiting>,
@@ -39,13 +43,16 @@ pub(super) struct Queue {
 struct Waiting {
     wake: Arc<Notify>,
     share: Share,
+    /// How many calls were in the window when it came.
+    found: usize,
 }
 
 impl Queue {
     pub(super) fn new(pace: Option<Pace>) -> Self {
         Self {
             pace: pace.map(|pace| (Learned::new(pace), Recent::new(pace.window))),
-            paused_until: None,
+            refusals: Refusals::default(),
+            admitted: 0,
             waiting: BTreeMap::new(),
             arrivals: 0,
             served: VecDeque::new(),
@@ -53,10 +60,17 @@ impl Queue {
         }
     }
 
-    pub(super) fn join(&mut self, priority: Priority, share: Share, wake: Arc<Notify>) -> Key {
+    pub(super) fn join(
+        &mut self,
+        priority: Priority,
+        share: Share,
+        wake: Arc<Notify>,
+        now: Instant,
+    ) -> Key {
         self.arrivals += 1;
         let key = (priority, self.arrivals);
-        self.waiting.insert(key, Waiting { wake, share });
+        let found = self.pace.as_ref().map_or(0, |(_, recent)| recent.in_window(now));
+        self.waiting.insert(key, Waiting { wake, share, found });
         key
     }
 
@@ -64,16 +78,31 @@ impl Queue {
         self.waiting.remove(&key);
     }
 
-    /// Admits nothing for a time, because Graph refused a call.
-    pub(super) fn pause(&mut self, for_how_long: Duration, now: Instant) {
-        if let Some((learned, _)) = &mut self.pace {
-            learned.refuse(now);
+    /// Graph refused a call because there were too many, and may have said how long to wait.
+    pub(super) fn refuse(&mut self, call: Admitted, retry_after: Option<Duration>, now: Instant) {
+        let in_doubt = self.refusals.in_doubt();
+        let is_news = self.refusals.refuse(call, self.admitted, retry_after, now);
+        if let Some((learned, _)) = self.pace.as_mut().filter(|_| is_news) {
+            learned.refuse(in_doubt, now);
         }
-        self.paused_until = self.paused_until.max(Some(now + for_how_long));
+    }
+
+    /// Graph took a call.
+    pub(super) fn take(&mut self, (call, _): Admitted) {
+        let is_news = self.refusals.take(call);
+        if let Some((learned, _)) = self.pace.as_mut().filter(|_| is_news) {
+            learned.resume();
+        }
+    }
+
+    /// Nothing more will be heard of a call. Others may have waited for that.
+    pub(super) fn end(&mut self, (call, _): Admitted, now: Instant) {
+        self.refusals.end(call);
+        self.wake_next(now);
     }
 
     pub(super) fn is_paused(&self, now: Instant) -> bool {
-        self.paused_until.is_some_and(|until| now < until)
+        self.refusals.are_delaying(now)
     }
 
     /// How many calls of this priority wait.
@@ -111,7 +140,12 @@ impl Queue {
 
     /// Revocations, then what creates passes, then what is read for that, with another read after every third of all those.
     /// Of each namespace only the first is among them: the others can be admitted no sooner.
+    /// After a refusal only revocations go while a call finds out whether more are taken, and what creates passes comes last:
+    /// one that is refused must begin anew.
     fn in_order(&self) -> Vec<Key> {
+        if self.refusals.awaits_an_answer() {
+            return self.of(Priority::Revoke).take(1).collect();
+        }
         let read = self.of(Priority::Read).next();
         let read_goes_first = self.since_a_read >= ISSUES_FOR_A_READ;
         let mut order: Vec<Key> = self.of(Priority::Revoke).take(1).collect();
@@ -120,6 +154,9 @@ impl Queue {
         let issues = self.issues();
         order.extend(read.filter(|_| !read_goes_first && issues.is_empty()));
         order.extend(issues);
+        if self.refusals.in_doubt() {
+            order.sort_by_key(|(priority, _)| *priority == Priority::Create);
+        }
         order
     }
 
@@ -151,10 +188,19 @@ impl Queue {
     }
 
     /// Takes note that a call is admitted.
-    pub(super) fn admit(&mut self, key: Key, now: Instant) {
-        let Some((learned, recent)) = &mut self.pace else { return };
+    pub(super) fn admit(&mut self, key: Key, now: Instant) -> Admitted {
+        self.admitted += 1;
+        self.refusals.admit(self.admitted);
+        self.count_in(key, now);
+        (self.admitted, key.0)
+    }
+
+    fn count_in(&mut self, key: Key, now: Instant) {
+        // Reads try more than was taken, so what follows evenly is as many.
+        let room = self.room(Priority::Issue, now);
         let share = self.waiting.get(&key).map(|waiting| waiting.share.clone()).unwrap_or_default();
-        recent.add(key.0, Arc::clone(&share.namespace), learned.calls(), now);
+        let (Some((learned, recent)), Some(room)) = (&mut self.pace, room) else { return };
+        recent.add(key.0, Arc::clone(&share.namespace), room, now);
         learned.admitted(recent.in_window(now), now);
         match key.0 {
             Priority::Revoke => {}
@@ -172,13 +218,31 @@ impl Queue {
 
     /// When a call that waits can be admitted, if none goes before it. It may take longer, and is asked again then.
     pub(super) fn due(&mut self, key: Key, now: Instant) -> Instant {
-        let resumed = self.paused_until.unwrap_or(now).max(now);
+        let resumed = self.refusals.due(key.0, now);
+        if let Some((learned, recent)) = &mut self.pace {
+            learned.settle(now);
+            recent.forget(now);
+        }
+        let room = self.room(key.0, now);
+        let (Some((_, recent)), Some(mut room)) = (&self.pace, room) else { return resumed };
+        let waiting = self.waiting.get(&key);
+        // What was tried, or was taken before a refusal, may fill the window beyond that. A revocation takes the first place
+        // that gets free all the same.
+        if key.0 == Priority::Revoke {
+            room.calls = room.calls.max(waiting.map_or(0, |waiting| waiting.found));
+        }
+        let namespace = waiting.map_or("", |waiting| &waiting.share.namespace);
+        recent.due(key.0, namespace, room, now).max(resumed)
+    }
+
+    /// How many calls there is room for, the next one of this priority included.
+    fn room(&self, priority: Priority, now: Instant) -> Option<Room> {
+        let (learned, _) = self.pace.as_ref()?;
         let revocation_waits = self.count(Priority::Revoke) > 0;
-        let Some((learned, recent)) = &mut self.pace else { return resumed };
-        learned.settle(now);
-        recent.forget(now);
-        let calls = learned.limit(key.0, revocation_waits, now);
-        let namespace = self.waiting.get(&key).map_or("", |waiting| &waiting.share.namespace);
-        recent.due(key.0, namespace, calls, now).max(resumed)
+        Some(Room {
+            calls: learned.limit(priority, revocation_waits, now),
+            taken: learned.calls(),
+            is_careful: learned.is_careful(now),
+        })
     }
 }

@@ -12,10 +12,11 @@ use tokio::time::Instant;
 
 use super::Priority;
 
-/// One in so many calls of a window is left to namespaces that had little of it. It is not used where there are
-/// none, so a single namespace takes a twentieth longer for many passes.
-const LEFT: usize = 20;
-
+/// So many calls of a window are left to namespaces that had little of it: a list and a POST. They are not used where there
+/// are none, so a single namespace takes up to a twentieth longer for many passes.
+const LEFT: usize = 2;
+/// They are one in so many calls, at most; if fewer are taken, none is left.
+const ONE_IN: usize = 20;
 /// The calls of the last two windows.
 #[derive(Debug)]
 pub(super) struct Recent {
@@ -40,6 +41,17 @@ struct Had {
     lately: usize,
 }
 
+/// How many calls there is room for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// So many calls may be admitted in a window.
+    pub(super) calls: usize,
+    /// So many were taken in one before.
+    pub(super) taken: usize,
+    /// Whether calls follow each other evenly from the first, because one was refused lately.
+    pub(super) is_careful: bool,
+}
+
 impl Admitted {
     fn is_to_issue(&self) -> bool {
         matches!(self.priority, Priority::Issue | Priority::Create)
@@ -51,16 +63,16 @@ impl Recent {
         Self { window, calls: VecDeque::new(), evenly: None }
     }
 
-    /// Takes note of a call, where so many are taken in a window.
+    /// Takes note of a call.
     pub(super) fn add(
         &mut self,
         priority: Priority,
         namespace: Arc<str>,
-        calls: usize,
+        room: Room,
         now: Instant,
     ) {
         self.calls.push_back(Admitted { at: now, priority, namespace });
-        let apart = self.window / u32::try_from(calls).unwrap_or(u32::MAX).max(1);
+        let apart = self.window / u32::try_from(room.calls).unwrap_or(u32::MAX).max(1);
         self.evenly = Some(self.evenly.map_or(now, |evenly| evenly.max(now)) + apart);
     }
 
@@ -76,12 +88,12 @@ impl Recent {
         self.calls.iter().rev().take_while(|call| call.at + self.window > now).count()
     }
 
-    /// When a call can be admitted, where so many are taken in a window. It may take longer, and is asked again then.
+    /// When a call can be admitted. It may take longer, and is asked again then.
     pub(super) fn due(
         &self,
         priority: Priority,
         namespace: &str,
-        calls: usize,
+        Room { calls, taken, is_careful }: Room,
         now: Instant,
     ) -> Instant {
         if priority == Priority::Revoke {
@@ -94,21 +106,27 @@ impl Recent {
         let own = others.remove(own).unwrap_or_default();
         // Less than it would have if all that issue had as many, and one more came.
         let issuing = others.values().filter(|had| had.lately > 0).count();
-        let had_little = own.lately < (calls / (issuing + 2)).max(calls / LEFT);
+        let had_little = own.lately < (calls / (issuing + 2)).max(calls / ONE_IN);
+        let evenly = self.evenly.filter(|_| priority != Priority::Create).unwrap_or(now);
         if had_little && priority != Priority::Read {
-            return self.freed(calls, now, |_| true);
+            let due = self.freed(calls, now, |_| true);
+            return if is_careful { due.max(evenly) } else { due };
         }
         let smaller = others.values().filter(|had| had.before < own.before);
         let expected: usize = smaller.map(|had| had.before.saturating_sub(had.lately)).sum();
         let expected = expected.min(calls / 2);
-        let mut due = self.freed(calls - calls / LEFT - expected, now, |_| true);
+        // What was never taken is nobody's: otherwise so much would not be tried either.
+        let left = if calls > taken || calls < LEFT * ONE_IN { 0 } else { LEFT };
+        let mut due = self.freed(calls - left - expected, now, |_| true);
         // They may not come again, and then the room is free sooner.
         if let Some(oldest) = self.calls.front().filter(|_| expected > 0) {
             due = due.min(oldest.at + 2 * self.window);
         }
-        // While several namespaces issue, a place gets free every moment rather than all of them once in a window.
-        let is_even = !others.is_empty() && 2 * self.in_window(now) >= calls;
-        if let Some(evenly) = self.evenly.filter(|_| is_even && priority != Priority::Create) {
+        // While several namespaces issue, or many calls are taken, a place gets free every moment rather than all of them once
+        // in a window. Few calls are under way then when the tenant begins to refuse them.
+        let are_many = !others.is_empty() || calls >= ONE_IN;
+        let is_even = is_careful || are_many && 2 * self.in_window(now) >= calls;
+        if is_even {
             due = due.max(evenly);
         }
         if priority == Priority::Read {

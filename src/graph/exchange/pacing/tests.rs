@@ -1,7 +1,5 @@
 //! Which call is admitted, and when.
 
-use std::collections::VecDeque;
-
 use super::*;
 
 #[test]
@@ -20,6 +18,11 @@ fn patiently() -> Instant {
 
 fn pacer(calls: u32) -> Arc<Pacer> {
     Arc::new(Pacer::new(Some(Pace { calls, most: calls, window: Duration::from_secs(10) })))
+}
+
+/// Graph refuses a call, and says how long to wait.
+fn pause(pacer: &Pacer, length: Duration) {
+    pacer.queue().refuse((u64::MAX, Priority::Read), Some(length), Instant::now());
 }
 
 /// Lets all tasks that are ready run, without letting time pass.
@@ -121,8 +124,8 @@ async fn reads_leave_half_of_the_pace_to_other_calls() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_holds_all_calls_and_keeps_their_order() {
     let (pacer, began) = (pacer(5), Instant::now());
-    pacer.pause(Duration::from_secs(30));
-    pacer.pause(Duration::from_secs(3));
+    pause(&pacer, Duration::from_secs(30));
+    pause(&pacer, Duration::from_secs(3));
     let waiting = order(&pacer, &[("read", Priority::Read), ("revoke", Priority::Revoke)]).await;
     assert_eq!(waiting, [("revoke", 30), ("read", 30)]);
     assert_eq!(began.elapsed().as_secs(), 30);
@@ -135,10 +138,10 @@ async fn a_pause_holds_calls_that_already_wait() {
     let began = Instant::now();
     let waiting = tokio::spawn({
         let pacer = Arc::clone(&pacer);
-        async move { pacer.admit(Priority::Revoke, &Share::default(), patiently()).await }
+        async move { pacer.admit(Priority::Revoke, &Share::default(), patiently()).await.map(drop) }
     });
     tokio::time::sleep(Duration::from_secs(5)).await;
-    pacer.pause(Duration::from_secs(20));
+    pause(&pacer, Duration::from_secs(20));
     waiting.await.unwrap().unwrap();
     assert_eq!(began.elapsed().as_secs(), 25);
 }
@@ -146,8 +149,8 @@ async fn a_pause_holds_calls_that_already_wait() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_cannot_be_admitted_in_time_is_refused_at_once() {
     let (pacer, began) = (pacer(5), Instant::now());
-    pacer.pause(Duration::from_mins(2));
-    let refused = pacer.admit(Priority::Revoke, &Share::default(), within(30)).await;
+    pause(&pacer, Duration::from_mins(2));
+    let refused = pacer.admit(Priority::Revoke, &Share::default(), within(30)).await.map(drop);
     assert_eq!(refused, Err(NotAdmitted { retry_after: Duration::from_mins(2) }));
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
@@ -160,13 +163,13 @@ async fn a_call_behind_others_gives_up_in_time() {
         .map(|_| {
             let pacer = Arc::clone(&pacer);
             tokio::spawn(async move {
-                pacer.admit(Priority::Revoke, &Share::default(), patiently()).await
+                pacer.admit(Priority::Revoke, &Share::default(), patiently()).await.map(drop)
             })
         })
         .collect();
     settle().await;
     let began = Instant::now();
-    let late = pacer.admit(Priority::Read, &Share::default(), within(30)).await;
+    let late = pacer.admit(Priority::Read, &Share::default(), within(30)).await.map(drop);
     assert_eq!(late, Err(NotAdmitted { retry_after: Duration::from_secs(10) }));
     assert_eq!(began.elapsed().as_secs(), 30);
     for other in others {
@@ -180,12 +183,12 @@ async fn a_call_that_is_dropped_lets_the_next_one_go() {
     pacer.admit(Priority::Revoke, &Share::default(), patiently()).await.unwrap();
     let first = tokio::spawn({
         let pacer = Arc::clone(&pacer);
-        async move { pacer.admit(Priority::Revoke, &Share::default(), patiently()).await }
+        async move { pacer.admit(Priority::Revoke, &Share::default(), patiently()).await.map(drop) }
     });
     settle().await;
     let second = tokio::spawn({
         let pacer = Arc::clone(&pacer);
-        async move { pacer.admit(Priority::Read, &Share::default(), patiently()).await }
+        async move { pacer.admit(Priority::Read, &Share::default(), patiently()).await.map(drop) }
     });
     settle().await;
     first.abort();
@@ -201,7 +204,7 @@ async fn without_a_pace_only_a_pause_holds_calls() {
         pacer.admit(Priority::Read, &Share::default(), within(0)).await.unwrap();
     }
     assert_eq!(began.elapsed(), Duration::ZERO);
-    pacer.pause(Duration::from_secs(7));
+    pause(&pacer, Duration::from_secs(7));
     pacer.admit(Priority::Read, &Share::default(), patiently()).await.unwrap();
     assert_eq!(began.elapsed().as_secs(), 7);
 }
@@ -372,113 +375,6 @@ async fn what_is_left_to_others_costs_a_flood_a_twentieth() {
     }
 }
 
-/// A tenant that takes so many calls in ten seconds, and refuses what comes beyond.
-struct Tenant {
-    takes: usize,
-    /// Whether it says for how long the client is to wait; else it waits as long as it does without a word.
-    says_how_long: bool,
-    recent: VecDeque<Instant>,
-    refused: usize,
-}
-
-impl Tenant {
-    fn taking(takes: usize) -> Self {
-        Self { takes, says_how_long: true, recent: VecDeque::new(), refused: 0 }
-    }
-
-    /// Whether it takes a call.
-    fn call(&mut self, pacer: &Pacer) -> bool {
-        let now = Instant::now();
-        let window = Duration::from_secs(10);
-        self.recent.retain(|at| *at + window > now);
-        if self.recent.len() < self.takes {
-            self.recent.push_back(now);
-            return true;
-        }
-        self.refused += 1;
-        let until_one_is_free = self.recent.front().map_or(window, |at| *at + window - now);
-        pacer.pause(if self.says_how_long { until_one_is_free } else { Duration::from_secs(30) });
-        false
-    }
-}
-
-fn adaptive(least: u32, most: u32) -> Pacer {
-    Pacer::new(Some(Pace { calls: least, most, window: Duration::from_secs(10) }))
-}
-
-/// Makes calls until the tenant has taken so many; how long it took.
-async fn make(pacer: &Pacer, tenant: &mut Tenant, calls: usize, priority: Priority) -> Duration {
-    let began = Instant::now();
-    let mut taken = 0;
-    while taken < calls {
-        let latest = within(24 * 3600);
-        pacer.admit(priority, &Share::default(), latest).await.unwrap();
-        taken += usize::from(tenant.call(pacer));
-    }
-    began.elapsed()
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_tenant_that_takes_more_is_asked_more() {
-    let (pacer, mut tenant) = (adaptive(5, 200), Tenant::taking(200));
-    let settling = make(&pacer, &mut tenant, 1500, Priority::Issue).await;
-    assert!(settling < Duration::from_mins(6), "{settling:?}");
-    // 1,000 calls, 200 in each ten seconds.
-    let took = make(&pacer, &mut tenant, 1000, Priority::Issue).await;
-    assert!(took <= Duration::from_secs(55), "{took:?}");
-    assert_eq!(tenant.refused, 0);
-    assert!((19.0..=20.0).contains(&pacer.state().calls_per_second), "{:?}", pacer.state());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_tenant_with_the_documented_limit_refuses_next_to_nothing() {
-    let (pacer, mut tenant) = (adaptive(5, 200), Tenant::taking(5));
-    let took = make(&pacer, &mut tenant, 5000, Priority::Issue).await;
-    let best = Duration::from_secs(5000 / 5 * 10);
-    assert!(took < best + best / 10, "{took:?} beside {best:?}");
-    assert!(tenant.refused <= 10, "{} of 5000", tenant.refused);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_tenant_that_changes_its_mind_is_followed() {
-    let (pacer, mut tenant) = (adaptive(5, 200), Tenant::taking(60));
-    make(&pacer, &mut tenant, 3000, Priority::Issue).await;
-    assert!((4.0..=6.0).contains(&pacer.state().calls_per_second), "{:?}", pacer.state());
-    tenant.takes = 10;
-    make(&pacer, &mut tenant, 500, Priority::Issue).await;
-    assert!((0.5..=1.0).contains(&pacer.state().calls_per_second), "{:?}", pacer.state());
-    // In time it finds that more is taken again.
-    (tenant.takes, tenant.refused) = (60, 0);
-    make(&pacer, &mut tenant, 20_000, Priority::Issue).await;
-    assert!((4.0..=6.0).contains(&pacer.state().calls_per_second), "{:?}", pacer.state());
-    assert!(tenant.refused <= 200, "{} of 20,000", tenant.refused);
-
-    // One that refuses all without saying for how long.
-    (tenant.takes, tenant.says_how_long) = (0, false);
-    for _ in 0..100 {
-        pacer.admit(Priority::Issue, &Share::default(), within(3600)).await.unwrap();
-        tenant.call(&pacer);
-    }
-    assert!((0.4..=0.5).contains(&pacer.state().calls_per_second));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_creates_or_revokes_tries_nothing_and_no_read_does_while_a_revocation_waits() {
-    for priority in [Priority::Create, Priority::Revoke] {
-        let (pacer, mut tenant) = (adaptive(5, 200), Tenant::taking(usize::MAX));
-        make(&pacer, &mut tenant, 500, priority).await;
-        assert!((0.4..=0.5).contains(&pacer.state().calls_per_second), "{priority:?}");
-    }
-    let pacer = Arc::new(adaptive(1, 200));
-    pacer.admit(Priority::Issue, &Share::default(), patiently()).await.unwrap();
-    // A read would be tried now.
-    let admitted = order(&pacer, &[("revoke", Priority::Revoke), ("read", Priority::Issue)]).await;
-    assert_eq!(admitted, [("revoke", 10), ("read", 10)]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_pace_that_is_fixed_stays() {
-    let (pacer, mut tenant) = (adaptive(20, 5), Tenant::taking(usize::MAX));
-    make(&pacer, &mut tenant, 1000, Priority::Issue).await;
-    assert!((1.9..=2.0).contains(&pacer.state().calls_per_second));
-}
+mod learning;
+mod model;
+mod tenants;
