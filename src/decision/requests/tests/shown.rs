@@ -45,11 +45,12 @@ fn what_was_shown_late_costs_a_conflict_and_nothing_else() {
 
 #[test]
 fn a_request_that_may_hold_something_is_read_first() {
+    type Change = fn(&mut TapRequest);
     fn carry(request: &mut TapRequest, intent: &str) {
         let annotations = request.metadata.annotations.get_or_insert_default();
         annotations.insert(INTENT_ANNOTATION.into(), intent.into());
     }
-    let cases: [(&str, fn(&mut TapRequest)); 4] = [
+    let cases: [(&str, Change); 4] = [
         ("a finalizer", |r| r.metadata.finalizers = Some(vec![FINALIZER.into()])),
         ("an intent", |r| carry(r, "{}")),
         ("one that was dropped as too long", |r| carry(r, "")),
