@@ -181,13 +181,13 @@ pub fn has_intent(request: &TapRequest) -> bool {
 
 /// Whether a request has its own intent, and this version cannot read it.
 pub fn is_unreadable(request: &TapRequest) -> bool {
-    text(request).is_some() && Intent::of(request).is_none() && !is_of_another(request)
+    has_intent(request) && Intent::of(request).is_none() && !is_of_another(request)
 }
 
 /// Whether the intent of a request is not its own: it came with a copy restored from a backup, or was made up. Nobody can
 /// know an object's uid when creating it, and afterwards only the operator may write the annotation.
 pub fn is_of_another(request: &TapRequest) -> bool {
-    text(request).is_some() && remains(request).uid != request.metadata.uid
+    has_intent(request) && remains(request).uid != request.metadata.uid
 }
 
 /// The readable parts of an intent that cannot be read as a whole.
