@@ -30,7 +30,7 @@ test-fast: rust ## the tests that need no control plane (and no Go)
 	@$(CARGO) test --locked --lib --bins
 
 mutants: control-plane age ## seeded faults, each of which a named test must detect (ONLY='recovery/*' for some of them)
-	$(say) 'seeding faults into a copy of the checkout, and expecting tests to fail (this takes about half an hour)'
+	$(say) 'seeding faults into copies of the checkout, and expecting tests to fail (this takes about an hour)'
 	@CARGO=$(CARGO) tests/mutants/run '$(or $(ONLY),*)'
 
 mutants-fit: rust ## check that the seeded faults still apply to the code, and that the tests named for them exist
