@@ -4,6 +4,7 @@ mod learned;
 mod queue;
 mod recent;
 mod refusals;
+mod served;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

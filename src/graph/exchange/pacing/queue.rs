@@ -1,6 +1,6 @@
 //! The calls that wait, and which of them is admitted next.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +10,9 @@ use tokio::time::Instant;
 use super::learned::Learned;
 use super::recent::{Recent, Room};
 use super::refusals::Refusals;
+use super::served::Served;
 use super::{Pace, Priority, Share};
 
-/// How many calls are remembered for the sharing. More never wait at once, because no more reconciles run.
-const SERVED: usize = 128;
 /// After so many calls to create passes, one read goes first.
 const ISSUES_FOR_A_READ: usize = 3;
 
@@ -33,8 +32,7 @@ pub(super) struct Queue {
     /// one after it.
     waiting: BTreeMap<Key, Waiting>,
     arrivals: u64,
-    /// For whom the last calls to create passes were made, the oldest first.
-    served: VecDeque<Share>,
+    served: Served,
     /// How many of them were made since the last read.
     since_a_read: usize,
 }
@@ -55,7 +53,7 @@ impl Queue {
             admitted: 0,
             waiting: BTreeMap::new(),
             arrivals: 0,
-            served: VecDeque::new(),
+            served: Served::default(),
             since_a_read: 0,
         }
     }
@@ -69,7 +67,10 @@ impl Queue {
     ) -> Key {
         self.arrivals += 1;
         let key = (priority, self.arrivals);
-        let found = self.pace.as_ref().map_or(0, |(_, recent)| recent.in_window(now));
+        let found = self.pace.as_mut().map_or(0, |(_, recent)| {
+            recent.pass(now);
+            recent.in_window()
+        });
         self.waiting.insert(key, Waiting { wake, share, found });
         key
     }
@@ -162,18 +163,12 @@ impl Queue {
 
     /// The reads for passes: first that of the namespace, and then of the requester, whose last was longest ago.
     fn issues(&self) -> Vec<Key> {
-        let mut last = (HashMap::new(), HashMap::new());
-        for (index, share) in self.served.iter().enumerate() {
-            last.0.insert(&share.namespace, index);
-            last.1.insert(share, index);
-        }
         let rank = |key: &Key| {
             let share = self.waiting.get(key).map(|waiting| &waiting.share);
-            let namespace = share.and_then(|share| last.0.get(&share.namespace));
-            (namespace, share.and_then(|share| last.1.get(share)), key.1)
+            (share.map(|share| self.served.last(share)), key.1)
         };
         let mut issues: Vec<Key> = self.of(Priority::Issue).collect();
-        issues.sort_by_key(rank);
+        issues.sort_by_cached_key(rank);
         self.first_of_namespaces(issues.into_iter())
     }
 
@@ -201,17 +196,14 @@ impl Queue {
         let share = self.waiting.get(&key).map(|waiting| waiting.share.clone()).unwrap_or_default();
         let (Some((learned, recent)), Some(room)) = (&mut self.pace, room) else { return };
         recent.add(key.0, Arc::clone(&share.namespace), room, now);
-        learned.admitted(recent.in_window(now), now);
+        learned.admitted(recent.in_window(), now);
         match key.0 {
             Priority::Revoke => {}
             Priority::Create => self.since_a_read += 1,
             Priority::Read => self.since_a_read = 0,
             Priority::Issue => {
                 self.since_a_read += 1;
-                self.served.push_back(share);
-                if self.served.len() > SERVED {
-                    self.served.pop_front();
-                }
+                self.served.add(share);
             }
         }
     }
@@ -221,7 +213,7 @@ impl Queue {
         let resumed = self.refusals.due(key.0, now);
         if let Some((learned, recent)) = &mut self.pace {
             learned.settle(now);
-            recent.forget(now);
+            recent.pass(now);
         }
         let room = self.room(key.0, now);
         let (Some((_, recent)), Some(mut room)) = (&self.pace, room) else { return resumed };
