@@ -3,12 +3,18 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::uri::Authority;
+use http::{Request, Response, Uri};
+use rustls::ClientConfig;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use rustls_platform_verifier::Verifier;
 use zeroize::Zeroizing;
 
 use crate::graph::wire;
@@ -23,8 +29,8 @@ const LONGEST_BODY: usize = 1024 * 1024;
 const OWN_CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a connection that was opened ahead may be unused: what lies between may close it.
 const OPEN_AHEAD_FOR: Duration = Duration::from_secs(10);
-/// How many connections are open ahead at most. Where more passes are on their way, the time is spent otherwise.
-const OPEN_AHEAD: usize = 8;
+/// How many connections are open ahead at most: one for each of as many requests as are worked on at once.
+const OPEN_AHEAD: usize = 64;
 
 /// Sends requests to Graph and Entra.
 #[async_trait]
@@ -69,12 +75,40 @@ pub struct TransportError {
 #[derive(Debug)]
 pub struct ReqwestTransport {
     shared: reqwest::Client,
-    /// Each of its connections carries one request with a code, after which it is closed; before, at most the one that
-    /// opened it.
-    single: reqwest::Client,
-    /// When those were opened that no request used yet.
-    opened: Mutex<VecDeque<Instant>>,
+    single: Single,
+    /// Those that no request used yet.
+    opened: Mutex<VecDeque<Opened>>,
     identity: reqwest::Client,
+}
+
+/// Makes clients of which each has one connection. It carries one request whose answer has a code, and before at most the one
+/// that opened it.
+///
+/// A client is made for each, because the connections that one client has open cannot be told apart. They share the TLS
+/// configuration, which is what is dear: it has the certificate authorities.
+#[derive(Debug)]
+struct Single {
+    tls: ClientConfig,
+    connect_timeout: Duration,
+}
+
+impl Single {
+    fn client(&self) -> reqwest::Result<reqwest::Client> {
+        https(self.tls.clone())
+            .http1_only()
+            .pool_idle_timeout(OPEN_AHEAD_FOR)
+            .connect_timeout(self.connect_timeout)
+            .build()
+    }
+}
+
+/// A connection that was opened ahead.
+#[derive(Debug)]
+struct Opened {
+    client: reqwest::Client,
+    /// What it is connected to.
+    server: Authority,
+    at: Instant,
 }
 
 /// Why the transport cannot be set up.
@@ -94,6 +128,9 @@ pub enum TransportSetupError {
         /// The file.
         path: PathBuf,
     },
+    /// The certificate authorities of the system, or those in the file, cannot be used.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
     /// The HTTP client cannot be built.
     #[error("cannot set up HTTPS: {0}")]
     Client(#[from] reqwest::Error),
@@ -107,47 +144,60 @@ impl ReqwestTransport {
         extra_ca: Option<&Path>,
     ) -> Result<Self, TransportSetupError> {
         let authorities = extra_ca.map(read_authorities).transpose()?.unwrap_or_default();
-        let https = || {
-            let builder = reqwest::Client::builder()
-                .https_only(true)
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .connect_timeout(connect_timeout);
-            if authorities.is_empty() {
-                builder
-            } else {
-                builder.tls_certs_merge(authorities.iter().cloned())
-            }
-        };
+        let tls = tls(authorities)?;
+        let mut single = tls.clone();
+        single.alpn_protocols = vec![b"http/1.1".into()];
         Ok(Self {
             // A dead connection must not hang every call that is sent on it.
-            shared: https()
+            shared: https(tls.clone())
+                .connect_timeout(connect_timeout)
                 .pool_idle_timeout(Duration::from_secs(30))
                 .http2_keep_alive_interval(Duration::from_secs(10))
                 .http2_keep_alive_timeout(Duration::from_secs(10))
                 .build()?,
-            single: https()
-                .http1_only()
-                .pool_max_idle_per_host(OPEN_AHEAD)
-                .pool_idle_timeout(OPEN_AHEAD_FOR)
-                .connect_timeout(connect_timeout.min(OWN_CONNECTION_PATIENCE))
-                .build()?,
+            single: Single {
+                tls: single,
+                connect_timeout: connect_timeout.min(OWN_CONNECTION_PATIENCE),
+            },
             opened: Mutex::default(),
-            identity: reqwest::Client::builder()
-                .no_proxy()
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .connect_timeout(connect_timeout)
-                .build()?,
+            identity: never_again(tls).no_proxy().connect_timeout(connect_timeout).build()?,
         })
     }
 }
 
-fn read_authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, TransportSetupError> {
+/// TLS that trusts the certificate authorities of the system, and these.
+fn tls(authorities: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
+    let provider = CryptoProvider::get_default().cloned();
+    let provider = provider.unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
+    let verifier = Verifier::new_with_extra_roots(authorities, Arc::clone(&provider))?;
+    let mut tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        // The name says that a verifier of one's own may be: this one is the system's.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".into(), b"http/1.1".into()];
+    Ok(tls)
+}
+
+/// A client that sends each request once, to where it is addressed.
+fn never_again(tls: ClientConfig) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+}
+
+fn https(tls: ClientConfig) -> reqwest::ClientBuilder {
+    never_again(tls).https_only(true)
+}
+
+fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, TransportSetupError> {
     let no_certificate = || TransportSetupError::NoCertificate { path: path.into() };
     let pem = std::fs::read(path)
         .map_err(|source| TransportSetupError::ExtraCa { path: path.into(), source })?;
-    let authorities = reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| no_certificate())?;
+    let authorities: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let authorities = authorities.map_err(|_| no_certificate())?;
     if authorities.is_empty() { Err(no_certificate()) } else { Ok(authorities) }
 }
 
@@ -158,17 +208,16 @@ impl Transport for ReqwestTransport {
         mut request: Request<Bytes>,
         options: SendOptions,
     ) -> Result<Response<Body>, TransportError> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
         let client = match options {
-            SendOptions { identity_endpoint: true, .. } => &self.identity,
+            SendOptions { identity_endpoint: true, .. } => self.identity.clone(),
             SendOptions { own_connection: true, .. } => {
-                self.opened().pop_front();
                 let close = http::HeaderValue::from_static("close");
                 request.headers_mut().insert(http::header::CONNECTION, close);
-                &self.single
+                self.own(request.uri())?
             }
-            _ => &self.shared,
+            _ => self.shared.clone(),
         };
-        let host = request.uri().host().unwrap_or_default().to_owned();
         let request = reqwest::Request::try_from(request).map_err(|error| TransportError {
             maybe_sent: false,
             message: format!("the request cannot be sent: {}", causes(&error.without_url())),
@@ -199,19 +248,37 @@ impl Transport for ReqwestTransport {
         if opened.len() >= OPEN_AHEAD {
             return;
         }
-        opened.push_back(Instant::now());
+        let Some(server) = origin.parse::<Uri>().ok().and_then(|uri| uri.authority().cloned())
+        else {
+            return;
+        };
+        let Ok(client) = self.single.client() else { return };
         // The shortest request. It has no token, and what is answered does not matter.
         #[expect(clippy::disallowed_methods, reason = "it asks nothing of Graph")]
-        let request = self.single.head(origin).timeout(OWN_CONNECTION_PATIENCE);
+        let request = client.head(origin).timeout(OWN_CONNECTION_PATIENCE);
+        opened.push_back(Opened { client, server, at: Instant::now() });
         tokio::spawn(async move { drop(request.send().await) });
     }
 }
 
 impl ReqwestTransport {
-    /// The connections that were opened ahead and are good still.
-    fn opened(&self) -> MutexGuard<'_, VecDeque<Instant>> {
+    /// A client for one answer with a code: that of a connection to its server that is open, if there is one.
+    fn own(&self, uri: &Uri) -> Result<reqwest::Client, TransportError> {
+        let mut opened = self.opened();
+        let at = opened.iter().position(|opened| Some(&opened.server) == uri.authority());
+        if let Some(opened) = at.and_then(|at| opened.remove(at)) {
+            return Ok(opened.client);
+        }
+        self.single.client().map_err(|error| TransportError {
+            maybe_sent: false,
+            message: format!("cannot set up HTTPS: {}", causes(&error)),
+        })
+    }
+
+    /// The connections that were opened ahead and are good still. The others are closed.
+    fn opened(&self) -> MutexGuard<'_, VecDeque<Opened>> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        while opened.pop_front_if(|at| at.elapsed() > OPEN_AHEAD_FOR).is_some() {}
+        while opened.pop_front_if(|opened| opened.at.elapsed() > OPEN_AHEAD_FOR).is_some() {}
         opened
     }
 }

@@ -135,8 +135,8 @@ async fn a_connection_that_was_opened_ahead_carries_one_code_and_is_closed() {
     for _ in 0..100 {
         client.open_for_a_code();
     }
-    opened(2 + 8).await;
-    assert_eq!(forwarder.opened(), shared + 2 + 8);
+    opened(2 + 64).await;
+    assert_eq!(forwarder.opened(), shared + 2 + 64);
     assert_eq!(bench.count(Operation::PassCreate), 2, "nothing was asked but that");
 }
 
