@@ -53,6 +53,8 @@ const ROUNDS: usize = 2;
 const IN_FLIGHT: usize = 64;
 /// How many passes are measured one after the other, and as many at once, where `PASSES` does not say.
 const PASSES: usize = 60;
+/// The longest that anything may be waited for.
+const PATIENCE: Duration = Duration::from_mins(30);
 /// Nothing that `LIVE` asks for should take longer.
 const LONGEST: Duration = Duration::from_hours(3);
 
@@ -111,6 +113,7 @@ async fn beside_the_floor(passes: usize) -> Result<()> {
             );
             world.operator = way.operator(&world, &NOTHING_BUT_ISSUING)?;
             world.operator.start().await?;
+            process::at_rest(&world, PATIENCE).await?;
             measure(&world, &yardstick, None, passes, &mut operator).await?;
             let issued = yardstick.last_request().await?;
             world.operator.stop().await?;

@@ -2,25 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use graph_simulator::tenant::User;
 use kube::Api;
 use serde_json::Value;
 use tap_operator::api::TapRequest;
-use tokio::time::sleep;
 
 use super::listing;
-use crate::process::Usage;
+use crate::process;
 use crate::support::wait;
 use crate::support::world::World;
 use crate::yardstick::Yardstick;
-use crate::{NOTHING_BUT_ISSUING, put_away, world};
+use crate::{NOTHING_BUT_ISSUING, PATIENCE, put_away, world};
 
-/// The longest that the first pass after a start may take, and all other waiting.
-const PATIENCE: Duration = Duration::from_mins(30);
-/// The operator is at rest when it used less of a processor than this share of the time that it was looked at.
-const AT_REST: f64 = 0.05;
-const LOOKED_AT: Duration = Duration::from_secs(4);
 
 /// A cluster, and who asks for passes in it.
 pub struct Cluster {
@@ -66,31 +60,12 @@ impl Cluster {
                 bail!("the operator ended: {}\n{}", ended?, component.log_tail(40))
             }
         };
-        let cpu = self.usage()?.cpu;
+        let cpu = process::usage(&self.world)?.cpu;
         Ok(Restart { first_pass: first.at.saturating_duration_since(began), cpu, list })
-    }
-
-    /// Waits until the operator has done what a start gives it to do, which is no pass's cost.
-    pub async fn at_rest(&self) -> Result<Usage> {
-        wait::until(PATIENCE, "the operator is at rest", || async {
-            let before = self.usage()?;
-            sleep(LOOKED_AT).await;
-            let used = self.usage()?.cpu_since(&before);
-            ensure!(used < LOOKED_AT.mul_f64(AT_REST), "it used {used:?} in {LOOKED_AT:?}");
-            Ok(())
-        })
-        .await?;
-        self.usage()
     }
 
     /// Takes away the requests that were measured; a running operator takes their passes back.
     pub async fn put_away(&self) -> Result<()> {
         put_away(&self.world, PATIENCE).await
-    }
-
-    /// What the operator's process has used.
-    pub fn usage(&self) -> Result<Usage> {
-        let pid = self.world.operator.component().pid().context("the operator does not run")?;
-        Usage::of(pid).context("there is no /proc that tells what a process uses")
     }
 }

@@ -24,10 +24,10 @@ use self::cluster::{Cluster, Restart};
 use self::population::Population;
 use crate::figures::Figures;
 use crate::floor::{Does, Floor};
-use crate::process::Usage;
+use crate::process::{self, Usage};
 use crate::subject::{self, NAMESPACE, user};
 use crate::way::Way;
-use crate::{IN_FLIGHT, ROUNDS, measure};
+use crate::{IN_FLIGHT, PATIENCE, ROUNDS, measure};
 
 /// What was measured with so many requests, and without any.
 struct Level {
@@ -104,7 +104,7 @@ async fn measure_both(clusters: [&Cluster; 2], passes: usize) -> Result<[Measure
     }
     let mut floors = Vec::new();
     for (cluster, measured) in clusters.iter().zip(&mut measured) {
-        measured.after = cluster.usage()?;
+        measured.after = process::usage(&cluster.world)?;
         let issued = cluster.yardstick.last_request().await?;
         cluster.put_away().await?;
         cluster.world.operator.stop().await?;
@@ -127,7 +127,7 @@ async fn measure_both(clusters: [&Cluster; 2], passes: usize) -> Result<[Measure
 /// Starts the operator, and waits until it is at rest.
 async fn start(cluster: &Cluster) -> Result<Measured> {
     let restart = cluster.restart().await?;
-    let idle = cluster.at_rest().await?;
+    let idle = process::at_rest(&cluster.world, PATIENCE).await?;
     let (operator, floor) = (Figures::default(), Figures::default());
     Ok(Measured { restart, idle, after: idle, operator, floor })
 }
