@@ -15,7 +15,6 @@ use crate::support::world::World;
 use crate::yardstick::Yardstick;
 use crate::{NOTHING_BUT_ISSUING, PATIENCE, put_away, world};
 
-
 /// A cluster, and who asks for passes in it.
 pub struct Cluster {
     pub world: World,
