@@ -12,6 +12,7 @@ use super::output::{Format, ListFormat, ReportFormat};
 use super::session::Connection;
 use super::time::duration;
 use super::wait::Goal;
+use crate::api::OnExistingPass;
 use crate::version;
 
 const EXAMPLES: &str = "\
@@ -91,18 +92,22 @@ pub struct Request {
     #[arg(short, long, value_name = "POLICY", add = ArgValueCandidates::new(candidates::policies))]
     pub policy: Option<String>,
     /// How long the pass is valid: 90m, 2h, 1d [default: the policy's]
-    #[arg(long = "for", value_name = "LIFETIME")]
+    #[arg(long = "for", value_name = "LIFETIME", allow_hyphen_values = true)]
     pub lifetime: Option<String>,
     /// When it becomes valid: 'tomorrow 8:00', 'mon 8:00', 14:30, 'in 2h', '2026-11-30 08:00' (your local time), or RFC 3339
     /// [default: when it is issued]
-    #[arg(long = "at", value_name = "TIME")]
+    #[arg(long = "at", value_name = "TIME", allow_hyphen_values = true)]
     pub start: Option<String>,
     /// Why the pass is needed, such as the ticket
-    #[arg(short, long, value_name = "REASON")]
+    #[arg(short, long, short_alias = 'm', value_name = "REASON")]
     pub reason: Option<String>,
     /// A pass that works several times, if the policy allows it
     #[arg(long)]
     pub multi_use: bool,
+    /// What to do if the user has a pass already: refuse the request, wait until that pass has ended, or replace it if the
+    /// policy allows that [default: refuse]
+    #[arg(long, value_name = "WHAT")]
+    pub on_existing_pass: Option<ExistingPass>,
     /// Name of the request [default: after the user and the ticket or the day]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -124,6 +129,27 @@ pub struct Request {
     /// How to print the request
     #[arg(short, long, value_name = "FORMAT", conflicts_with = "reveal")]
     pub output: Option<Format>,
+}
+
+/// What to do about a pass that the user has already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExistingPass {
+    /// The request fails
+    Refuse,
+    /// The request waits until that pass has ended
+    Wait,
+    /// That pass is replaced, if the policy allows it
+    Replace,
+}
+
+impl From<ExistingPass> for OnExistingPass {
+    fn from(what: ExistingPass) -> Self {
+        match what {
+            ExistingPass::Refuse => Self::Refuse,
+            ExistingPass::Wait => Self::Wait,
+            ExistingPass::Replace => Self::Replace,
+        }
+    }
 }
 
 /// List requests: your own, or with --all everybody's

@@ -23,6 +23,9 @@ pub enum Standing {
 pub fn standing(record: &Record, decision: DecisionKind, me: &str) -> Standing {
     use DecisionKind::{Approve, Deny, Revoke};
     let name = record.name();
+    if record.has_ended() {
+        return ended(record, decision);
+    }
     if record.was_decided(me, decision) {
         let done = match decision {
             Approve => "approved",
@@ -41,9 +44,6 @@ pub fn standing(record: &Record, decision: DecisionKind, me: &str) -> Standing {
         return Standing::Closed(format!(
             "{name} asks for a pass of your own: somebody else must approve"
         ));
-    }
-    if record.has_ended() {
-        return ended(record, decision);
     }
     if decision == Approve {
         return approvable(record);
@@ -198,9 +198,11 @@ mod tests {
         let early = record(object);
         let approve = |record: &Record| standing(record, DecisionKind::Approve, "lea@contoso.com");
         assert!(matches!(approve(&early), Standing::Closed(why) if why.contains("too early")));
-        assert!(
-            matches!(approve(&ended("Expired", "NotIssuedInTime")), Standing::Closed(why) if why.contains("has ended"))
-        );
+        let mut late = ended("Expired", "NotIssuedInTime").printed();
+        late["status"]["decisions"] = json!([{ "by": "lea@contoso.com", "decision": "Approve" }]);
+        for ended in [ended("Expired", "NotIssuedInTime"), record(late)] {
+            assert!(matches!(approve(&ended), Standing::Closed(why) if why.contains("has ended")));
+        }
     }
 
     #[test]

@@ -10,9 +10,9 @@ use super::program;
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0    done; `wait` and `request --wait`: the pass was issued
-  1    an error: refused, not found, no cluster, no right, one of several names failed
+  1    an error: refused, not found, no cluster, no right, one of several names failed (`wait`: as the first that failed)
   2    wrong usage; nothing was tried
-  3    the request ended without the pass that was waited for or asked for
+  3    the request has ended, so there is no pass to wait for any more (the pass may have been used)
   4    the time was over before what was waited for happened
   5    `doctor` found something that does not work
   130  interrupted";

@@ -84,13 +84,25 @@ pub fn say(text: &str) {
 
 /// Asks a question that is answered with yes or no. Everything but a clear yes is a no.
 pub fn confirm(question: &str) -> Result<bool, Failure> {
-    let _ = write!(io::stderr(), "{question} [y/N] ");
+    let answer = answer(&format!("{question} [y/N]"))?;
+    Ok(matches!(answer.as_str(), "y" | "yes"))
+}
+
+/// Asks a question to which yes is the usual answer. Everything but a clear no is a yes, and the end of the input is a no.
+pub fn confirm_unless(question: &str) -> Result<bool, Failure> {
+    let answer = answer(&format!("{question} [Y/n]"))?;
+    Ok(!matches!(answer.as_str(), "n" | "no"))
+}
+
+fn answer(question: &str) -> Result<String, Failure> {
+    let _ = write!(io::stderr(), "{question} ");
     let _ = io::stderr().flush();
     let mut answer = String::new();
-    io::stdin()
+    let read = io::stdin()
         .read_line(&mut answer)
         .map_err(|error| Failure::error(format!("the answer cannot be read: {error}")))?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    // Nobody answers any more: that is no.
+    Ok(if read == 0 { "no".to_owned() } else { answer.trim().to_lowercase() })
 }
 
 /// One line on a terminal that tells how far something is. Elsewhere it writes nothing.
@@ -136,10 +148,14 @@ fn width() -> usize {
     size.map_or(80, |(columns, _)| usize::from(columns.0))
 }
 
-/// As much of a line as fits. A line that wraps could not be taken away again.
+/// As much of a line as fits, with an ellipsis in place of the rest. A line that wraps could not be taken away again.
 fn fitting(line: &str, columns: usize) -> String {
-    use unicode_width::UnicodeWidthChar as _;
-    let mut left = columns.saturating_sub(1);
+    use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+    let room = columns.saturating_sub(1);
+    if line.width() <= room {
+        return line.to_owned();
+    }
+    let mut left = room.saturating_sub(1);
     let mut text = String::new();
     for character in line.chars() {
         let width = character.width().unwrap_or(0);
@@ -149,6 +165,7 @@ fn fitting(line: &str, columns: usize) -> String {
         left -= width;
         text.push(character);
     }
+    text.push('…');
     text
 }
 
@@ -158,9 +175,10 @@ mod tests {
 
     #[test]
     fn a_line_of_progress_never_wraps() {
-        assert_eq!(fitting("waiting", 5), "wait");
+        assert_eq!(fitting("waiting", 5), "wai…");
+        assert_eq!(fitting("waiting", 8), "waiting");
         assert_eq!(fitting("waiting", 80), "waiting");
         // Two columns each.
-        assert_eq!(fitting("漢字漢字", 6), "漢字");
+        assert_eq!(fitting("漢字漢字", 6), "漢字…");
     }
 }

@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::program;
 use crate::api::names::GROUP;
 use crate::api::{Delivery, Lifetime, StartTimeRule, TapPolicy, TapRequestSpec};
+use crate::decision::checks::is_of_one_of;
 use crate::decision::terms::Terms;
 
 /// The policies through which the person may ask in a namespace: those named in their rights, or all if the rights name
@@ -77,6 +78,20 @@ pub fn objection(policy: &TapPolicy, spec: &TapRequestSpec) -> Option<Failure> {
                 .remedy("give another --reason"),
             );
         }
+    }
+    let domains = issuance.users.as_ref().and_then(|users| users.domains.as_deref());
+    if let Some(domains) = domains
+        && spec.user.contains('@')
+        && !is_of_one_of(&spec.user, domains)
+    {
+        return Some(
+            Failure::usage(format!(
+                "the policy {name} gives passes only to users of {}, and not to {}",
+                domains.join(", "),
+                spec.user
+            ))
+            .remedy("look for a mistake in the name, or choose another policy with --policy"),
+        );
     }
     let asked = spec.lifetime.as_ref().and_then(|lifetime| lifetime.minutes().ok());
     if let (Some(asked), Some((_, longest))) = (asked, Terms::of(issuance).lifetime)
@@ -211,5 +226,21 @@ mod tests {
         spec.recipients = Some(vec!["age1".into()]);
         assert_eq!(said(&spec), None);
         assert_eq!(objection(&policy("open", json!({})), &TapRequestSpec::default()), None);
+    }
+
+    #[test]
+    fn a_user_of_another_domain_is_refused_before() {
+        let contoso = policy("contoso", json!({ "users": { "domains": ["contoso.com"] } }));
+        let said = |user: &str| {
+            let spec = TapRequestSpec { user: user.into(), ..TapRequestSpec::default() };
+            objection(&contoso, &spec).map(|said| said.message)
+        };
+        assert_eq!(
+            said("alice@fabrikam.com").unwrap(),
+            "the policy contoso gives passes only to users of contoso.com, and not to alice@fabrikam.com"
+        );
+        assert_eq!(said("Alice@Contoso.com"), None);
+        // An object id: the operator looks up whose it is.
+        assert_eq!(said("11111111-0000-4000-8000-000000000001"), None);
     }
 }

@@ -66,13 +66,20 @@ impl Clock {
     }
 
     fn local(&self, text: &str) -> Result<Timestamp, String> {
-        let unclear = || format!("{text:?} is no time: {START_FORMS}");
+        let unclear = || match text {
+            "now" => "a pass is valid from when it is issued: leave out --at".to_owned(),
+            text if minutes(text).is_some() => format!("{text:?} is no time: write in {text}"),
+            text if date(text, self.today()).is_some() => {
+                format!("{text:?} has no hour: write {text} 8:00")
+            }
+            _ => format!("{text:?} is no time: {START_FORMS}"),
+        };
         if let Some(later) = text.strip_prefix("in ").or_else(|| text.strip_prefix('+')) {
             let minutes = minutes(later).ok_or_else(unclear)?;
             let later = SignedDuration::from_mins(i64::from(minutes));
             return self.now.checked_add(later).map_err(|error| error.to_string());
         }
-        let today = self.now.to_zoned(self.zone.clone()).date();
+        let today = self.today();
         let words: Vec<&str> = text.split_whitespace().collect();
         let when = match words.as_slice() {
             [day, time] => {
@@ -97,6 +104,10 @@ impl Clock {
             _ => return Err(unclear()),
         };
         self.zoned(when)
+    }
+
+    fn today(&self) -> Date {
+        self.now.to_zoned(self.zone.clone()).date()
     }
 
     /// A local time as a point in time. An hour that the change of clocks leaves out or repeats is none.
@@ -270,19 +281,26 @@ mod tests {
         for text in [
             "",
             "soon",
-            "tomorrow",
             "8",
             "25:00",
             "8:60",
             "8:0",
             "mo 8:00",
             "tomorrow 8",
-            "2026-12-01",
             "08:00 tomorrow x",
             "in 2",
         ] {
             let error = berlin().start(text).unwrap_err();
             assert!(error.contains("write tomorrow 8:00"), "{text}: {error}");
+        }
+        for (text, remedy) in [
+            ("now", "leave out --at"),
+            ("2h", "write in 2h"),
+            ("tomorrow", "write tomorrow 8:00"),
+            ("2026-12-01", "write 2026-12-01 8:00"),
+        ] {
+            let error = berlin().start(text).unwrap_err();
+            assert!(error.contains(remedy), "{text}: {error}");
         }
         for text in ["2026-11-29T17:30:00Z", "today 8:00", "2020-01-01 08:00"] {
             let error = berlin().start(text).unwrap_err();

@@ -18,6 +18,7 @@ use super::signals::Signals;
 use super::time::Clock;
 use super::view;
 use crate::api::{ConditionType, Phase};
+use crate::decision::Reason;
 
 /// How often the request is read.
 const EVERY: Duration = Duration::from_secs(1);
@@ -67,7 +68,10 @@ pub fn step(record: &Record, goal: Goal) -> Step {
 
 fn is_being_revoked(record: &Record) -> bool {
     let issued = record.request().condition(ConditionType::Issued);
-    record.request().is_being_deleted() || issued.is_some_and(|issued| issued.status != "True")
+    // The pass was issued all the same where somebody has deleted its Secret, as whoever has read the code should.
+    let takes_away = |reason: &str| reason != Reason::SecretGone.as_str();
+    let is_revoking = issued.is_some_and(|i| i.status != "True" && takes_away(&i.reason));
+    record.request().is_being_deleted() || is_revoking
 }
 
 /// One line about how far it is.
@@ -230,13 +234,15 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_that_is_being_revoked_is_not_issued() {
+    fn a_pass_that_is_being_revoked_is_not_issued_and_one_without_its_secret_is() {
         let mut object = active().printed();
         object["status"]["conditions"] = json!([{
             "type": "Issued", "status": "False", "reason": "Revoking", "message": "",
             "lastTransitionTime": "2026-11-29T17:25:00Z",
         }]);
-        assert_eq!(step(&record(object), Goal::Issued), Step::Going);
+        assert_eq!(step(&record(object.clone()), Goal::Issued), Step::Going);
+        object["status"]["conditions"][0]["reason"] = "SecretGone".into();
+        assert_eq!(step(&record(object), Goal::Issued), Step::Reached);
     }
 
     #[test]

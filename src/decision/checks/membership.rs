@@ -215,7 +215,7 @@ pub(super) fn domain_of(name: &str) -> &str {
 }
 
 /// Whether a user principal name is of one of these domains.
-pub(super) fn is_of_one_of(name: &str, domains: &[String]) -> bool {
+pub fn is_of_one_of(name: &str, domains: &[String]) -> bool {
     let domain = domain_of(name);
     domains.iter().any(|admitted| admitted.eq_ignore_ascii_case(domain))
 }

@@ -21,7 +21,7 @@ mod user;
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::ceilings::{asks_beyond, completeness_is_required};
-pub use self::membership::groups_to_ask;
+pub use self::membership::{groups_to_ask, is_of_one_of};
 pub use self::newcomer::asks_for_methods;
 pub use self::people::denies_unmapped_people;
 pub use self::quota::QUOTA_AGAIN;

@@ -95,6 +95,9 @@ async fn sort_out(
                 }
                 Standing::Done(how) => {
                     output::say(&how);
+                    if decision == DecisionKind::Revoke {
+                        tell_others(session, &record).await;
+                    }
                     continue;
                 }
                 Standing::Closed(why) => Failure::error(why),
@@ -106,6 +109,23 @@ async fn sort_out(
         bad += 1;
     }
     Ok((open, bad))
+}
+
+/// Tells of other requests for the same user that have not ended: whoever revokes a pass means that the user has none.
+async fn tell_others(session: &Session, ended: &Record) {
+    // Who may not list them has been told what was asked for.
+    let Ok(all) = session.cluster.list(Some(&session.namespace), &[]).await else { return };
+    let user = ended.user().to_lowercase();
+    for other in all.iter().filter(|other| !other.has_ended() && other.uid() != ended.uid()) {
+        if other.user().to_lowercase() == user {
+            let (name, namespace) = (other.name(), other.namespace());
+            output::say(&format!(
+                "{name}, for the same user, has not ended ({}); to revoke it: {} revoke {name} -n {namespace}",
+                view::state(other),
+                program()
+            ));
+        }
+    }
 }
 
 async fn decide_all(

@@ -1,9 +1,13 @@
 //! `request`.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use super::{decide, reveal};
-use crate::api::{DecisionKind, Lifetime, PolicyRef, TapRequest, TapRequestSpec};
+use super::decide;
+use super::reveal::{self, Asks};
+use crate::api::{DecisionKind, Lifetime, PolicyRef, TapPolicy, TapRequest, TapRequestSpec};
+use crate::decision::terms::Terms;
 use crate::plugin::call_error::CallError;
 use crate::plugin::cli::Request;
 use crate::plugin::failure::{Exit, Failure};
@@ -43,7 +47,21 @@ fn understood(arguments: &Request, clock: &Clock) -> Result<Understood, Failure>
 
 /// What can be said without a cluster.
 pub fn validate(arguments: &Request) -> Result<(), Failure> {
+    if arguments.person.trim().is_empty() {
+        return Err(Failure::usage("USER is empty").remedy("name the user whom the pass signs in"));
+    }
     understood(arguments, &Clock::system())?;
+    if arguments.timeout.is_some() && !arguments.wait && !arguments.reveal {
+        return Err(Failure::usage("--timeout says how long to wait, and nothing is waited for")
+            .remedy("add --wait or --reveal"));
+    }
+    let is_file = |key: &&String| Path::new(key.as_str()).is_file();
+    if let Some(file) = arguments.recipients.iter().find(is_file) {
+        return Err(Failure::usage(format!(
+            "--recipient takes the key itself, and {file} is a file"
+        ))
+        .remedy(format!("--recipient \"$(cat {file})\"")));
+    }
     if arguments.reveal { reveal::validate() } else { Ok(()) }
 }
 
@@ -62,16 +80,22 @@ pub async fn run(arguments: Request, session: &Session) -> Result<(), Failure> {
         start_time: understood.start.map(Time),
         reason: arguments.reason.clone(),
         recipients: Some(arguments.recipients.clone()).filter(|keys| !keys.is_empty()),
+        on_existing_pass: arguments.on_existing_pass.map(Into::into),
         requested_by: Some(session.me().await?.to_owned()),
         ..TapRequestSpec::default()
     };
     // Who may not read the policy learns the same from the request.
-    if let Ok(policy) = session.cluster.policy(&spec.policy_ref.name).await {
+    let policy = match session.cluster.policy(&spec.policy_ref.name).await {
+        Ok(policy) => Some(policy),
+        Err(CallError::NotFound(_)) => return Err(no_policy(&spec.policy_ref.name, session).await),
+        Err(_) => None,
+    };
+    if let Some(policy) = &policy {
         let sealed = arguments.reveal.then(Vec::new).or_else(|| spec.recipients.clone());
         let asked = TapRequestSpec { recipients: sealed, ..spec.clone() };
-        pick::objection(&policy, &asked).map_or(Ok(()), Err)?;
+        pick::objection(policy, &asked).map_or(Ok(()), Err)?;
     }
-    output::say(&retold(&spec, &session.place(&session.namespace), &clock));
+    output::say(&retold(&spec, policy.as_ref(), &session.place(&session.namespace), &clock));
     if arguments.dry_run {
         return dry_run(&arguments, spec, session, &clock).await;
     }
@@ -89,7 +113,13 @@ pub async fn run(arguments: Request, session: &Session) -> Result<(), Failure> {
         output::say(&next(&record));
         return Ok(());
     }
-    let record = waited_for(&arguments, &record, session, &mut Signals::catch()?).await?;
+    let waited = waited_for(&arguments, &record, session, &mut Signals::catch()?).await;
+    if waited.is_err() && arguments.output.is_some() {
+        // A script must learn the name of the request that it made, however far that came.
+        let now = session.cluster.request(&record.namespace(), &record.name()).await;
+        print(&arguments, &now.unwrap_or(record.clone()))?;
+    }
+    let record = waited?;
     print(&arguments, &record)?;
     wait::reached(&record);
     output::say(&format!(
@@ -99,6 +129,20 @@ pub async fn run(arguments: Request, session: &Session) -> Result<(), Failure> {
         record.namespace()
     ));
     Ok(())
+}
+
+/// That there is no such policy, and which there are.
+async fn no_policy(name: &str, session: &Session) -> Failure {
+    let none = Failure::error(format!("there is no TapPolicy {name}"));
+    let usable = async {
+        let rules = session.cluster.rules(&session.namespace).await.ok()?;
+        let policies = session.cluster.policies().await.ok();
+        pick::usable(&rules, policies.as_deref(), &session.namespace).ok()
+    };
+    match usable.await.filter(|names| !names.is_empty()) {
+        Some(names) => none.remedy(format!("you may use {}", names.join(", "))),
+        None => none.remedy("ask your administrator which one you may use"),
+    }
 }
 
 async fn only_policy(session: &Session) -> Result<String, Failure> {
@@ -114,11 +158,12 @@ async fn only_policy(session: &Session) -> Result<String, Failure> {
 }
 
 /// What is asked for, in words, so that nobody waits for tomorrow who meant today, or asks in one cluster and looks in another.
-fn retold(spec: &TapRequestSpec, place: &str, clock: &Clock) -> String {
-    let lifetime = spec
-        .lifetime
-        .as_ref()
-        .map_or("the policy's default lifetime".to_owned(), ToString::to_string);
+fn retold(spec: &TapRequestSpec, policy: Option<&TapPolicy>, place: &str, clock: &Clock) -> String {
+    let issuance = policy.and_then(|policy| policy.spec.issuance.as_ref());
+    let default = issuance.and_then(|issuance| Terms::of(issuance).lifetime);
+    let default = default.map(|(default, _)| Lifetime::from_minutes(default));
+    let lifetime = spec.lifetime.as_ref().or(default.as_ref());
+    let lifetime = lifetime.map_or("the policy's default lifetime".to_owned(), ToString::to_string);
     let start = spec.start_time.as_ref().map_or_else(
         || "from when it is issued".to_owned(),
         |start| format!("from {}", clock.told(start.0)),
@@ -142,12 +187,21 @@ async fn create(
     loop {
         let name = name(arguments, clock, attempt);
         let request = object(&name, spec);
-        match session.cluster.create(&session.namespace, &request, dry_run).await {
+        let created = session.cluster.create(&session.namespace, &request, dry_run).await;
+        match &created {
             Err(CallError::Exists(_)) if arguments.name.is_none() && attempt < NAMES => {
                 attempt += 1;
+                continue;
             }
-            created => return created,
+            Ok(record) if attempt > 1 => {
+                let (first, name) = (self::name(arguments, clock, 1), record.name());
+                output::say(&format!(
+                    "There is a request {first} already, so this one has another name: {name}"
+                ));
+            }
+            _ => {}
         }
+        return created;
     }
 }
 
@@ -299,31 +353,35 @@ async fn asked_and_shown(
     };
     match shown.await {
         Ok((issued, secret)) => {
-            reveal::tidy_up(session, &issued, &secret, false, Some(&mut signals)).await
+            reveal::tidy_up(session, &issued, &secret, Asks::WhetherToKeep(&mut signals)).await
         }
         Err(failure) if failure.exit == Exit::Ended => Err(failure),
         Err(failure) => {
-            let took_back = take_back(session, &record).await;
             let message = match failure.exit {
                 Exit::Interrupted => "interrupted".to_owned(),
                 _ => failure.message,
             };
-            Err(Failure::new(failure.exit, message).remedy(took_back))
+            let failure = |told| Failure::new(failure.exit, format!("{message}; {told}"));
+            Err(match take_back(session, &record).await {
+                Ok(told) => failure(told),
+                Err(left) => failure(left.message).remedy(left.remedy.unwrap_or_default()),
+            })
         }
     }
 }
 
 /// Revokes a request whose code nobody can read any more. Returns what to tell about it.
-async fn take_back(session: &Session, record: &Record) -> String {
+async fn take_back(session: &Session, record: &Record) -> Result<String, Failure> {
     let name = record.name();
     match decide::decide(session, record, DecisionKind::Revoke, Some(UNREADABLE)).await {
-        Ok(()) => format!("{name} was revoked, because its code can no longer be read by anybody"),
-        Err(failure) => format!(
-            "{name} could NOT be revoked ({}), and nobody can read its code: {} revoke {name} -n {}",
-            failure.message,
-            program(),
-            record.namespace()
-        ),
+        Ok(()) => {
+            Ok(format!("{name} was revoked, because its code can no longer be read by anybody"))
+        }
+        Err(failure) => Err(Failure::error(format!(
+            "{name} could NOT be revoked ({}), and nobody can read its code",
+            failure.message
+        ))
+        .remedy(format!("{} revoke {name} -n {}", program(), record.namespace()))),
     }
 }
 
@@ -336,7 +394,8 @@ async fn take_back_unknown(session: &Session, key: &OneTimeKey) {
         let has_key =
             record.request().spec.recipients.as_ref().is_some_and(|keys| keys.contains(&public));
         if has_key {
-            output::say(&take_back(session, &record).await);
+            let told = take_back(session, &record).await;
+            output::say(&told.unwrap_or_else(|left| left.to_string()));
         }
     }
 }
@@ -361,9 +420,16 @@ mod tests {
     fn what_was_understood_is_told() {
         let plain = spec();
         assert_eq!(
-            retold(&plain, "namespace helpdesk", &clock()),
+            retold(&plain, None, "namespace helpdesk", &clock()),
             "A pass for alice@contoso.com, from when it is issued, for the policy's default lifetime, works once, through policy helpdesk in namespace helpdesk"
         );
+        let policy = json!({
+            "metadata": { "name": "helpdesk" },
+            "spec": { "tenant": "default", "issuance": { "lifetime": { "default": "2h" } } },
+        });
+        let policy: TapPolicy = serde_json::from_value(policy).unwrap();
+        let told = retold(&plain, Some(&policy), "namespace helpdesk", &clock());
+        assert!(told.contains(", for 2h, works once, "), "{told}");
         let full = TapRequestSpec {
             lifetime: Some(Lifetime::from_minutes(90)),
             start_time: Some(Time("2026-11-30T08:00:00Z".parse().unwrap())),
@@ -371,7 +437,7 @@ mod tests {
             ..spec()
         };
         assert_eq!(
-            retold(&full, "namespace helpdesk (context prod)", &clock()),
+            retold(&full, None, "namespace helpdesk (context prod)", &clock()),
             "A pass for alice@contoso.com, from 2026-11-30 08:00 +00:00 (in 14h), for 1h30m, works several times, through policy helpdesk in namespace helpdesk (context prod)"
         );
     }

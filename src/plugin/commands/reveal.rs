@@ -57,7 +57,8 @@ pub async fn run(arguments: &Reveal, session: &Session) -> Result<(), Failure> {
     };
     show(&code, &record)?;
     drop(code);
-    tidy_up(session, &record, &secret, arguments.delete, None).await
+    let asks = if arguments.delete { Asks::Not } else { Asks::WhetherToDelete };
+    tidy_up(session, &record, &secret, asks).await
 }
 
 /// Why there is nothing to show.
@@ -153,12 +154,32 @@ pub fn show(code: &PassCode, record: &Record) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Asks whether to delete the Secret. Where signals are caught, one of them ends the question.
-async fn confirmed(signals: Option<&mut Signals>) -> Result<bool, Failure> {
-    const QUESTION: &str = "Delete the Secret with the code now? The pass stays usable.";
-    let Some(signals) = signals else { return output::confirm(QUESTION) };
+/// Whether to ask before a Secret that was read is deleted.
+pub enum Asks<'a> {
+    /// The person has said that it is to be deleted.
+    Not,
+    /// Others may still need it.
+    WhetherToDelete,
+    /// Nobody can open it any more: the key was made for this one time, and is gone. A signal ends the question.
+    WhetherToKeep(&'a mut Signals),
+}
+
+/// Asks whether to delete the Secret.
+async fn confirmed(asks: Asks<'_>) -> Result<bool, Failure> {
+    let signals = match asks {
+        Asks::Not => return Ok(true),
+        Asks::WhetherToDelete => {
+            return output::confirm("Delete the Secret with the code now? The pass stays usable.");
+        }
+        Asks::WhetherToKeep(signals) => signals,
+    };
+    let question = || {
+        output::confirm_unless(
+            "Delete the Secret now? Nobody can open it any more, and the pass stays usable.",
+        )
+    };
     tokio::select! {
-        answer = tokio::task::spawn_blocking(|| output::confirm(QUESTION)) => answer.unwrap_or(Ok(false)),
+        answer = tokio::task::spawn_blocking(question) => answer.unwrap_or(Ok(false)),
         () = signals.any() => Err(Failure::new(Exit::Interrupted, "interrupted; the Secret stays, and so does the pass")),
     }
 }
@@ -168,18 +189,17 @@ pub async fn tidy_up(
     session: &Session,
     record: &Record,
     secret: &Secret,
-    without_asking: bool,
-    signals: Option<&mut Signals>,
+    asks: Asks<'_>,
 ) -> Result<(), Failure> {
     let (namespace, name) = (record.namespace(), record.name());
-    if !without_asking {
+    if !matches!(asks, Asks::Not) {
         let may = session.cluster.may(Right::secret("delete", &name), Some(&namespace)).await;
         if !may.unwrap_or(false) || !output::can_ask() {
             return Ok(());
         }
-        if !confirmed(signals).await? {
-            return Ok(());
-        }
+    }
+    if !confirmed(asks).await? {
+        return Ok(());
     }
     let uid = secret.uid().unwrap_or_default();
     session.cluster.delete_secret(&namespace, &name, &uid).await.map_err(|error| {
@@ -190,7 +210,9 @@ pub async fn tidy_up(
             ..failure
         }
     })?;
-    output::say(&format!("The Secret {name} was deleted."));
+    output::say(&format!(
+        "The Secret {name} was deleted, so the request says SecretGone from now on. The pass stays usable."
+    ));
     Ok(())
 }
 

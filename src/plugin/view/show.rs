@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::api::{ConditionType, DecisionKind, Phase, TapPolicy, TapRequestStatus, find_condition};
+use crate::api::{
+    CheckResult, ConditionType, DecisionKind, Phase, TapPolicy, TapRequestStatus, find_condition,
+};
 use crate::plugin::failure::OTHER_VERSION;
 use crate::plugin::program;
 use crate::plugin::record::Record;
@@ -13,6 +15,8 @@ use crate::text::visible;
 
 use super::{lifetime, state, uses};
 
+/// The check that waits as long as people have not approved.
+const APPROVAL: &str = "Approval";
 /// The width of the column of names.
 const NAMES: usize = 11;
 
@@ -164,12 +168,12 @@ fn advice(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock) 
                 record.user()
             )];
             lines.extend(contact(policy).map(|contact| format!("Whom to ask: {contact}")));
-            lines.extend(timeout(record, clock));
             lines.push(if mine {
-                format!("They run: {program} approve {name} -n {namespace}")
+                format!("Who approves runs: {program} approve {name} -n {namespace}")
             } else {
                 format!("{program} approve {name} -n {namespace}, or {program} deny {name} -n {namespace}")
             });
+            lines.extend(timeout(record, clock));
             lines
         }
         Phase::Pending => {
@@ -206,9 +210,17 @@ fn advice(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock) 
             "Nothing. If it was not {} who used it, revoke the user's sessions in Entra.",
             record.user()
         )],
-        Phase::Failed | Phase::Denied | Phase::Expired | Phase::Revoked => vec![format!(
-            "This request has ended. If a pass is still needed, ask again: {program} request {}",
-            record.user()
+        Phase::Failed => vec![
+            "This request has ended. Another one fails as well until the cause is gone.".to_owned(),
+            format!("Then, if a pass is still needed: {}", again(record)),
+        ],
+        Phase::Denied => vec![
+            "This request has ended. Talk to whoever denied it before you ask again.".to_owned(),
+            format!("Then, if a pass is still needed: {}", again(record)),
+        ],
+        Phase::Expired | Phase::Revoked => vec![format!(
+            "This request has ended. If a pass is still needed, ask again: {}",
+            again(record)
         )],
         // Told of above.
         Phase::Unknown => Vec::new(),
@@ -218,6 +230,37 @@ fn advice(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock) 
 /// Whom the policy names for approvals.
 fn contact(policy: Option<&TapPolicy>) -> Option<&str> {
     policy?.spec.issuance.as_ref()?.approval.as_ref()?.contact.as_deref()
+}
+
+/// The command that asks for the same once more.
+fn again(record: &Record) -> String {
+    let spec = &record.request().spec;
+    let mut command = format!(
+        "{} request {} --policy {} -n {}",
+        program(),
+        quoted(record.user()),
+        record.policy(),
+        record.namespace()
+    );
+    if let Some(lifetime) = &spec.lifetime {
+        let _ = write!(command, " --for {lifetime}");
+    }
+    if spec.one_time_use == Some(false) {
+        command.push_str(" --multi-use");
+    }
+    if let Some(reason) = &spec.reason {
+        let _ = write!(command, " --reason {}", quoted(reason));
+    }
+    command
+}
+
+/// A word as shells read it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@._-+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 fn withdraw(record: &Record) -> String {
@@ -251,6 +294,13 @@ pub fn summary(record: &Record, clock: &Clock) -> String {
     }
     if record.request().decisions().iter().any(|d| d.decision == DecisionKind::Deny) {
         text.push_str("; denied by somebody already");
+    }
+    let status = record.request().status.as_ref();
+    let checks = status.iter().flat_map(|status| &status.checks);
+    // What an approval is for: that it is waited for is no news.
+    for check in checks.filter(|c| c.result != CheckResult::Passed && c.name != APPROVAL) {
+        let finding = check.message.as_deref().unwrap_or("it does not say why");
+        let _ = write!(text, "; {} {:?}: {finding}", check.name, check.result);
     }
     visible(&text).collect()
 }
@@ -294,8 +344,8 @@ Checks
 
 What now
   Whoever has the verb approve on tappolicies/helpdesk in namespace helpdesk can approve, except the requester (heidi@contoso.com) and the user (alice@contoso.com).
-  If no pass is issued by 2026-11-30 17:20 +00:00 (in 23h), it ends as Expired.
   kubectl tap approve alice-inc0012345 -n helpdesk, or kubectl tap deny alice-inc0012345 -n helpdesk
+  If no pass is issued by 2026-11-30 17:20 +00:00 (in 23h), it ends as Expired.
 "
         );
     }
@@ -413,6 +463,31 @@ What now
         }
     }
 
+    /// Whoever approves must see that the request may fail all the same, or that the pass may be of no use.
+    #[test]
+    fn what_must_be_confirmed_says_what_is_not_as_it_should_be() {
+        let mut object = awaiting().printed();
+        let live = "the user has a pass already: this request fails if it is still live";
+        object["status"]["checks"].as_array_mut().unwrap().extend([
+            json!({ "name": "OtherPasses", "result": "Waiting", "message": live }),
+            json!({ "name": "SignIn", "result": "Warned" }),
+        ]);
+        let told = summary(&record(object), &clock());
+        assert!(
+            told.contains(&format!("; OtherPasses Waiting: {live}; SignIn Warned: it does not")),
+            "{told}"
+        );
+        let told = summary(&awaiting(), &clock());
+        assert!(!told.contains("Waiting") && !told.contains("Passed"), "{told}");
+    }
+
+    #[test]
+    fn words_are_quoted_for_shells() {
+        assert_eq!(quoted("alice@contoso.com"), "alice@contoso.com");
+        assert_eq!(quoted("it's lost; call"), r"'it'\''s lost; call'");
+        assert_eq!(quoted(""), "''");
+    }
+
     #[test]
     fn one_that_failed_says_why() {
         let text = text(&ended("Failed", "UserNotFound"), None, "heidi@contoso.com", &clock());
@@ -420,7 +495,8 @@ What now
             "  State       Failed (UserNotFound)\n",
             "  Why         this is why\n",
             "  Ended       2026-11-29 17:00 +00:00 (30m ago)\n",
-            "ask again: kubectl tap request alice@contoso.com\n",
+            "  This request has ended. Another one fails as well until the cause is gone.\n",
+            "kubectl tap request alice@contoso.com --policy helpdesk -n helpdesk --reason 'INC0012345 lost phone'\n",
         ] {
             assert!(text.contains(line), "{line}{text}");
         }

@@ -45,7 +45,7 @@ fn a_request_is_named_listed_shown_and_waited_for() -> Result<()> {
             "INC0012345 lost phone",
             "1h30m, works several times",
             "Checks\n",
-            "They run: kubectl tap approve",
+            "Who approves runs: kubectl tap approve",
         ] {
             ensure!(show.contains(words), "{words}: {show}");
         }

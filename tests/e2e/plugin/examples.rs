@@ -86,7 +86,9 @@ async fn answer(scene: &Scene<'_>, terminal: &mut Terminal, example: &str) -> Re
     let asks = [" approve ", " reveal ", "--reveal", "revoke --all"];
     let asks = asks.iter().any(|words| example.contains(words));
     if asks && !example.contains("--yes") && !example.contains("--delete") {
-        terminal.until("[y/N]").await?;
+        // Nobody can open what --reveal asked for once it was shown.
+        let usual = if example.contains("--reveal") { "[Y/n]" } else { "[y/N]" };
+        terminal.until(usual).await?;
         terminal.type_line("y")?;
     }
     Ok(())

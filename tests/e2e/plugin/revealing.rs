@@ -21,7 +21,7 @@ fn a_code_is_asked_for_sealed_and_shown_on_the_terminal_alone() -> Result<()> {
         ensure!(scene.requests().list(&kube::api::ListParams::default()).await?.items.is_empty());
 
         let mut terminal = tap.terminal(&["request", &user, "--name", "shown", "--reveal"])?;
-        terminal.until("Delete the Secret with the code now?").await?;
+        terminal.until("Delete the Secret now? Nobody can open it any more").await?;
         let active = scene.wait_active("shown").await?;
         let pass = scene.pass_of(&active)?;
         let code = scene.simulator.code(pass.id).context("a live pass has a code")?;
@@ -52,7 +52,7 @@ fn a_code_that_was_shown_is_not_taken_back() -> Result<()> {
         let user = scene.user();
         let tap = Tap::of(&scene, &scene.helpdesk)?;
         let mut terminal = tap.terminal(&["request", &user, "--name", "kept", "--reveal"])?;
-        terminal.until("Delete the Secret with the code now?").await?;
+        terminal.until("Delete the Secret now? Nobody can open it any more").await?;
         terminal.interrupt()?;
         let (code, screen) = terminal.end().await?;
         ensure!(code == Some(130) && screen.contains("the Secret stays"), "{code:?}\n{screen}");
