@@ -17,6 +17,7 @@ fn what_was_typed_wrongly_is_said_before_anything_is_tried() -> Result<()> {
     run(async {
         let scene = Scene::shared("typed").await?;
         let tap = Tap::of(&scene, &scene.helpdesk)?;
+        let key = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/keys/ed25519.pub");
         for (arguments, words) in [
             (&["request"][..], "<USER>"),
             (&["reqest", "a@contoso.com"], "a similar subcommand exists: 'request'"),
@@ -30,11 +31,19 @@ fn what_was_typed_wrongly_is_said_before_anything_is_tried() -> Result<()> {
                 "--at: \"soon\" is no time: write tomorrow 8:00",
             ),
             (&["request", "a@contoso.com", "--at", "2020-01-01 08:00"], "which is over"),
+            (&["request", "a@contoso.com", "--at", "2h"], "write in 2h"),
+            (&["request", "a@contoso.com", "--for", "-1h"], "\"-1h\" is no lifetime"),
+            (&["request", ""], "USER is empty"),
+            (&["request", "a@contoso.com", "--timeout", "5m"], "add --wait or --reveal"),
+            (&["request", "a@contoso.com", "--recipient", key], "--recipient takes the key itself"),
             (&["revoke"], "required"),
             (&["revoke", "a", "--all"], "cannot be used with"),
         ] {
             tap.fails(arguments, 2, words).await?;
         }
+        let ask = ["request", "a@contoso.com", "--policy", "nope"];
+        let admin = Tap::of(&scene, scene.world.control_plane.admin())?;
+        admin.fails(&ask, 1, "there is no TapPolicy nope").await?;
         Ok(())
     })
 }

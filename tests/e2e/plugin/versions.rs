@@ -54,6 +54,11 @@ fn keys_that_the_cluster_does_not_know_are_not_left_out() -> Result<()> {
     run(async {
         let plane = older(&["spec/recipients", "spec/oneTimeUse"]).await?;
         let admin = plane.admin();
+        let policy = json!({
+            "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapPolicy", "metadata": { "name": "helpdesk" },
+            "spec": { "tenant": "default" },
+        });
+        admin.apply(&policy.to_string()).ok().await?;
         let key = std::fs::read_to_string(format!("{KEYS}/ed25519.pub"))?;
         let ask = ["request", "alice@contoso.com", "--policy", "helpdesk", "--name", "asked"];
         for (more, fields) in [
