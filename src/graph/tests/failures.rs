@@ -217,8 +217,9 @@ async fn revocation_overtakes_waiting_calls() {
     let bench = Bench::new();
     let alice = ALICE.to_string();
     let created = create(&bench.client, &alice, &new_pass()).await.unwrap();
-    for _ in 0..4 {
-        bench.client.passes(&alice, Priority::Issue).await.unwrap();
+    // The last one can wait, so that it is not the turn of another that can.
+    for priority in [Priority::Issue, Priority::Issue, Priority::Issue, Priority::Read] {
+        bench.client.passes(&alice, priority).await.unwrap();
     }
     let reads =
         futures::future::join_all((0..4).map(|_| bench.client.passes(&alice, Priority::Issue)));
