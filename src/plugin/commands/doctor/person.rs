@@ -135,7 +135,9 @@ fn asks(
         (true, Ok(names)) if names.is_empty() => Finding::new(
             check,
             Verdict::Warning,
-            format!("you may create TapRequests, and use no TapPolicy that serves namespace {namespace}"),
+            format!(
+                "you may create TapRequests, and use no TapPolicy that serves namespace {namespace}"
+            ),
         )
         .remedy(concat!(
             "ask your administrator for the verb use on a TapPolicy: ",
