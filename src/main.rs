@@ -56,7 +56,10 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            // Several lines are several errors.
+            for line in format!("{error:#}").lines() {
+                let _ = writeln!(std::io::stderr(), "error: {line}");
+            }
             ExitCode::FAILURE
         }
     }

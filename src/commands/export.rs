@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use tap_operator::decision::method::as_method;
 use tap_operator::graph::{Client, Priority};
 use tap_operator::plan::export::export;
@@ -28,9 +28,11 @@ pub struct Arguments {
 /// Prints the method.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let rules = Rules::shipped()?;
-    let clients = tenants::clients(&arguments.connections)?;
+    let clients = tenants::clients(&arguments.connections, "")?;
     let client = choose(&clients, arguments.connection.as_deref())?;
-    let method = client.method(Priority::Read).await.context("the tenant cannot be read")?;
+    let method = client.method(Priority::Read).await;
+    let method =
+        method.map_err(|error| anyhow!("the tenant cannot be read: {}", error.for_a_command()))?;
     let observed = as_method(&method);
     let targets = observed.include.iter().chain(&observed.exclude);
     let named: Vec<String> = targets.filter_map(|target| target.group.clone()).collect();
@@ -40,7 +42,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Err(error) => {
             writeln!(
                 err,
-                "the names of the groups are left out, for they cannot be read: {error}"
+                "the names of the groups are left out, for they cannot be read: {}",
+                error.for_a_command()
             )?;
             Vec::new()
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::sign_in_error::AGAIN;
 use super::{Call, SignInErrorKind};
 
 /// A call to Graph that failed.
@@ -144,6 +145,19 @@ impl GraphError {
         }
     }
 
+    /// The same for a person who runs a command: no operator tries again, and the certificate may be that of a proxy.
+    pub fn for_a_command(&self) -> String {
+        let text = self.to_string();
+        let Some(text) = text.strip_suffix(AGAIN) else { return text };
+        let remedy = if self.kind == ErrorKind::SignIn(SignInErrorKind::Throttled) {
+            "try again later"
+        } else {
+            "check the network and try again; --extra-ca names the certificate authority of a TLS proxy, or of a server of \
+             your own"
+        };
+        format!("{text}{remedy}")
+    }
+
     /// Whether Graph answered that the object does not exist.
     pub fn is_not_found(&self) -> bool {
         self.kind == ErrorKind::NotFound
@@ -241,6 +255,20 @@ mod tests {
         other.client_request_id = None;
         other.retry_after = None;
         assert_eq!(one.to_string(), other.to_string());
+    }
+
+    #[test]
+    fn a_command_does_not_promise_that_the_operator_tries_again() {
+        let of = |kind| {
+            let message = "cannot connect to login: UnknownIssuer";
+            GraphError::new(Call::Token, ErrorKind::SignIn(kind), message).for_a_command()
+        };
+        let unknown = of(SignInErrorKind::Unavailable);
+        assert!(unknown.contains("UnknownIssuer; check the network"), "{unknown}");
+        assert!(unknown.contains("--extra-ca") && !unknown.contains("operator"), "{unknown}");
+        assert!(of(SignInErrorKind::Throttled).ends_with("; try again later"));
+        let secret = of(SignInErrorKind::CredentialFile);
+        assert!(secret.contains("AZURE_CLIENT_SECRET_FILE"), "{secret}");
     }
 
     #[test]

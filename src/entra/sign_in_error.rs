@@ -37,6 +37,9 @@ pub enum SignInErrorKind {
     Other,
 }
 
+/// What becomes of what time may heal.
+pub(super) const AGAIN: &str = "the operator tries again";
+
 impl SignInErrorKind {
     /// The meaning of the number after `AADSTS`.
     ///
@@ -69,7 +72,10 @@ impl SignInErrorKind {
     /// What a person can do about it.
     pub(super) fn remedy(self) -> &'static str {
         match self {
-            Self::CredentialFile => "mount the file and check the path in the tenant connection",
+            Self::CredentialFile => {
+                "mount the file, and check its path in the tenant connection, or in AZURE_CLIENT_SECRET_FILE, \
+                 AZURE_CLIENT_CERTIFICATE_PATH or AZURE_FEDERATED_TOKEN_FILE"
+            }
             Self::WrongSecret => {
                 "the client secret is wrong: put the secret's value, not its id, into the mounted file"
             }
@@ -105,7 +111,7 @@ impl SignInErrorKind {
             Self::ManagedIdentity => {
                 "assign the managed identity to the node or workload, and allow the pod to reach the identity endpoint"
             }
-            Self::Throttled | Self::Unavailable => "the operator tries again",
+            Self::Throttled | Self::Unavailable => AGAIN,
             Self::Other => "look up the number in Entra's list of sign-in errors",
         }
     }

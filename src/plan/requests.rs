@@ -12,7 +12,7 @@ use kube::ResourceExt as _;
 use super::finding::{Finding, Severity};
 use super::manifests::{Manifest, Manifests};
 use super::tenant::{Tenants, method_after};
-use crate::api::{Lifetime, Namespaces, TapPolicy, TapRequest};
+use crate::api::{Ceilings, Lifetime, Namespaces, TapPolicy, TapRequest};
 use crate::decision::Reason;
 use crate::decision::admission::Guard;
 use crate::decision::checks::{Findings, Obstacle, Verdict, check, is_empty_selector};
@@ -30,12 +30,14 @@ pub fn compare(manifests: &Manifests, tenants: Option<&Tenants>, now: Timestamp)
         let name = &request.object.spec.policy_ref.name;
         let policy = manifests.policies.iter().find(|policy| policy.object.name_any() == *name);
         let Some(policy) = policy else {
-            if !manifests.unreadable_policies.contains(name) {
-                let message = format!(
-                    "TapPolicy {name} is not in the files, so only the form of the request was checked"
-                );
-                findings.push(request.finding(Severity::Note, "spec.policyRef.name", message));
-            }
+            let why = if manifests.unreadable_policies.contains(name) {
+                "would be refused"
+            } else {
+                "is not in the files"
+            };
+            let message =
+                format!("TapPolicy {name} {why}, so only the form of the request was checked");
+            findings.push(request.finding(Severity::Note, "spec.policyRef.name", message));
             continue;
         };
         findings.extend(one(request, &policy.object, manifests, tenants, now));
@@ -52,7 +54,8 @@ fn one(
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     let tenant = tenants.and_then(|tenants| tenants.get(&policy.spec.tenant)?.as_ref().ok());
-    let connection = tenant.map_or_else(|| unknown(&policy.spec.tenant), |t| t.connection.clone());
+    let mut connection =
+        tenant.map_or_else(|| unknown(&policy.spec.tenant), |t| t.connection.clone());
     let mut request = manifest.object.clone();
     request.metadata.creation_timestamp = Some(Time(now));
     request.status = None;
@@ -62,6 +65,41 @@ fn one(
     if let Some(note) = note {
         findings.push(manifest.finding(Severity::Note, "metadata.namespace", note));
     }
+    // The operator tells the first fault. An author mends them all at once.
+    while let Some((finding, reason)) =
+        fault(manifest, &request, &policy, &namespace, &connection, now)
+    {
+        let is_last = !spared(reason, &mut request, &mut policy, &mut connection);
+        findings.push(finding);
+        if is_last {
+            break;
+        }
+    }
+    let is_faultless = findings.iter().all(|finding| finding.reason.is_none());
+    let terms = policy.spec.issuance.as_ref().map(Terms::of);
+    if let (Some(tenant), Some(terms), true) = (tenant, &terms, is_faultless) {
+        let of_tenant = |other: &&Manifest<TapPolicy>| {
+            let other =
+                tenants.and_then(|tenants| tenants.get(&other.object.spec.tenant)?.as_ref().ok());
+            other.is_some_and(|other| other.connection.tenant_id == connection.tenant_id)
+        };
+        let all: Vec<&TapPolicy> =
+            manifests.policies.iter().filter(of_tenant).map(|other| &other.object).collect();
+        let method = method_after(&all, &tenant.method);
+        findings.extend(beside_the_tenant(manifest, terms, &method));
+    }
+    findings
+}
+
+/// The first fault that the operator finds, and its reason.
+fn fault(
+    manifest: &Manifest<TapRequest>,
+    request: &TapRequest,
+    policy: &TapPolicy,
+    namespace: &Namespace,
+    connection: &Connection,
+    now: Timestamp,
+) -> Option<(Finding, Reason)> {
     let terms = policy.spec.issuance.as_ref().map(Terms::of);
     // Once its start is near.
     let start = request.spec.start_time.as_ref().map(|start| start.0);
@@ -74,38 +112,59 @@ fn one(
                 settle: jiff::SignedDuration::ZERO,
                 use_check: jiff::SignedDuration::ZERO,
             },
-            policy: PolicyFound::Found(&policy),
+            policy: PolicyFound::Found(policy),
             terms: terms.as_ref(),
-            namespace: Some(&namespace),
-            connection: Some(&connection),
+            namespace: Some(namespace),
+            connection: Some(connection),
             stop: Stop::Off,
             guard: &Guard::Overridden,
             holder: "",
             lease_is_fresh: true,
             new_attempt: "",
         },
-        request: &request,
-        connections: std::slice::from_ref(&connection),
+        request,
+        connections: std::slice::from_ref(connection),
         superseded_by: None,
         secret_is_gone: false,
         seen: None,
         reads: &reads,
         memory: &memory,
     };
-    let found = check(&situation);
-    findings.extend(told(manifest, &found));
-    if let (Some(tenant), Some(terms), Verdict::Ask(_)) = (tenant, &terms, &found.verdict) {
-        let of_tenant = |other: &&Manifest<TapPolicy>| {
-            let other =
-                tenants.and_then(|tenants| tenants.get(&other.object.spec.tenant)?.as_ref().ok());
-            other.is_some_and(|other| other.connection.tenant_id == connection.tenant_id)
-        };
-        let all: Vec<&TapPolicy> =
-            manifests.policies.iter().filter(of_tenant).map(|other| &other.object).collect();
-        let method = method_after(&all, &tenant.method);
-        findings.extend(beside_the_tenant(manifest, terms, &method));
+    told(manifest, &check(&situation))
+}
+
+/// Takes away what the operator stumbled over, so that it finds what else is wrong. Whether there was anything to take away.
+fn spared(
+    reason: Reason,
+    request: &mut TapRequest,
+    policy: &mut TapPolicy,
+    connection: &mut Connection,
+) -> bool {
+    let Some(issuance) = policy.spec.issuance.as_mut() else { return false };
+    let spec = &mut request.spec;
+    match reason {
+        Reason::Suspended => issuance.suspend.take().is_some(),
+        Reason::NamespaceNotAllowed => {
+            let name = request.metadata.namespace.clone().unwrap_or_default();
+            let only = Some(Namespaces { names: Some(vec![name]), selector: None });
+            let other = issuance.namespaces != only;
+            issuance.namespaces = only;
+            other
+        }
+        // The reason is the first for which a policy can be invalid.
+        Reason::ReasonNotAccepted | Reason::PolicyInvalid => issuance.reason.take().is_some(),
+        Reason::StartTimeRequired => issuance.start_time.take().is_some(),
+        Reason::LifetimeNotAllowed => spec.lifetime.take().is_some(),
+        Reason::OneTimeUseRequired => spec.one_time_use.take().is_some(),
+        Reason::RecipientsRequired => issuance.delivery.take().is_some(),
+        Reason::RecipientInvalid => {
+            issuance.delivery = None;
+            spec.recipients.take().is_some()
+        }
+        Reason::CeilingExceeded => *std::mem::take(&mut connection.ceilings) != Ceilings::default(),
+        Reason::ReplaceNotAllowed => spec.on_existing_pass.take().is_some(),
+        _ => false,
     }
-    findings
 }
 
 /// The namespace of a request, and what cannot be checked of it.
@@ -156,23 +215,27 @@ fn unknown(name: &str) -> Connection {
     }
 }
 
-/// What the checks found, as far as they could be made.
-fn told(manifest: &Manifest<TapRequest>, found: &Findings) -> Option<Finding> {
+/// What the checks found, as far as they could be made, and its reason.
+fn told(manifest: &Manifest<TapRequest>, found: &Findings) -> Option<(Finding, Reason)> {
     let Verdict::Not(obstacle) = &found.verdict else { return None };
-    Some(match obstacle {
+    let (severity, reason, message) = match obstacle {
         Obstacle::Fail(reason, message)
         | Obstacle::Wait(reason @ Reason::PolicyInvalid, message, _) => {
-            manifest.finding(Severity::Error, "", message).because(reason.as_str())
+            (Severity::Error, *reason, message.as_str())
         }
         Obstacle::Wait(reason, message, _) | Obstacle::Later(reason, message, _) => {
-            manifest.finding(Severity::Warning, "", message).because(reason.as_str())
+            (Severity::Warning, *reason, message.as_str())
         }
-        Obstacle::TooLate => {
-            let message = "its time is over: where it is not a record of a finished request already, it issues nothing";
-            manifest.finding(Severity::Note, "", message).because(Reason::NotIssuedInTime.as_str())
-        }
+        Obstacle::TooLate => (
+            Severity::Note,
+            Reason::NotIssuedInTime,
+            "its time is over: where it is not a record of a finished request already, it issues nothing",
+        ),
         _ => return None,
-    })
+    };
+    // To the operator, a request is immutable. This one is not applied yet.
+    let message = message.replace("make another request", "correct the manifest to a request");
+    Some((manifest.finding(severity, "", message).because(reason.as_str()), reason))
 }
 
 /// What the tenant's method does not allow.

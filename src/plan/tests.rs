@@ -222,6 +222,43 @@ fn requests_are_checked_against_their_policies() {
 }
 
 #[test]
+fn all_faults_of_a_request_are_told_at_once() {
+    let issuance = "    suspend: true\n    reason: {}\n    lifetime: {maximum: 2h}\n    startTime: Required\n    delivery: Sealed\n";
+    let spec = "  lifetime: 4h\n  oneTimeUse: false\n  onExistingPass: Replace\n";
+    let request = request(spec).replace("namespace: helpdesk", "namespace: sales");
+    let request = request.replace("alice@contoso.com", "alice@fabrikam.com");
+    let plan = offline(&(policy("{}", issuance) + &request));
+    let all = said(&plan);
+    for words in [
+        "is suspended",
+        "does not admit namespace sales",
+        "requires a reason: correct the manifest to a request with spec.reason",
+        "requires a start time",
+        "longer than the 2h",
+        "only one-time passes",
+        "requires encrypted delivery",
+        "does not allow replacing",
+        "admits only users of contoso.com",
+    ] {
+        let found = all.iter().filter(|(_, _, sentence)| sentence.contains(words)).count();
+        assert_eq!(found, 1, "{words}: {all:#?}");
+    }
+    assert_eq!(all.len(), 9, "{all:#?}");
+    let unwanted = |(_, _, sentence): &(_, _, String)| sentence.contains("make another request");
+    assert!(!all.iter().any(unwanted), "{all:#?}");
+}
+
+#[test]
+fn a_request_whose_policy_would_be_refused_is_not_passed_over() {
+    let refused = policy("{}", "    lifetime: {maximum: 60}\n");
+    let plan = offline(&(refused + &request("")));
+    let is_note = |(is, _, words): &(Severity, usize, String)| {
+        *is == Note && words.contains("TapPolicy contoso would be refused, so only the form")
+    };
+    assert!(said(&plan).iter().any(is_note), "{plan:#?}");
+}
+
+#[test]
 fn a_request_whose_time_is_over_is_a_record() {
     let old = request("  startTime: 2026-01-05T08:00:00Z\n");
     let plan = offline(&(policy("{}", "") + &old));

@@ -167,6 +167,14 @@ mod tests {
     }
 
     #[test]
+    fn who_is_nobody_to_the_cluster_is_not_signed_in() {
+        let message = "taprequests is forbidden: User \"system:anonymous\" cannot list resource";
+        let error = CallError::of(status(403, "Forbidden", message), &cluster());
+        let told = "it knows you only as system:anonymous".to_owned();
+        assert_eq!(error, CallError::Unauthorized(told));
+    }
+
+    #[test]
     fn a_missing_object_is_not_a_missing_installation() {
         let object = status(404, "NotFound", "taprequests.tap-operator.io \"a\" not found");
         assert!(matches!(CallError::of(object, &cluster()), CallError::NotFound(_)));

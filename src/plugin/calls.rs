@@ -61,12 +61,12 @@ pub struct Answer<T> {
 pub struct Cluster {
     client: Client,
     name: ClusterName,
-    limit: Duration,
+    limit: Option<Duration>,
 }
 
 impl Cluster {
-    /// The cluster behind a client.
-    pub fn new(client: Client, name: ClusterName, limit: Duration) -> Self {
+    /// The cluster behind a client. `limit`: how long one call may take, if not as long as it likes.
+    pub fn new(client: Client, name: ClusterName, limit: Option<Duration>) -> Self {
         Self { client, name, limit }
     }
 
@@ -76,14 +76,16 @@ impl Cluster {
     }
 
     async fn call<T>(&self, future: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
-        match tokio::time::timeout(self.limit, future).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(kube::Error::Api(status))) => Err(CallError::of(*status, &self.name)),
-            Ok(Err(error)) => Err(self.unreachable(chain(&error))),
-            Err(_) => {
-                Err(self.unreachable(format!("nothing came within {} s", self.limit.as_secs())))
-            }
-        }
+        let answer = match self.limit {
+            None => future.await,
+            Some(limit) => tokio::time::timeout(limit, future).await.map_err(|_| {
+                self.unreachable(format!("nothing came within {} s", limit.as_secs()))
+            })?,
+        };
+        answer.map_err(|error| match error {
+            kube::Error::Api(status) => CallError::of(*status, &self.name),
+            error => self.unreachable(chain(&error)),
+        })
     }
 
     fn unreachable(&self, cause: String) -> CallError {
@@ -265,15 +267,7 @@ impl Cluster {
         let body = self.call(answer.into_body().collect_bytes()).await?;
         match code {
             200 => Ok(Answer { value: body.into(), date }),
-            404 => Err(CallError::NoSuchKind(self.name.full())),
-            code => {
-                let message = format!("GET {path}: {}", String::from_utf8_lossy(&body).trim_end());
-                Err(match code {
-                    401 => CallError::Unauthorized(message),
-                    403 => CallError::Right(message),
-                    code => CallError::Refused { code, message },
-                })
-            }
+            code => Err(refusal(path, code, &body)),
         }
     }
 
@@ -389,8 +383,36 @@ fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace(',', "\\,").replace('=', "\\=")
 }
 
-/// An error with its causes, none of them said twice.
+/// What the API server answered to a path in place of what was asked for.
+fn refusal(path: &str, code: u16, body: &[u8]) -> CallError {
+    let status = serde_json::from_slice::<serde_json::Value>(body).ok();
+    let message = status.as_ref().and_then(|status| status["message"].as_str());
+    let message = message.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned);
+    let message = format!("GET {path}: {}", message.trim_end());
+    match code {
+        401 => CallError::Unauthorized(message),
+        403 => CallError::Right(message),
+        404 => CallError::NotFound(message),
+        code => CallError::Refused { code, message },
+    }
+}
+
+/// What the libraries between say about themselves. It tells nobody what is wrong.
+const LIBRARIES: [&str; 4] = [
+    "ServiceError: ",
+    "client error (Connect): ",
+    "client error (SendRequest): ",
+    "tcp connect error: ",
+];
+
+/// An error with its causes, none of them said twice, as people read it.
 pub fn chain(error: &dyn std::error::Error) -> String {
+    // Some quote a path twice.
+    let text = all_causes(error).replace("'\"", "'").replace("\"'", "'");
+    LIBRARIES.iter().fold(text, |text, library| text.replace(library, ""))
+}
+
+fn all_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -406,6 +428,30 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_is_not_there_is_no_missing_installation() {
+        let body = br#"{"kind": "Status", "message": "pods \"tap-operator-5f\" not found"}"#;
+        assert_eq!(
+            refusal("/api/v1/p", 404, body),
+            CallError::NotFound("GET /api/v1/p: pods \"tap-operator-5f\" not found".into())
+        );
+        let plain = refusal("/version", 403, b"no\n");
+        assert_eq!(plain, CallError::Right("GET /version: no".into()));
+    }
+
+    #[test]
+    fn errors_are_told_without_the_libraries_between() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Layer(&'static str, #[source] Option<Box<Layer>>);
+        let refused = Layer("Connection refused (os error 111)", None);
+        let tcp = Layer("tcp connect error", Some(Box::new(refused)));
+        let service = Layer("ServiceError: client error (Connect)", Some(Box::new(tcp)));
+        assert_eq!(chain(&service), "Connection refused (os error 111)");
+        let file = Layer("failed to read kubeconfig from '\"/nonexistent\"'", None);
+        assert_eq!(chain(&file), "failed to read kubeconfig from '/nonexistent'");
+    }
 
     #[test]
     fn names_in_selectors_are_escaped() {

@@ -194,10 +194,11 @@ pub struct Inbox {
     pub output: Option<Format>,
 }
 
-/// Show requests with all that explains their state: checks, decisions, what to do
+/// Show requests with all that explains their state: checks, decisions, what to do (also `explain`)
 #[derive(Args)]
 #[command(
-    visible_alias = "explain",
+    // A visible one would be offered by completion in the place of the command.
+    alias = "explain",
     after_help = "\
 Examples:
   kubectl tap show alice-inc0012345
@@ -341,6 +342,8 @@ pub struct Operator {
 ///
 /// Nothing is issued and no tenant is corrected until `resume`. It waits until the operator says that it has stopped, and
 /// tells how many passes are still active. With --revoke it also waits until they are revoked.
+///
+/// It does not ask, with --revoke neither: a brake must not wait for an answer. A stop that revokes stays one until `resume`.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:

@@ -44,8 +44,36 @@ pub fn run(arguments: &Completion) -> Result<(), Failure> {
     output::data(&String::from_utf8_lossy(&script))
 }
 
+/// The command line as a completion offers it. Flags are offered in the place of an empty word only where nothing else is:
+/// among names nobody looks for them, and who does types a dash.
+pub fn offered(command: clap::Command, word: Option<&str>) -> clap::Command {
+    if word.is_some_and(|word| !word.is_empty()) {
+        return command;
+    }
+    let hidden = |command: clap::Command| {
+        let command = command.disable_help_flag(true).disable_version_flag(true);
+        command.mut_args(|argument| {
+            let is_flag = !argument.is_positional();
+            argument.hide(is_flag)
+        })
+    };
+    hidden(command).mut_subcommands(hidden)
+}
+
+/// The word that a shell asks about: that with this index, or the last one.
+pub fn word(arguments: impl IntoIterator<Item = String>, index: Option<usize>) -> Option<String> {
+    let words: Vec<String> =
+        arguments.into_iter().skip_while(|argument| argument != "--").skip(1).collect();
+    words.get(index.unwrap_or(words.len().checked_sub(1)?)).cloned()
+}
+
 /// Answers kubectl: a candidate on each line, with a tab and a description, and at the end what else to offer.
-pub fn answer(mut command: clap::Command, words: &[String]) -> Result<(), Failure> {
+pub fn answer(command: clap::Command, words: &[String]) -> Result<(), Failure> {
+    output::data(&answered(command, words))
+}
+
+fn answered(command: clap::Command, words: &[String]) -> String {
+    let mut command = offered(command, words.last().map(String::as_str));
     let mut line: Vec<OsString> = vec!["kubectl-tap".into()];
     line.extend(words.iter().map(OsString::from));
     let last = line.len() - 1;
@@ -60,16 +88,18 @@ pub fn answer(mut command: clap::Command, words: &[String]) -> Result<(), Failur
         text.push('\n');
     }
     text.push_str(NO_FILES);
-    output::data(&text)
+    text
 }
 
 /// Names of objects. If they cannot be had at once and without asking anybody anything, there are none.
 pub mod candidates {
     use clap_complete::CompletionCandidate;
     use kube::ResourceExt as _;
+    use kube::config::Kubeconfig;
 
     use super::{PATIENCE, Prompts, Session, connection};
     use crate::api::Phase;
+    use crate::plugin::kubeconfig;
     use crate::plugin::pick;
     use crate::plugin::record::Record;
     use crate::plugin::view;
@@ -87,6 +117,35 @@ pub mod candidates {
             let names = pick::usable(&rules, None, &session.namespace).unwrap_or_default();
             names.into_iter().map(CompletionCandidate::new).collect()
         })
+    }
+
+    /// The namespaces, for whoever may list them.
+    pub fn namespaces() -> Vec<CompletionCandidate> {
+        asked(async |session| {
+            let namespaces = session.cluster.namespaces().await.unwrap_or_default();
+            namespaces.into_iter().map(CompletionCandidate::new).collect()
+        })
+    }
+
+    /// The contexts of the kubeconfig.
+    pub fn contexts() -> Vec<CompletionCandidate> {
+        named(|all| all.contexts.into_iter().map(|context| context.name).collect())
+    }
+
+    /// Its clusters.
+    pub fn clusters() -> Vec<CompletionCandidate> {
+        named(|all| all.clusters.into_iter().map(|cluster| cluster.name).collect())
+    }
+
+    /// Its users.
+    pub fn users() -> Vec<CompletionCandidate> {
+        named(|all| all.auth_infos.into_iter().map(|user| user.name).collect())
+    }
+
+    fn named(names: impl FnOnce(Kubeconfig) -> Vec<String>) -> Vec<CompletionCandidate> {
+        let file = connection(std::env::args()).kubeconfig;
+        let names = kubeconfig::read(file.as_deref()).map(names).unwrap_or_default();
+        names.into_iter().map(CompletionCandidate::new).collect()
     }
 
     /// All requests of the namespace.
@@ -187,6 +246,54 @@ fn connection(words: impl IntoIterator<Item = String>) -> Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A command line whose names are known without a cluster.
+    #[derive(clap::Parser)]
+    #[command(name = "kubectl-tap")]
+    struct Sample {
+        #[arg(long, global = true)]
+        context: Option<String>,
+        #[command(subcommand)]
+        command: One,
+    }
+
+    #[derive(clap::Subcommand)]
+    enum One {
+        Show {
+            #[arg(value_parser = ["alice", "bob"])]
+            name: String,
+            #[arg(long)]
+            yes: bool,
+        },
+    }
+
+    #[test]
+    fn flags_are_not_mixed_into_names() {
+        use clap::CommandFactory as _;
+        let answer = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+            answered(Sample::command(), &words)
+        };
+        assert_eq!(answer(&["show", ""]), "alice\nbob\n:4");
+        assert!(answer(&["show", "--"]).starts_with("--yes\n"));
+        let offered = offered(Sample::command(), Some(""));
+        offered.debug_assert();
+    }
+
+    #[test]
+    fn commands_are_offered_under_their_own_names() {
+        let answer = answered(crate::plugin::command(), &[String::new()]);
+        assert!(answer.contains("\nshow\t") && !answer.contains("explain\t"), "{answer}");
+    }
+
+    #[test]
+    fn the_word_that_a_shell_asks_about_is_found() {
+        let typed = |words: &str| -> Vec<String> { words.split(' ').map(str::to_owned).collect() };
+        let words = typed("kubectl-tap -- kubectl-tap show  -n");
+        assert_eq!(word(words.clone(), Some(2)).as_deref(), Some(""));
+        assert_eq!(word(words, None).as_deref(), Some("-n"));
+        assert_eq!(word(typed("kubectl-tap --"), None), None);
+    }
 
     #[test]
     fn the_flags_that_were_typed_choose_the_cluster() {

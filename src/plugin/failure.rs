@@ -18,8 +18,10 @@ Exit codes:
   130  interrupted";
 
 /// What to do where this program and the cluster do not speak of the same fields.
-pub const OTHER_VERSION: &str = "use the kubectl-tap of the version that is installed there, or have an administrator upgrade \
-     the definitions: docs/operate.md";
+pub const OTHER_VERSION: &str = concat!(
+    "use the kubectl-tap of the version that is installed there, or have an administrator upgrade the definitions: ",
+    page!("operate.md")
+);
 
 /// The kinds of failures that scripts tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,20 +120,24 @@ impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         let failure = Self::error(error.to_string());
         match error {
-            CallError::NoSuchKind(_) => failure.remedy(
-                "look at --context; if this is the right cluster, an administrator installs tap-operator: docs/install.md",
-            ),
+            CallError::NoSuchKind(_) => failure.remedy(concat!(
+                "look at --context; if this is the right cluster, an administrator installs tap-operator: ",
+                page!("install.md")
+            )),
             CallError::Unauthorized(_) => failure.remedy(
                 "sign in to the cluster again, as for kubectl; `kubectl auth whoami` shows whether it worked",
             ),
             CallError::Unreachable { .. } => failure.remedy(
                 "check the network and `kubectl config current-context`; --context and --kubeconfig choose another cluster",
             ),
-            CallError::Right(why) if why.contains("in the namespace") => failure.remedy(
-                "choose another namespace with -n, or show this line to your administrator: the roles are in docs/access.md",
-            ),
-            CallError::Right(_) => failure
-                .remedy("show this line to your administrator: the roles are in docs/access.md"),
+            CallError::Right(why) if why.contains("in the namespace") => failure.remedy(concat!(
+                "choose another namespace with -n, or show this line to your administrator: the roles are in ",
+                page!("access.md")
+            )),
+            CallError::Right(_) => failure.remedy(concat!(
+                "show this line to your administrator: the roles are in ",
+                page!("access.md")
+            )),
             CallError::NoRequest { namespace, .. } => failure.remedy(format!(
                 "what there is: {} list --all -n {namespace}; -n chooses another namespace",
                 program()
@@ -159,6 +165,21 @@ mod tests {
         ] {
             let row = format!("\n  {:<5}", exit.code());
             assert!(EXIT_CODES.contains(&row), "{exit:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_named_by_its_address() {
+        // Whoever has the plugin need not have a checkout.
+        for error in [
+            CallError::NoSuchKind("a".into()),
+            CallError::Right("you cannot list taprequests in the namespace a".into()),
+            CallError::Right("you cannot".into()),
+            CallError::UnknownFields { cluster: "a".into(), fields: "b".into() },
+        ] {
+            let remedy = Failure::from(error).remedy.unwrap();
+            assert!(remedy.contains("https://github.com/"), "{remedy}");
+            assert!(!remedy.contains(" docs/"), "{remedy}");
         }
     }
 

@@ -12,10 +12,42 @@ pub fn read(named: Option<&Path>) -> Result<Kubeconfig, KubeconfigError> {
     if let Some(file) = named {
         return Kubeconfig::read_from(file).map(tidied);
     }
-    let variable = std::env::var_os("KUBECONFIG").unwrap_or_default();
-    let files: Vec<PathBuf> =
-        std::env::split_paths(&variable).filter(|file| !file.as_os_str().is_empty()).collect();
+    let files = of_environment();
     if files.is_empty() { Kubeconfig::read().map(tidied) } else { merged(&files) }
+}
+
+/// The files that KUBECONFIG names.
+fn of_environment() -> Vec<PathBuf> {
+    let variable = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    std::env::split_paths(&variable).filter(|file| !file.as_os_str().is_empty()).collect()
+}
+
+/// Where it was read, in words.
+pub fn place(named: Option<&Path>) -> String {
+    let files = named.map_or_else(of_environment, |file| vec![file.to_owned()]);
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    if files.is_empty() { "~/.kube/config".to_owned() } else { files.join(", ") }
+}
+
+/// Refuses a name that the kubeconfig does not have. Without that, a user that is not there would be nobody, and the API server
+/// would be blamed for it. `place`: where the kubeconfig was read.
+pub fn has(kubeconfig: &Kubeconfig, named: &KubeConfigOptions, place: &str) -> Result<(), Failure> {
+    let contexts = || kubeconfig.contexts.iter().any(|c| Some(&c.name) == named.context.as_ref());
+    let clusters = || kubeconfig.clusters.iter().any(|c| Some(&c.name) == named.cluster.as_ref());
+    let users = || kubeconfig.auth_infos.iter().any(|u| Some(&u.name) == named.user.as_ref());
+    let all: [(_, &Option<String>, &dyn Fn() -> bool); 3] = [
+        ("context", &named.context, &contexts),
+        ("cluster", &named.cluster, &clusters),
+        ("user", &named.user, &users),
+    ];
+    for (what, name, is_there) in all {
+        let Some(name) = name.as_ref().filter(|_| !is_there()) else { continue };
+        let failure = Failure::error(format!("the kubeconfig {place} has no {what} {name:?}"));
+        return Err(failure.remedy(format!(
+            "`kubectl config get-{what}s` lists the {what}s; --{what} chooses one"
+        )));
+    }
+    Ok(())
 }
 
 /// Several files as one: what an earlier file says counts. Files that do not exist are passed over, unless none does.
@@ -105,6 +137,31 @@ mod tests {
         );
         std::fs::write(&file, text).unwrap();
         file
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut all = merged(&[file(directory.path(), "prod", "prod")]).unwrap();
+        all.auth_infos = kubeconfig("Never").auth_infos;
+        let name = |name: &str| Some(name.to_owned());
+        let options = |context: &str, cluster: &str, user: &str| KubeConfigOptions {
+            context: name(context),
+            cluster: name(cluster),
+            user: name(user),
+        };
+        assert_eq!(has(&all, &options("prod", "prod", "me"), "/a"), Ok(()));
+        assert_eq!(has(&all, &KubeConfigOptions::default(), "/a"), Ok(()));
+        for (named, what) in [
+            (options("nope", "prod", "me"), "context"),
+            (options("prod", "nope", "me"), "cluster"),
+            (options("prod", "prod", "nope"), "user"),
+        ] {
+            let told = has(&all, &named, "/a, /b").unwrap_err();
+            assert_eq!(told.message, format!("the kubeconfig /a, /b has no {what} \"nope\""));
+            let remedy = told.remedy.unwrap();
+            assert!(remedy.contains(&format!("get-{what}s` lists the {what}s; --{what} ")));
+        }
     }
 
     #[test]

@@ -6,6 +6,13 @@
 //!
 //! What people read goes to standard error, except for what they asked for. A code goes to a terminal only.
 
+/// The address of a page of the documentation, of the version of this program.
+macro_rules! page {
+    ($name:literal) => {
+        concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/v", env!("CARGO_PKG_VERSION"), "/docs/", $name)
+    };
+}
+
 mod call_error;
 mod calls;
 mod cli;
@@ -16,6 +23,7 @@ mod failure;
 mod keys;
 mod kubeconfig;
 pub mod naming;
+mod operator;
 mod output;
 mod pick;
 mod record;
@@ -40,10 +48,14 @@ use failure::Failure;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    CompleteEnv::with_factory(command)
-        .var(completion::VARIABLE)
-        .bin(Name::started().file())
-        .complete();
+    CompleteEnv::with_factory(|| {
+        let index = std::env::var("_CLAP_COMPLETE_INDEX").ok().and_then(|index| index.parse().ok());
+        let word = completion::word(std::env::args(), index);
+        completion::offered(command(), word.as_deref())
+    })
+    .var(completion::VARIABLE)
+    .bin(Name::started().file())
+    .complete();
     let matches = command().get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let outcome = match arguments.command {

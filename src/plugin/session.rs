@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap_complete::engine::ArgValueCandidates;
 use jiff::SignedDuration;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
@@ -10,9 +11,10 @@ use tokio::sync::OnceCell;
 
 use super::call_error::ClusterName;
 use super::calls::{Cluster, chain};
+use super::completion::candidates;
 use super::failure::Failure;
 use super::kubeconfig;
-use super::time::duration;
+use super::time::limit;
 use crate::version::VERSION;
 
 /// The flags that kubectl has, too.
@@ -20,19 +22,19 @@ use crate::version::VERSION;
 #[command(next_help_heading = "Cluster, as for kubectl")]
 pub struct Connection {
     /// Namespace of the requests [default: that of the context]
-    #[arg(short, long, global = true, value_name = "NAMESPACE")]
+    #[arg(short, long, global = true, value_name = "NAMESPACE", add = ArgValueCandidates::new(candidates::namespaces))]
     pub namespace: Option<String>,
     /// The kubeconfig file [default: $KUBECONFIG, or ~/.kube/config]
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
     pub kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig
-    #[arg(long, global = true, value_name = "CONTEXT", hide_short_help = true)]
+    #[arg(long, global = true, value_name = "CONTEXT", hide_short_help = true, add = ArgValueCandidates::new(candidates::contexts))]
     pub context: Option<String>,
     /// The cluster of the kubeconfig
-    #[arg(long, global = true, value_name = "CLUSTER", hide_short_help = true)]
+    #[arg(long, global = true, value_name = "CLUSTER", hide_short_help = true, add = ArgValueCandidates::new(candidates::clusters))]
     pub cluster: Option<String>,
     /// The user of the kubeconfig
-    #[arg(long, global = true, value_name = "USER", hide_short_help = true)]
+    #[arg(long, global = true, value_name = "USER", hide_short_help = true, add = ArgValueCandidates::new(candidates::users))]
     pub user: Option<String>,
     /// User to impersonate
     #[arg(long = "as", global = true, value_name = "USER", hide_short_help = true)]
@@ -46,8 +48,8 @@ pub struct Connection {
         requires = "impersonate"
     )]
     pub impersonate_groups: Vec<String>,
-    /// How long to wait for an answer of the API server, such as 10s
-    #[arg(long, global = true, value_name = "DURATION", hide_short_help = true, default_value = "30s", value_parser = duration)]
+    /// How long to wait for an answer of the API server, such as 10s; 0 for as long as it takes
+    #[arg(long, global = true, value_name = "DURATION", hide_short_help = true, default_value = "30s", value_parser = limit)]
     pub request_timeout: SignedDuration,
 }
 
@@ -99,8 +101,8 @@ pub struct Session {
 impl Session {
     /// Reads the kubeconfig. No call is made yet, except for credentials.
     pub async fn open(connection: &Connection, prompts: Prompts) -> Result<Self, Failure> {
-        let limit =
-            Duration::try_from(connection.request_timeout).unwrap_or(Duration::from_secs(30));
+        let limit = Duration::try_from(connection.request_timeout).ok();
+        let limit = limit.filter(|limit| !limit.is_zero());
         let (config, choice) = configuration(connection, prompts).await?;
         let namespace =
             connection.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
@@ -140,6 +142,8 @@ async fn configuration(
             if prompts == Prompts::Forbidden {
                 kubeconfig::silence(&mut kubeconfig)?;
             }
+            let place = kubeconfig::place(connection.kubeconfig.as_deref());
+            kubeconfig::has(&kubeconfig, &options, &place)?;
             choice = kubeconfig::choice(&kubeconfig, &options);
             Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
                 Failure::error(format!("the kubeconfig cannot be used: {}", chain(&error))).remedy(

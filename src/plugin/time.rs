@@ -148,6 +148,16 @@ pub fn duration(text: &str) -> Result<SignedDuration, String> {
     if duration.is_positive() { Ok(duration) } else { Err("it must be longer than zero".into()) }
 }
 
+/// How long one call may take, as kubectl reads it: a number alone is in seconds, and zero is no limit.
+pub fn limit(text: &str) -> Result<SignedDuration, String> {
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Ok(SignedDuration::from_secs(seconds.into()));
+    }
+    let limit: SignedDuration =
+        text.parse().map_err(|_| "write a duration such as 30s or 5m, or 0".to_owned())?;
+    if limit.is_negative() { Err("it must not be negative".into()) } else { Ok(limit) }
+}
+
 /// A number of seconds as people say it, in one or two units.
 pub fn long(seconds: i64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -324,6 +334,15 @@ mod tests {
         assert_eq!(told("2026-11-29T17:29:30Z"), "2026-11-29 18:29 +01:00 (30s ago)");
         assert_eq!(told("2026-11-29T17:30:00Z"), "2026-11-29 18:30 +01:00 (now)");
         assert_eq!(told("2027-07-01T06:00:00Z"), "2027-07-01 08:00 +02:00 (in 213d)");
+    }
+
+    #[test]
+    fn the_limit_of_a_call_is_read_as_kubectl_reads_it() {
+        for (text, seconds) in [("0", 0), ("0s", 0), ("30", 30), ("10s", 10), ("2m", 120)] {
+            assert_eq!(limit(text), Ok(SignedDuration::from_secs(seconds)), "{text}");
+        }
+        assert!(limit("-1s").is_err() && limit("soon").is_err());
+        assert!(duration("0").is_err(), "who waits for something waits longer than that");
     }
 
     #[test]

@@ -284,6 +284,10 @@ async fn attempts(watch: &mut Watch<'_>) -> Result<()> {
     watch.resolve(&["TapThrottled"]).await?;
 
     simulator.inject(Fault::on(Operation::PassCreate, FaultKind::AnswerLost));
+    // The list before the POST is answered. Those after it would find the pass at once.
+    let down =
+        FaultKind::Status { status: 503, effect: false, code: None, retry_after_seconds: None };
+    simulator.inject(Fault::on(Operation::PassList, down).after(1).times(1000));
     watch.ask("lost", &policy).await?;
     let resolving =
         |seen: &TapRequest| seen.ready().is_some_and(|ready| ready.reason == "Resolving");
@@ -291,6 +295,7 @@ async fn attempts(watch: &mut Watch<'_>) -> Result<()> {
     simulator.set_unreachable(true);
     watch.scene.decide(&helpdesk, "revoked", DecisionKind::Revoke).await?;
     watch.fire(&["TapAttemptUnresolved", "TapRevocationHangs"]).await?;
+    simulator.clear_faults();
     simulator.set_unreachable(false);
     watch.resolve(&["TapAttemptUnresolved", "TapRevocationHangs"]).await?;
 

@@ -54,7 +54,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let tenants = if arguments.offline || manifests.policies.is_empty() {
         None
     } else {
-        let clients = tenants::clients(&arguments.connections)?;
+        let clients = tenants::clients(
+            &arguments.connections,
+            ", or check the manifests alone with --offline",
+        )?;
         Some(tenants::read(&clients, &manifests).await)
     };
     let plan = Plan::of(manifests, tenants.as_ref(), now);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use anyhow::anyhow;
 use jiff::Timestamp;
 use tap_operator::controller::{Clocks, LocalClock, connections_of};
 use tap_operator::decision::permissions::{Need, with_id};
@@ -14,10 +15,17 @@ use tap_operator::plan::tenant::{Tenant, Tenants, beyond_reading, groups};
 
 use crate::commands::connections::ConnectionArguments;
 
-/// The clients of all connections.
-pub fn clients(connections: &ConnectionArguments) -> anyhow::Result<Vec<Client>> {
+/// The clients of all connections. `otherwise`: what else the person can do where there are none.
+pub fn clients(connections: &ConnectionArguments, otherwise: &str) -> anyhow::Result<Vec<Client>> {
     let clocks = Arc::new(Clocks::new(LocalClock::starting_at(Timestamp::now())));
-    connections.clients(&clocks, Arc::new(|_, _| {}))
+    let clients = connections.clients(&clocks, Arc::new(|_, _| {}));
+    clients.map_err(|error| {
+        let told = format!("{error:#}");
+        if !told.lines().any(|line| line.starts_with("environment")) {
+            return error;
+        }
+        anyhow!("{told}\nthe environment describes no tenant connection: name a file that does with --tenants-file{otherwise}")
+    })
 }
 
 /// Reads each tenant that a policy names and that has a connection.
@@ -43,7 +51,8 @@ async fn one(
     connection: Connection,
     mut named: BTreeSet<String>,
 ) -> Result<Tenant, String> {
-    let cannot = |error: GraphError| format!("the tenant cannot be read: {error}");
+    let cannot =
+        |error: GraphError| format!("the tenant cannot be read: {}", error.for_a_command());
     let permissions = client.token_roles().await.map_err(cannot)?;
     let too_much = beyond_reading(&permissions);
     if !too_much.is_empty() {

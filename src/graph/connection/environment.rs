@@ -142,12 +142,16 @@ impl<'a> Environment<'a> {
         }
         let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
         let problem = if names.is_empty() {
-            Problem::new(
-                "there is no credential",
+            // Kubernetes sets the variable in every pod. Elsewhere, nobody knows of a webhook.
+            let webhook = (self.0)("KUBERNETES_SERVICE_HOST").map_or("", |_| {
+                "; if the webhook of workload identity should have set the first, it missed this pod: delete the pod once \
+                 the webhook runs"
+            });
+            let remedy = format!(
                 "set one of AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_SECRET_FILE, AZURE_CLIENT_CERTIFICATE_PATH or \
-                 TAP_OPERATOR_MANAGED_IDENTITY=true; if the webhook of workload identity should have set the first, it \
-                 missed this pod: delete the pod once the webhook runs",
-            )
+                 TAP_OPERATOR_MANAGED_IDENTITY=true{webhook}"
+            );
+            Problem::new("there is no credential", remedy)
         } else {
             let what = format!("there are {} credentials: {}", names.len(), names.join(", "));
             Problem::new(what, "keep one of them")
@@ -379,6 +383,11 @@ mod tests {
             ),
             (
                 &[("AZURE_CLIENT_SECRET_FILE", "")],
+                "environment: there is no credential; set one of AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_SECRET_FILE, \
+                 AZURE_CLIENT_CERTIFICATE_PATH or TAP_OPERATOR_MANAGED_IDENTITY=true",
+            ),
+            (
+                &[("AZURE_CLIENT_SECRET_FILE", ""), ("KUBERNETES_SERVICE_HOST", "10.96.0.1")],
                 "environment: there is no credential; set one of AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_SECRET_FILE, \
                  AZURE_CLIENT_CERTIFICATE_PATH or TAP_OPERATOR_MANAGED_IDENTITY=true; if the webhook of workload identity \
                  should have set the first, it missed this pod: delete the pod once the webhook runs",

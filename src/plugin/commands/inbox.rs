@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::status::told_by;
 use crate::plugin::call_error::CallError;
 use crate::plugin::calls::Right;
 use crate::plugin::cli::Inbox;
@@ -37,10 +38,10 @@ pub async fn run(
         Some(Format::Yaml) => output::document(&super::list::objects(&mine), true),
         Some(Format::Name) => super::list::names(&mine),
         None if mine.is_empty() => {
-            output::say(&format!(
-                "Nothing awaits your approval{}.",
-                session.cluster.name().which()
-            ));
+            // Who may not read the policies does not learn of it.
+            let policies = session.cluster.policies().await.unwrap_or_default();
+            let stop = told_by(&policies);
+            output::say(&nothing(&session.cluster.name().which(), stop.as_deref()));
             Ok(())
         }
         None => {
@@ -55,6 +56,14 @@ pub async fn run(
             Ok(())
         }
     }
+}
+
+/// That nothing awaits approval, and that nothing will while a stop is set.
+fn nothing(which: &str, stop: Option<&str>) -> String {
+    let stopped = stop.map_or(String::new(), |stop| {
+        format!(" Issuing is stopped, so no request comes as far as that: {stop}.")
+    });
+    format!("Nothing awaits your approval{which}.{stopped}")
 }
 
 /// The requests that await approval in the namespace that was named, or in all that the person may see.
@@ -116,5 +125,19 @@ impl<'a> Rights<'a> {
         let may = self.session.cluster.may(right, Some(&key.0)).await?;
         self.known.insert(key, may);
         Ok(may)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_inbox_tells_of_the_stop() {
+        assert_eq!(nothing("", None), "Nothing awaits your approval.");
+        assert_eq!(
+            nothing(" (context prod)", Some("active passes stay")),
+            "Nothing awaits your approval (context prod). Issuing is stopped, so no request comes as far as that: active passes stay."
+        );
     }
 }

@@ -42,7 +42,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Revoke(arguments) => decide::revoke(&arguments, session).await,
         Command::Wait(arguments) => wait::run(&arguments, session).await,
         Command::Reveal(arguments) => reveal::run(&arguments, session).await,
-        Command::Status(arguments) => status::run(&arguments, session).await,
+        Command::Status(arguments) => status::run(&arguments, session, connection).await,
         Command::Stop(arguments) => stop::stop(&arguments, session).await,
         Command::Resume(arguments) => stop::resume(&arguments, session).await,
         Command::Completion(_)

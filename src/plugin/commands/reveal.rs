@@ -30,7 +30,7 @@ pub fn validate() -> Result<(), Failure> {
     Err(Failure::usage(
         "a code is shown on a terminal only, so that it is in no file and in no log",
     )
-    .remedy("a program that needs it reads the Secret: docs/secret.md"))
+    .remedy(concat!("a program that needs it reads the Secret: ", page!("secret.md"))))
 }
 
 pub async fn run(arguments: &Reveal, session: &Session) -> Result<(), Failure> {

@@ -8,9 +8,12 @@ use tokio::time::{Instant, sleep};
 
 use super::status::told_by;
 use crate::api::names::STOP_CONFIG_MAP;
+use crate::decision::situation::Stop;
+use crate::decision::stop::StopOrder;
 use crate::plugin::call_error::CallError;
-use crate::plugin::cli::{Resume, Stop};
+use crate::plugin::cli;
 use crate::plugin::failure::{Exit, Failure};
+use crate::plugin::operator;
 use crate::plugin::output::{self, Progress};
 use crate::plugin::program;
 use crate::plugin::session::Session;
@@ -45,19 +48,22 @@ impl Effect {
     }
 }
 
-pub async fn stop(arguments: &Stop, session: &Session) -> Result<(), Failure> {
+pub async fn stop(arguments: &cli::Stop, session: &Session) -> Result<(), Failure> {
     let namespace = &arguments.operator.operator_namespace;
+    if let Some(unchecked) = operator::required(session, namespace).await? {
+        output::say(&unchecked);
+    }
     let which = session.cluster.name().which();
     session.cluster.set_stop(namespace, arguments.revoke).await.map_err(|error| match error {
-        error @ CallError::NotFound(_) => Failure::error(format!("{error}{which}"))
-            .remedy("name the namespace of the operator with --operator-namespace"),
+        error @ CallError::NotFound(_) => {
+            Failure::error(format!("{error}{which}")).remedy(operator::REMEDY)
+        }
         error => unable(error),
     })?;
-    let revoked = if arguments.revoke { ", and active passes are being revoked" } else { "" };
-    output::say(&format!(
-        "The stop is set{revoked} (ConfigMap {STOP_CONFIG_MAP} in {}).",
-        session.place(namespace)
-    ));
+    // It may have been set before, and stricter.
+    let found = session.cluster.stop(namespace).await.ok().flatten();
+    let order = StopOrder::of(found.as_ref()).stop;
+    output::say(&told(order, arguments.revoke, &session.place(namespace)));
     let complete = |effect: &Effect| effect.is_complete(arguments.revoke);
     let (effect, in_time) = watch(session, arguments.timeout, complete).await?;
     let again = format!("to issue again: {} resume", program());
@@ -82,9 +88,22 @@ pub async fn stop(arguments: &Stop, session: &Session) -> Result<(), Failure> {
     )))
 }
 
-pub async fn resume(arguments: &Resume, session: &Session) -> Result<(), Failure> {
+/// What is set now. `order`: what the `ConfigMap` says, if it can be read.
+fn told(order: Stop, revoke: bool, place: &str) -> String {
+    let revoked = match (order, revoke) {
+        (_, true) => ", and active passes are being revoked",
+        (Stop::RevokeActive, false) => ", and still revokes active passes, as it was set before",
+        (_, false) => "",
+    };
+    format!("The stop is set{revoked} (ConfigMap {STOP_CONFIG_MAP} in {place}).")
+}
+
+pub async fn resume(arguments: &cli::Resume, session: &Session) -> Result<(), Failure> {
     let namespace = &arguments.operator.operator_namespace;
     let Some(stop) = session.cluster.stop(namespace).await.map_err(unable)? else {
+        if let Some(unchecked) = operator::required(session, namespace).await? {
+            output::say(&unchecked);
+        }
         output::say(&format!("The stop is not set in {}.", session.place(namespace)));
         return Ok(());
     };
@@ -108,9 +127,10 @@ pub async fn resume(arguments: &Resume, session: &Session) -> Result<(), Failure
 /// Why the stop cannot be set or taken back. No other namespace would help who lacks the right.
 fn unable(error: CallError) -> Failure {
     match error {
-        error @ CallError::Right(_) => Failure::error(error.to_string()).remedy(
-            "call somebody who may: it needs the right to write ConfigMaps there (docs/operate.md)",
-        ),
+        error @ CallError::Right(_) => Failure::error(error.to_string()).remedy(concat!(
+            "call somebody who may: it needs the right to write ConfigMaps there: ",
+            page!("operate.md")
+        )),
         error => error.into(),
     }
 }
@@ -159,6 +179,17 @@ async fn effect(session: &Session) -> Result<Effect, CallError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stop_that_is_stricter_than_asked_for_says_so() {
+        let told = |order, revoke| told(order, revoke, "namespace system");
+        assert!(told(Stop::RevokeActive, false).contains("still revokes active passes"));
+        assert!(told(Stop::RevokeActive, true).contains("are being revoked"));
+        let plain = "The stop is set (ConfigMap tap-operator-stop in namespace system).";
+        assert_eq!(told(Stop::On, false), plain);
+        // What may not be read is not told.
+        assert_eq!(told(Stop::Off, false), plain);
+    }
 
     #[test]
     fn a_stop_is_complete_when_the_operator_says_so_and_all_is_revoked() {

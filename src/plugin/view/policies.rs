@@ -20,8 +20,9 @@ pub struct Status {
     pub stop: Option<String>,
     /// The policies.
     pub policies: Vec<PolicyStatus>,
-    /// How many requests are in each phase.
-    pub requests: BTreeMap<&'static str, usize>,
+    /// How many requests are in each phase; absent if they cannot be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<BTreeMap<&'static str, usize>>,
     /// Whether requests of all namespaces were counted, or of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -141,20 +142,20 @@ pub fn text(status: &Status) -> String {
     if !remarks.is_empty() {
         parts.push(remarks);
     }
-    parts.push(numbers(status));
+    parts.extend(status.requests.as_ref().map(|counts| numbers(status, counts)));
     parts.join("\n")
 }
 
 /// How many requests there are.
-fn numbers(status: &Status) -> String {
+fn numbers(status: &Status, counts: &BTreeMap<&'static str, usize>) -> String {
     let live = [
         (Phase::Active, "active"),
         (Phase::AwaitingApproval, "awaiting approval"),
         (Phase::Scheduled, "scheduled"),
         (Phase::Pending, "pending"),
     ];
-    let number = |phase: Phase| status.requests.get(phase.name()).copied().unwrap_or(0);
-    let ended = status.requests.values().sum::<usize>()
+    let number = |phase: Phase| counts.get(phase.name()).copied().unwrap_or(0);
+    let ended = counts.values().sum::<usize>()
         - live.iter().map(|(phase, _)| number(*phase)).sum::<usize>();
     let live = live.map(|(phase, what)| format!("{} {what}", number(phase))).join(", ");
     let place = status.namespace.as_ref().map_or_else(
@@ -192,11 +193,11 @@ mod tests {
 
     #[test]
     fn the_picture_has_policies_passes_and_the_stop() {
-        let requests = count(&[awaiting(), active(), active(), ended("Failed", "UserNotFound")]);
+        let counts = count(&[awaiting(), active(), active(), ended("Failed", "UserNotFound")]);
         let status = Status {
             stop: Some("active passes stay".into()),
             policies: vec![PolicyStatus::of(&policy())],
-            requests,
+            requests: Some(counts),
             ..Status::default()
         };
         assert_eq!(
@@ -213,5 +214,11 @@ contoso: misses EIDSCA.AT02: passes may work more than once
 Requests in all namespaces: 2 active, 1 awaiting approval, 0 scheduled, 0 pending, 1 ended
 "
         );
+    }
+    #[test]
+    fn requests_that_cannot_be_seen_are_not_none() {
+        let status = Status { policies: vec![PolicyStatus::of(&policy())], ..Status::default() };
+        let text = text(&status);
+        assert!(text.contains("contoso") && !text.contains("Requests"), "{text}");
     }
 }

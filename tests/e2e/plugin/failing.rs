@@ -55,7 +55,8 @@ fn a_cluster_that_is_not_there_or_not_the_right_one_is_said() -> Result<()> {
         let tap = Tap::of(&scene, &scene.helpdesk)?;
         let unknown = tap.fails(&["list", "--context", "nowhere"], 1, "nowhere").await?;
         one_line_and_a_remedy(&unknown)?;
-        let stranger = tap.fails(&["list", "--user", "nobody"], 1, "system:anonymous").await?;
+        let stranger =
+            tap.fails(&["list", "--user", "nobody"], 1, "has no user \"nobody\"").await?;
         one_line_and_a_remedy(&stranger)?;
         let missing = tap.fails(&["show", "missing"], 1, "there is no TapRequest missing").await?;
         one_line_and_a_remedy(&missing)?;

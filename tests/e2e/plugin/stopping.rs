@@ -33,7 +33,14 @@ fn a_stop_is_set_confirmed_and_taken_back() -> Result<()> {
         let tap = Tap::of(&scene, &on_call)?;
 
         let status = tap.ok(&["status"]).await?;
+        let here = format!("Requests in namespace {}: 1 active", scene.namespace);
+        ensure!(status.contains(&here), "{status}");
+        let status = tap.bare(&["status"]).ok().await?;
         ensure!(status.contains("Requests in all namespaces: 1 active"), "{status}");
+        let elsewhere = ["stop", "--operator-namespace", &scene.namespace];
+        Tap::of(&scene, world.control_plane.admin())?
+            .fails(&elsewhere, 1, "there is no operator in namespace")
+            .await?;
         ensure!(tap.ok(&["stop"]).await? == "stopped; 1 pass is still active\n");
         scene.ask("during", &scene.user(), json!({})).await?;
         scene.wait_phase("during", Phase::Pending, "Stopped").await?;
@@ -53,7 +60,8 @@ fn a_stop_is_set_confirmed_and_taken_back() -> Result<()> {
         ensure!(tap.ok(&["stop", "--revoke"]).await? == "stopped; no pass is active\n");
         scene.wait_phase("before", Phase::Revoked, "StopRevokesActive").await?;
         // A stop that is set never becomes less strict by being set again.
-        tap.ok(&["stop"]).await?;
+        let again = tap.run(&["stop"]).await?;
+        expect(&again, 0, "still revokes active passes, as it was set before")?;
         let map = world.control_plane.admin().kubectl([
             "get",
             "configmap",

@@ -14,6 +14,7 @@ use crate::decision::admission::{ServiceAccount, Shipped, told};
 use crate::decision::stop::StopOrder;
 use crate::plugin::call_error::CallError;
 use crate::plugin::commands::version::{NoImage, image};
+use crate::plugin::operator::{self, Whereabouts};
 use crate::plugin::session::Session;
 use crate::plugin::time::long;
 use crate::plugin::view::policies::{REMARKABLE, remarks};
@@ -78,6 +79,33 @@ pub async fn check(
     findings: &mut Vec<Finding>,
 ) {
     findings.push(definitions::check(session).await);
+    let metrics = if operator::look(session, operator).await == Whereabouts::Nowhere {
+        findings.extend(nowhere(&session.place(operator)));
+        Metrics::default()
+    } else {
+        installation(session, operator, ahead, findings).await
+    };
+    let policies = policies(session, findings).await;
+    findings.extend(connections::check(&policies, &metrics, Timestamp::now()));
+}
+
+/// Where there is no operator, nothing else can be said about it.
+fn nowhere(place: &str) -> [Finding; 3] {
+    let unknown = |check, why: &str| Finding::new(check, Verdict::Unknown, why);
+    [
+        Finding::new("operator", Verdict::Failed, operator::none(place)).remedy(operator::REMEDY),
+        unknown("admission policies", "not compared: they name the namespace of the operator"),
+        unknown("emergency stop", "not looked for: it is in the namespace of the operator"),
+    ]
+}
+
+/// Looks at the operator and what it needs. Returns what it measures.
+async fn installation(
+    session: &Session,
+    operator: &str,
+    ahead: SignedDuration,
+    findings: &mut Vec<Finding>,
+) -> Metrics {
     findings.push(admission(session, operator).await);
     let lease = session.cluster.get::<Lease>(operator, OPERATOR).await;
     let lease = lease.map(|lease| lease.and_then(|lease| lease.spec).unwrap_or_default());
@@ -89,12 +117,10 @@ pub async fn check(
         Some(pod) => metrics::read(session, operator, &pod).await,
         None => Ok(Metrics::default()),
     };
-    let metrics = metrics.unwrap_or_else(|finding| {
+    metrics.unwrap_or_else(|finding| {
         findings.push(finding);
         Metrics::default()
-    });
-    let policies = policies(session, findings).await;
-    findings.extend(connections::check(&policies, &metrics, Timestamp::now()));
+    })
 }
 
 /// The pod of a holder of the Lease.
@@ -125,6 +151,11 @@ async fn admission(session: &Session, operator: &str) -> Finding {
             Ok(found) => {
                 let found = serde_json::to_value(found).unwrap_or_default();
                 differences.extend(shipped.differences(&found));
+            }
+            Err(CallError::NoSuchKind(_)) => {
+                let detail = format!("the API server serves no {}", shipped.kind);
+                return Finding::new(check, Verdict::Failed, detail)
+                    .remedy(format!("tap-operator needs Kubernetes 1.{OLDEST} or newer"));
             }
             Err(error) => return unseen(check, &error),
         }
@@ -214,7 +245,10 @@ async fn policies(session: &Session, findings: &mut Vec<Finding>) -> Vec<TapPoli
             Verdict::Warning,
             "there is no TapPolicy, so nobody can ask for a pass",
         );
-        findings.push(finding.remedy("an administrator writes one: docs/reference/resources.md"));
+        findings.push(
+            finding
+                .remedy(concat!("an administrator writes one: ", page!("reference/resources.md"))),
+        );
     }
     findings.extend(policies.iter().map(policy));
     policies
@@ -233,7 +267,7 @@ fn policy(policy: &TapPolicy) -> Finding {
     match remarks(conditions, types) {
         remarks if remarks.is_empty() => Finding::new(check, Verdict::Ok, "in order"),
         remarks => Finding::new(check, Verdict::Warning, remarks.join("; "))
-            .remedy("each reason is explained in docs/reference/reasons.md"),
+            .remedy(concat!("each reason is explained in ", page!("reference/reasons.md"))),
     }
 }
 
@@ -250,6 +284,15 @@ mod tests {
         assert_eq!(found(59).result, Verdict::Ok);
         assert_eq!(found(-180).detail, "this machine is 3m behind the API server");
         assert_eq!(found(180).detail, "this machine is 3m ahead of the API server");
+    }
+
+    #[test]
+    fn where_no_operator_is_nothing_else_is_blamed() {
+        let [operator, admission, stop] = nowhere("namespace nope");
+        assert_eq!((operator.check.as_str(), operator.result), ("operator", Verdict::Failed));
+        assert!(operator.detail.starts_with("there is no operator in namespace nope"));
+        assert!(operator.remedy.unwrap().contains("--operator-namespace"));
+        assert_eq!((admission.result, stop.result), (Verdict::Unknown, Verdict::Unknown));
     }
 
     #[test]

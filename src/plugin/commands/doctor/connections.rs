@@ -43,10 +43,10 @@ fn connection(
         (true, false) => (Verdict::Warning, found.warnings),
         (false, _) => (Verdict::Failed, found.failures.into_iter().chain(found.warnings).collect()),
     };
-    Some(
-        Finding::new(check, verdict, told(&detail))
-            .remedy("an administrator looks at the app and its credential: docs/install.md"),
-    )
+    Some(Finding::new(check, verdict, told(&detail)).remedy(concat!(
+        "an administrator looks at the app and its credential: ",
+        page!("install.md")
+    )))
 }
 
 /// Sentences, each once.

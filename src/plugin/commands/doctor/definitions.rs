@@ -21,10 +21,13 @@ pub async fn check(session: &Session) -> Finding {
     // Anybody who is signed in may ask what is served.
     if let Err(error) = session.cluster.path(&format!("/apis/{GROUP}/v1alpha1")).await {
         return match error {
-            CallError::NoSuchKind(_) => Finding::new(CHECK, Verdict::Failed, error.to_string())
-                .remedy(
-                    "if this is the right cluster, an administrator installs them: docs/install.md",
-                ),
+            CallError::NotFound(_) => {
+                let absent = CallError::NoSuchKind(session.cluster.name().full());
+                Finding::new(CHECK, Verdict::Failed, absent.to_string()).remedy(concat!(
+                    "if this is the right cluster, an administrator installs them: ",
+                    page!("install.md")
+                ))
+            }
             error => unseen(CHECK, &error),
         };
     }

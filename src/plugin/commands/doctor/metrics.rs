@@ -40,9 +40,10 @@ pub async fn read(session: &Session, namespace: &str, pod: &str) -> Result<Metri
         Err(_) => format!("nothing came within {} s", PATIENCE.as_secs()),
     };
     let detail = format!("the API server does not get them from the pod {pod}: {why}");
-    Err(Finding::new(CHECK, Verdict::Unknown, detail).remedy(
-        "if a NetworkPolicy is the cause, look at the monitoring instead: docs/monitoring.md",
-    ))
+    Err(Finding::new(CHECK, Verdict::Unknown, detail).remedy(concat!(
+        "if a NetworkPolicy is the cause, or the operator is no pod of this cluster, look at the monitoring instead: ",
+        page!("monitoring.md")
+    )))
 }
 
 impl Metrics {

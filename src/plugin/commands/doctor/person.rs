@@ -7,6 +7,7 @@ use super::{Finding, Verdict};
 use crate::plugin::Name;
 use crate::plugin::call_error::CallError;
 use crate::plugin::calls::Right;
+use crate::plugin::failure::Failure;
 use crate::plugin::pick;
 use crate::plugin::session::Session;
 
@@ -68,9 +69,14 @@ pub async fn check(session: &Session, findings: &mut Vec<Finding>) {
             return;
         }
     }
-    findings.push(asking(session).await);
-    findings.push(approving(session).await);
-    findings.push(reading(session).await);
+    let approves = approves(session).await;
+    findings.push(asking(session, matches!(approves, Ok(true))).await);
+    let none = format!("none in namespace {}", session.namespace);
+    let some = "you may approve through some policies";
+    findings.push(optional("your right to approve", approves, some, &none));
+    let reads = session.cluster.may(Right::secret("get", ""), Some(&session.namespace)).await;
+    let some = format!("you may read Secrets in namespace {}", session.namespace);
+    findings.push(optional("your right to read codes", reads, &some, &none));
 }
 
 /// A right that some people have and others need not have.
@@ -82,8 +88,11 @@ fn optional(check: &str, asked: Result<bool, CallError>, yes: &str, no: &str) ->
     }
 }
 
-async fn asking(session: &Session) -> Finding {
-    let check = "your right to ask";
+/// The check of the right to ask.
+const ASKING: &str = "your right to ask";
+
+async fn asking(session: &Session, approves: bool) -> Finding {
+    let check = ASKING;
     let namespace = &session.namespace;
     let may_create = session.cluster.may(Right::requests("create"), Some(namespace)).await;
     let rules = match session.cluster.rules(namespace).await {
@@ -92,52 +101,96 @@ async fn asking(session: &Session) -> Finding {
     };
     let policies = session.cluster.policies().await.ok();
     let usable = pick::usable(&rules, policies.as_deref(), namespace);
+    match may_create {
+        Err(error) => Finding::new(check, Verdict::Unknown, error.to_string()),
+        Ok(may_create) => asks(may_create, usable, namespace, approves),
+    }
+}
+
+/// What it means for asking that a person may create requests, and may use these policies. Who approves need not ask.
+fn asks(
+    may_create: bool,
+    usable: Result<Vec<String>, Failure>,
+    namespace: &str,
+    approves: bool,
+) -> Finding {
+    let check = ASKING;
     match (may_create, usable) {
-        (Err(error), _) => Finding::new(check, Verdict::Unknown, error.to_string()),
-        (Ok(false), Ok(names)) if names.is_empty() => Finding::new(check, Verdict::Ok, "none here"),
-        (Ok(false), Ok(names)) => Finding::new(
+        (false, Ok(names)) if names.is_empty() => {
+            let detail = format!("none in namespace {namespace}");
+            if approves {
+                return Finding::new(check, Verdict::Ok, detail);
+            }
+            Finding::new(check, Verdict::Warning, detail).remedy(format!(
+                "choose another namespace with -n, or ask your administrator for the ClusterRole tap-requester in namespace {namespace} and the verb use on a TapPolicy: {}",
+                page!("access.md")
+            ))
+        }
+        (false, Ok(names)) => Finding::new(
             check,
             Verdict::Warning,
             format!("you may use {}, and not create TapRequests", names.join(", ")),
         )
-        .remedy(format!(
-            "ask your administrator for the ClusterRole tap-requester in namespace {namespace}"
-        )),
-        (Ok(true), Ok(names)) if names.is_empty() => Finding::new(
+        .remedy(requester(namespace)),
+        (true, Ok(names)) if names.is_empty() => Finding::new(
             check,
             Verdict::Warning,
-            "you may create TapRequests, and use no TapPolicy that serves this namespace",
+            format!(
+                "you may create TapRequests, and use no TapPolicy that serves namespace {namespace}"
+            ),
         )
-        .remedy("ask your administrator for the verb use on a TapPolicy: docs/access.md"),
-        (Ok(true), Ok(names)) => {
+        .remedy(concat!(
+            "ask your administrator for the verb use on a TapPolicy: ",
+            page!("access.md")
+        )),
+        (true, Ok(names)) => {
             Finding::new(check, Verdict::Ok, format!("through {}", names.join(", ")))
         }
-        (Ok(may), Err(failure)) => {
-            let detail =
-                if may { failure.message } else { "you may not create TapRequests".to_owned() };
-            Finding::new(check, Verdict::Ok, detail)
-        }
+        (true, Err(failure)) => Finding::new(check, Verdict::Ok, failure.message),
+        (false, Err(failure)) => Finding::new(
+            check,
+            Verdict::Warning,
+            format!("{}, and not create TapRequests", failure.message),
+        )
+        .remedy(requester(namespace)),
     }
 }
 
-async fn approving(session: &Session) -> Finding {
-    let asked = session.cluster.rules(&session.namespace).await.map(|rules| {
+/// What is missing where somebody may use policies, and not create requests.
+fn requester(namespace: &str) -> String {
+    format!("ask your administrator for the ClusterRole tap-requester in namespace {namespace}")
+}
+
+/// Whether the person may approve through some policy.
+async fn approves(session: &Session) -> Result<bool, CallError> {
+    session.cluster.rules(&session.namespace).await.map(|rules| {
         rules.resource_rules.iter().any(|rule| {
             rule.verbs.iter().any(|verb| verb == "approve" || verb == "*")
                 && rule.resources.iter().flatten().any(|r| r == "tappolicies" || r == "*")
         })
-    });
-    optional("your right to approve", asked, "you may approve through some policies", "none here")
-}
-
-async fn reading(session: &Session) -> Finding {
-    let asked = session.cluster.may(Right::secret("get", ""), Some(&session.namespace)).await;
-    optional("your right to read codes", asked, "you may read Secrets here", "none here")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_may_not_ask_is_told_what_to_do() {
+        let none = asks(false, Ok(Vec::new()), "sales", false);
+        assert_eq!(
+            (none.result, none.detail.as_str()),
+            (Verdict::Warning, "none in namespace sales")
+        );
+        assert!(none.remedy.unwrap().contains("tap-requester in namespace sales"));
+        let approver = asks(false, Ok(Vec::new()), "sales", true);
+        assert_eq!((approver.result, approver.remedy), (Verdict::Ok, None));
+        let any = || Err(Failure::usage("you may use any TapPolicy, and may not list them"));
+        assert_eq!(asks(false, any(), "sales", false).result, Verdict::Warning);
+        assert_eq!(asks(true, any(), "sales", false).result, Verdict::Ok);
+        let some = asks(true, Ok(vec!["helpdesk".into()]), "sales", false);
+        assert_eq!((some.result, some.detail.as_str()), (Verdict::Ok, "through helpdesk"));
+    }
 
     #[test]
     fn two_plugins_of_one_name_are_told() {
