@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tap_operator::api::{DecisionKind, Phase};
 
-use super::Tap;
+use super::{Tap, expect};
 use crate::scene::Scene;
 use crate::support::run;
 
@@ -28,9 +28,12 @@ fn a_request_is_named_listed_shown_and_waited_for() -> Result<()> {
         let made = scene.requests().get(&name).await?;
         ensure!(made.spec.requested_by.as_deref() == Some(scene.helpdesk.user()), "{made:?}");
         // The name is taken: the next one gets a number.
+        let second = tap.run(&arguments).await?;
         ensure!(
-            tap.ok(&arguments).await? == format!("taprequest.tap-operator.io/{name}-2 created\n")
+            second.stdout == format!("taprequest.tap-operator.io/{name}-2 created\n"),
+            "{second}"
         );
+        ensure!(second.stderr.contains(&format!("another name: {name}-2")), "{second}");
 
         tap.ok(&["wait", &name, "--for", "approval"]).await?;
         let timeout = tap
@@ -59,6 +62,9 @@ fn a_request_is_named_listed_shown_and_waited_for() -> Result<()> {
         tap.fails(&["reveal", &name], 2, "on a terminal only").await?;
         let json: Value = serde_json::from_str(&tap.ok(&["show", &name, "-o", "json"]).await?)?;
         ensure!(json["status"]["decisions"][1]["comment"] == "the phone is back", "{json}");
+        // Whoever revokes it once more may mean the other one.
+        let again = tap.run(&["revoke", &name]).await?;
+        expect(&again, 0, &format!("{name}-2, for the same user, has not ended"))?;
         Ok(())
     })
 }
