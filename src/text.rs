@@ -1,4 +1,4 @@
-//! Texts that others wrote, in bounds.
+//! Texts that others wrote, in bounds, and as people read them.
 
 /// These characters, `longest` at most, and an ellipsis where some are left out.
 pub fn cut(characters: impl IntoIterator<Item = char>, longest: usize) -> String {
@@ -26,9 +26,50 @@ fn controls(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// What the libraries between say about themselves. It tells nobody what is wrong.
+const LIBRARIES: [&str; 4] = [
+    "ServiceError: ",
+    "client error (Connect): ",
+    "client error (SendRequest): ",
+    "tcp connect error: ",
+];
+
+/// An error with its causes, none of them said twice, as people read it.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    // Some quote a path twice.
+    let text = all_causes(error).replace("'\"", "'").replace("\"'", "'");
+    LIBRARIES.iter().fold(text, |text, library| text.replace(library, ""))
+}
+
+fn all_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_are_told_without_the_libraries_between() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Layer(&'static str, #[source] Option<Box<Layer>>);
+        let refused = Layer("Connection refused (os error 111)", None);
+        let tcp = Layer("tcp connect error", Some(Box::new(refused)));
+        let service = Layer("ServiceError: client error (Connect)", Some(Box::new(tcp)));
+        assert_eq!(causes(&service), "Connection refused (os error 111)");
+        let file = Layer("failed to read kubeconfig from '\"/nonexistent\"'", None);
+        assert_eq!(causes(&file), "failed to read kubeconfig from '/nonexistent'");
+    }
 
     #[test]
     fn a_text_of_others_controls_nothing() {

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use crate::text::causes;
+
 /// The longest that one call to the API server may take.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -50,7 +52,7 @@ impl ApiError {
                 code @ 400..=499 => Self::Refused { call, code, message: status.message },
                 _ => Self::Unknown { call, cause: status.message },
             },
-            other => Self::Unknown { call, cause: other.to_string() },
+            other => Self::Unknown { call, cause: causes(&other) },
         }
     }
 }

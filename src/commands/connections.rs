@@ -29,12 +29,27 @@ pub struct ConnectionArguments {
     #[arg(long, env = "TAP_OPERATOR_CALLS_PER_10_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     calls_per_10_seconds: u32,
     /// How many such calls are tried, step by step, while the tenant refuses none; the same number as from the start keeps
-    /// the pace fixed
-    #[arg(long, env = "TAP_OPERATOR_MOST_CALLS_PER_10_SECONDS", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    most_calls_per_10_seconds: u32,
+    /// the pace fixed [default: 200, or as many as from the start if those are more]
+    #[arg(long, env = "TAP_OPERATOR_MOST_CALLS_PER_10_SECONDS", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    most_calls_per_10_seconds: Option<u32>,
 }
 
+/// How many calls in ten seconds are tried if nothing else is said.
+const MOST_CALLS: u32 = 200;
+
 impl ConnectionArguments {
+    /// The highest pace. One that is lower than the first would be no bound.
+    fn most_calls(&self) -> anyhow::Result<u32> {
+        let first = self.calls_per_10_seconds;
+        match self.most_calls_per_10_seconds {
+            None => Ok(first.max(MOST_CALLS)),
+            Some(most) if most < first => bail!(
+                "--most-calls-per-10-seconds (TAP_OPERATOR_MOST_CALLS_PER_10_SECONDS) is {most}, which is less than the {first} from the start: lower --calls-per-10-seconds (TAP_OPERATOR_CALLS_PER_10_SECONDS), too"
+            ),
+            Some(most) => Ok(most),
+        }
+    }
+
     /// A Graph client for each tenant connection. They learn what time it is at Graph, and report what happens.
     pub fn clients(
         &self,
@@ -57,7 +72,7 @@ impl ConnectionArguments {
         let mut options = graph::Options::new(Arc::new(transport));
         options.deadline = deadline;
         options.pace.calls = self.calls_per_10_seconds;
-        options.pace.most = self.most_calls_per_10_seconds;
+        options.pace.most = self.most_calls()?;
         let local = Arc::clone(clocks);
         options.clock = Arc::new(move || local.local());
         let dates = Arc::clone(clocks);
@@ -65,5 +80,29 @@ impl ConnectionArguments {
             Arc::new(move |connection, sample| dates.learn(&connection.tenant_id, sample));
         options.on_report = on_report;
         Ok(graph::Client::connect(connections, &options))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_pace_is_not_below_the_first() {
+        let most = |first, most| {
+            let arguments = ConnectionArguments {
+                tenants_file: None,
+                extra_ca: None,
+                call_deadline: SignedDuration::from_secs(30),
+                calls_per_10_seconds: first,
+                most_calls_per_10_seconds: most,
+            };
+            arguments.most_calls().map_err(|error| error.to_string())
+        };
+        assert_eq!(most(5, None), Ok(200));
+        assert_eq!(most(1000, None), Ok(1000));
+        assert_eq!(most(5, Some(5)), Ok(5));
+        let refused = most(5, Some(2)).unwrap_err();
+        assert!(refused.contains("lower --calls-per-10-seconds"), "{refused}");
     }
 }

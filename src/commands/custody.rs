@@ -6,6 +6,7 @@ use kube::{Client, Config};
 use tap_operator::api::TapRequest;
 use tap_operator::cluster::ApiError;
 use tap_operator::decision::intent::{Intent, has_finalizer};
+use tap_operator::text::causes;
 
 /// A client for the cluster of the current context of the kubeconfig, or of the pod.
 pub async fn client() -> anyhow::Result<Client> {
@@ -29,7 +30,11 @@ pub fn refused(what: &str, error: &kube::Error) -> anyhow::Error {
         kube::Error::Api(status) if status.code == 404 => anyhow!(
             "{what}: the cluster does not know this kind of resource; use the kubeconfig of the cluster in which tap-operator is installed"
         ),
-        other => anyhow!("{what}: {other}"),
+        kube::Error::Api(status) => anyhow!("{what}: {}", status.message),
+        other => anyhow!(
+            "{what}: {}; check that `kubectl get --raw /readyz` works with the same kubeconfig",
+            causes(other)
+        ),
     }
 }
 

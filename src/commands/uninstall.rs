@@ -91,11 +91,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     writeln!(
         out,
-        "next: kubectl delete -k deploy (the requests and the custom resource definitions stay)"
+        "next: helm uninstall, or kubectl delete -k with what you installed; the requests and the custom resource definitions stay. deploy/ has the namespace, too, and with it go the credential of the app and the stop"
     )?;
     writeln!(
         out,
-        "the stop stays, also for an operator that is installed again; to issue again: {}",
+        "as long as its namespace is there, the stop stays, also for an operator that is installed again; to issue again: {}",
         take_back(&arguments.namespace)
     )?;
     Ok(ExitCode::SUCCESS)

@@ -319,7 +319,7 @@ impl Keeper<'_> {
             ),
             Guard::Broken(why) => tracing::error!(
                 why,
-                "the admission policies are not in force as this version ships them, so nothing is issued: apply them with kubectl apply -k deploy, or your overlay"
+                "the admission policies are not in force as this version ships them, so nothing is issued: apply them again with kubectl apply -k deploy, or your overlay, or with helm upgrade (Helm 4: --force-conflicts)"
             ),
             Guard::Unknown | Guard::Overridden if allow_unguarded => tracing::warn!(
                 "it is not known whether the admission policies are in force, but passes are issued, because of --allow-unguarded"

@@ -27,6 +27,7 @@ use super::call_error::{CallError, ClusterName};
 use super::record::Record;
 use crate::api::names::{GROUP, STOP_CONFIG_MAP, STOP_REVOKE_ACTIVE_KEY};
 use crate::api::{TapPolicy, TapRequest};
+use crate::text::causes;
 
 /// How many requests one page of a list has.
 const PAGE: u32 = 500;
@@ -84,7 +85,7 @@ impl Cluster {
         };
         answer.map_err(|error| match error {
             kube::Error::Api(status) => CallError::of(*status, &self.name),
-            error => self.unreachable(chain(&error)),
+            error => self.unreachable(causes(&error)),
         })
     }
 
@@ -397,34 +398,6 @@ fn refusal(path: &str, code: u16, body: &[u8]) -> CallError {
     }
 }
 
-/// What the libraries between say about themselves. It tells nobody what is wrong.
-const LIBRARIES: [&str; 4] = [
-    "ServiceError: ",
-    "client error (Connect): ",
-    "client error (SendRequest): ",
-    "tcp connect error: ",
-];
-
-/// An error with its causes, none of them said twice, as people read it.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    // Some quote a path twice.
-    let text = all_causes(error).replace("'\"", "'").replace("\"'", "'");
-    LIBRARIES.iter().fold(text, |text, library| text.replace(library, ""))
-}
-
-fn all_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -438,19 +411,6 @@ mod tests {
         );
         let plain = refusal("/version", 403, b"no\n");
         assert_eq!(plain, CallError::Right("GET /version: no".into()));
-    }
-
-    #[test]
-    fn errors_are_told_without_the_libraries_between() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("{0}")]
-        struct Layer(&'static str, #[source] Option<Box<Layer>>);
-        let refused = Layer("Connection refused (os error 111)", None);
-        let tcp = Layer("tcp connect error", Some(Box::new(refused)));
-        let service = Layer("ServiceError: client error (Connect)", Some(Box::new(tcp)));
-        assert_eq!(chain(&service), "Connection refused (os error 111)");
-        let file = Layer("failed to read kubeconfig from '\"/nonexistent\"'", None);
-        assert_eq!(chain(&file), "failed to read kubeconfig from '/nonexistent'");
     }
 
     #[test]

@@ -10,11 +10,12 @@ use kube::{Client, Config};
 use tokio::sync::OnceCell;
 
 use super::call_error::ClusterName;
-use super::calls::{Cluster, chain};
+use super::calls::Cluster;
 use super::completion::candidates;
 use super::failure::Failure;
 use super::kubeconfig;
 use super::time::limit;
+use crate::text::causes;
 use crate::version::VERSION;
 
 /// The flags that kubectl has, too.
@@ -108,7 +109,7 @@ impl Session {
             connection.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let name = ClusterName::new(config.cluster_url.to_string(), choice);
         let client = Client::try_from(config).map_err(|error| {
-            Failure::error(format!("the kubeconfig cannot be used: {}", chain(&error)))
+            Failure::error(format!("the kubeconfig cannot be used: {}", causes(&error)))
                 .remedy("`kubectl cluster-info` shows whether kubectl can use it")
         })?;
         Ok(Self { cluster: Cluster::new(client, name, limit), namespace, me: OnceCell::new() })
@@ -146,14 +147,14 @@ async fn configuration(
             kubeconfig::has(&kubeconfig, &options, &place)?;
             choice = kubeconfig::choice(&kubeconfig, &options);
             Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
-                Failure::error(format!("the kubeconfig cannot be used: {}", chain(&error))).remedy(
+                Failure::error(format!("the kubeconfig cannot be used: {}", causes(&error))).remedy(
                     "`kubectl config get-contexts` lists the contexts; --context chooses one",
                 )
             })
         }
         Err(error) => match (&connection.kubeconfig, Config::incluster()) {
             (None, Ok(config)) => Ok(config),
-            _ => Err(Failure::error(format!("there is no cluster: {}", chain(&error)))
+            _ => Err(Failure::error(format!("there is no cluster: {}", causes(&error)))
                 .remedy("set KUBECONFIG, or name the file with --kubeconfig")),
         },
     };

@@ -67,7 +67,7 @@ impl<'a> Run<'a> {
             Guard::Broken(why) => self.wait(
                 "Admission",
                 Reason::AdmissionMissing,
-                format!("the operator's admission policies are not in force as this version ships them, so nothing is issued: {why}. Apply them again (kubectl apply -k deploy, or your overlay), and remove by hand what was added by hand"),
+                format!("the operator's admission policies are not in force as this version ships them, so nothing is issued: {why}. Apply them again (kubectl apply -k deploy, or your overlay, or helm upgrade, with Helm 4 --force-conflicts), and remove by hand what was added by hand"),
                 Some(TENANT_AGAIN),
             ),
         }
