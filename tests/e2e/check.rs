@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use graph_simulator::tenant::OPERATOR;
+use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::scene::{Scene, quick, quick_world};
@@ -44,6 +45,13 @@ fn it_finds_nothing_where_all_is_well_and_names_everything_that_is_not() -> Resu
         let (result, finding) = found(&table, "default: permissions")?;
         let excessive = finding.contains("Policy.ReadWrite.AuthenticationMethod");
         ensure!(result == "warning" && excessive, "{table}");
+
+        // So far off that no single answer is believed.
+        scene.simulator.step_clock(SignedDuration::from_mins(10));
+        let (_, table) = world.operator.check().await?;
+        let (result, finding) = found(&table, "default: clock")?;
+        ensure!(result == "warning" && finding.contains(" s ahead"), "{table}");
+        scene.simulator.step_clock(-SignedDuration::from_mins(10));
 
         let admin = world.control_plane.admin();
         let kubectl = async |arguments: &[&str]| {

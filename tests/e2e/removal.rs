@@ -179,7 +179,7 @@ fn with_no_other_rights_than_are_asked_for() -> Result<()> {
         let fourth = active(&scene, "fourth").await?;
         world.operator.stop().await?;
         let said = succeeds(&remover, &["uninstall", "--release", "--timeout=1s"]).await?;
-        contains_all(&said, &["/fourth", "may be usable until", "kubectl delete -k deploy"])?;
+        contains_all(&said, &["/fourth", "may be usable until", "next: helm uninstall"])?;
         ensure!(!said.contains("no request holds a live pass"), "its pass is live:\n{said}");
         ensure!(!is_held(&scene, "fourth").await?, "it is still held");
         let ledger = scene.ledger(&fourth);
