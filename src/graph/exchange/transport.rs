@@ -18,6 +18,7 @@ use rustls_platform_verifier::Verifier;
 use zeroize::Zeroizing;
 
 use crate::graph::wire;
+use crate::text;
 
 /// The body of an answer. It may contain a token or a code, so its memory is overwritten when it is dropped.
 pub type Body = Zeroizing<Vec<u8>>;
@@ -322,17 +323,7 @@ fn last_cause(error: &dyn std::error::Error) -> String {
 
 /// Returns an error and its causes in one line.
 fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.contains(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-        source = error.source();
-    }
-    wire::printable(&text, 400)
+    wire::printable(&text::causes(error), 400)
 }
 
 #[cfg(test)]

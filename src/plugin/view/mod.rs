@@ -1,5 +1,6 @@
 //! What commands print, made of objects and a clock, without any call.
 
+mod advice;
 pub mod inbox;
 pub mod list;
 pub mod policies;

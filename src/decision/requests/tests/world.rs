@@ -4,6 +4,7 @@
 //! The world keeps what is in the cluster and in the tenant, and what goes wrong there. What is known of requests, and
 //! what follows from it, is the machine's.
 
+mod answers;
 mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
