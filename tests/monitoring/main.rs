@@ -113,6 +113,29 @@ fn each_alert_has_a_test() {
     }
 }
 
+/// The alert comes while there is still time to approve.
+#[test]
+fn the_documented_policies_give_approvers_longer_than_until_the_alert() {
+    let timeout = Regex::new(r"approval: \{[^}]*timeout: (\d+)(m|h)\}").unwrap();
+    let mut seen = 0;
+    for folder in ["docs", "examples"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        for file in folder.read_dir().expect("it is there") {
+            let path = file.expect("it can be read").path();
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            for found in timeout.captures_iter(&text) {
+                let number: u32 = found[1].parse().expect("a number");
+                let minutes = if &found[2] == "h" { 60 * number } else { number };
+                assert!(minutes >= 60, "{}: {}", path.display(), &found[0]);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 4, "{seen}");
+    let alert = alerts().into_iter().find(|alert| text(alert, "/alert") == "TapApprovalWaits");
+    assert!(text(&alert.expect("the alert"), "/expr").ends_with("> 30 * 60"));
+}
+
 fn promtool(arguments: &[&str], input: &str) -> Output {
     use std::io::Write as _;
     let directory = program::built_with("tests/prometheus/build", "promtool").expect("promtool");
