@@ -10,6 +10,8 @@ use crate::helm::{CHART, DEFINITIONS, IDS, Nobody, chart, objects};
 use crate::repository;
 use crate::support::{program, run};
 
+/// A tenant of the list, but for its end.
+const TENANT: &str = r#"{"name":"contoso","tenantId":"11111111-2222-3333-4444-555555555555","clientId":"66666666-7777-8888-9999-aaaaaaaaaaaa""#;
 /// The API that renders the policy that stamps the requester.
 const NEWER: &str = "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy";
 const NAMESPACE: &str = "--namespace=tap-operator-system";
@@ -191,19 +193,142 @@ fn values_that_cannot_be_meant_are_refused() -> Result<()> {
             (vec!["--set=tenant.graphUrl=http://graph"], vec!["/tenant/graphUrl"]),
             (vec!["--set=credential.type=password"], vec!["/credential/type", "clientSecret"]),
             (vec!["--set=tenant.userNamePrefix=entra:"], vec!["needs tenant.userName"]),
+            (vec!["--set=credential.kind=clientSecret"], vec!["/credential", "kind"]),
+            (vec!["--set=ceilings.lifetme=8h"], vec!["/ceilings", "lifetme"]),
+            (vec!["--set=ceilings.lifetime=8d"], vec!["/ceilings/lifetime", "pattern"]),
+            (vec!["--set=settings.settleTime=forever"], vec!["/settings/settleTime", "pattern"]),
+            (vec!["--set=settings.callDeadline=0s"], vec!["/settings/callDeadline", "pattern"]),
+            (
+                vec!["--set=prometheusRule.disabled={TapForeignPas}"],
+                vec!["/prometheusRule/disabled/0", "'TapForeignPass'"],
+            ),
+            (vec!["--set=env[0].nmae=HTTPS_PROXY"], vec!["/env/0", "nmae"]),
+            (vec!["--set=affinity.nodes.a=b"], vec!["/affinity", "nodes"]),
+            (vec!["--set=networkPolicy.egress.graph.ports={0}"], vec!["/graph/ports/0"]),
             (
                 vec![
-                    "--set-json=tenants=[{\"name\":\"a\",\"tenantId\":\"b\",\"clientId\":\"c\",\"credential\":{}}]",
+                    "--set=notices.receivers[0].name=a",
+                    "--set=notices.receivers[0].format=Slack",
                 ],
-                vec!["set either tenant or tenants"],
+                vec!["/notices/receivers/0", "'urlFile'"],
+            ),
+            (
+                vec![
+                    "--set-json=notices.receivers=[{\"name\":\"a\",\"format\":\"Teams\",\"urlFile\":\"/u\",\"kinds\":[\"Isued\"]}]",
+                ],
+                vec!["/notices/receivers/0/kinds/0", "'Issued'"],
             ),
         ] {
             nobody.refused(&[&with_ids[..], &values].concat(), &words).await?;
         }
+        for (rest, words) in [
+            ("", ["/tenants/0", "'credential'"]),
+            (r#","credential":{}"#, ["/tenants/0/credential", "minProperties"]),
+            (r#","credential":{"password":{}}"#, ["/tenants/0/credential", "password"]),
+            (
+                r#","credential":{"clientSecret":{"flie":"/s"}}"#,
+                ["/tenants/0/credential/clientSecret", "flie"],
+            ),
+            (r#","credential":{"managedIdentity":{}},"bogus":1"#, ["/tenants/0", "bogus"]),
+            (
+                r#","credential":{"managedIdentity":{}},"users":[{"fom":"objectId"}]"#,
+                ["/tenants/0/users/0", "fom"],
+            ),
+            (
+                r#","credential":{"managedIdentity":{}},"ceilings":{"lifetme":"8h"}"#,
+                ["/tenants/0/ceilings", "lifetme"],
+            ),
+        ] {
+            let tenants = format!("--set-json=tenants=[{TENANT}{rest}}}]");
+            nobody.refused(&["template", "x", &chart, &tenants], &words).await?;
+        }
+        let tenants =
+            format!(r#"--set-json=tenants=[{TENANT},"credential":{{"managedIdentity":{{}}}}}}]"#);
+        nobody
+            .refused(&[&with_ids[..], &[&tenants]].concat(), &["set either tenant or tenants"])
+            .await?;
         nobody.refused(&["template", "x", &chart], &["set tenant.id and tenant.clientId"]).await?;
         nobody
             .refused(&["template", "x", &self::chart(DEFINITIONS), "--set=keep=false"], &["keep"])
             .await
+    })
+}
+
+/// The values of the list `tenants` are those that the operator reads.
+#[test]
+#[ignore = "make test-deploy"]
+fn the_chart_takes_every_form_of_a_tenant() -> Result<()> {
+    run(async {
+        let nobody = Nobody::new()?;
+        let file = nobody.scratch.write("tenants.yaml", every_form().to_string())?;
+        let (chart, file) = (chart(CHART), format!("--values={}", file.display()));
+        let objects = nobody.template(&["x", &chart, NAMESPACE, &file]).await?;
+        let text = objects.iter().find_map(|object| object["data"]["tenants.yaml"].as_str());
+        let text = text.context("no tenants.yaml")?;
+        let connections = tap_operator::graph::connections_from_text(text, "tenants.yaml")?;
+        ensure!(connections.len() == 4, "{text}");
+        Ok(())
+    })
+}
+
+/// Values with each field of a tenant.
+fn every_form() -> Value {
+    let ids = json!({
+        "tenantId": "11111111-2222-3333-4444-555555555555",
+        "clientId": "66666666-7777-8888-9999-aaaaaaaaaaaa",
+    });
+    let group = "91aa0000-0000-4000-8000-000000000103";
+    let forms = [
+        json!({
+            "name": "contoso", "credential": {"workloadIdentity": {}}, "cloud": "global",
+            "loginUrl": "https://login.contoso.com", "graphUrl": "https://graph.contoso.com/",
+            "users": {"form": "userPrincipalName", "prefix": "entra:"},
+        }),
+        json!({"name": "secret", "credential": {"clientSecret": {"file": "/s"}}, "users": [{"form": "objectId"}]}),
+        json!({"name": "certificate", "credential": {"clientCertificate": {"certificateFile": "/c", "keyFile": "/k"}}}),
+        json!({"name": "managed", "credential": {"managedIdentity": {}}, "ceilings": {
+            "excludeUsers": [group], "excludeGroups": [group], "domains": ["contoso.com"],
+            "namespaces": ["helpdesk"], "lifetime": "1h30m", "approvals": 1, "directoryRoleHolders": "Deny",
+            "directoryRoleHolderApprovals": 2, "delivery": "Sealed", "replaceExistingPass": "Forbidden",
+            "unmappedPeople": "Deny", "completeChecks": "Required",
+        }}),
+    ];
+    let tenants = forms.map(|mut form| {
+        json_patch::merge(&mut form, &ids);
+        form
+    });
+    json!({"tenants": tenants})
+}
+
+#[test]
+#[ignore = "make test-deploy"]
+fn limited_egress_lets_managed_identities_get_tokens() -> Result<()> {
+    run(async {
+        let nobody = Nobody::new()?;
+        let chart = chart(CHART);
+        let managed = ["--set=credential.type=managedIdentity"];
+        let form = |credential: &str| {
+            format!(r#"--set-json=tenants=[{TENANT},"credential":{{"{credential}":{{}}}}}}]"#)
+        };
+        let (listed, federated) = (form("managedIdentity"), form("workloadIdentity"));
+        for (values, allowed) in [
+            ([&IDS[..], &managed].concat(), true),
+            (IDS.to_vec(), false),
+            (vec![listed.as_str()], true),
+            (vec![federated.as_str()], false),
+        ] {
+            let limited = ["x", &chart, "--set=networkPolicy.egress.enabled=true"];
+            let objects = nobody.template(&[&limited[..], &values].concat()).await?;
+            let policy = objects.iter().find(|object| object["kind"] == "NetworkPolicy");
+            let egress = policy.context("no NetworkPolicy")?["spec"]["egress"].clone();
+            let expected = json!({
+                "to": [{"ipBlock": {"cidr": "169.254.169.254/32"}}],
+                "ports": [{"port": 80, "protocol": "TCP"}],
+            });
+            let rules = egress.as_array().context("no egress")?;
+            ensure!(rules.contains(&expected) == allowed, "{values:?}: {egress:#}");
+        }
+        Ok(())
     })
 }
 

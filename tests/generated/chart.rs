@@ -30,12 +30,13 @@ pub fn files(definitions: &Files) -> Files {
         }
     }
     let mut page = format!(
-        "{}\n# Values of the charts\n\nA value that no chart knows is refused by `helm install` and `helm upgrade`.\n",
+        "{}\n# Values of the charts\n\nA value that no chart knows is refused by `helm install` and `helm upgrade`, at every level. Only what \
+         Kubernetes defines inside of a pod or a peer (such as `affinity.nodeAffinity`) is left to the API server, and \
+         labels, annotations and what is below `global` may have any name.\n",
         made_from("deploy/helm/*/values.schema.json")
     );
     for chart in [CHART, DEFINITIONS] {
-        let schema: Value =
-            serde_yaml::from_str(&read(&format!("{chart}/values.schema.json"))).unwrap();
+        let schema = schema(chart);
         let properties = properties(&schema).unwrap();
         let name = chart.rsplit('/').next().unwrap();
         let mut values = format!(
@@ -60,6 +61,10 @@ pub fn copies() -> Vec<String> {
         }
     }
     found
+}
+
+fn schema(chart: &str) -> Value {
+    serde_yaml::from_str(&read(&format!("{chart}/values.schema.json"))).unwrap()
 }
 
 fn properties(schema: &Value) -> Option<&Mapping> {
@@ -148,4 +153,58 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Where a schema takes an object with fields that it does not name.
+fn open_objects(at: &str, schema: &Value, out: &mut Vec<String>) {
+    match schema {
+        Value::Mapping(fields) => {
+            let is_object = schema.get("type").is_some_and(|kind| *kind == "object");
+            if is_object && !fields.contains_key("additionalProperties") {
+                out.push(at.to_owned());
+            }
+            for (name, inner) in fields {
+                if !["default", "enum"].contains(&name.as_str().unwrap()) {
+                    open_objects(&format!("{at}/{}", name.as_str().unwrap()), inner, out);
+                }
+            }
+        }
+        Value::Sequence(items) => items.iter().for_each(|item| open_objects(at, item, out)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_values_are_closed_but_for_what_kubernetes_defines() {
+    let kubernetes = ["affinity", "peer", "podSecurityContext", "resources", "variable"];
+    for chart in [CHART, DEFINITIONS] {
+        let mut open = Vec::new();
+        open_objects("", &schema(chart), &mut open);
+        open.retain(|at| {
+            let mut parts = at.split('/').skip(1);
+            let defined = parts.next() == Some("definitions");
+            let known = parts.next().is_some_and(|name| kubernetes.contains(&name));
+            at != "/properties/global" && !(defined && known && parts.next().is_some())
+        });
+        assert!(open.is_empty(), "{chart} takes any field at {open:#?}");
+    }
+}
+
+#[test]
+fn the_values_name_what_the_operator_and_the_rules_know() {
+    use tap_operator::api::Ceilings;
+    use tap_operator::notice::Kind;
+    let schema = schema(CHART);
+    let words = |value: &Value| -> Vec<String> {
+        value.as_sequence().unwrap().iter().map(|word| word.as_str().unwrap().into()).collect()
+    };
+    let rules: Value = serde_yaml::from_str(&read("deploy/monitoring/rules.yaml")).unwrap();
+    let rules = rules["groups"][0]["rules"].as_sequence().unwrap();
+    let alerts: Vec<&str> = rules.iter().map(|rule| text(rule, "alert")).collect();
+    assert_eq!(words(&schema["definitions"]["alert"]["enum"]), alerts);
+    let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+    assert_eq!(words(&schema["definitions"]["kind"]["enum"]), kinds);
+    let known = serde_yaml::to_value(Ceilings::default()).unwrap();
+    let there = properties(&schema["definitions"]["ceilings"]).unwrap();
+    assert!(there.keys().eq(known.as_mapping().unwrap().keys()), "{there:?}");
 }

@@ -113,6 +113,78 @@ fn each_alert_has_a_test() {
     }
 }
 
+/// Why requests fail without anybody having tried what they may not.
+const NO_ATTEMPTS: [&str; 18] = [
+    "CreatedUnguarded",
+    "ExternalGuest",
+    "ExternalMember",
+    "FlagCoerced",
+    "InvalidSpec",
+    "LifetimeNotAllowed",
+    "NoIssuance",
+    "OneTimeUseRequired",
+    "PassUnusable",
+    "ReasonNotAccepted",
+    "RecipientInvalid",
+    "RecipientsRequired",
+    "Released",
+    "ResolvedChanged",
+    "Restored",
+    "SecretNameTaken",
+    "StartTimeRequired",
+    "UserHasMethods",
+];
+
+/// A reason that is new belongs to one of the two.
+#[test]
+fn each_final_failure_is_an_attempt_that_alerts_or_none() {
+    let reasons = include_str!("../../docs/reference/reasons.md");
+    let (_, section) = reasons.split_once("\n## Why a request failed\n").expect("the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let documented: BTreeSet<&str> =
+        section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let alert = alerts().into_iter().find(|alert| text(alert, "/alert") == "TapRefusedAttempts");
+    let alert = alert.expect("the alert");
+    let (_, attempts) = text(&alert, "/expr").split_once("reason=~\"").expect("the reasons");
+    let attempts: BTreeSet<&str> =
+        attempts.split('"').next().unwrap_or_default().split('|').collect();
+    let others = NO_ATTEMPTS.into_iter().collect();
+    assert!(attempts.is_disjoint(&others), "{attempts:?}");
+    // It waits first, so it is documented there.
+    let waits = BTreeSet::from(["UserNotAllowed"]);
+    let known: BTreeSet<&str> = attempts.union(&others).copied().collect();
+    let documented: BTreeSet<&str> = documented.union(&waits).copied().collect();
+    assert_eq!(known, documented);
+    let (_, section) = RUNBOOK.split_once("\n## TapRefusedAttempts\n").expect("its section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    for reason in attempts {
+        assert!(section.contains(&format!("`{reason}`")), "the runbook does not explain {reason}");
+    }
+}
+
+/// The alert comes while there is still time to approve.
+#[test]
+fn the_documented_policies_give_approvers_longer_than_until_the_alert() {
+    let timeout = Regex::new(r"approval: \{[^}]*timeout: (\d+)(m|h)\}").unwrap();
+    let mut seen = 0;
+    for folder in ["docs", "examples"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        for file in folder.read_dir().expect("it is there") {
+            let path = file.expect("it can be read").path();
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            for found in timeout.captures_iter(&text) {
+                let number: u32 = found[1].parse().expect("a number");
+                let minutes = if &found[2] == "h" { 60 * number } else { number };
+                assert!(minutes >= 60, "{}: {}", path.display(), &found[0]);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 4, "{seen}");
+    let alert = alerts().into_iter().find(|alert| text(alert, "/alert") == "TapApprovalWaits");
+    assert!(text(&alert.expect("the alert"), "/expr").ends_with("> 30 * 60"));
+}
+
 fn promtool(arguments: &[&str], input: &str) -> Output {
     use std::io::Write as _;
     let directory = program::built_with("tests/prometheus/build", "promtool").expect("promtool");

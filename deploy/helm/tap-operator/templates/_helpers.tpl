@@ -63,6 +63,15 @@ its ServiceAccount, in the CEL expressions of the admission policies as well. */
 {{- eq .Values.credential.type "workloadIdentity" | ternary "true" "" -}}
 {{- end }}
 
+{{/* Whether a connection signs in with a managed identity. */}}
+{{- define "tap-operator.managedIdentity" -}}
+{{- $uses := and (not .Values.tenants) (eq .Values.credential.type "managedIdentity") }}
+{{- range .Values.tenants }}
+{{- $uses = or $uses (hasKey .credential "managedIdentity") }}
+{{- end }}
+{{- $uses | ternary "true" "" -}}
+{{- end }}
+
 {{/* The environment of one tenant, without what is empty. */}}
 {{- define "tap-operator.environment" -}}
 {{- with .Values.tenant }}
