@@ -43,6 +43,7 @@ const OBJECT_ID_MESSAGE: &str = "must be the object id of a group in Entra, not 
     derive = "PartialEq",
     doc = "A TapPolicy says what the Temporary Access Pass method of a Microsoft Entra tenant must look like, and who may get a pass through requests that name it. Deleting it never changes the tenant.",
     printcolumn(name = "Tenant", type_ = "string", json_path = ".spec.tenant"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.observed.state"),
     printcolumn(name = "Drift", type_ = "string", json_path = ".status.driftedFields"),
     printcolumn(name = "Issuing", type_ = "string", json_path = ".status.conditions[?(@.type==\"Issuing\")].status"),
