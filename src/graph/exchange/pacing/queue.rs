@@ -68,7 +68,7 @@ impl Queue {
         self.arrivals += 1;
         let key = (priority, self.arrivals);
         let found = self.pace.as_mut().map_or(0, |(_, recent)| {
-            recent.pass(now);
+            recent.advance(now);
             recent.in_window()
         });
         self.waiting.insert(key, Waiting { wake, share, found });
@@ -213,7 +213,7 @@ impl Queue {
         let resumed = self.refusals.due(key.0, now);
         if let Some((learned, recent)) = &mut self.pace {
             learned.settle(now);
-            recent.pass(now);
+            recent.advance(now);
         }
         let room = self.room(key.0, now);
         let (Some((_, recent)), Some(mut room)) = (&self.pace, room) else { return resumed };

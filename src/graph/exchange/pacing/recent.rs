@@ -18,7 +18,7 @@ const LEFT: usize = 2;
 /// They are one in so many calls, at most; if fewer are taken, none is left.
 const ONE_IN: usize = 20;
 
-/// The calls of the last two windows. What is asked of them is as old as [`Recent::pass`] has told.
+/// The calls of the last two windows. What is asked of them is as old as [`Recent::advance`] has told.
 #[derive(Debug)]
 pub(super) struct Recent {
     window: Duration,
@@ -98,7 +98,7 @@ impl Recent {
     }
 
     /// Time passes: calls leave the window, and are forgotten a window later.
-    pub(super) fn pass(&mut self, now: Instant) {
+    pub(super) fn advance(&mut self, now: Instant) {
         while let Some(call) = self.calls.get(self.before)
             && call.at + self.window <= now
         {
@@ -199,7 +199,7 @@ mod tests {
         for _ in 0..2_000 {
             tokio::time::advance(Duration::from_millis(random.u64(0..3_000))).await;
             let now = Instant::now();
-            recent.pass(now);
+            recent.advance(now);
             let calls = || recent.calls.iter().map(|call| (call, call.at + window > now));
             assert_eq!(recent.in_window(), calls().filter(|(_, lately)| *lately).count());
             let reads = calls().filter(|(call, lately)| *lately && call.priority == Priority::Read);
