@@ -134,18 +134,18 @@ pub async fn run(arguments: Request, session: &Session) -> Result<(), Failure> {
 /// That there is no such policy, and which there are.
 async fn no_policy(name: &str, session: &Session) -> Failure {
     let none = Failure::error(format!("there is no TapPolicy {name}"));
-    let usable = async {
-        let rules = session.cluster.rules(&session.namespace).await.ok()?;
-        let policies = session.cluster.policies().await.ok();
-        pick::usable(&rules, policies.as_deref(), &session.namespace).ok()
-    };
-    match usable.await.filter(|names| !names.is_empty()) {
-        Some(names) => none.remedy(format!("you may use {}", names.join(", "))),
-        None => none.remedy("ask your administrator which one you may use"),
+    match usable(session).await {
+        Ok(names) if !names.is_empty() => none.remedy(format!("you may use {}", names.join(", "))),
+        _ => none.remedy("ask your administrator which one you may use"),
     }
 }
 
 async fn only_policy(session: &Session) -> Result<String, Failure> {
+    pick::only(&usable(session).await?, &session.place(&session.namespace))
+}
+
+/// The policies through which the person may ask.
+async fn usable(session: &Session) -> Result<Vec<String>, Failure> {
     let rules = session.cluster.rules(&session.namespace).await?;
     let policies = session.cluster.policies().await;
     let policies = match &policies {
@@ -153,8 +153,7 @@ async fn only_policy(session: &Session) -> Result<String, Failure> {
         Err(error @ CallError::NoSuchKind(_)) => return Err(error.clone().into()),
         Err(_) => None,
     };
-    let names = pick::usable(&rules, policies, &session.namespace)?;
-    pick::only(&names, &session.place(&session.namespace))
+    pick::usable(&rules, policies, &session.namespace)
 }
 
 /// What is asked for, in words, so that nobody waits for tomorrow who meant today, or asks in one cluster and looks in another.
@@ -361,11 +360,11 @@ async fn asked_and_shown(
                 Exit::Interrupted => "interrupted".to_owned(),
                 _ => failure.message,
             };
-            let failure = |told| Failure::new(failure.exit, format!("{message}; {told}"));
-            Err(match take_back(session, &record).await {
-                Ok(told) => failure(told),
-                Err(left) => failure(left.message).remedy(left.remedy.unwrap_or_default()),
-            })
+            let (told, remedy) = match take_back(session, &record).await {
+                Ok(told) => (told, None),
+                Err(left) => (left.message, left.remedy),
+            };
+            Err(Failure { exit: failure.exit, message: format!("{message}; {told}"), remedy })
         }
     }
 }

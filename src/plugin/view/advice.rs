@@ -8,6 +8,8 @@ use crate::plugin::program;
 use crate::plugin::record::Record;
 use crate::plugin::time::Clock;
 
+use super::or_unknown;
+
 /// What the reader can do.
 pub fn advice(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clock) -> Vec<String> {
     let (program, name, namespace) = (program(), record.name(), record.namespace());
@@ -24,7 +26,7 @@ pub fn advice(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clo
             let mut lines = vec![format!(
                 "Whoever has the verb approve on tappolicies/{} in namespace {namespace} can approve, except the requester ({}) and the user ({}).",
                 record.policy(),
-                super::show::or_unknown(record.requester()),
+                or_unknown(record.requester()),
                 record.user()
             )];
             lines.extend(contact(policy).map(|contact| format!("Whom to ask: {contact}")));

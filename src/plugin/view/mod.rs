@@ -90,6 +90,11 @@ pub fn lifetime(record: &Record) -> String {
     }
 }
 
+/// A name, or words in its place.
+fn or_unknown(text: &str) -> &str {
+    if text.is_empty() { "somebody unknown" } else { text }
+}
+
 /// Whether the pass works once or several times.
 pub fn uses(record: &Record) -> &'static str {
     let request = record.request();

@@ -12,7 +12,7 @@ use crate::seal;
 use crate::text::visible;
 
 use super::advice::advice;
-use super::{lifetime, state, uses};
+use super::{lifetime, or_unknown, state, uses};
 
 /// The check that waits as long as people have not approved.
 const APPROVAL: &str = "Approval";
@@ -114,11 +114,6 @@ fn evidence(status: &TapRequestStatus, clock: &Clock) -> Vec<(&'static str, Stri
         None => {}
     }
     facts
-}
-
-/// A name, or words in its place.
-pub(super) fn or_unknown(text: &str) -> &str {
-    if text.is_empty() { "somebody unknown" } else { text }
 }
 
 fn checks(record: &Record) -> Table {
