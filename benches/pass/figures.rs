@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::calls::Calls;
-use super::process::Usage;
+use super::process::{Spent, Usage};
 
 /// What was measured of one program, over all rounds.
 #[derive(Default)]
@@ -16,6 +16,8 @@ pub struct Figures {
     pub at_once: Duration,
     /// What the operator's process had used before each round of both, and after it.
     pub used: Vec<(Usage, Usage)>,
+    /// The processor time that both took.
+    pub spent: Spent,
 }
 
 impl Figures {
@@ -32,9 +34,8 @@ impl Figures {
         number(self.one_by_one.len()) / self.at_once.as_secs_f64()
     }
 
-    /// The operator's processor time per pass, in milliseconds.
-    pub fn cpu_per_pass(&self) -> f64 {
-        let cpu: Duration = self.used.iter().map(|(before, after)| after.cpu_since(before)).sum();
+    /// Processor time per pass, in milliseconds.
+    pub fn per_pass(&self, cpu: Duration) -> f64 {
         milliseconds(cpu) / number(2 * self.one_by_one.len())
     }
 }

@@ -4,7 +4,8 @@
 //! issued, as early and as much side by side as the protocol allows. So it shows what the checks cost, and the operator beside it
 //! what the operator costs.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures::try_join;
@@ -16,9 +17,12 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tap_operator::api::names::{FINALIZER, INTENT_ANNOTATION, SECRET_TYPE, STOP_CONFIG_MAP};
 use tap_operator::api::{TapPolicy, TapRequest};
+use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
+use super::process;
 use super::subject::{self, POLICY};
+use super::support::identity::Identity;
 use super::support::operator::NAMESPACE as OPERATOR_NAMESPACE;
 use super::support::world::World;
 use super::way::Way;
@@ -32,8 +36,24 @@ pub enum Does {
     ReadsAndWrites,
 }
 
-/// A minimal program with the operator's rights in cluster and tenant. Like the operator, it never sends a POST twice.
-pub struct Floor {
+/// The name of the threads on which minimal programs run, by which their processor time is known.
+const THREADS: &str = "floor";
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let runtime = Builder::new_multi_thread().thread_name(THREADS).enable_all().build();
+    runtime.expect("it has what any runtime needs")
+});
+
+/// The processor time that minimal programs have used. Absent where there is no `/proc`.
+pub fn cpu() -> Option<Duration> {
+    process::cpu_of_threads(THREADS)
+}
+
+/// A minimal program with the operator's rights in cluster and tenant. Like the operator, it never sends a POST twice. It has
+/// threads of its own.
+pub struct Floor(Arc<Program>);
+
+struct Program {
     does: Does,
     stops: Api<ConfigMap>,
     policies: Api<TapPolicy>,
@@ -51,14 +71,39 @@ pub struct Floor {
 impl Floor {
     /// Signs in, and copies intent and status of a request for which the operator issued a pass.
     pub async fn like(does: Does, world: &World, way: &Way, issued: &TapRequest) -> Result<Self> {
-        let client = way.identity.client().await?;
         let authority = std::fs::read(world.simulator.authority())?;
+        let (identity, url) = (way.identity.clone(), way.tenant.clone());
+        let program = Program::new(does, identity, authority, url, issued.clone());
+        Ok(Self(Arc::new(RUNTIME.spawn(program).await??)))
+    }
+
+    /// Issues a pass by three writes and one POST.
+    pub async fn make(&self, request: &TapRequest, user: Uuid) -> Result<()> {
+        let (program, request) = (Arc::clone(&self.0), request.clone());
+        RUNTIME.spawn(async move { program.make(&request, user).await }).await?
+    }
+
+    /// Cleans up, so that the operator finds nothing to do when it starts.
+    pub async fn put_away(&self) -> Result<()> {
+        let program = Arc::clone(&self.0);
+        RUNTIME.spawn(async move { program.put_away().await }).await?
+    }
+}
+
+impl Program {
+    async fn new(
+        does: Does,
+        identity: Identity,
+        authority: Vec<u8>,
+        url: String,
+        issued: TapRequest,
+    ) -> Result<Self> {
+        let client = identity.client().await?;
         let graph = reqwest::Client::builder()
             .no_proxy()
             .retry(reqwest::retry::never())
             .tls_certs_only([reqwest::Certificate::from_pem(&authority)?])
             .build()?;
-        let url = way.tenant.clone();
         let form = format!(
             "grant_type=client_credentials&client_id={OPERATOR}&client_secret={OPERATOR_SECRET}&scope={url}/.default"
         );
@@ -81,8 +126,7 @@ impl Floor {
         })
     }
 
-    /// Issues a pass by three writes and one POST.
-    pub async fn make(&self, request: &TapRequest, user: Uuid) -> Result<()> {
+    async fn make(&self, request: &TapRequest, user: Uuid) -> Result<()> {
         let name = request.name_any();
         let reads = self.does == Does::ReadsAndWrites;
         if reads {
@@ -127,8 +171,7 @@ impl Floor {
         Ok(())
     }
 
-    /// Cleans up, so that the operator finds nothing to do when it starts.
-    pub async fn put_away(&self) -> Result<()> {
+    async fn put_away(&self) -> Result<()> {
         let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
         for name in made {
             self.patch_status(&name, &json!({ "phase": "Expired" })).await?;

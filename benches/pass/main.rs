@@ -10,6 +10,7 @@
 //! `FLOOD=500` it is measured what so many requests of another namespace do: [`flood`]. With `EVIDENCE=1` it is measured what
 //! notices, logs and Conditional Access do: [`evidence`].
 
+mod bare;
 mod calls;
 mod evidence;
 mod figures;
@@ -39,7 +40,7 @@ use tap_operator::api::TapRequest;
 use self::calls::Calls;
 use self::figures::Figures;
 use self::floor::{Does, Floor};
-use self::process::Usage;
+use self::process::{Spent, Usage};
 use self::report::table;
 use self::subject::{NAMESPACE, user};
 use self::support::wait;
@@ -59,6 +60,9 @@ const PATIENCE: Duration = Duration::from_mins(30);
 const LONGEST: Duration = Duration::from_hours(3);
 
 fn main() -> Result<()> {
+    if std::env::args().any(|argument| argument == bare::ARGUMENT) {
+        return bare::run();
+    }
     // `cargo bench` says it; `cargo test --all-targets`, which starts benches too, does not.
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
@@ -113,9 +117,13 @@ async fn beside_the_floor(passes: usize) -> Result<()> {
             );
             world.operator = way.operator(&world, &NOTHING_BUT_ISSUING)?;
             world.operator.start().await?;
-            process::at_rest(&world, PATIENCE).await?;
+            let idle = process::at_rest(world.operator.component(), PATIENCE).await?;
+            let bare = bare::at_rest(&world, &way).await?;
+            println!("{}", report::idle(idle, bare));
             measure(&world, &yardstick, None, passes, &mut operator).await?;
             let issued = yardstick.last_request().await?;
+            // Before it starts anew, so that it has no passes to look at then while others are measured.
+            put_away(&world, PATIENCE).await?;
             world.operator.stop().await?;
 
             let floors = [(Does::Writes, &mut writes), (Does::ReadsAndWrites, &mut reads)];
@@ -144,10 +152,13 @@ async fn measure(
     let measured = async {
         yardstick.at_once(passes, IN_FLIGHT, floor).await?;
         let (before, made) = (usage(), Calls::so_far(world).await?);
+        let spent = Spent::so_far(world, floor.is_some());
         figures.one_by_one.extend(yardstick.one_by_one(passes, floor).await?);
         figures.calls.add(&made, &Calls::so_far(world).await?);
         figures.at_once += yardstick.at_once(passes, IN_FLIGHT, floor).await?;
         figures.used.extend(before.zip(usage()));
+        let spent = spent.zip(Spent::so_far(world, floor.is_some()));
+        figures.spent += spent.map(|(before, after)| after - before).unwrap_or_default();
         anyhow::Ok(())
     };
     measured.await.with_context(|| world.operator.component().log_tail(20))

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::calls::Calls;
 use super::figures::Figures;
+use super::process::Usage;
 
 /// Programs side by side, with the ratios of the last to each of the others, and what the processes of operators used.
 pub fn table(title: &str, of: &[(&str, &Figures)], in_flight: usize) -> String {
@@ -23,19 +24,26 @@ pub fn table(title: &str, of: &[(&str, &Figures)], in_flight: usize) -> String {
     row("               99 percent", &|figures| figures.latency(99));
     row("               maximum", &|figures| figures.latency(100));
     row(&format!("passes per second, {in_flight} at once"), &Figures::passes_per_second);
+    row("processor time in ms per pass", &|of| of.per_pass(of.spent.maker));
+    row("               API server", &|of| of.per_pass(of.spent.api_server));
+    row("               etcd", &|of| of.per_pass(of.spent.etcd));
 
     let operators: Vec<_> = of.iter().filter(|(_, figures)| !figures.used.is_empty()).collect();
     for (name, figures) in &operators {
         let peak = figures.used.iter().map(|(_, after)| after.peak / 1024).max();
         let idle = figures.used.iter().map(|(before, _)| before.resident / 1024).min();
-        let (cpu, idle, peak) =
-            (figures.cpu_per_pass(), idle.unwrap_or_default(), peak.unwrap_or_default());
-        let _ = writeln!(
-            table,
-            "{name}: {cpu:.1} ms of processor time per pass, {idle} MiB after a warm-up, {peak} MiB at most"
-        );
+        let (idle, peak) = (idle.unwrap_or_default(), peak.unwrap_or_default());
+        let _ = writeln!(table, "{name}: {idle} MiB after a warm-up, {peak} MiB at most");
     }
     let calls = operators.iter().map(|(_, figures)| (&figures.calls, figures.one_by_one.len()));
     let _ = write!(table, "{}", Calls::table(&calls.collect::<Vec<_>>()));
     table
+}
+
+/// The memory of the operator at rest, beside that of a program that only watches.
+#[expect(clippy::cast_precision_loss, reason = "memory is smaller than that")]
+pub fn idle(operator: Usage, bare: Usage) -> String {
+    let [operator, bare] = [operator, bare].map(|usage| usage.resident as f64 / 1024.0);
+    let ratio = operator / bare;
+    format!("idle: the operator has {operator:.1} MiB, a bare client {bare:.1} MiB: x {ratio:.2}")
 }

@@ -2,6 +2,7 @@
 //!
 //! [`write`] is the one place from which anything is written; [`error`] says what can go wrong, and whether it was done.
 
+pub mod connection;
 pub mod error;
 pub mod lease;
 pub mod patch;

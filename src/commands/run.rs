@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use jiff::{SignedDuration, Timestamp};
 use kube::Config;
+use tap_operator::cluster::connection::OwnConnections;
 use tap_operator::controller::{self, Chance, Clocks, Connections, LocalClock, Metrics, Options};
 use tap_operator::decision::situation::Settings;
 use tap_operator::{graph, version};
@@ -125,8 +126,9 @@ async fn operate(arguments: Arguments) -> anyhow::Result<()> {
     config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
     config.connect_timeout = Some(CONNECT_DEADLINE);
-    let client = kube::Client::try_from(config.clone())
-        .context("the cluster's configuration cannot be used")?;
+    let unusable = "the cluster's configuration cannot be used";
+    let client = kube::Client::try_from(config.clone()).context(unusable)?;
+    let own = OwnConnections::new(config).context(unusable)?;
     let listener = TcpListener::bind(arguments.listen).with_context(|| {
         format!("cannot listen on {}: choose another address with --listen", arguments.listen)
     })?;
@@ -139,7 +141,7 @@ async fn operate(arguments: Arguments) -> anyhow::Result<()> {
     tracing::info!(version = version::VERSION, commit = version::COMMIT, namespace = arguments.namespace, listen = %arguments.listen, "starting");
     controller::run(Options {
         client,
-        own_connection: Box::new(move || kube::Client::try_from(config.clone())),
+        own_connection: Box::new(move || own.client()),
         namespace: arguments.namespace,
         holder: format!("{}_{}", arguments.pod_name, uuid::Uuid::new_v4()),
         settings: Settings {

@@ -59,7 +59,7 @@ impl Cluster {
                 bail!("the operator ended: {}\n{}", ended?, component.log_tail(40))
             }
         };
-        let cpu = process::usage(&self.world)?.cpu;
+        let cpu = process::usage(self.world.operator.component())?.cpu;
         Ok(Restart { first_pass: first.at.saturating_duration_since(began), cpu, list })
     }
 

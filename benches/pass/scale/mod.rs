@@ -104,7 +104,7 @@ async fn measure_both(clusters: [&Cluster; 2], passes: usize) -> Result<[Measure
     }
     let mut floors = Vec::new();
     for (cluster, measured) in clusters.iter().zip(&mut measured) {
-        measured.after = process::usage(&cluster.world)?;
+        measured.after = process::usage(cluster.world.operator.component())?;
         let issued = cluster.yardstick.last_request().await?;
         cluster.put_away().await?;
         cluster.world.operator.stop().await?;
@@ -127,7 +127,7 @@ async fn measure_both(clusters: [&Cluster; 2], passes: usize) -> Result<[Measure
 /// Starts the operator, and waits until it is at rest.
 async fn start(cluster: &Cluster) -> Result<Measured> {
     let restart = cluster.restart().await?;
-    let idle = process::at_rest(&cluster.world, PATIENCE).await?;
+    let idle = process::at_rest(cluster.world.operator.component(), PATIENCE).await?;
     let (operator, floor) = (Figures::default(), Figures::default());
     Ok(Measured { restart, idle, after: idle, operator, floor })
 }
