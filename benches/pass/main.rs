@@ -49,7 +49,7 @@ use self::way::Way;
 use self::yardstick::Yardstick;
 
 /// How often operator and floor take turns.
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 4;
 /// How many passes are under way where many are asked for at once: as many as the operator works on.
 const IN_FLIGHT: usize = 64;
 /// How many passes are measured one after the other, and as many at once, where `PASSES` does not say.
@@ -107,7 +107,15 @@ async fn beside_the_floor(passes: usize) -> Result<()> {
     let policy = subject::policy(&[NAMESPACE], &Value::Null);
     let mut world = world(users, &policy, &NOTHING_BUT_ISSUING).await?;
     let yardstick = Yardstick::new(&world).await?;
-    for way in [Way::near(&world).await?, Way::far(&world).await?] {
+
+    let near = Way::near(&world).await?;
+    world.operator.start().await?;
+    let operator = process::at_rest(world.operator.component(), PATIENCE).await?;
+    let bare = bare::at_rest(&world, &near).await?;
+    println!("\n{}", report::idle(operator, bare));
+    world.operator.stop().await?;
+
+    for way in [near, Way::far(&world).await?] {
         let (mut writes, mut reads, mut operator) =
             (Figures::default(), Figures::default(), Figures::default());
         for round in 1..=ROUNDS {
@@ -117,9 +125,7 @@ async fn beside_the_floor(passes: usize) -> Result<()> {
             );
             world.operator = way.operator(&world, &NOTHING_BUT_ISSUING)?;
             world.operator.start().await?;
-            let idle = process::at_rest(world.operator.component(), PATIENCE).await?;
-            let bare = bare::at_rest(&world, &way).await?;
-            println!("{}", report::idle(idle, bare));
+            process::at_rest(world.operator.component(), PATIENCE).await?;
             measure(&world, &yardstick, None, passes, &mut operator).await?;
             let issued = yardstick.last_request().await?;
             // Before it starts anew, so that it has no passes to look at then while others are measured.

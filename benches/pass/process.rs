@@ -20,6 +20,8 @@ pub struct Usage {
     pub cpu: Duration,
     /// The memory that is resident, in KiB.
     pub resident: u64,
+    /// What of it is the process's own, and not its program, which the kernel maps in large pieces and takes away at will.
+    pub own: u64,
     /// The most memory that was resident, in KiB.
     pub peak: u64,
 }
@@ -41,7 +43,12 @@ impl Usage {
             let size = status.lines().find_map(|line| line.strip_prefix(name))?;
             size.trim().strip_suffix(" kB")?.parse().ok()
         };
-        Some(Self { cpu, resident: memory("VmRSS:")?, peak: memory("VmHWM:")? })
+        Some(Self {
+            cpu,
+            resident: memory("VmRSS:")?,
+            own: memory("RssAnon:")?,
+            peak: memory("VmHWM:")?,
+        })
     }
 }
 

@@ -43,7 +43,14 @@ pub fn table(title: &str, of: &[(&str, &Figures)], in_flight: usize) -> String {
 /// The memory of the operator at rest, beside that of a program that only watches.
 #[expect(clippy::cast_precision_loss, reason = "memory is smaller than that")]
 pub fn idle(operator: Usage, bare: Usage) -> String {
-    let [operator, bare] = [operator, bare].map(|usage| usage.resident as f64 / 1024.0);
-    let ratio = operator / bare;
-    format!("idle: the operator has {operator:.1} MiB, a bare client {bare:.1} MiB: x {ratio:.2}")
+    let mut table =
+        format!("{:30}{:>12}{:>12}{:>14}\n", "at rest", "bare client", "operator", "/ bare");
+    for (what, of) in [
+        ("resident memory in MiB", [bare.resident, operator.resident]),
+        ("        without program code", [bare.own, operator.own]),
+    ] {
+        let [bare, operator] = of.map(|kib| kib as f64 / 1024.0);
+        let _ = writeln!(table, "{what:30}{bare:>12.1}{operator:>12.1}{:>14.2}", operator / bare);
+    }
+    table
 }

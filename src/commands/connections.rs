@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use jiff::SignedDuration;
 use tap_operator::controller::Clocks;
 use tap_operator::graph::{self, OnReport};
@@ -33,6 +33,11 @@ pub struct ConnectionArguments {
     #[arg(long, env = "TAP_OPERATOR_MOST_CALLS_PER_10_SECONDS", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     most_calls_per_10_seconds: Option<u32>,
 }
+
+/// The environment is to describe a tenant connection, and does not. Each line says what is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotInEnvironment(String);
 
 /// How many calls in ten seconds are tried if nothing else is said.
 const MOST_CALLS: u32 = 200;
@@ -63,9 +68,17 @@ impl ConnectionArguments {
             Some(file) => graph::connections_from_file(file),
             None => graph::connections_from_env(&environment),
         };
-        let connections = match (settings::refuse_unknown(environment.into_keys()), connections) {
-            (Err(unknown), Err(connections)) => bail!("{unknown}\n{connections}"),
-            (unknown, connections) => unknown.and(Ok(connections?))?,
+        let unknown = settings::refuse_unknown(environment.into_keys());
+        let connections = match connections {
+            Ok(connections) => unknown.map(|()| connections)?,
+            Err(error) => {
+                let told = unknown.err().map_or_else(String::new, |unknown| format!("{unknown}\n"));
+                let told = format!("{told}{error}");
+                return Err(match &self.tenants_file {
+                    Some(_) => anyhow!(told),
+                    None => NotInEnvironment(told).into(),
+                });
+            }
         };
         let deadline = Duration::try_from(self.call_deadline)?;
         let transport = graph::ReqwestTransport::new(deadline, self.extra_ca.as_deref())?;

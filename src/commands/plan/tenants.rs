@@ -13,18 +13,17 @@ use tap_operator::graph::{Client, Priority};
 use tap_operator::plan::manifests::Manifests;
 use tap_operator::plan::tenant::{Tenant, Tenants, beyond_reading, groups};
 
-use crate::commands::connections::ConnectionArguments;
+use crate::commands::connections::{ConnectionArguments, NotInEnvironment};
 
 /// The clients of all connections. `otherwise`: what else the person can do where there are none.
 pub fn clients(connections: &ConnectionArguments, otherwise: &str) -> anyhow::Result<Vec<Client>> {
     let clocks = Arc::new(Clocks::new(LocalClock::starting_at(Timestamp::now())));
     let clients = connections.clients(&clocks, Arc::new(|_, _| {}));
     clients.map_err(|error| {
-        let told = format!("{error:#}");
-        if !told.lines().any(|line| line.starts_with("environment")) {
+        if !error.is::<NotInEnvironment>() {
             return error;
         }
-        anyhow!("{told}\nthe environment describes no tenant connection: name a file that does with --tenants-file{otherwise}")
+        anyhow!("{error}\nthe environment describes no tenant connection: name a file that does with --tenants-file{otherwise}")
     })
 }
 

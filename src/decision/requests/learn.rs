@@ -280,11 +280,6 @@ impl Requests {
                     // From here on the status knows what this process knew.
                     work.memory.attempt = None;
                     work.memory.setback = None;
-                    // A pass that was just made need not be looked at yet.
-                    if entry.look != LookState::None {
-                        let again = moment.at + self.settings.use_check.unsigned_abs();
-                        self.schedule.look_at(uid, entry, again);
-                    }
                 }
             }
             Some(Doing::Intent { issuing }) => {

@@ -55,7 +55,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use self::deletions::Deletions;
-use self::entry::{Entry, LookState};
+use self::entry::{Doing, Entry, LookState};
 use self::holders::Holders;
 use self::index::Index;
 use self::interned::Interned;
@@ -281,12 +281,17 @@ impl Requests {
         let freed = freed.or(contended.filter(|user| new.contends.as_deref() != Some(user)));
         let called =
             self.holders.observe(uid, &new.party, new.created, new.holds(), new.has_ended());
+        // A pass that was just made need not be looked at yet. The watch may show so before the answer to the own write comes.
+        let is_new = before.is_none_or(|before| before.phase != Phase::Active)
+            && entry.reconcile().is_some_and(|r| matches!(r.doing, Some(Doing::Status)));
+        let use_check = self.settings.use_check.unsigned_abs();
+        let first_look = if is_new { moment.at + use_check } else { moment.at };
         // A pass that no connection reaches is not looked at: its request says so, and waits.
         let is_looked_at = new.settled().is_some_and(|r| r.is_reached(&self.connections));
         entry.observed = Some(new);
         entry.changed = moment.at;
         match entry.look {
-            LookState::None if is_looked_at => self.schedule.look_at(uid, entry, moment.at),
+            LookState::None if is_looked_at => self.schedule.look_at(uid, entry, first_look),
             _ if !is_looked_at => self.schedule.look_no_more(uid, entry),
             _ => {}
         }

@@ -53,6 +53,18 @@ fn the_newest_pass_is_looked_at_first_and_each_once() {
 }
 
 #[test]
+fn a_pass_that_was_just_made_is_not_looked_at_even_if_the_watch_shows_it_before_the_answer_comes() {
+    let mut life = Life::new();
+    life.meanwhile = ("status Active", |life| {
+        life.show();
+        assert_eq!((claim(life, "tenant"), due_in(life)), (None, Some(60)));
+    });
+    life.reconcile();
+    life.expect(Phase::Active, "Issued", &["intent", "post", "secret", "status Active"]);
+    assert_eq!(due_in(&life), Some(60));
+}
+
+#[test]
 fn no_pass_is_passed_over_however_many_newer_ones_there_are() {
     let names: Vec<String> = (0..60).map(|number| format!("{number:02}")).collect();
     let starts: Vec<(&str, i64)> =
