@@ -37,6 +37,8 @@ enum Command {
 static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
     zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
+// One thread does all the work: nearly all of the time of a pass is the tenant's and the API server's, and threads that wake each
+// other would take more processor time. The lease and the health have a thread of their own.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {

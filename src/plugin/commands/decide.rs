@@ -1,5 +1,7 @@
 //! `approve`, `deny` and `revoke`.
 
+use std::collections::BTreeSet;
+
 use crate::api::DecisionKind;
 use crate::plugin::call_error::CallError;
 use crate::plugin::calls::Right;
@@ -83,6 +85,7 @@ async fn sort_out(
 ) -> Result<(Vec<Record>, usize), Failure> {
     let me = session.me().await?;
     let (mut open, mut bad): (Vec<Record>, usize) = (Vec::new(), 0);
+    let mut ended = Vec::new();
     for name in names {
         if open.iter().any(|record| record.name() == *name) {
             continue;
@@ -95,9 +98,7 @@ async fn sort_out(
                 }
                 Standing::Done(how) => {
                     output::say(&how);
-                    if decision == DecisionKind::Revoke {
-                        tell_others(session, &record).await;
-                    }
+                    ended.push(record);
                     continue;
                 }
                 Standing::Closed(why) => Failure::error(why),
@@ -108,16 +109,21 @@ async fn sort_out(
         output::say(&failure.to_string());
         bad += 1;
     }
+    if decision == DecisionKind::Revoke && !ended.is_empty() {
+        tell_others(session, &ended, &open).await;
+    }
     Ok((open, bad))
 }
 
-/// Tells of other requests for the same user that have not ended: whoever revokes a pass means that the user has none.
-async fn tell_others(session: &Session, ended: &Record) {
+/// Tells of other requests for the users of these, which had ended before, but not of those that are about to be revoked: whoever
+/// revokes a pass means that the user has none.
+async fn tell_others(session: &Session, ended: &[Record], open: &[Record]) {
     // Who may not list them has been told what was asked for.
     let Ok(all) = session.cluster.list(Some(&session.namespace), &[]).await else { return };
-    let user = ended.user().to_lowercase();
-    for other in all.iter().filter(|other| !other.has_ended() && other.uid() != ended.uid()) {
-        if other.user().to_lowercase() == user {
+    let users: BTreeSet<String> = ended.iter().map(|record| record.user().to_lowercase()).collect();
+    let is_known = |other: &Record| open.iter().any(|record| record.uid() == other.uid());
+    for other in all.iter().filter(|other| !other.has_ended() && !is_known(other)) {
+        if users.contains(&other.user().to_lowercase()) {
             let (name, namespace) = (other.name(), other.namespace());
             output::say(&format!(
                 "{name}, for the same user, has not ended ({}); to revoke it: {} revoke {name} -n {namespace}",
