@@ -84,4 +84,5 @@ pub mod plugin;
 pub mod seal;
 pub mod secret_file;
 pub mod text;
+pub mod tls;
 pub mod version;

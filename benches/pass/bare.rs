@@ -7,7 +7,7 @@ use futures::StreamExt;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use tap_operator::api::TapRequest;
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 
 use super::PATIENCE;
 use super::process::{self, Usage};
@@ -20,7 +20,7 @@ pub const ARGUMENT: &str = "--bare";
 
 /// Watches, until it is killed.
 pub fn run() -> Result<()> {
-    Runtime::new()?.block_on(async {
+    Builder::new_current_thread().enable_all().build()?.block_on(async {
         let requests: Api<TapRequest> = Api::all(Client::try_default().await?);
         let mut events = pin!(watcher(requests, watcher::Config::default()).default_backoff());
         while events.next().await.is_some() {}

@@ -40,7 +40,9 @@ pub enum Does {
 const THREADS: &str = "floor";
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-    let runtime = Builder::new_multi_thread().thread_name(THREADS).enable_all().build();
+    // As many as the operator has.
+    let mut runtime = Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(1).thread_name(THREADS).enable_all().build();
     runtime.expect("it has what any runtime needs")
 });
 

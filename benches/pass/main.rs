@@ -3,8 +3,9 @@
 //! The [`floor`] is a bare program that makes a pass with the three Kubernetes writes and the one Graph POST that it
 //! cannot do without, and nothing else: no checks, no lease, no connections of their own for the code; and the same with the
 //! reads that must come first. The operator is the program as it is shipped, on a real control plane and with a tenant on TLS.
-//! They take turns, so that what else the machine does meets all, and are measured with the same [`yardstick`]: once on loopback, and once as far from tenant and
-//! API server as clusters are. Times are shown and never judged.
+//! They take turns, so that what else the machine does meets all, and are measured with the same [`yardstick`]: once on loopback,
+//! and once as far from tenant and API server as clusters are. At rest, the operator's memory is compared with that of a [`bare`]
+//! client. Times are shown and never judged.
 //!
 //! With `LIVE=0,1000,10000` it is measured instead how that changes with the number of live requests: [`scale`]. With
 //! `FLOOD=500` it is measured what so many requests of another namespace do: [`flood`]. With `EVIDENCE=1` it is measured what

@@ -18,7 +18,7 @@ use rustls_platform_verifier::Verifier;
 use zeroize::Zeroizing;
 
 use crate::graph::wire;
-use crate::text;
+use crate::{text, tls};
 
 /// The body of an answer. It may contain a token or a code, so its memory is overwritten when it is dropped.
 pub type Body = Zeroizing<Vec<u8>>;
@@ -145,8 +145,8 @@ impl ReqwestTransport {
         extra_ca: Option<&Path>,
     ) -> Result<Self, TransportSetupError> {
         let authorities = extra_ca.map(read_authorities).transpose()?.unwrap_or_default();
-        let tls = tls(authorities)?;
-        let mut single = tls.clone();
+        let tls = trusting(authorities)?;
+        let mut single = tls::without_old_secrets(tls.clone());
         single.alpn_protocols = vec![b"http/1.1".into()];
         Ok(Self {
             // A dead connection must not hang every call that is sent on it.
@@ -167,7 +167,7 @@ impl ReqwestTransport {
 }
 
 /// TLS that trusts the certificate authorities of the system, and these.
-fn tls(authorities: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
+fn trusting(authorities: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
     let provider = CryptoProvider::get_default().cloned();
     let provider = provider.unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
     let verifier = Verifier::new_with_extra_roots(authorities, Arc::clone(&provider))?;

@@ -85,7 +85,7 @@ async fn sort_out(
 ) -> Result<(Vec<Record>, usize), Failure> {
     let me = session.me().await?;
     let (mut open, mut bad): (Vec<Record>, usize) = (Vec::new(), 0);
-    let mut ended = Vec::new();
+    let mut done = Vec::new();
     for name in names {
         if open.iter().any(|record| record.name() == *name) {
             continue;
@@ -98,7 +98,7 @@ async fn sort_out(
                 }
                 Standing::Done(how) => {
                     output::say(&how);
-                    ended.push(record);
+                    done.push(record);
                     continue;
                 }
                 Standing::Closed(why) => Failure::error(why),
@@ -109,20 +109,21 @@ async fn sort_out(
         output::say(&failure.to_string());
         bad += 1;
     }
-    if decision == DecisionKind::Revoke && !ended.is_empty() {
-        tell_others(session, &ended, &open).await;
+    if decision == DecisionKind::Revoke && !done.is_empty() {
+        tell_others(session, &done, &open).await;
     }
     Ok((open, bad))
 }
 
-/// Tells of other requests for the users of these, which had ended before, but not of those that are about to be revoked: whoever
-/// revokes a pass means that the user has none.
-async fn tell_others(session: &Session, ended: &[Record], open: &[Record]) {
+/// Tells of other requests that have not ended, for the users of those that were done before: whoever revokes a pass means that the
+/// user has none. Those that are about to be revoked are none of them.
+async fn tell_others(session: &Session, done: &[Record], open: &[Record]) {
     // Who may not list them has been told what was asked for.
     let Ok(all) = session.cluster.list(Some(&session.namespace), &[]).await else { return };
-    let users: BTreeSet<String> = ended.iter().map(|record| record.user().to_lowercase()).collect();
-    let is_known = |other: &Record| open.iter().any(|record| record.uid() == other.uid());
-    for other in all.iter().filter(|other| !other.has_ended() && !is_known(other)) {
+    let users: BTreeSet<String> = done.iter().map(|record| record.user().to_lowercase()).collect();
+    let is_named =
+        |other: &Record| done.iter().chain(open).any(|record| record.uid() == other.uid());
+    for other in all.iter().filter(|other| !other.has_ended() && !is_named(other)) {
         if users.contains(&other.user().to_lowercase()) {
             let (name, namespace) = (other.name(), other.namespace());
             output::say(&format!(
