@@ -106,6 +106,12 @@ impl Manifests {
 
     fn add(&mut self, file: &str, document: Document, rules: &Rules, now: Timestamp) {
         let Document { value, lines } = document;
+        if !value.is_object() {
+            let message = "this is no object, and kubectl could not apply it: an object has apiVersion, kind and metadata";
+            let finding = Finding::new(Severity::Error, message);
+            self.findings.push(finding.at(file, lines.of("")));
+            return;
+        }
         let text = |field: &str| value[field].as_str().unwrap_or_default();
         let (version, kind) = (text("apiVersion").to_owned(), text("kind").to_owned());
         let is_ours = version.split('/').next() == Some(GROUP);
@@ -113,9 +119,12 @@ impl Manifests {
             for (index, item) in items.iter().enumerate() {
                 let mut value = item.clone();
                 // In a list of one kind, the items need not say their kind.
-                if is_ours && value["kind"].is_null() {
-                    value["kind"] = kind.trim_end_matches("List").into();
-                    value["apiVersion"] = version.clone().into();
+                if let Some(fields) = value.as_object_mut()
+                    && is_ours
+                    && fields.get("kind").is_none_or(Value::is_null)
+                {
+                    fields.insert("kind".into(), kind.trim_end_matches("List").into());
+                    fields.insert("apiVersion".into(), version.clone().into());
                 }
                 let lines = lines.within(&format!("items[{index}]"));
                 self.add(file, Document { value, lines }, rules, now);

@@ -154,6 +154,14 @@ fn what_is_not_read_is_an_error_and_not_overlooked() {
         ("apiVersion: tap-operator.io/v1alpha1\nkind: TapPolcy\n", 2, "has no kind \"TapPolcy\""),
         ("apiVersion: tap-operator.io/v1\nkind: TapPolicy\n", 1, "tap-operator.io/v1alpha1"),
         ("apiVersion: v1\nkind: TapRequest\n", 1, "tap-operator.io/v1alpha1"),
+        ("just words\n", 1, "no object"),
+        ("- a\n", 1, "no object"),
+        (
+            "apiVersion: tap-operator.io/v1alpha1\nkind: TapPolicyList\nitems:\n- a\n",
+            4,
+            "no object",
+        ),
+        ("apiVersion: v1\nkind: List\nitems:\n- [kind]\n", 4, "no object"),
     ] {
         let plan = offline(text);
         let all = said(&plan);

@@ -53,7 +53,8 @@ impl Clock {
 
     /// Reads when something starts.
     pub fn start(&self, text: &str) -> Result<Timestamp, String> {
-        let text = text.trim();
+        // A message may repeat it, so that it must have no control characters: these are white space, or make it unreadable.
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let start = match text.parse::<Timestamp>() {
             Ok(start) => start,
             Err(_) => self.local(&text.to_lowercase())?,
@@ -308,6 +309,8 @@ mod tests {
             ("2h", "write in 2h"),
             ("tomorrow", "write tomorrow 8:00"),
             ("2026-12-01", "write 2026-12-01 8:00"),
+            // White space may be anything, and is not repeated.
+            ("13\n\u{c}\u{c}h", "write in 13 h"),
         ] {
             let error = berlin().start(text).unwrap_err();
             assert!(error.contains(remedy), "{text}: {error}");
