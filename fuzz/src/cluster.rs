@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tap_operator::api::names::{FINALIZER, INTENT_ANNOTATION};
 use tap_operator::api::{Lifetime, TapPolicy, TapRequest};
 use tap_operator::decision::intent;
+use tap_operator::decision::terms::Terms;
 use tap_operator::seal::Recipients;
 
 use super::decide;
@@ -21,14 +22,17 @@ pub fn request(input: &[u8]) {
     decide::request(request, &usual_policy(json!({})), input.len());
 }
 
-/// A `TapPolicy` and a `TapRequest` that names it, as the API server accepted them: reads both, and makes all decisions
-/// about them.
-pub fn both(policy: &[u8], request: &[u8]) {
-    let policy: TapPolicy = serde_json::from_slice(policy).expect("it is a policy");
+/// A `TapRequest` and the `TapPolicy` that it names, as the API server accepted them: reads the request, and makes all decisions
+/// about it.
+pub fn under(policy: &TapPolicy, terms: Option<&Terms>, request: &[u8]) {
     let request: TapRequest = serde_json::from_slice(request).expect("it is a request");
-    let input = 1 << 20;
-    decide::policy(&policy, input);
-    decide::request(request, &policy, input);
+    decide::request_under(request, policy, terms, 1 << 20, decide::answer);
+}
+
+/// Reads a `TapPolicy` that the API server accepted, and makes all decisions about it.
+pub fn accepted(policy: &[u8]) {
+    let policy: TapPolicy = serde_json::from_slice(policy).expect("it is a policy");
+    decide::policy(&policy, 1 << 20);
 }
 
 /// Encrypts a code to the recipients of a request.

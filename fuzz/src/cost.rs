@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::cluster::{both, encryption, usual_policy, usual_request};
+use super::cluster::{accepted, encryption, under, usual_policy, usual_request};
+use super::decide;
 
 const ED25519: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJKc89miDhQBCieg+zM/smyV3bIeyYYVbP0MKg8pypNw";
@@ -26,8 +27,11 @@ impl Case {
         }
     }
 
-    fn time(&self) -> Duration {
-        took(|| both(&self.policy, &self.request))
+    /// How long the policy takes whenever it changes, and the request.
+    fn times(&self) -> [Duration; 2] {
+        let policy = serde_json::from_slice(&self.policy).expect("it is a policy");
+        let terms = decide::terms(&policy);
+        [took(|| accepted(&self.policy)), took(|| under(&policy, terms.as_ref(), &self.request))]
     }
 }
 
@@ -127,32 +131,45 @@ fn hostile(round: usize) -> Vec<Case> {
     ]
 }
 
-/// What each case costs more than an honest one, and the cost of the honest one itself. Each is the least of some
+/// What each case costs more than an honest one.
+pub struct Cost {
+    pub name: String,
+    /// Once, whenever the policy changes. Only who may write policies can cause it.
+    pub policy: Duration,
+    /// The request.
+    pub request: Duration,
+}
+
+/// What each case costs more than an honest one, which is the first, with the whole of its own cost. Each is the least of some
 /// rounds, which excludes the other load of the machine. Every round has new requests, because verdicts are remembered.
-pub fn costs(rounds: usize) -> Vec<(String, Duration)> {
+pub fn costs(rounds: usize) -> Vec<Cost> {
     let mut least = Vec::new();
     let mut names = Vec::new();
     for round in 0..rounds {
         let cases: Vec<_> = std::iter::once(honest(round)).chain(hostile(round)).collect();
-        least.resize(cases.len(), Duration::MAX);
+        least.resize(cases.len(), [Duration::MAX; 2]);
         for (case, least) in cases.iter().zip(&mut least) {
-            *least = case.time().min(*least);
+            let [policy, request] = case.times();
+            *least = [policy.min(least[0]), request.min(least[1])];
         }
         names = cases.into_iter().map(|case| case.name).collect();
     }
     let honest = least[0];
-    let more = least.into_iter().enumerate().map(|(place, time)| match place {
-        0 => time,
-        _ => time.saturating_sub(honest),
+    let more = least.into_iter().enumerate().map(|(place, times)| match place {
+        0 => times,
+        _ => [0, 1].map(|of| times[of].saturating_sub(honest[of])),
     });
-    names.into_iter().zip(more).chain([encryption_to_three(rounds)]).collect()
+    let costs = names.into_iter().zip(more);
+    let costs = costs.map(|(name, [policy, request])| Cost { name, policy, request });
+    costs.chain([encryption_to_three(rounds)]).collect()
 }
 
 /// The cost of encrypting a code to three RSA keys of 4096 bits, the most that are allowed. It occurs once for each
 /// pass.
-fn encryption_to_three(rounds: usize) -> (String, Duration) {
+fn encryption_to_three(rounds: usize) -> Cost {
     let request = json!({ "spec": { "recipients": rsa_keys(3, 0) } });
     let request = serde_json::to_vec(&usual_request(request)).expect("a request can be written");
     let least = (0..rounds).map(|_| took(|| encryption(&request))).min();
-    ("encryption to 3 RSA keys".into(), least.unwrap_or_default())
+    let name = "encryption to 3 RSA keys".into();
+    Cost { name, policy: Duration::ZERO, request: least.unwrap_or_default() }
 }

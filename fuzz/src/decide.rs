@@ -85,8 +85,24 @@ pub fn request(request: TapRequest, policy: &TapPolicy, input: usize) -> usize {
 
 /// The same in a tenant that answers otherwise.
 pub fn request_in(
+    request: TapRequest,
+    policy: &TapPolicy,
+    input: usize,
+    answer: impl Fn(Question) -> Outcome,
+) -> usize {
+    request_under(request, policy, terms(policy).as_ref(), input, answer)
+}
+
+/// The terms of a policy. The operator makes them once for each version of it.
+pub fn terms(policy: &TapPolicy) -> Option<Terms> {
+    policy.spec.issuance.as_ref().map(Terms::of)
+}
+
+/// The same with the terms of the policy at hand.
+pub fn request_under(
     mut request: TapRequest,
     policy: &TapPolicy,
+    terms: Option<&Terms>,
     input: usize,
     answer: impl Fn(Question) -> Outcome,
 ) -> usize {
@@ -101,7 +117,7 @@ pub fn request_in(
     }
     requests.begin(&uid);
     let mut knows_a_pass = false;
-    let steps = to_rest(&mut requests, &uid, policy, answer, |action| {
+    let steps = to_rest(&mut requests, &uid, (policy, terms), answer, |action| {
         knows_a_pass |= matches!(action, Some(Action::Post(_) | Action::DeletePass { .. }));
         perform(action, &mut request, input)
     });
@@ -116,17 +132,16 @@ pub fn request_in(
 fn to_rest(
     requests: &mut Requests,
     uid: &Uid,
-    policy: &TapPolicy,
+    (policy, terms): (&TapPolicy, Option<&Terms>),
     answer: impl Fn(Question) -> Outcome,
     mut perform: impl FnMut(Option<Action>) -> Outcome,
 ) -> usize {
-    let terms = policy.spec.issuance.as_ref().map(Terms::of);
     let (connection, namespace, guard) = (connection(), Namespace::default(), Guard::Overridden);
     let around = Surroundings {
         now: Now::exactly(NOW),
         settings: &SETTINGS,
         policy: PolicyFound::Found(policy),
-        terms: terms.as_ref(),
+        terms,
         namespace: Some(&namespace),
         connection: Some(&connection),
         stop: Stop::Off,
@@ -277,9 +292,9 @@ pub fn policy_seeing(
     strengths: &[AuthenticationStrength],
 ) -> usize {
     let (mut policy, connection) = (policy.clone(), connection());
+    let terms = terms(&policy);
     let mut reads = PolicyReads::default();
     for steps in 1..=MOST_STEPS {
-        let terms = policy.spec.issuance.as_ref().map(Terms::of);
         let step = tap_operator::decision::policy::next(&PolicySituation {
             policy: &policy,
             terms: terms.as_ref(),

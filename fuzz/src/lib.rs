@@ -16,7 +16,7 @@ mod tenant;
 
 pub use cluster::{intent, lifetime, policy, reason_pattern, recipients, request};
 pub use configuration::{connections, receivers};
-pub use cost::costs;
+pub use cost::{Cost, costs};
 pub use people::{plan, typed};
 pub use tenant::{access_answer, graph_answer, log_answer, token_answer};
 
