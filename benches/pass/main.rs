@@ -156,15 +156,16 @@ async fn measure(
     figures: &mut Figures,
 ) -> Result<()> {
     let usage = || world.operator.component().pid().and_then(Usage::of);
+    let maker = || if floor.is_some() { floor::cpu() } else { Some(usage()?.cpu) };
     let measured = async {
         yardstick.at_once(passes, IN_FLIGHT, floor).await?;
         let (before, made) = (usage(), Calls::so_far(world).await?);
-        let spent = Spent::so_far(world, floor.is_some());
+        let spent = Spent::so_far(world, maker());
         figures.one_by_one.extend(yardstick.one_by_one(passes, floor).await?);
         figures.calls.add(&made, &Calls::so_far(world).await?);
         figures.at_once += yardstick.at_once(passes, IN_FLIGHT, floor).await?;
         figures.used.extend(before.zip(usage()));
-        let spent = spent.zip(Spent::so_far(world, floor.is_some()));
+        let spent = spent.zip(Spent::so_far(world, maker()));
         figures.spent += spent.map(|(before, after)| after - before).unwrap_or_default();
         anyhow::Ok(())
     };

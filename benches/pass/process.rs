@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::time::sleep;
 
-use crate::floor;
 use crate::support::component::Component;
 use crate::support::wait;
 use crate::support::world::World;
@@ -73,11 +72,11 @@ pub struct Spent {
 }
 
 impl Spent {
-    /// What was spent so far, the operator being the one that makes passes, or the floor.
-    pub fn so_far(world: &World, by_floor: bool) -> Option<Self> {
+    /// What was spent so far, by the program that makes passes so much.
+    pub fn so_far(world: &World, maker: Option<Duration>) -> Option<Self> {
         let of = |program: &Component| Some(Usage::of(program.pid()?)?.cpu);
         Some(Self {
-            maker: if by_floor { floor::cpu()? } else { of(world.operator.component())? },
+            maker: maker?,
             api_server: of(world.control_plane.api_server())?,
             etcd: of(world.control_plane.etcd())?,
         })

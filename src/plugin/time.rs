@@ -53,7 +53,7 @@ impl Clock {
 
     /// Reads when something starts.
     pub fn start(&self, text: &str) -> Result<Timestamp, String> {
-        // A message may repeat it, so that it must have no control characters: these are white space, or make it unreadable.
+        // White space may be control characters, and messages repeat the text.
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let start = match text.parse::<Timestamp>() {
             Ok(start) => start,
