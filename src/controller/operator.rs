@@ -26,7 +26,7 @@ use super::watches::WatchedPolicy;
 use crate::cluster::lease::LeaseView;
 use crate::decision::census::Census;
 use crate::decision::corrections::Corrections;
-use crate::decision::ids::Uid;
+use crate::decision::ids::{RequestName, Uid};
 use crate::decision::outcome::Outcome;
 use crate::decision::permissions::Comparison;
 use crate::decision::requests::{Moment, Requests};
@@ -205,6 +205,11 @@ impl Operator {
     /// The state machine, for reading.
     pub fn requests(&self) -> MutexGuard<'_, Requests> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the request with this uid is, if it is there.
+    pub fn name_of(&self, uid: &Uid) -> Option<RequestName> {
+        self.requests().observed(uid).map(|observed| observed.name.clone())
     }
 
     /// Asks the state machine, or claims what is due. Unlike [`Self::with_requests`], it announces no update.

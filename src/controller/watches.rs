@@ -117,7 +117,7 @@ impl Operator {
     fn pass_ended(&self, uid: &Uid, ended: Option<Ended>) {
         if let Some(ended) = ended {
             let now = self.clocks.now(Some(&ended.tenant_id)).earliest;
-            self.logs.inquiries().see(uid, ended, now);
+            self.logs.inquiries().see(uid, &ended, now);
         }
     }
 }
@@ -135,28 +135,21 @@ pub async fn feed(operator: &Operator, health: &Health) {
         {
             operator.look_for_notices(request);
         }
-        let mut census = operator.census();
-        let (mut shown, mut last) = (None, None);
+        let (mut stands, mut shown, mut last) = (None, None, None);
         let seen = match event {
             watcher::Event::Init => {
                 lists_as_leader = operator.lease.is_held();
-                census.list_begins();
                 Seen::ListBegins
             }
             watcher::Event::InitApply(request) => {
                 let Kept { uid, observed, standing, ended, .. } = request.kept();
-                census.enter(&uid, standing);
-                operator.pass_ended(&uid, ended);
+                stands = Some((uid.clone(), standing, ended));
                 Seen::Listed(uid, observed)
             }
-            watcher::Event::InitDone => {
-                census.list_ends();
-                Seen::ListEnds
-            }
+            watcher::Event::InitDone => Seen::ListEnds,
             watcher::Event::Apply(request) => {
                 let Kept { uid, observed, standing, ended, whole } = request.kept();
-                census.enter(&uid, standing);
-                operator.pass_ended(&uid, ended);
+                stands = Some((uid.clone(), standing, ended));
                 shown = whole.map(|request| (uid.clone(), Arc::new(request)));
                 Seen::Applied(uid, observed)
             }
@@ -166,15 +159,20 @@ pub async fn feed(operator: &Operator, health: &Health) {
                 Seen::Deleted(uid)
             }
         };
-        drop(census);
         let ends = matches!(seen, Seen::ListEnds);
         let gone = operator.with_requests(|requests, moment| {
             let gone = requests.apply(seen, moment);
             if let Some((uid, request)) = shown {
                 requests.shown(&uid, request);
             }
+            // What is kept beside it lives as long as its entry.
+            stands.take_if(|(uid, ..)| !requests.is_there(uid));
             gone
         });
+        if let Some((uid, standing, ended)) = stands {
+            operator.census().enter(&uid, standing);
+            operator.pass_ended(&uid, ended);
+        }
         for (uid, known) in gone {
             operator.request_is_gone(&uid, &known, last.as_ref());
         }

@@ -1,9 +1,9 @@
 //! How many requests are in which state, and since when: what metrics tell of them.
 //!
-//! It is fed with what the watch shows, and keeps a few bytes of each request, so that a scrape costs nothing for each of
+//! It is fed with what the watch shows, and with what the state machine says is gone; and keeps a few bytes of each request, so that a scrape costs nothing for each of
 //! them. No decision depends on it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -50,8 +50,6 @@ pub struct Tally {
 pub struct Census {
     standings: BTreeMap<Uid, Counted>,
     tallies: HashMap<Arc<State>, Tally>,
-    /// What a list that has begun showed so far.
-    listed: Option<BTreeSet<Uid>>,
 }
 
 /// The standing of a request that is counted. All requests of one state have its text in common.
@@ -91,16 +89,8 @@ impl Tally {
 }
 
 impl Census {
-    /// A list begins: what is not in it is gone.
-    pub fn list_begins(&mut self) {
-        self.listed = Some(BTreeSet::new());
-    }
-
     /// A request is there, or changed.
     pub fn enter(&mut self, uid: &Uid, standing: Standing) {
-        if let Some(listed) = &mut self.listed {
-            listed.insert(uid.clone());
-        }
         let Standing { state, since } = standing;
         let is_counted = |counted: &Counted| {
             *counted.state == state && counted.since.as_deref() == since.as_ref()
@@ -117,15 +107,6 @@ impl Census {
             *tally.since.entry(since).or_default() += 1;
         }
         self.standings.insert(uid.clone(), Counted { state, since: since.map(Box::new) });
-    }
-
-    /// The list is complete.
-    pub fn list_ends(&mut self) {
-        let Some(listed) = self.listed.take() else { return };
-        let gone = self.standings.keys().filter(|uid| !listed.contains(*uid));
-        for uid in gone.cloned().collect::<Vec<_>>() {
-            self.remove(&uid);
-        }
     }
 
     /// A request is gone.
@@ -231,20 +212,5 @@ mod tests {
             census.enter(&Uid::from(reason), standing("Denied", &conditions));
         }
         assert_eq!(told(&census), ["2 contoso Denied Other"]);
-    }
-
-    #[test]
-    fn what_a_list_lacks_is_gone() {
-        let mut census = Census::default();
-        let [a, b] = ["a", "b"].map(Uid::from);
-        let issued = || standing("Active", &json!([condition("Ready", "Issued", 1)]));
-        for uid in [&a, &b] {
-            census.enter(uid, issued());
-        }
-        census.list_begins();
-        census.enter(&b, issued());
-        assert_eq!(told(&census), ["2 contoso Active Issued since 2026-11-24T09:01:00Z"]);
-        census.list_ends();
-        assert_eq!(told(&census), ["1 contoso Active Issued since 2026-11-24T09:01:00Z"]);
     }
 }

@@ -9,7 +9,7 @@ use super::{give_way, tell};
 use crate::api::{ConditionType, TapRequest};
 use crate::cluster::{ApiError, requests};
 use crate::controller::operator::{Operator, Tenant};
-use crate::decision::evidence::{Found, Inquiry, News, registered_since};
+use crate::decision::evidence::{Ended, Found, Inquiry, News, registered_since};
 use crate::entra::{Advice, GraphError};
 
 /// How often to look whether an inquiry is due.
@@ -38,7 +38,8 @@ pub(super) async fn inquire(operator: &Operator, tenant_id: &str) {
                     }
                 }
                 Problem::Cluster(error) => {
-                    tracing::debug!(request = %inquiry.pass.name, %error, "the use of a pass cannot be told");
+                    let request = operator.name_of(&inquiry.uid).map(|name| name.to_string());
+                    tracing::debug!(request, %error, "the use of a pass cannot be told");
                     None
                 }
             };
@@ -72,13 +73,17 @@ async fn answer(operator: &Operator, tenant: &Tenant, inquiry: &Inquiry) -> Resu
         operator.logs.inquiries().forget(&inquiry.uid);
         return Ok(());
     };
-    let found = ask(operator, tenant, inquiry, &request).await?;
+    let Some(pass) = Ended::in_status(&request) else {
+        operator.logs.inquiries().forget(&inquiry.uid);
+        return Ok(());
+    };
+    let found = ask(operator, tenant, &pass, inquiry.is_last, &request).await?;
     let Some((written, news)) = write(operator, inquiry, request, &found).await? else {
         operator.logs.inquiries().forget(&inquiry.uid);
         return Ok(());
     };
     let sign_ins = found.sign_ins.as_ref().map_or(0, Vec::len);
-    let now = operator.time_in(&inquiry.pass.tenant_id);
+    let now = operator.time_in(&inquiry.tenant_id);
     let more = operator.logs.inquiries().answered(inquiry, sign_ins, now);
     tell::use_of_pass(operator, &written, &found, &news, more).await;
     Ok(())
@@ -89,19 +94,20 @@ async fn its_request(
     operator: &Operator,
     inquiry: &Inquiry,
 ) -> Result<Option<TapRequest>, ApiError> {
-    let found = requests::get(&operator.client, &inquiry.pass.name).await?;
+    let Some(name) = operator.name_of(&inquiry.uid) else { return Ok(None) };
+    let found = requests::get(&operator.client, &name).await?;
     Ok(found.filter(|found| found.metadata.uid.as_deref() == Some(inquiry.uid.as_str())))
 }
 
 async fn ask(
     operator: &Operator,
     tenant: &Tenant,
-    inquiry: &Inquiry,
+    pass: &Ended,
+    is_last: bool,
     request: &TapRequest,
 ) -> Result<Found, GraphError> {
-    let Inquiry { pass, is_last, .. } = inquiry;
     let client = &tenant.client;
-    let mut found = Found { is_last: *is_last, ..Found::default() };
+    let mut found = Found { is_last, ..Found::default() };
     if operator.logs.gives_sign_ins(&pass.tenant_id) {
         match client.sign_ins(&pass.user_id, pass.start, pass.expires).await {
             Ok(rows) => found.sign_ins = Some(rows),
@@ -126,7 +132,7 @@ async fn write(
     mut request: TapRequest,
     found: &Found,
 ) -> Result<Option<(TapRequest, News)>, ApiError> {
-    let now = operator.time_in(&inquiry.pass.tenant_id);
+    let now = operator.time_in(&inquiry.tenant_id);
     let mut left = WRITES;
     loop {
         let (status, news) = found.added_to(&request, now);

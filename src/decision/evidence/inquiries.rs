@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ConditionType, Phase, TapRequest};
 use crate::decision::clock::later;
-use crate::decision::ids::{RequestName, Uid};
+use crate::decision::ids::Uid;
 use crate::decision::intent::has_finalizer;
 
 /// How long after the end of a pass the logs are asked about it. The last answer counts as all there is.
@@ -20,15 +20,13 @@ const FORGOTTEN: SignedDuration = SignedDuration::from_mins(90);
 /// How long after an inquiry without an answer it is made again, at the earliest.
 const AGAIN: SignedDuration = SignedDuration::from_mins(2);
 
-/// A pass that ended, as far as inquiries about it need to know.
+/// The pass of a request, as far as the logs must be asked about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Its request.
-    pub name: RequestName,
     /// Id of the tenant.
-    pub tenant_id: Arc<str>,
+    pub tenant_id: String,
     /// Object id of the user.
-    pub user_id: Arc<str>,
+    pub user_id: String,
     /// From when it was valid.
     pub start: Timestamp,
     /// When it expires or did.
@@ -40,20 +38,23 @@ pub struct Ended {
 impl Ended {
     /// The pass of a request that came to its end and is let go, unless its status says the last word about its use already.
     pub fn of(request: &TapRequest) -> Option<Self> {
-        let status = request.status.as_ref()?;
-        let had_a_pass = matches!(status.phase, Phase::Used | Phase::Expired | Phase::Revoked);
+        let phase = request.phase();
+        let had_a_pass = matches!(phase, Phase::Used | Phase::Expired | Phase::Revoked);
         let is_held = has_finalizer(request) || request.is_being_deleted();
         let is_told = request
             .condition(ConditionType::Registered)
             .is_some_and(|registered| registered.status == "False");
-        if !had_a_pass || is_held || is_told {
-            return None;
-        }
+        let is_asked_about = had_a_pass && !is_held && !is_told;
+        Self::in_status(request).filter(|_| is_asked_about)
+    }
+
+    /// The pass in the status of a request that has ended.
+    pub fn in_status(request: &TapRequest) -> Option<Self> {
+        let status = request.status.as_ref()?;
         let (pass, resolved) = (status.pass.as_ref()?, status.resolved.as_ref()?);
         Some(Self {
-            name: crate::decision::requests::name_of(&request.metadata),
-            tenant_id: resolved.tenant_id.as_str().into(),
-            user_id: resolved.user_id.as_str().into(),
+            tenant_id: resolved.tenant_id.clone(),
+            user_id: resolved.user_id.clone(),
             start: pass.start_time.0,
             expires: pass.expiration_time.0,
             at: status.finished_at.as_ref()?.0,
@@ -61,105 +62,126 @@ impl Ended {
     }
 }
 
-/// The logs are to be asked about a pass.
+/// The logs are to be asked about the pass of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inquiry {
-    /// The uid of its request.
+    /// The uid of the request.
     pub uid: Uid,
-    /// The pass.
-    pub pass: Ended,
+    /// Id of the tenant.
+    pub tenant_id: Arc<str>,
     /// Whether nothing more is asked afterwards.
     pub is_last: bool,
 }
 
-#[derive(Debug)]
-struct Entry {
-    pass: Ended,
-    /// When the logs are to be asked next; absent while they are, and after the last time.
-    due: Option<Timestamp>,
-    /// How many sign-ins were told.
-    told: usize,
+/// The passes that ended lately, by the id of their tenant. What is kept of each is small, for there may be thousands, and in a
+/// tenant whose logs cannot be read nobody asks: they are forgotten at the latest an hour and a half after they were seen.
+#[derive(Debug, Default)]
+pub struct Inquiries(BTreeMap<Arc<str>, Passes>);
+
+#[derive(Debug, Default)]
+struct Passes {
+    ended: BTreeMap<Uid, Entry>,
+    /// When the logs are to be asked about which.
+    due: BTreeSet<(Timestamp, Uid)>,
 }
 
-/// The passes that ended lately. What is kept of each is small, and forgotten after an hour and a half.
-#[derive(Debug, Default)]
-pub struct Inquiries {
-    passes: BTreeMap<Uid, Entry>,
-    due: BTreeSet<(Arc<str>, Timestamp, Uid)>,
-    /// When which is forgotten.
-    leaving: BTreeSet<(Timestamp, Uid)>,
+#[derive(Debug)]
+struct Entry {
+    /// When its request ended.
+    at: Timestamp,
+    /// When the logs are to be asked next; while they are, and after the last time, when it is forgotten.
+    due: Timestamp,
+    /// How many sign-ins were told.
+    told: u32,
 }
 
 impl Inquiries {
     /// A request was seen with such a pass.
-    pub fn see(&mut self, uid: &Uid, pass: Ended, now: Timestamp) {
-        self.forget_until(now);
-        let leaves = later(pass.at, FORGOTTEN);
-        if leaves <= now || self.passes.contains_key(uid) {
-            return;
+    pub fn see(&mut self, uid: &Uid, pass: &Ended, now: Timestamp) {
+        if !self.0.contains_key(pass.tenant_id.as_str()) {
+            self.0.insert(pass.tenant_id.as_str().into(), Passes::default());
         }
-        self.leaving.insert((leaves, uid.clone()));
-        let due = Some(pass.at.max(now));
-        self.passes.insert(uid.clone(), Entry { pass, due: None, told: 0 });
-        self.set_due(uid, due);
+        let Some(passes) = self.0.get_mut(pass.tenant_id.as_str()) else { return };
+        passes.forget_until(now);
+        let entry = Entry { at: pass.at, due: pass.at.max(now), told: 0 };
+        if entry.leaves() > now && !passes.ended.contains_key(uid) {
+            passes.due.insert((entry.due, uid.clone()));
+            passes.ended.insert(uid.clone(), entry);
+        }
     }
 
     /// A request is gone.
     pub fn forget(&mut self, uid: &Uid) {
-        self.set_due(uid, None);
-        if let Some(entry) = self.passes.remove(uid) {
-            self.leaving.remove(&(later(entry.pass.at, FORGOTTEN), uid.clone()));
-        }
+        self.0.values_mut().for_each(|passes| passes.forget(uid));
     }
 
     /// The next inquiry that is due in a tenant. [`Inquiries::answered`] or [`Inquiries::failed`] must follow.
     pub fn claim(&mut self, tenant_id: &str, now: Timestamp) -> Option<Inquiry> {
-        self.forget_until(now);
-        let (_, _, uid) = self.next(tenant_id).filter(|(_, due, _)| *due <= now)?.clone();
-        self.set_due(&uid, None);
-        let pass = self.passes.get(&uid)?.pass.clone();
-        let is_last = later(pass.at, LAST) <= now;
-        Some(Inquiry { uid, pass, is_last })
+        let passes = self.0.get_mut(tenant_id)?;
+        passes.forget_until(now);
+        let (_, uid) = passes.due.first().filter(|(due, _)| *due <= now)?.clone();
+        let (leaves, last) = passes.ended.get(&uid).map(|entry| (entry.leaves(), entry.last()))?;
+        passes.set_due(&uid, leaves);
+        Some(Inquiry { uid, tenant_id: tenant_id.into(), is_last: last <= now })
     }
 
     /// An inquiry was answered with so many sign-ins. Returns whether these are more than were told.
     pub fn answered(&mut self, inquiry: &Inquiry, sign_ins: usize, now: Timestamp) -> bool {
-        let at = inquiry.pass.at;
-        let next = ROUNDS.into_iter().map(|after| later(at, after)).find(|round| *round > now);
-        self.set_due(&inquiry.uid, next.filter(|_| !inquiry.is_last));
-        let Some(entry) = self.passes.get_mut(&inquiry.uid) else { return false };
+        let Some(passes) = self.0.get_mut(&inquiry.tenant_id) else { return false };
+        let Some(entry) = passes.ended.get_mut(&inquiry.uid) else { return false };
+        let sign_ins = u32::try_from(sign_ins).unwrap_or(u32::MAX);
         let told = entry.told;
         entry.told = told.max(sign_ins);
+        let next =
+            ROUNDS.into_iter().map(|after| later(entry.at, after)).find(|round| *round > now);
+        let next = next.filter(|_| !inquiry.is_last).unwrap_or_else(|| entry.leaves());
+        passes.set_due(&inquiry.uid, next);
         sign_ins > told
     }
 
     /// An inquiry got no answer. It is made again, after this time at least.
     pub fn failed(&mut self, inquiry: &Inquiry, after: Option<SignedDuration>, now: Timestamp) {
         let again = later(now, after.unwrap_or(AGAIN).max(AGAIN));
-        self.set_due(&inquiry.uid, Some(again));
-    }
-
-    fn next(&self, tenant_id: &str) -> Option<&(Arc<str>, Timestamp, Uid)> {
-        let from = (Arc::from(tenant_id), Timestamp::MIN, Uid::from(""));
-        self.due.range(from..).next().filter(|(of, _, _)| **of == *tenant_id)
-    }
-
-    fn set_due(&mut self, uid: &Uid, due: Option<Timestamp>) {
-        let Some(entry) = self.passes.get_mut(uid) else { return };
-        let key = |due| (Arc::clone(&entry.pass.tenant_id), due, uid.clone());
-        if let Some(before) = entry.due {
-            self.due.remove(&key(before));
+        if let Some(passes) = self.0.get_mut(&inquiry.tenant_id) {
+            passes.set_due(&inquiry.uid, again);
         }
-        if let Some(due) = due {
-            self.due.insert(key(due));
-        }
-        entry.due = due;
+    }
+}
+
+impl Passes {
+    fn set_due(&mut self, uid: &Uid, due: Timestamp) {
+        let Some(entry) = self.ended.get_mut(uid) else { return };
+        self.due.remove(&(entry.due, uid.clone()));
+        entry.due = due.min(entry.leaves());
+        self.due.insert((entry.due, uid.clone()));
     }
 
+    fn forget(&mut self, uid: &Uid) {
+        if let Some(entry) = self.ended.remove(uid) {
+            self.due.remove(&(entry.due, uid.clone()));
+        }
+    }
+
+    /// Forgets those that are to be, from the first that is due on. One behind another that stays goes with that.
     fn forget_until(&mut self, now: Timestamp) {
-        while let Some((_, uid)) = self.leaving.first().filter(|(at, _)| *at <= now).cloned() {
-            self.forget(&uid);
+        while let Some((_, uid)) = self.due.first() {
+            let uid = uid.clone();
+            if self.ended.get(&uid).is_some_and(|entry| entry.leaves() > now) {
+                return;
+            }
+            self.due.pop_first();
+            self.ended.remove(&uid);
         }
+    }
+}
+
+impl Entry {
+    fn leaves(&self) -> Timestamp {
+        later(self.at, FORGOTTEN)
+    }
+
+    fn last(&self) -> Timestamp {
+        later(self.at, LAST)
     }
 }
 
@@ -167,11 +189,13 @@ impl Inquiries {
 impl Inquiries {
     /// When the next inquiry is due in a tenant.
     pub fn next_due(&self, tenant_id: &str) -> Option<Timestamp> {
-        self.next(tenant_id).map(|(_, due, _)| *due)
+        let passes = self.0.get(tenant_id)?;
+        let waiting = passes.ended.values().filter(|entry| entry.due < entry.leaves());
+        waiting.map(|entry| entry.due).min()
     }
 
     /// Of how many passes something is kept.
     pub fn kept(&self) -> usize {
-        self.passes.len().max(self.due.len()).max(self.leaving.len())
+        self.0.values().map(|passes| passes.ended.len().max(passes.due.len())).sum()
     }
 }

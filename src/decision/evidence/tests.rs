@@ -256,12 +256,12 @@ fn the_logs_are_asked_at_once_and_after_5_15_and_60_minutes() {
     let uid = Uid::from("uid");
     let ended = Ended::of(&request(Phase::Used)).unwrap();
     let mut inquiries = Inquiries::default();
-    inquiries.see(&uid, ended.clone(), at(601));
+    inquiries.see(&uid, &ended, at(601));
     assert_eq!(inquiries.claim("another", at(601)), None);
     let mut rounds = Vec::new();
     for second in (600..9000).step_by(20) {
         // The status is written, and the watch shows it again.
-        inquiries.see(&uid, ended.clone(), at(second));
+        inquiries.see(&uid, &ended, at(second));
         if let Some(inquiry) = inquiries.claim("t", at(second)) {
             assert_eq!(inquiries.claim("t", at(second)), None, "it is asked once");
             rounds.push((second - 600, inquiry.is_last));
@@ -278,9 +278,9 @@ fn a_process_that_begins_takes_up_what_ended_lately() {
     let uid = Uid::from("uid");
     let ended = Ended::of(&request(Phase::Used)).unwrap();
     let mut inquiries = Inquiries::default();
-    inquiries.see(&uid, ended.clone(), at(600 + 5400));
+    inquiries.see(&uid, &ended, at(600 + 5400));
     assert_eq!(inquiries.kept(), 0, "it ended too long ago");
-    inquiries.see(&uid, ended.clone(), at(600 + 1000));
+    inquiries.see(&uid, &ended, at(600 + 1000));
     let inquiry = inquiries.claim("t", at(600 + 1000)).unwrap();
     inquiries.answered(&inquiry, 0, at(600 + 1000));
     assert_eq!(inquiries.next_due("t"), Some(at(600 + 3600)));
@@ -299,7 +299,7 @@ fn a_process_that_begins_takes_up_what_ended_lately() {
 #[test]
 fn sign_ins_are_told_when_there_are_more() {
     let mut inquiries = Inquiries::default();
-    inquiries.see(&Uid::from("uid"), Ended::of(&request(Phase::Used)).unwrap(), at(600));
+    inquiries.see(&Uid::from("uid"), &Ended::of(&request(Phase::Used)).unwrap(), at(600));
     let inquiry = inquiries.claim("t", at(600)).unwrap();
     for (rows, more) in [(0, false), (2, true), (2, false), (1, false), (3, true)] {
         assert_eq!(inquiries.answered(&inquiry, rows, at(700)), more, "{rows}");

@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub observed: Option<Observed>,
     /// When that version was first seen, in local time.
     pub changed: Duration,
+    /// Whether the list that goes on showed it.
+    pub is_listed: bool,
     /// Whether the request is gone, and only a reconcile of it goes on.
     pub is_gone: bool,
     /// What goes on, or is remembered; absent where there is nothing.
@@ -37,14 +39,21 @@ pub(super) struct Entry {
     pub due: Option<Box<Due>>,
     /// The looks at its recorded pass.
     pub look: LookState,
-    /// When the Secret of the recorded pass was last looked for, in local time.
-    pub secret_looked_for: Option<Duration>,
-    /// Whether there was none.
-    pub secret_is_gone: bool,
-    /// Uid of the Secret that this process created.
-    pub secret_uid: Option<Arc<str>>,
+    /// What is remembered of its Secret; absent where that is nothing.
+    pub secret: Option<Box<KnownSecret>>,
     /// How many decisions of people were told of.
     pub told: usize,
+}
+
+/// What is remembered of the Secret of a recorded pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct KnownSecret {
+    /// When it was last looked for, in local time.
+    pub looked_for: Option<Duration>,
+    /// Whether there was none.
+    pub is_gone: bool,
+    /// Its uid, if this process created it.
+    pub uid: Option<Arc<str>>,
 }
 
 /// When a request is to be reconciled, in local time since the start of the process.
@@ -195,11 +204,16 @@ impl Entry {
         self.work.get_or_insert_default()
     }
 
+    /// What is remembered of its Secret, made where there was nothing.
+    pub fn secret_mut(&mut self) -> &mut KnownSecret {
+        self.secret.get_or_insert_default()
+    }
+
     /// Drops what was remembered of a request that has ended and is let go: it is never needed again, and such records may
     /// be many.
     pub fn let_go(&mut self) {
         self.work = None;
-        self.secret_uid = None;
+        self.secret = None;
     }
 
     /// Drops what says nothing.

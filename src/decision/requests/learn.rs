@@ -137,7 +137,7 @@ impl Requests {
     /// Takes note that there is no Secret for a recorded pass any more.
     pub fn learn_secret_gone(&mut self, uid: &Uid, moment: Moment) {
         let Some(entry) = self.entries.get_mut(uid) else { return };
-        if !std::mem::replace(&mut entry.secret_is_gone, true) {
+        if !std::mem::replace(&mut entry.secret_mut().is_gone, true) {
             self.schedule.due(uid, entry, moment.at);
         }
     }
@@ -255,8 +255,8 @@ impl Requests {
         let (SecretFound::Ours(secret), Some(unfenced_for)) = (&found, unfenced_for) else {
             return found;
         };
-        let created = self.entries.get(uid).and_then(|entry| entry.secret_uid.as_deref());
-        if created == Some(secret) {
+        let known = self.entries.get(uid).and_then(|entry| entry.secret.as_ref());
+        if known.is_some_and(|known| known.uid.as_deref() == Some(secret)) {
             return found;
         }
         if unfenced_for < self.settings.settle.unsigned_abs() {
@@ -366,7 +366,7 @@ impl Requests {
         let (written, why, is_refused) = match created {
             SecretCreation::Yes(secret) => {
                 held.secret = SecretWritten::Created(secret.clone());
-                entry.secret_uid = Some(secret.as_str().into());
+                entry.secret_mut().uid = Some(secret.as_str().into());
                 return self.secret_was_written(uid, moment);
             }
             // Nothing was done, so the same Secret may be created again, while people wait no longer than for an attempt.

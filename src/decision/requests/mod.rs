@@ -116,8 +116,6 @@ pub enum Seen {
 /// A list that goes on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Listing {
-    /// What it showed so far.
-    listed: Set<Uid>,
     /// What was read or written since it began.
     learned: Set<Uid>,
 }
@@ -184,27 +182,44 @@ impl Requests {
     /// The watch showed something. Answers with a request that is gone, as it was last known.
     pub fn apply(&mut self, seen: Seen, moment: Moment) -> Vec<(Uid, Observed)> {
         match seen {
-            Seen::ListBegins => self.listing = Some(Listing::default()),
+            Seen::ListBegins => {
+                self.listing = Some(Listing::default());
+                self.missing_in_list();
+            }
             Seen::Listed(uid, observed) => {
                 let listing = self.listing.get_or_insert_default();
-                listing.listed.insert(uid.clone());
                 // Anything known before the list began is older than the list, even if its version has a greater number:
                 // an etcd that was restored from a backup counts anew.
                 if !listing.learned.contains(&uid) {
                     self.doubt(&uid);
                 }
                 self.show(&uid, observed, moment);
+                if let Some(entry) = self.entries.get_mut(&uid) {
+                    entry.is_listed = true;
+                }
             }
             Seen::Applied(uid, observed) => self.show(&uid, observed, moment),
             Seen::Deleted(uid) => return self.vanish(&uid, moment).into_iter().collect(),
             Seen::ListEnds => {
-                let Some(listed) = self.listing.take() else { return Vec::new() };
-                let gone = self.entries.keys().filter(|uid| !listed.listed.contains(*uid));
-                let gone: Vec<Uid> = gone.cloned().collect();
+                if self.listing.take().is_none() {
+                    return Vec::new();
+                }
+                let gone = self.missing_in_list();
                 return gone.iter().filter_map(|uid| self.vanish(uid, moment)).collect();
             }
         }
         Vec::new()
+    }
+
+    /// Those that the list did not show, before another one begins.
+    fn missing_in_list(&mut self) -> Vec<Uid> {
+        let mut missing = Vec::new();
+        for (uid, entry) in &mut self.entries {
+            if !std::mem::take(&mut entry.is_listed) {
+                missing.push(uid.clone());
+            }
+        }
+        missing
     }
 
     /// Forgets which version of a request was the last one known, so that any other is believed.
@@ -427,6 +442,11 @@ impl Requests {
     pub fn is_outrun(&self, uid: &Uid) -> bool {
         let work = self.entries.get(uid).and_then(|entry| entry.work.as_ref());
         work.is_some_and(|work| work.is_outrun)
+    }
+
+    /// Whether a request is there, as far as is known.
+    pub fn is_there(&self, uid: &Uid) -> bool {
+        self.entries.get(uid).is_some_and(|entry| !entry.is_gone)
     }
 
     /// What is known of a request.

@@ -56,7 +56,7 @@ impl Requests {
                 connections: &self.connections,
                 superseded_by: superseded_by.as_deref(),
                 seen,
-                secret_is_gone: entry.secret_is_gone,
+                secret_is_gone: entry.secret.as_ref().is_some_and(|secret| secret.is_gone),
                 reads: &reconcile.reads,
                 memory: &work.memory,
             });

@@ -281,7 +281,11 @@ impl Requests {
         let user = &attempt.user;
         let between = self.settings.use_check.unsigned_abs() * LOOKS_FOR_A_SECRET;
         let looks_for_secret = observed.names_secret
-            && entry.secret_looked_for.is_none_or(|before| moment.at >= before + between);
+            && entry
+                .secret
+                .as_ref()
+                .and_then(|secret| secret.looked_for)
+                .is_none_or(|before| moment.at >= before + between);
         let look = PassLook {
             uid,
             connections: attempt.route().connections(&self.connections),
@@ -291,7 +295,7 @@ impl Requests {
             secret_of: looks_for_secret.then(|| observed.name.clone()),
         };
         if looks_for_secret {
-            entry.secret_looked_for = Some(moment.at);
+            entry.secret.get_or_insert_default().looked_for = Some(moment.at);
         }
         let (tenant_id, party) = (look.tenant_id.clone(), observed.party.clone());
         let asked_at = (moment.graph)(Some(&look.tenant_id)).earliest;

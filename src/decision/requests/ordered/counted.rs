@@ -3,7 +3,7 @@
 
 use std::borrow::Borrow;
 use std::cell::Cell;
-use std::collections::btree_map::{BTreeMap, Entry, Iter as MapIter};
+use std::collections::btree_map::{BTreeMap, Entry, Iter as MapIter, IterMut};
 use std::collections::btree_set::{BTreeSet, Iter as SetIter, Range};
 use std::iter::Inspect;
 use std::ops::{Index, RangeFrom};
@@ -176,6 +176,15 @@ impl<'a, K: Ord, V> IntoIterator for &'a Map<K, V> {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+impl<'a, K: Ord, V> IntoIterator for &'a mut Map<K, V> {
+    type Item = (&'a K, &'a mut V);
+    type IntoIter = Counted<IterMut<'a, K, V>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter_mut().inspect(|_| visit())
     }
 }
 

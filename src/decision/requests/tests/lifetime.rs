@@ -103,7 +103,7 @@ fn of_a_request_that_has_ended_only_what_was_seen_is_kept() {
     life.reconcile();
     assert_eq!((life.request.phase(), has_finalizer(&life.request)), (Phase::Revoked, false));
     let entry = &life.requests.entries[&life.uid()];
-    assert!(entry.work.is_none() && entry.secret_uid.is_none() && entry.turn.is_none());
+    assert!(entry.work.is_none() && entry.secret.is_none() && entry.turn.is_none());
     assert_eq!(life.requests.due(&life.uid()), None);
     assert!(life.requests.holders.stand(&life.uid()).is_none());
 }
