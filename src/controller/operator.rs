@@ -209,7 +209,9 @@ impl Operator {
 
     /// Where the request with this uid is, if it is there.
     pub fn name_of(&self, uid: &Uid) -> Option<RequestName> {
-        self.requests().observed(uid).map(|observed| observed.name.clone())
+        let requests = self.requests();
+        let there = requests.observed(uid).filter(|_| requests.is_there(uid))?;
+        Some(there.name.clone())
     }
 
     /// Asks the state machine, or claims what is due. Unlike [`Self::with_requests`], it announces no update.

@@ -103,7 +103,7 @@ fn slim<K: Resource>(object: &mut K) {
 impl Operator {
     /// Forgets what is kept of a request beside the state machine, and tells that it is gone if this process leads. `last` is
     /// the request as it was seen to go.
-    fn request_is_gone(&self, uid: &Uid, known: &Observed, last: Option<&TapRequest>) {
+    pub(super) fn request_is_gone(&self, uid: &Uid, known: &Observed, last: Option<&TapRequest>) {
         self.census().remove(uid);
         self.sightings().forget(uid);
         self.logs.inquiries().forget(uid);

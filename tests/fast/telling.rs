@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use graph_simulator::tenant::OPERATOR;
 use jiff::SignedDuration;
+use kubernetes_api::Match;
 use serde_json::{Value, json};
 use tap_operator::api::Phase;
 use tap_operator::controller::metrics::Format;
@@ -108,4 +109,27 @@ async fn a_sighting_alone_is_no_reason_to_write() {
     let seen = world.get("lost-phone").status.unwrap_or_default().seen;
     let by: Vec<&str> = seen.iter().map(|seen| seen.by.as_str()).collect();
     assert_eq!(by, ["ada@contoso.com", "bob@contoso.com"]);
+}
+
+/// The operator deletes it when its time to live is over, and knows so before its watch does.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_gone_is_counted_no_more() {
+    let world = World::new();
+    let operator = world.operator();
+    let start = world.kubernetes.now() + SignedDuration::from_secs(10);
+    world.request(
+        "lost-phone",
+        &json!({"startTime": format!("{start:.0}"), "ttlAfterFinished": "1h"}),
+    );
+    let page = || operator.metrics.text(Format::Classic);
+    let is_count =
+        |line: &str| line.starts_with("tap_operator_requests{") && !line.ends_with(" 0.0");
+    let is_counted = || page().lines().any(is_count);
+    world.until("it is counted", SOON, is_counted).await;
+    let requests = Match::any().resource("taprequests");
+    world.kubernetes.delay_watches(requests, Duration::from_secs(3));
+    let is_gone = || world.find("lost-phone").is_none();
+    world.until("it is gone", Duration::from_hours(3), is_gone).await;
+    sleep(SOON).await;
+    assert!(!is_counted(), "{}", page());
 }

@@ -73,7 +73,7 @@ async fn answer(operator: &Operator, tenant: &Tenant, inquiry: &Inquiry) -> Resu
         operator.logs.inquiries().forget(&inquiry.uid);
         return Ok(());
     };
-    let Some(pass) = Ended::in_status(&request) else {
+    let Some(pass) = Ended::of(&request) else {
         operator.logs.inquiries().forget(&inquiry.uid);
         return Ok(());
     };

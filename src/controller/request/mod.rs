@@ -19,7 +19,7 @@ use crate::api::{Decision, TapRequest};
 use crate::cluster::{ApiError, requests};
 use crate::decision::ids::Uid;
 use crate::decision::outcome::Outcome;
-use crate::decision::requests::{Observed, Rested};
+use crate::decision::requests::{Observed, Rested, Version};
 use crate::decision::situation::{PolicyFound, Surroundings};
 use crate::decision::step::{Rest, Step};
 use crate::entra::PassCode;
@@ -234,6 +234,16 @@ impl Operator {
                 "the request was released and deleted while its pass was being requested: make sure in Entra that no pass is left"
             );
         }
-        self.with_requests(|requests, moment| requests.gone(uid, moment));
+        self.forget(uid);
+    }
+
+    /// Forgets a request that a reconcile found gone, before the watch shows it.
+    fn forget(&self, uid: &Uid) {
+        let last = self.requests().request(uid);
+        let known = self.with_requests(|requests, moment| requests.gone(uid, moment));
+        if let Some(known) = known {
+            let is_known = |last: &Arc<TapRequest>| Version::of(&last.metadata) == known.version;
+            self.request_is_gone(uid, &known, last.filter(is_known).as_deref());
+        }
     }
 }

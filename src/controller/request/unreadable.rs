@@ -17,7 +17,7 @@ impl Operator {
     pub(super) async fn reconcile_unreadable(&self, uid: &Uid, observed: &Observed, why: &str) {
         match self.hold_unreadable(uid, observed, why).await {
             Ok(Some(rest)) => drop(self.rest(uid, rest)),
-            Ok(None) => self.with_requests(|requests, moment| requests.gone(uid, moment)),
+            Ok(None) => self.forget(uid),
             Err(error) => drop(self.failed(uid, observed, &error)),
         }
     }

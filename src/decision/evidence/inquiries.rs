@@ -38,19 +38,15 @@ pub struct Ended {
 impl Ended {
     /// The pass of a request that came to its end and is let go, unless its status says the last word about its use already.
     pub fn of(request: &TapRequest) -> Option<Self> {
-        let phase = request.phase();
-        let had_a_pass = matches!(phase, Phase::Used | Phase::Expired | Phase::Revoked);
+        let status = request.status.as_ref()?;
+        let had_a_pass = matches!(status.phase, Phase::Used | Phase::Expired | Phase::Revoked);
         let is_held = has_finalizer(request) || request.is_being_deleted();
         let is_told = request
             .condition(ConditionType::Registered)
             .is_some_and(|registered| registered.status == "False");
-        let is_asked_about = had_a_pass && !is_held && !is_told;
-        Self::in_status(request).filter(|_| is_asked_about)
-    }
-
-    /// The pass in the status of a request that has ended.
-    pub fn in_status(request: &TapRequest) -> Option<Self> {
-        let status = request.status.as_ref()?;
+        if !had_a_pass || is_held || is_told {
+            return None;
+        }
         let (pass, resolved) = (status.pass.as_ref()?, status.resolved.as_ref()?);
         Some(Self {
             tenant_id: resolved.tenant_id.clone(),
@@ -73,8 +69,8 @@ pub struct Inquiry {
     pub is_last: bool,
 }
 
-/// The passes that ended lately, by the id of their tenant. What is kept of each is small, for there may be thousands, and in a
-/// tenant whose logs cannot be read nobody asks: they are forgotten at the latest an hour and a half after they were seen.
+/// The passes that ended lately, by the id of their tenant. What is kept of each is small: there may be thousands, and nobody asks
+/// about them in a tenant whose logs cannot be read.
 #[derive(Debug, Default)]
 pub struct Inquiries(BTreeMap<Arc<str>, Passes>);
 
@@ -98,13 +94,13 @@ struct Entry {
 impl Inquiries {
     /// A request was seen with such a pass.
     pub fn see(&mut self, uid: &Uid, pass: &Ended, now: Timestamp) {
-        if !self.0.contains_key(pass.tenant_id.as_str()) {
-            self.0.insert(pass.tenant_id.as_str().into(), Passes::default());
-        }
-        let Some(passes) = self.0.get_mut(pass.tenant_id.as_str()) else { return };
-        passes.forget_until(now);
+        self.forget_until(now);
         let entry = Entry { at: pass.at, due: pass.at.max(now), told: 0 };
-        if entry.leaves() > now && !passes.ended.contains_key(uid) {
+        if entry.leaves() <= now {
+            return;
+        }
+        let passes = self.0.entry(pass.tenant_id.as_str().into()).or_default();
+        if !passes.ended.contains_key(uid) {
             passes.due.insert((entry.due, uid.clone()));
             passes.ended.insert(uid.clone(), entry);
         }
@@ -117,8 +113,8 @@ impl Inquiries {
 
     /// The next inquiry that is due in a tenant. [`Inquiries::answered`] or [`Inquiries::failed`] must follow.
     pub fn claim(&mut self, tenant_id: &str, now: Timestamp) -> Option<Inquiry> {
+        self.forget_until(now);
         let passes = self.0.get_mut(tenant_id)?;
-        passes.forget_until(now);
         let (_, uid) = passes.due.first().filter(|(due, _)| *due <= now)?.clone();
         let (leaves, last) = passes.ended.get(&uid).map(|entry| (entry.leaves(), entry.last()))?;
         passes.set_due(&uid, leaves);
@@ -134,7 +130,9 @@ impl Inquiries {
         entry.told = told.max(sign_ins);
         let next =
             ROUNDS.into_iter().map(|after| later(entry.at, after)).find(|round| *round > now);
-        let next = next.filter(|_| !inquiry.is_last).unwrap_or_else(|| entry.leaves());
+        // The time of the last round came while this one was answered: it must not be left out.
+        let next = next.unwrap_or(now);
+        let next = if inquiry.is_last { entry.leaves() } else { next };
         passes.set_due(&inquiry.uid, next);
         sign_ins > told
     }
@@ -145,6 +143,13 @@ impl Inquiries {
         if let Some(passes) = self.0.get_mut(&inquiry.tenant_id) {
             passes.set_due(&inquiry.uid, again);
         }
+    }
+
+    fn forget_until(&mut self, now: Timestamp) {
+        self.0.retain(|_, passes| {
+            passes.forget_until(now);
+            !passes.ended.is_empty()
+        });
     }
 }
 

@@ -296,6 +296,36 @@ fn a_process_that_begins_takes_up_what_ended_lately() {
     assert_eq!(inquiries.next_due("t"), None);
 }
 
+/// Passes that were waiting went first, for minutes.
+#[test]
+fn the_last_round_comes_even_if_an_earlier_one_takes_until_then() {
+    let uid = Uid::from("uid");
+    let ended = Ended::of(&request(Phase::Used)).unwrap();
+    let mut inquiries = Inquiries::default();
+    inquiries.see(&uid, &ended, at(600 + 3590));
+    let inquiry = inquiries.claim("t", at(600 + 3590)).unwrap();
+    assert!(!inquiry.is_last);
+    inquiries.answered(&inquiry, 0, at(600 + 3610));
+    let last = inquiries.claim("t", at(600 + 3610)).unwrap();
+    assert!(last.is_last);
+    inquiries.answered(&last, 0, at(600 + 3620));
+    assert_eq!(inquiries.next_due("t"), None);
+}
+
+#[test]
+fn what_ended_is_forgotten_in_tenants_whose_logs_nobody_reads() {
+    let mut inquiries = Inquiries::default();
+    let ended = Ended::of(&request(Phase::Used)).unwrap();
+    inquiries.see(&Uid::from("one"), &ended, at(601));
+    let elsewhere = Ended { tenant_id: "another".into(), at: at(6000), ..ended };
+    inquiries.see(&Uid::from("other"), &elsewhere, at(6001));
+    assert_eq!(inquiries.kept(), 1);
+    assert_eq!(
+        inquiries.claim("another", at(6002)).map(|inquiry| inquiry.uid),
+        Some("other".into())
+    );
+}
+
 #[test]
 fn sign_ins_are_told_when_there_are_more() {
     let mut inquiries = Inquiries::default();

@@ -23,8 +23,8 @@ pub(super) struct Entry {
     pub observed: Option<Observed>,
     /// When that version was first seen, in local time.
     pub changed: Duration,
-    /// Whether the list that goes on showed it.
-    pub is_listed: bool,
+    /// What a list that goes on has to do with it.
+    pub in_list: InList,
     /// Whether the request is gone, and only a reconcile of it goes on.
     pub is_gone: bool,
     /// What goes on, or is remembered; absent where there is nothing.
@@ -43,6 +43,18 @@ pub(super) struct Entry {
     pub secret: Option<Box<KnownSecret>>,
     /// How many decisions of people were told of.
     pub told: usize,
+}
+
+/// What a list that goes on has to do with a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) enum InList {
+    /// Nothing yet, or no list goes on.
+    #[default]
+    Not,
+    /// The request was read or written here since the list began.
+    Learned,
+    /// The list showed it.
+    Shown,
 }
 
 /// What is remembered of the Secret of a recorded pass.

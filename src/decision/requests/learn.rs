@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::entry::{AsRead, Doing, LookState, Reconcile, Work};
+use super::entry::{AsRead, Doing, InList, LookState, Reconcile, Work};
 use super::life::existing_pass;
 use super::observed::Observed;
 use super::{Moment, Requests};
@@ -169,10 +169,12 @@ impl Requests {
 
     /// Takes note of a version that was read or written here, not seen by the watch.
     fn observe_own(&mut self, uid: &Uid, observed: Observed, moment: Moment) {
-        if let Some(listing) = &mut self.listing {
-            listing.learned.insert(uid.clone());
-        }
         self.observe(uid, observed, moment);
+        if let Some(entry) = self.entries.get_mut(uid).filter(|_| self.is_listing)
+            && entry.in_list == InList::Not
+        {
+            entry.in_list = InList::Learned;
+        }
     }
 
     fn learn_passes(&mut self, uid: &Uid, user: &UserKey, listed: Result<Listed, GraphError>) {

@@ -55,7 +55,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use self::deletions::Deletions;
-use self::entry::{Doing, Entry, LookState};
+use self::entry::{Doing, Entry, InList, LookState};
 use self::holders::Holders;
 use self::index::Index;
 use self::interned::Interned;
@@ -113,13 +113,6 @@ pub enum Seen {
     ListEnds,
 }
 
-/// A list that goes on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Listing {
-    /// What was read or written since it began.
-    learned: Set<Uid>,
-}
-
 /// The state machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Requests {
@@ -138,8 +131,8 @@ pub struct Requests {
     deletions: Deletions,
     /// The tenants' methods, by the names of their connections.
     methods: Map<Arc<str>, SharedMethod>,
-    /// What a list that has begun showed so far.
-    listing: Option<Listing>,
+    /// Whether a list has begun.
+    is_listing: bool,
     /// Whether all attempts of the process that led before are known.
     is_caught_up: bool,
     /// Whether all active passes are to be revoked.
@@ -169,7 +162,7 @@ impl Requests {
             schedule: Schedule::default(),
             deletions: Deletions::default(),
             methods: Map::new(),
-            listing: None,
+            is_listing: false,
             is_caught_up: false,
             revokes_active: false,
             waiting_for_turn: Map::new(),
@@ -183,25 +176,27 @@ impl Requests {
     pub fn apply(&mut self, seen: Seen, moment: Moment) -> Vec<(Uid, Observed)> {
         match seen {
             Seen::ListBegins => {
-                self.listing = Some(Listing::default());
-                self.missing_in_list();
+                self.is_listing = true;
+                for (_, entry) in &mut self.entries {
+                    entry.in_list = InList::Not;
+                }
             }
             Seen::Listed(uid, observed) => {
-                let listing = self.listing.get_or_insert_default();
+                let in_list = self.entries.get(&uid).map(|entry| entry.in_list);
                 // Anything known before the list began is older than the list, even if its version has a greater number:
                 // an etcd that was restored from a backup counts anew.
-                if !listing.learned.contains(&uid) {
+                if in_list != Some(InList::Learned) {
                     self.doubt(&uid);
                 }
                 self.show(&uid, observed, moment);
                 if let Some(entry) = self.entries.get_mut(&uid) {
-                    entry.is_listed = true;
+                    entry.in_list = InList::Shown;
                 }
             }
             Seen::Applied(uid, observed) => self.show(&uid, observed, moment),
             Seen::Deleted(uid) => return self.vanish(&uid, moment).into_iter().collect(),
             Seen::ListEnds => {
-                if self.listing.take().is_none() {
+                if !std::mem::take(&mut self.is_listing) {
                     return Vec::new();
                 }
                 let gone = self.missing_in_list();
@@ -211,11 +206,11 @@ impl Requests {
         Vec::new()
     }
 
-    /// Those that the list did not show, before another one begins.
+    /// Those that the list that ends did not show.
     fn missing_in_list(&mut self) -> Vec<Uid> {
         let mut missing = Vec::new();
         for (uid, entry) in &mut self.entries {
-            if !std::mem::take(&mut entry.is_listed) {
+            if std::mem::take(&mut entry.in_list) != InList::Shown {
                 missing.push(uid.clone());
             }
         }

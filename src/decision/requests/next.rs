@@ -274,9 +274,13 @@ impl Requests {
         Rested::Ended
     }
 
-    /// A request is gone, and nothing is held for it.
-    pub fn gone(&mut self, uid: &Uid, moment: Moment) {
+    /// A request is gone, and nothing is held for it. Answers with the request as it was last known, unless the watch showed
+    /// already that it is gone.
+    pub fn gone(&mut self, uid: &Uid, moment: Moment) -> Option<Observed> {
+        let entry = self.entries.get(uid).filter(|entry| !entry.is_gone);
+        let known = entry.and_then(|entry| entry.observed.clone());
         self.forget(uid, moment);
+        known
     }
 
     fn pause(&mut self, uid: &Uid, length: Duration) -> Rested {

@@ -3,6 +3,8 @@
 
 mod event;
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -39,6 +41,8 @@ struct Chaos {
     same_bounds: bool,
     made: u64,
     version: u64,
+    /// Of which requests something is kept beside the machine, as the watch keeps it.
+    beside: BTreeSet<Uid>,
 }
 
 impl Chaos {
@@ -55,6 +59,7 @@ impl Chaos {
             same_bounds: true,
             made: 0,
             version: 0,
+            beside: BTreeSet::new(),
         };
         for policy in 0..2 {
             chaos.set_bounds(policy, Some((1, 2)));
@@ -95,7 +100,7 @@ impl Chaos {
                 let slot = &self.slots[place];
                 if let Some(request) = slot.versions.last().filter(|_| slot.is_gone) {
                     let uid = uid_of(request);
-                    self.machine(|requests, moment| requests.apply(Seen::Deleted(uid), moment));
+                    self.show(Seen::Deleted(uid));
                 }
             }
             Event::Listed(shown) => self.list(&shown),
@@ -172,17 +177,29 @@ impl Chaos {
     fn apply(&mut self, seen: fn(Uid, Observed) -> Seen, place: usize, version: usize) {
         let request = &self.slots[place].versions[version];
         let seen = seen(uid_of(request), Observed::of(request));
-        self.machine(|requests, moment| requests.apply(seen, moment));
+        self.show(seen);
+    }
+
+    fn show(&mut self, seen: Seen) {
+        let shown = match &seen {
+            Seen::Applied(uid, _) | Seen::Listed(uid, _) => Some(uid.clone()),
+            Seen::Deleted(_) | Seen::ListBegins | Seen::ListEnds => None,
+        };
+        let gone = self.machine(|requests, moment| requests.apply(seen, moment));
+        self.beside.extend(shown.filter(|uid| self.life.requests.is_there(uid)));
+        for (uid, _) in gone {
+            self.beside.remove(&uid);
+        }
     }
 
     fn list(&mut self, shown: &[bool]) {
-        self.machine(|requests, moment| requests.apply(Seen::ListBegins, moment));
+        self.show(Seen::ListBegins);
         for (place, _) in shown.iter().enumerate().filter(|(_, shown)| **shown) {
             if let Some(newest) = self.slots[place].versions.len().checked_sub(1) {
                 self.apply(Seen::Listed, place, newest);
             }
         }
-        self.machine(|requests, moment| requests.apply(Seen::ListEnds, moment));
+        self.show(Seen::ListEnds);
     }
 
     /// The place of a request that is there.
@@ -312,7 +329,9 @@ impl Chaos {
                 return self.life.rest(uid, rest) == Rested::Ended;
             }
             Step::Gone { .. } => {
-                self.machine(|requests, moment| requests.gone(uid, moment));
+                if self.machine(|requests, moment| requests.gone(uid, moment)).is_some() {
+                    self.beside.remove(uid);
+                }
                 return true;
             }
         }
@@ -395,6 +414,9 @@ impl Chaos {
     fn check(&mut self) {
         let same_bounds = self.same_bounds;
         self.machine(|requests, moment| agree(requests, moment, same_bounds));
+        for uid in &self.beside {
+            assert!(self.life.requests.is_there(uid), "{uid} is gone, and nobody was told");
+        }
     }
 
     /// Everything comes to its end: what goes on, and all requests.

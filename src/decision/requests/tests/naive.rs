@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::super::entry::{Entry, LookState};
+use super::super::entry::{Entry, InList, LookState};
 use super::super::holders::{Holders, Stand};
 use super::super::index::Index;
 use super::super::observed::{Observed, Recorded};
@@ -23,6 +23,7 @@ pub(super) fn agree(requests: &Requests, moment: Moment, same_bounds: bool) {
     seen.quotas(same_bounds);
     seen.turns(moment);
     for (uid, entry) in &requests.entries {
+        assert!(requests.is_listing || entry.in_list == InList::Not, "no list goes on");
         is_not_forgotten(uid, entry, moment);
     }
 }

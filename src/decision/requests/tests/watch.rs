@@ -97,6 +97,42 @@ fn what_is_in_no_list_is_gone_and_what_was_known_of_it_is_told() {
     assert_eq!(phase(&life, "b"), Some(Phase::Active));
 }
 
+/// It fails at a later page, and begins again.
+#[test]
+fn what_a_list_showed_that_was_broken_off_does_not_count() {
+    let mut life = Life::alone();
+    for name in ["a", "b"] {
+        life.beside(holder(name));
+    }
+    life.list();
+    let [a, b] = ["a", "b"].map(|uid| life.requests.observed(&uid.into()).unwrap().clone());
+    life.apply(Seen::ListBegins);
+    life.apply(Seen::Listed("a".into(), a));
+    life.apply(Seen::ListBegins);
+    life.apply(Seen::Listed("b".into(), b));
+    let gone: Vec<Uid> = life.apply(Seen::ListEnds).into_iter().map(|(uid, _)| uid).collect();
+    assert_eq!(gone, [Uid::from("a")]);
+    assert!(!life.requests.is_there(&"a".into()) && life.requests.is_there(&"b".into()));
+}
+
+/// Its reconcile finds it gone before the watch shows it.
+#[test]
+fn that_a_request_is_gone_is_answered_once() {
+    let mut life = Life::new();
+    let uid = life.uid();
+    life.show();
+    assert_eq!(life.claim(), Some(uid.clone()));
+    let known = life.with_moment(|requests, moment| requests.gone(&uid, moment));
+    assert_eq!(known.map(|known| known.name), Some(RequestName::new("helpdesk", "lost-phone")));
+    assert!(life.apply(Seen::Deleted(uid.clone())).is_empty());
+
+    let mut life = Life::new();
+    life.show();
+    assert_eq!(life.claim(), Some(uid.clone()));
+    assert_eq!(life.apply(Seen::Deleted(uid.clone())).len(), 1);
+    assert_eq!(life.with_moment(|requests, moment| requests.gone(&uid, moment)), None);
+}
+
 /// An etcd that was restored from a backup counts its versions anew.
 #[test]
 fn a_list_is_believed_whatever_was_known_before_it_but_not_over_what_was_written_since() {
