@@ -2,11 +2,11 @@
 
 use anyhow::{Context as _, anyhow};
 use kube::api::{Api, ListParams};
+use kube::core::DeserializeGuard;
 use kube::{Client, Config};
-use tap_operator::api::TapRequest;
-use tap_operator::cluster::ApiError;
+use tap_operator::api::{TapRequest, TapRequestSpec};
+use tap_operator::cluster::{ApiError, call};
 use tap_operator::decision::intent::{Intent, has_finalizer};
-use tap_operator::text::causes;
 
 /// A client for the cluster of the current context of the kubeconfig, or of the pod.
 pub async fn client() -> anyhow::Result<Client> {
@@ -15,25 +15,32 @@ pub async fn client() -> anyhow::Result<Client> {
     Client::try_from(config).context("the cluster's configuration cannot be used")
 }
 
-/// All requests with the operator's finalizer.
+/// All requests with the operator's finalizer. Of one that this version cannot read only the metadata is known.
 pub async fn held(client: &Client) -> anyhow::Result<Vec<TapRequest>> {
-    let api: Api<TapRequest> = Api::all(client.clone());
-    let all = api.list(&ListParams::default()).await;
-    let all = all.map_err(|error| refused("the TapRequests cannot be listed", &error))?;
-    Ok(all.items.into_iter().filter(has_finalizer).collect())
+    let api: Api<DeserializeGuard<TapRequest>> = Api::all(client.clone());
+    let all = call("list TapRequests", api.list(&ListParams::default())).await;
+    let all = all.map_err(|error| refused("the TapRequests cannot be listed", error))?;
+    Ok(all.items.into_iter().map(as_far_as_readable).filter(has_finalizer).collect())
+}
+
+fn as_far_as_readable(DeserializeGuard(read): DeserializeGuard<TapRequest>) -> TapRequest {
+    read.unwrap_or_else(|unreadable| {
+        let mut request = TapRequest::new("", TapRequestSpec::default());
+        request.metadata = unreadable.metadata;
+        request
+    })
 }
 
 /// The error for a read that failed, with what to do where that is known.
-pub fn refused(what: &str, error: &kube::Error) -> anyhow::Error {
+pub fn refused(what: &str, error: ApiError) -> anyhow::Error {
     match error {
-        kube::Error::Api(status) if status.code == 403 => missing_right(what, &status.message),
-        kube::Error::Api(status) if status.code == 404 => anyhow!(
+        ApiError::Refused { code: 403, message, .. } => missing_right(what, &message),
+        ApiError::Refused { message, .. } => anyhow!("{what}: {message}"),
+        ApiError::NotFound { .. } => anyhow!(
             "{what}: the cluster does not know this kind of resource; use the kubeconfig of the cluster in which tap-operator is installed"
         ),
-        kube::Error::Api(status) => anyhow!("{what}: {}", status.message),
-        other => anyhow!(
-            "{what}: {}; check that `kubectl get --raw /readyz` works with the same kubeconfig",
-            causes(other)
+        ApiError::Conflict { .. } | ApiError::Unknown { .. } => anyhow!(
+            "{what}: {error}; check that `kubectl get --raw /readyz` works with the same kubeconfig"
         ),
     }
 }
@@ -58,8 +65,13 @@ pub fn what_may_live(request: &TapRequest) -> String {
     let until =
         pass.map(|p| p.expiration_time.0).or_else(|| Intent::of(request).map(|i| i.latest_expiry));
     let which = pass.map_or_else(|| "a pass".to_owned(), |p| format!("pass {}", p.id));
+    let user = match (request.spec.user.as_str(), Intent::of(request)) {
+        ("", Some(intent)) => intent.user_principal_name,
+        ("", None) => "a user whom this version cannot read".into(),
+        (user, _) => user.into(),
+    };
     match until {
-        Some(until) => format!("{which} of {} may be usable until {until:.0}", request.spec.user),
-        None => format!("{which} of {} may be usable", request.spec.user),
+        Some(until) => format!("{which} of {user} may be usable until {until:.0}"),
+        None => format!("{which} of {user} may be usable"),
     }
 }

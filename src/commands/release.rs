@@ -4,13 +4,13 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::json;
 use tap_operator::api::TapRequest;
 use tap_operator::api::names::{FINALIZER, OPERATOR};
+use tap_operator::cluster::lease::renewing_holder;
 use tap_operator::cluster::requests::name_of;
 use tap_operator::cluster::write;
 use tap_operator::effect::Effect;
@@ -61,23 +61,38 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         chosen
     };
+    let freed = release_all(&client, &chosen).await?;
     let mut out = std::io::stdout();
-    for request in &chosen {
-        release(&client, request).await?;
-        writeln!(out, "{} released: {}", name_of(request), custody::what_may_live(request))?;
-    }
-    writeln!(out, "{} of {} requests released", chosen.len(), chosen.len())?;
-    if !chosen.is_empty() {
+    writeln!(out, "{freed} of {} requests released", chosen.len())?;
+    if freed > 0 {
         writeln!(
             out,
             "no operator deletes these passes any more, also if it starts again: delete them in Entra, or let them expire"
         )?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if freed == chosen.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Removes the finalizer from requests, and says of each what may live on, or why it could not be released. Returns how many
+/// were released.
+pub async fn release_all(client: &Client, chosen: &[TapRequest]) -> anyhow::Result<usize> {
+    let (mut out, mut problems) = (std::io::stdout(), std::io::stderr());
+    let mut freed = 0;
+    for request in chosen {
+        match release(client, request).await {
+            Ok(()) => {
+                freed += 1;
+                let may_live = custody::what_may_live(request);
+                writeln!(out, "{} released: {may_live}", name_of(request))?;
+            }
+            Err(error) => writeln!(problems, "error: {error:#}")?,
+        }
+    }
+    Ok(freed)
 }
 
 /// Removes the finalizer from one request, in the version that was read.
-pub async fn release(client: &Client, request: &TapRequest) -> anyhow::Result<()> {
+async fn release(client: &Client, request: &TapRequest) -> anyhow::Result<()> {
     let rest: Vec<&String> = request.finalizers().iter().filter(|f| *f != FINALIZER).collect();
     let version = &request.metadata.resource_version;
     let patch = json!({ "metadata": { "resourceVersion": version, "finalizers": rest } });
@@ -96,20 +111,14 @@ fn namespace_and_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Whether the operator's lease was renewed within twice its duration.
+/// Whether an operator renews its lease. That takes some seconds to find out where it does not.
 pub async fn is_running(client: &Client, namespace: &str) -> anyhow::Result<bool> {
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    let lease = leases.get_opt(OPERATOR).await;
-    let lease = lease.map_err(|error| {
-        custody::refused("whether an operator is running cannot be read from its lease", &error)
-    })?;
-    let Some(lease) = lease else {
-        return Ok(false);
-    };
-    let spec = lease.spec.unwrap_or_default();
-    let held = spec.holder_identity.is_some_and(|holder| !holder.is_empty());
-    let recent = spec.renew_time.is_some_and(|renewed| {
-        Timestamp::now().duration_since(renewed.0) < SignedDuration::from_secs(30)
-    });
-    Ok(held && recent)
+    match renewing_holder(&leases, OPERATOR).await {
+        Ok(holder) => Ok(holder.is_some()),
+        Err(error) => {
+            let what = "whether an operator is running cannot be read from its lease";
+            Err(custody::refused(what, error))
+        }
+    }
 }

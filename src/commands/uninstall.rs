@@ -59,13 +59,18 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let deadline = tokio::time::Instant::now() + Duration::try_from(arguments.timeout)?;
     let mut last = usize::MAX;
     let left = loop {
-        let held = custody::held(&client).await?;
-        if held.is_empty() || tokio::time::Instant::now() >= deadline {
-            break held;
-        }
-        if held.len() != last {
-            last = held.len();
-            writeln!(out, "waiting for {last} requests that may have a live pass")?;
+        let held = custody::held(&client).await;
+        let is_late = tokio::time::Instant::now() >= deadline;
+        match held {
+            Ok(held) if held.is_empty() || is_late => break held,
+            Err(error) if is_late => return Err(error),
+            Ok(held) if held.len() == last => {}
+            Ok(held) => {
+                last = held.len();
+                writeln!(out, "waiting for {} that may have a live pass", requests(last))?;
+            }
+            // The API server may be back before the time is over.
+            Err(error) => writeln!(std::io::stderr(), "trying again: {error:#}")?,
         }
         tokio::time::sleep(LIST_EVERY).await;
     };
@@ -74,20 +79,24 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             writeln!(out, "{}: {}", name_of(request), custody::what_may_live(request))?;
         }
         bail!(
-            "{} requests were not freed within {:#}: see their status, then try again, or add --release; the stop stays until: {}",
-            left.len(),
+            "{} were not freed within {:#}: see their status, then try again, or add --release; the stop stays until: {}",
+            requests(left.len()),
             arguments.timeout,
             take_back(&arguments.namespace)
         );
     }
-    for request in &left {
-        release::release(&client, request).await?;
-        writeln!(out, "{} released: {}", name_of(request), custody::what_may_live(request))?;
+    let freed = release::release_all(&client, &left).await?;
+    if freed < left.len() {
+        bail!(
+            "{freed} of {} released: mend what is said above, and try again; the stop stays until: {}",
+            requests(left.len()),
+            take_back(&arguments.namespace)
+        );
     }
     if left.is_empty() {
         writeln!(out, "no request holds a live pass any more")?;
     } else {
-        writeln!(out, "{} requests released: delete their passes in Entra", left.len())?;
+        writeln!(out, "{} released: delete their passes in Entra", requests(freed))?;
     }
     writeln!(
         out,
@@ -99,6 +108,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         take_back(&arguments.namespace)
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn requests(number: usize) -> String {
+    if number == 1 { "1 request".into() } else { format!("{number} requests") }
 }
 
 /// The command that takes the stop back.

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use graph_simulator::{Fault, FaultKind, Operation};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use serde_json::{Value, json};
 use tap_operator::api::Phase;
+use tap_operator::cluster::lease::renewing_holder;
 use tap_operator::controller::RunError;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::world::{IN_ORDER, Operator, SETTLE, SOON, SYSTEM, World, intent_write};
 use kubernetes_api::{Fault as ApiFault, Match, Outage, Point};
@@ -200,14 +203,7 @@ async fn a_lease_is_judged_by_watching_it_and_not_by_what_it_says() {
     for wrong in [SignedDuration::from_hours(-1), SignedDuration::from_hours(1)] {
         let world = World::new();
         let renewed = Timestamp::now() + wrong;
-        world.kubernetes.put(json!({
-            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-            "metadata": {"name": "tap-operator", "namespace": SYSTEM},
-            "spec": {
-                "holderIdentity": "another", "leaseDurationSeconds": 15,
-                "renewTime": format!("{renewed:.6}"),
-            },
-        }));
+        world.kubernetes.put(lease_of_another(renewed));
         let _operator = world.operator();
         world.request("lost-phone", &json!({}));
         sleep(Duration::from_secs(14)).await;
@@ -215,4 +211,51 @@ async fn a_lease_is_judged_by_watching_it_and_not_by_what_it_says() {
         world.until_phase("lost-phone", Phase::Active, TAKEOVER).await;
         world.check_delivered("lost-phone");
     }
+}
+
+fn lease_of_another(renewed: Timestamp) -> Value {
+    json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "tap-operator", "namespace": SYSTEM},
+        "spec": {
+            "holderIdentity": "another", "leaseDurationSeconds": 15,
+            "renewTime": format!("{renewed:.6}"),
+        },
+    })
+}
+
+/// Whoever frees requests does so from a machine of their own, whose clock may be wrong by an hour.
+#[tokio::test(start_paused = true)]
+async fn whether_an_operator_runs_is_told_without_a_clock() {
+    let world = World::new();
+    let leases: Api<Lease> = Api::namespaced(world.kubernetes.client(), SYSTEM);
+    let holder = || renewing_holder(&leases, "tap-operator");
+    assert_eq!(holder().await.unwrap(), None, "there is no lease");
+    for wrong in [SignedDuration::from_hours(-1), SignedDuration::from_hours(1)] {
+        let at = || Timestamp::now() + wrong;
+        world.kubernetes.put(lease_of_another(at()));
+        assert_eq!(holder().await.unwrap(), None, "nobody renews it");
+        let renews = async {
+            for second in 0.. {
+                sleep(Duration::from_secs(2)).await;
+                world.kubernetes.put(lease_of_another(at() + SignedDuration::from_secs(second)));
+            }
+        };
+        let found = tokio::select! {
+            found = holder() => found.unwrap(),
+            () = renews => None,
+        };
+        assert_eq!(found.as_deref(), Some("another"), "{wrong:?}");
+    }
+    let operator = world.operator();
+    sleep(TAKEOVER).await;
+    assert_eq!(holder().await.unwrap(), Some(operator_of(&world)));
+    operator.stop().await;
+    let told = timeout(Duration::from_secs(1), holder()).await;
+    assert_eq!(told.expect("at once").unwrap(), None, "it let go");
+}
+
+fn operator_of(world: &World) -> String {
+    let lease = world.kubernetes.list("leases").remove(0);
+    lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
 }

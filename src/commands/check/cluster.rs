@@ -1,7 +1,6 @@
 //! What the operator needs of the cluster.
 
 use futures::future::join_all;
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
@@ -9,6 +8,7 @@ use kube::core::GroupVersionKind;
 use serde_json::Value;
 use tap_operator::api::names::OPERATOR;
 use tap_operator::api::{TapPolicy, TapRequest};
+use tap_operator::cluster::lease::renewing_holder;
 use tap_operator::cluster::write::Trial;
 use tap_operator::cluster::{ApiError, call, requests};
 use tap_operator::controller::preflight::{DEFINITIONS_MISSING, OLDEST_MINOR, minor};
@@ -18,9 +18,6 @@ use tap_operator::decision::rights::Right;
 use tap_operator::decision::stop::StopOrder;
 
 use super::Finding;
-
-/// How long after its last renewal a Lease may still be held.
-const LEASE_FRESH: SignedDuration = SignedDuration::from_secs(30);
 
 /// What was found, and the policies if they could be listed.
 pub struct Cluster {
@@ -172,21 +169,9 @@ async fn stop(client: &Client, namespace: &str) -> Finding {
 async fn lease(client: &Client, namespace: &str) -> Finding {
     let what = "leader";
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    let lease = match call("get lease", leases.get_opt(OPERATOR)).await {
-        Ok(lease) => lease.and_then(|lease| lease.spec).unwrap_or_default(),
-        Err(error) => return Finding::failed(what, error.to_string()),
-    };
-    let age = lease.renew_time.map(|renewed| Timestamp::now().duration_since(renewed.0));
-    let holder = lease.holder_identity.filter(|holder| !holder.is_empty());
-    match (holder, age) {
-        (Some(holder), Some(age)) if age < LEASE_FRESH => Finding::ok(what, holder),
-        (Some(holder), Some(age)) => {
-            let seconds = age.as_secs();
-            Finding::warning(
-                what,
-                format!("{holder} renewed the Lease {seconds} s ago: no replica leads"),
-            )
-        }
-        _ => Finding::warning(what, "nobody holds the Lease: no replica leads"),
+    match renewing_holder(&leases, OPERATOR).await {
+        Err(error) => Finding::failed(what, error.to_string()),
+        Ok(Some(holder)) => Finding::ok(what, holder),
+        Ok(None) => Finding::warning(what, "nobody renews the Lease: no replica leads"),
     }
 }
