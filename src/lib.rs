@@ -58,6 +58,7 @@
 //! | [`effect`] | the list of all changes that the program makes in the cluster and the tenant |
 //! | [`secret_file`] | files with secrets |
 //! | [`text`] | bounds of texts that others wrote |
+//! | [`tls`] | the TLS of connections that share what they know of a server |
 //! | [`version`] | version and commit of the program |
 //! | [`plugin`] | `kubectl-tap`, the program of the people who ask and decide |
 //!

@@ -188,7 +188,7 @@ impl Keeper<'_> {
             .filter_map(|(_, found)| found["metadata"]["creationTimestamp"].as_str())
             .filter_map(|created| created.parse().ok())
             .max()
-            .unwrap_or(Timestamp::MAX);
+            .unwrap_or(Timestamp::MAX - IN_FORCE_WITHIN);
         let long_ago = |changed: Instant| changed.elapsed() >= IN_FORCE_WITHIN.unsigned_abs();
         judge(&differences, &self.probes, youngest, self.changed.is_none_or(long_ago))
     }

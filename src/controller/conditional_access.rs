@@ -105,10 +105,11 @@ impl ConditionalAccess {
     ) -> Result<SignInSeen, GraphError> {
         let kept = {
             let mut users = self.users.lock().await;
-            if users.len() >= MOST_USERS {
+            let user_id = user_id.to_ascii_lowercase();
+            if users.len() >= MOST_USERS && !users.contains_key(&user_id) {
                 users.clear();
             }
-            Arc::clone(users.entry(user_id.to_ascii_lowercase()).or_default())
+            Arc::clone(users.entry(user_id).or_default())
         };
         let (client, user) = (client.clone(), user_id.to_owned());
         let read = async move {

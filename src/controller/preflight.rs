@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::Client;
 use kube::api::{Api, ListParams};
 
@@ -11,9 +10,8 @@ use super::run::RunError;
 use super::watches::WatchedPolicy;
 use crate::api::TapRequest;
 use crate::cluster::{ApiError, call};
+use crate::version::is_too_old;
 
-/// The oldest minor version of Kubernetes that serves `ValidatingAdmissionPolicy` v1.
-pub const OLDEST_MINOR: u32 = 30;
 /// What to say where the API server does not know the resources.
 pub const DEFINITIONS_MISSING: &str =
     "the custom resource definitions are missing: install them with kubectl apply -k crds";
@@ -25,8 +23,7 @@ pub async fn wait_for_cluster(client: &Client, health: &Health) -> Result<(), Ru
     loop {
         match call("get version", client.apiserver_version()).await {
             Ok(version) => {
-                let minor = minor(&version).unwrap_or(0);
-                if version.major == "1" && minor < OLDEST_MINOR {
+                if let Some(minor) = is_too_old(&version.major, &version.minor) {
                     return Err(RunError::TooOld { minor });
                 }
                 break;
@@ -59,11 +56,6 @@ pub async fn wait_for_cluster(client: &Client, health: &Health) -> Result<(), Ru
     }
     health.waits_for(None);
     Ok(())
-}
-
-/// The minor version of Kubernetes, without what some distributions add to it; `None` if it is no number.
-pub fn minor(version: &Info) -> Option<u32> {
-    version.minor.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok()
 }
 
 async fn wait(health: &Health, what: &str) {

@@ -25,7 +25,7 @@ use super::health::Health;
 use super::metrics::Metrics;
 use super::notices::{Notices, Told};
 use super::operator::{Operator, Stores, Tenant};
-use super::preflight::{self, OLDEST_MINOR};
+use super::preflight;
 use super::pulse::Pulse;
 use super::tenants::connections_of;
 use super::terms::PolicyTerms;
@@ -39,6 +39,7 @@ use crate::cluster::lease::{LeaseLost, LeaseView, Renewals};
 use crate::decision::requests::Requests;
 use crate::decision::situation::{Connection, Settings};
 use crate::graph;
+use crate::version::OLDEST_KUBERNETES;
 
 /// How long to wait for the first attempt to take the lease, before requests are listed without it.
 const FIRST_TRY: Duration = Duration::from_secs(5);
@@ -82,7 +83,7 @@ pub struct Options {
 pub enum RunError {
     /// Kubernetes is too old.
     #[error(
-        "Kubernetes 1.{minor} is too old: the operator needs validating admission policies, which Kubernetes serves since 1.{OLDEST_MINOR}; upgrade the cluster"
+        "Kubernetes 1.{minor} is too old: the operator needs validating admission policies, which Kubernetes serves since 1.{OLDEST_KUBERNETES}; upgrade the cluster"
     )]
     TooOld {
         /// Minor version of the API server.

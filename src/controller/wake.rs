@@ -48,6 +48,11 @@ pub fn on_policies(
             if before.map(|known| &known.version) != now.as_ref().map(|known| &known.version) {
                 operator.policy_changed(&name, policy.as_deref());
             }
+            let uid = |known: Option<&Known>| known.and_then(|known| known.version.uid.clone());
+            if let Some(gone) = uid(before).filter(|gone| uid(now.as_ref()).as_ref() != Some(gone))
+            {
+                operator.corrections().forget(&gone);
+            }
             match now {
                 Some(now) => known.insert(name, now),
                 None => known.remove(&name),

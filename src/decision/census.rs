@@ -1,7 +1,7 @@
 //! How many requests are in which state, and since when: what metrics tell of them.
 //!
-//! It is fed with what the watch shows, and with what the state machine says is gone; and keeps a few bytes of each request, so that a scrape costs nothing for each of
-//! them. No decision depends on it.
+//! The watch shows it requests, and the state machine says which are gone. It keeps a few bytes of each, so that a scrape need
+//! not go through them. No decision depends on it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

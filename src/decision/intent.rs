@@ -237,7 +237,8 @@ pub fn has_ended(request: &TapRequest) -> bool {
     request.phase().is_final() && request.phase() != Phase::Unknown
 }
 
-/// Whether no pass may be asked for this user, because the outcome of another request's POST is not known yet.
+/// Whether no pass may be asked for this user, because the outcome of another request's POST is not known yet. The machine looks
+/// that up in an index; this is the rule to which tests hold the index.
 pub fn is_unresolved_for(other: &TapRequest, tenant_id: &str, user_id: &str) -> bool {
     if is_unreadable(other) && has_finalizer(other) && !other.phase().is_final() {
         let Remains { tenant_id: tenant, user_id: user, .. } = remains(other);

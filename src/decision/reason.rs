@@ -67,7 +67,9 @@ impl Reason {
         matches!(
             self,
             Self::AdmissionMissing
+                | Self::AdmitsNobody
                 | Self::Conflict
+                | Self::GroupNotFound
                 | Self::IntentUnreadable
                 | Self::MethodDisabled
                 | Self::NotTaken
@@ -96,7 +98,8 @@ impl Reason {
             ErrorKind::SignIn(SignInErrorKind::Unavailable) => Self::TenantUnreachable,
             ErrorKind::Throttled | ErrorKind::SignIn(SignInErrorKind::Throttled) => Self::Throttled,
             ErrorKind::SignIn(_) | ErrorKind::Unauthorized => Self::SignInFailed,
-            ErrorKind::Forbidden => Self::PermissionMissing,
+            // A refusal without a code is none of Graph's: it comes from a proxy.
+            ErrorKind::Forbidden if !error.code.is_empty() => Self::PermissionMissing,
             _ => Self::TenantUnreachable,
         }
     }

@@ -182,7 +182,7 @@ impl fmt::Display for GraphError {
             ErrorKind::Forbidden if self.is_for_lack_of_licence() => {
                 f.write_str("; the tenant needs Microsoft Entra ID P1 for that")
             }
-            ErrorKind::Forbidden => write!(
+            ErrorKind::Forbidden if self.is_for_lack_of_permission() => write!(
                 f,
                 "; grant the app the application permission {permission} with admin consent, then allow a few minutes"
             ),
@@ -246,6 +246,15 @@ mod tests {
             "create the pass: HTTP 403 accessDenied: Request Authorization failed; grant the app the \
              application permission UserAuthMethod-TAP.ReadWrite.All with admin consent, then allow a few minutes"
         );
+    }
+
+    /// Its answer has no error code, as Graph's have.
+    #[test]
+    fn a_proxy_that_refuses_is_no_reason_to_grant_anything() {
+        let refused = GraphError { code: String::new(), ..error(ErrorKind::Forbidden) };
+        let text = refused.to_string();
+        assert_eq!(text, "create the pass: HTTP 403: Request Authorization failed");
+        assert!(!refused.is_for_lack_of_permission());
     }
 
     #[test]

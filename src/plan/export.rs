@@ -6,10 +6,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::rules::Rules;
+use crate::api::ObservedTarget;
 use crate::api::names::GROUP;
 use crate::api::yaml::{self, YamlError};
-use crate::api::{ObservedTarget, TapPolicy};
-use crate::decision::method::{as_method, compare};
+use crate::decision::method::as_method;
 use crate::entra::{Group, MethodConfiguration};
 
 /// A policy, and what of the method it does not say.
@@ -74,13 +74,6 @@ impl Export {
         text += &yaml::write(&self.policy)?;
         Ok(text)
     }
-
-    /// Whether the method is just as the policy says.
-    pub fn changes_nothing(&self, method: &MethodConfiguration) -> bool {
-        serde_json::from_value::<TapPolicy>(self.policy.clone()).is_ok_and(|policy| {
-            compare(&policy.spec.method.unwrap_or_default(), method).drift.is_empty()
-        })
-    }
 }
 
 fn policy(connection: &str, method: &Value) -> Value {
@@ -122,6 +115,8 @@ fn with_name(target: &ObservedTarget, groups: &[Group]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::TapPolicy;
+    use crate::decision::method::compare;
     use crate::entra::{ALL_USERS, GraphTarget, MethodState};
 
     fn target(id: &str, kind: &str) -> GraphTarget {
@@ -141,6 +136,13 @@ mod tests {
         }
     }
 
+    /// Whether the method is just as the policy says.
+    fn changes_nothing(export: &Export, method: &MethodConfiguration) -> bool {
+        serde_json::from_value::<TapPolicy>(export.policy.clone()).is_ok_and(|policy| {
+            compare(&policy.spec.method.unwrap_or_default(), method).drift.is_empty()
+        })
+    }
+
     #[test]
     fn the_policy_says_what_the_method_is() {
         let rules = Rules::shipped().unwrap();
@@ -151,7 +153,7 @@ mod tests {
         }];
         let export = export("Contoso.EU", &method(), &groups, &rules);
         assert_eq!(export.left_out, Vec::<String>::new());
-        assert!(export.changes_nothing(&method()), "{:#}", export.policy);
+        assert!(changes_nothing(&export, &method()), "{:#}", export.policy);
         let expected = json!({
             "state": "Enabled", "codeLength": 8, "requireOneTimeUse": false,
             "lifetime": {"minimum": "10m", "default": "1h", "maximum": "1h30m"},
@@ -177,7 +179,7 @@ mod tests {
         method.default_length = Some(6);
         method.include = vec![target("6c1f0000-0000-4000-8000-000000000101", "user")];
         let export = export("default", &method, &[], &rules);
-        assert!(export.changes_nothing(&method), "{:#}", export.policy);
+        assert!(changes_nothing(&export, &method), "{:#}", export.policy);
         assert_eq!(export.left_out.len(), 3, "{:?}", export.left_out);
         let fields = export.policy["spec"]["method"].as_object().unwrap();
         assert_eq!(fields.keys().collect::<Vec<_>>(), ["exclude", "lifetime", "requireOneTimeUse"]);

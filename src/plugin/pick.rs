@@ -2,7 +2,6 @@
 
 use k8s_openapi::api::authorization::v1::{ResourceRule, SubjectRulesReviewStatus};
 use kube::ResourceExt;
-use regex::Regex;
 
 use super::failure::Failure;
 use super::program;
@@ -21,7 +20,7 @@ pub fn usable(
     namespace: &str,
 ) -> Result<Vec<String>, Failure> {
     let grants: Vec<&ResourceRule> =
-        rules.resource_rules.iter().filter(|rule| grants_use(rule)).collect();
+        rules.resource_rules.iter().filter(|rule| grants(rule, "use")).collect();
     let names_all = |rule: &&ResourceRule| rule.resource_names.as_ref().is_none_or(Vec::is_empty);
     let mut names: Vec<String> = if grants.iter().any(names_all) {
         let Some(policies) = policies else {
@@ -58,7 +57,7 @@ pub fn only(names: &[String], place: &str) -> Result<String, Failure> {
 /// What the policy will certainly refuse about a request, so that its name is not used up by a failure.
 pub fn objection(policy: &TapPolicy, spec: &TapRequestSpec) -> Option<Failure> {
     let issuance = policy.spec.issuance.as_ref()?;
-    let name = policy.name_any();
+    let (name, terms) = (policy.name_any(), Terms::of(issuance));
     if let Some(rule) = &issuance.reason {
         let hint = rule.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
         let pattern = rule.pattern.as_deref().unwrap_or_default();
@@ -69,8 +68,7 @@ pub fn objection(policy: &TapPolicy, spec: &TapRequestSpec) -> Option<Failure> {
                     .remedy("add --reason"),
             );
         }
-        // The operator's own limits decide about expressions that are too large.
-        if Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(given)) {
+        if terms.pattern.is_some_and(|pattern| pattern.matches(given) == Some(false)) {
             return Some(
                 Failure::usage(format!(
                     "the policy {name} does not accept this reason{hint}: it must match {pattern}"
@@ -94,7 +92,7 @@ pub fn objection(policy: &TapPolicy, spec: &TapRequestSpec) -> Option<Failure> {
         );
     }
     let asked = spec.lifetime.as_ref().and_then(|lifetime| lifetime.minutes().ok());
-    if let (Some(asked), Some((_, longest))) = (asked, Terms::of(issuance).lifetime)
+    if let (Some(asked), Some((_, longest))) = (asked, terms.lifetime)
         && asked > longest
     {
         let longest = Lifetime::from_minutes(longest);
@@ -124,11 +122,12 @@ pub fn objection(policy: &TapPolicy, spec: &TapRequestSpec) -> Option<Failure> {
     None
 }
 
-fn grants_use(rule: &ResourceRule) -> bool {
+/// Whether a rule grants a verb on policies.
+pub fn grants(rule: &ResourceRule, verb: &str) -> bool {
     let has = |list: &Option<Vec<String>>, word: &str| {
         list.iter().flatten().any(|entry| entry == word || entry == "*")
     };
-    rule.verbs.iter().any(|verb| verb == "use" || verb == "*")
+    rule.verbs.iter().any(|granted| granted == verb || granted == "*")
         && has(&rule.api_groups, GROUP)
         && has(&rule.resources, "tappolicies")
 }
@@ -176,6 +175,29 @@ mod tests {
         assert_eq!(only(&one, "helpdesk"), Ok("a".to_owned()));
         let none = usable(&rules(&[]), None, "helpdesk").unwrap();
         assert_eq!(only(&none, "helpdesk").unwrap_err().exit, Exit::Error);
+    }
+
+    #[test]
+    fn a_right_on_things_of_another_group_is_none_on_policies() {
+        for (group, resource, verb, granted) in [
+            (GROUP, "tappolicies", "approve", true),
+            ("*", "*", "*", true),
+            ("argoproj.io", "*", "*", false),
+            (GROUP, "taprequests", "approve", false),
+            (GROUP, "tappolicies", "use", false),
+        ] {
+            let rule = json!({ "verbs": [verb], "apiGroups": [group], "resources": [resource] });
+            let rule = serde_json::from_value(rule).unwrap();
+            assert_eq!(grants(&rule, "approve"), granted, "{group} {resource} {verb}");
+        }
+    }
+
+    /// The operator says that the policy is invalid.
+    #[test]
+    fn no_reason_is_refused_for_a_pattern_that_the_operator_does_not_use() {
+        let heavy = policy("heavy", json!({ "reason": { "pattern": r"\w{1000}" } }));
+        let spec = TapRequestSpec { reason: Some("lost".into()), ..TapRequestSpec::default() };
+        assert!(objection(&heavy, &spec).is_none());
     }
 
     #[test]

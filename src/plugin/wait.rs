@@ -134,7 +134,11 @@ pub async fn follow(
     let mut progress = Progress::new();
     let (mut uid, mut last, mut answered) = (target.uid.clone(), None, Instant::now());
     loop {
-        match session.cluster.request(target.namespace, target.name).await {
+        let answer = tokio::select! {
+            answer = session.cluster.request(target.namespace, target.name) => answer,
+            () = signals.any() => return Err(interrupted(&mut progress, target)),
+        };
+        match answer {
             Ok(record) => {
                 answered = Instant::now();
                 if *uid.get_or_insert_with(|| record.uid()) != record.uid() {
@@ -158,13 +162,15 @@ pub async fn follow(
         }
         tokio::select! {
             () = sleep(EVERY) => {}
-            () = signals.any() => {
-                progress.clear();
-                return Err(Failure::new(Exit::Interrupted, format!("interrupted; the request {} goes on", target.name))
-                    .remedy(again(target)));
-            }
+            () = signals.any() => return Err(interrupted(&mut progress, target)),
         }
     }
+}
+
+fn interrupted(progress: &mut Progress, target: &Target<'_>) -> Failure {
+    progress.clear();
+    let message = format!("interrupted; the request {} goes on", target.name);
+    Failure::new(Exit::Interrupted, message).remedy(again(target))
 }
 
 fn deleted(target: &Target<'_>) -> Failure {

@@ -139,7 +139,8 @@ fn error(kind: ErrorKind) -> GraphError {
         call: "read the method",
         kind,
         status: None,
-        code: String::new(),
+        // Graph's refusals have a code.
+        code: if kind == ErrorKind::Forbidden { "accessDenied".into() } else { String::new() },
         message: "no".into(),
         request_id: None,
         client_request_id: None,

@@ -6,6 +6,7 @@ use graph_simulator::tenant::{App, OPERATOR, OPERATOR_SECRET, Secret};
 use graph_simulator::{End, Fault, FaultKind, Operation};
 use serde_json::{Value, json};
 use tap_operator::api::Phase;
+use tap_operator::controller::metrics::Format;
 use tokio::time::sleep;
 use uuid::{Uuid, uuid};
 
@@ -129,6 +130,22 @@ async fn what_one_policy_needs_of_an_app_is_not_too_much_for_the_others() {
     world.until("somebody enforces", SOON, says("True PermissionsGranted")).await;
     world.policy_named("method", &json!({"tenant": "default", "method": method}));
     world.until("no policy enforces any more", SOON, says("True PermissionExcessive")).await;
+}
+
+/// Else an alert tells of permissions that nobody needs, until the process ends.
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_for_a_policy_that_is_gone_is_missing_no_more() {
+    let world = world(&ISSUING[1..], &[]);
+    let operator = world.operator();
+    let missing = |number: &str| {
+        let line = format!(
+            "tap_operator_connection_permissions_missing{{connection=\"default\"}} {number}\n"
+        );
+        operator.metrics.text(Format::Classic).contains(&line)
+    };
+    world.until("it is missing", SOON, || missing("1.0")).await;
+    world.kubernetes.delete("tappolicies", "", "contoso").expect("it is there");
+    world.until("nobody needs it", SOON, || missing("0.0")).await;
 }
 
 #[tokio::test(start_paused = true)]

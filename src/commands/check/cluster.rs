@@ -11,11 +11,12 @@ use tap_operator::api::{TapPolicy, TapRequest};
 use tap_operator::cluster::lease::renewing_holder;
 use tap_operator::cluster::write::Trial;
 use tap_operator::cluster::{ApiError, call, requests};
-use tap_operator::controller::preflight::{DEFINITIONS_MISSING, OLDEST_MINOR, minor};
+use tap_operator::controller::preflight::DEFINITIONS_MISSING;
 use tap_operator::controller::probe;
 use tap_operator::decision::admission::{Probe, ServiceAccount, Shipped, told};
 use tap_operator::decision::rights::Right;
 use tap_operator::decision::stop::StopOrder;
+use tap_operator::version::{OLDEST_KUBERNETES, is_too_old};
 
 use super::Finding;
 
@@ -47,10 +48,9 @@ async fn server(client: &Client) -> Finding {
     match call("get version", client.apiserver_version()).await {
         Err(error) => Finding::failed(what, error.to_string()),
         Ok(version) => {
-            let too_old = minor(&version).is_some_and(|minor| minor < OLDEST_MINOR);
             let found = format!("Kubernetes {}", version.git_version);
-            if too_old {
-                Finding::failed(what, format!("{found}; 1.{OLDEST_MINOR} or newer is needed"))
+            if is_too_old(&version.major, &version.minor).is_some() {
+                Finding::failed(what, format!("{found}; 1.{OLDEST_KUBERNETES} or newer is needed"))
             } else {
                 Finding::ok(what, found)
             }

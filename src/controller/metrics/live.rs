@@ -162,9 +162,20 @@ fn connections(encoder: &mut DescriptorEncoder, operator: &Operator) -> fmt::Res
     });
     sample(encoder, &catalog::CREDENTIAL_EXPIRY, expiry)?;
 
+    // What was found for policies that are gone concerns nobody.
+    let named: BTreeSet<String> = operator
+        .policies()
+        .iter()
+        .filter_map(|policy| Some(policy.0.as_ref().ok()?.spec.tenant.clone()))
+        .collect();
     let compared = operator.logged_permissions.lock().unwrap_or_else(PoisonError::into_inner);
-    let missing: Vec<_> =
-        compared.iter().map(|(name, found)| ([name.clone()], float(found.missing.len()))).collect();
+    let missing: Vec<_> = compared
+        .iter()
+        .map(|(name, found)| {
+            let missing = if named.contains(name) { found.missing.len() } else { 0 };
+            ([name.clone()], float(missing))
+        })
+        .collect();
     drop(compared);
     sample(encoder, &catalog::PERMISSIONS_MISSING, missing)
 }

@@ -15,7 +15,7 @@ use crate::decision::situation::{PolicyFound, Stop};
 use crate::decision::terms::{Pattern, Terms};
 use crate::seal::{RecipientError, Recipients};
 
-/// How many verdicts are cached: more than requests are reconciled at once.
+/// How many verdicts are cached: as many as requests are reconciled at once.
 const REQUESTS_AT_ONCE: usize = 64;
 
 impl<'a> Run<'a> {

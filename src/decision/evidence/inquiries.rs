@@ -167,7 +167,7 @@ impl Passes {
         }
     }
 
-    /// Forgets those that are to be, from the first that is due on. One behind another that stays goes with that.
+    /// Forgets the passes whose time is over. It stops at the first that stays: those behind it are forgotten with it, later.
     fn forget_until(&mut self, now: Timestamp) {
         while let Some((_, uid)) = self.due.first() {
             let uid = uid.clone();

@@ -142,7 +142,7 @@ pub(super) fn checks_complete(s: &PolicySituation, connection: &Connection) -> O
     let messages: Vec<&str> = gaps.iter().map(|(_, message)| message.as_str()).collect();
     let messages = messages.join("; ");
     let effect = if completeness_is_required(issuance, &connection.ceilings) {
-        "requests wait (issuance.completeChecks: Required)"
+        "requests wait, because the policy or a ceiling demands complete checks"
     } else {
         "nobody is refused for that"
     };

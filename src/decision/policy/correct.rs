@@ -38,6 +38,7 @@ pub(super) fn next(
             Some((_, reason @ (Reason::Suspended | Reason::Stopped), why)) => {
                 draft.ready(true, reason, &why)
             }
+            Some(("False", reason, why)) => draft.ready(false, reason, &why).stalled(),
             Some((can, reason, why)) => draft.ready(can == "True", reason, &why),
         };
         return draft.synced("True", Reason::NothingManaged, &message).or_rest(rest);

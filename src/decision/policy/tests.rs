@@ -221,7 +221,13 @@ fn checks_that_cannot_be_made_are_reported_by_policies_that_issue() {
 
     let required = "{tenant: default, issuance: {completeChecks: Required}}";
     let (_, message) = Reconcile::new(required, &FITTING[..4]).says("ChecksComplete").unwrap();
-    assert!(message.ends_with("requests wait (issuance.completeChecks: Required)"), "{message}");
+    let waits = "requests wait, because the policy or a ceiling demands complete checks";
+    assert!(message.ends_with(waits), "{message}");
+
+    let mut by_ceiling = Reconcile::new(ISSUES, &FITTING[..4]);
+    by_ceiling.connection.ceilings = Arc::new(yaml::read("{completeChecks: Required}").unwrap());
+    let (_, message) = by_ceiling.says("ChecksComplete").unwrap();
+    assert!(message.ends_with(waits), "{message}");
 
     let allowed = "{tenant: default, issuance: {directoryRoleHolders: Allow}}";
     let mut allowed = Reconcile::new(allowed, &FITTING[..4]);

@@ -228,8 +228,8 @@ impl Requests {
         let reads = work.reconcile.as_ref().map(|reconcile| &reconcile.reads);
         let is_unclear =
             reads.is_some_and(|reads| matches!(reads.secret, Some(SecretFound::Unclear(_))));
-        // What was seen of the pass was acted on, but where the Secret did not go, or it was seen since.
-        // Nor where the status that says so was refused.
+        // What was seen of the pass has been acted on, unless it is unclear whether the Secret is gone, the status that says so
+        // was refused, or it was seen after this reconcile began.
         let is_untold = reads.is_some_and(|reads| reads.refused.is_some());
         let is_outrun = entry.work.as_ref().is_some_and(|work| work.is_outrun);
         if matches!(entry.look, LookState::Seen(_)) && !is_unclear && !is_untold && !is_outrun {

@@ -8,11 +8,13 @@ use crate::graph::client::Client;
 use crate::graph::exchange::Priority;
 use crate::graph::wire;
 
-/// The most rows of one answer. Of more, the newest are read.
-const ROWS: usize = 500;
+/// The most rows of one answer. Of more, the newest are read. A row lists each Conditional Access policy that was looked at, or
+/// each value that was changed: an answer must not be longer than what is read of one.
+const SIGN_INS: usize = 50;
+const AUDITS: usize = 200;
 
 impl Client {
-    /// The sign-ins of a user within this time, the newest first: 500 at most.
+    /// The sign-ins of a user within this time, the newest first: 50 at most.
     ///
     /// A tenant without Entra ID P1 refuses it (documented).
     pub async fn sign_ins(
@@ -27,20 +29,20 @@ impl Client {
             second(from),
             second(next_second(to))
         );
-        let path = format!("/auditLogs/signIns?$filter={filter}&$top={ROWS}");
+        let path = format!("/auditLogs/signIns?$filter={filter}&$top={SIGN_INS}");
         let request = self.request(Call::SignIns, Priority::Read, path);
         let page: wire::Page<wire::SignInAnswer> = self.exchange.read(&request).await?;
         Ok(page.value.into_iter().filter_map(wire::SignInAnswer::row).collect())
     }
 
-    /// What was done to the authentication methods of all users, and to their policy, since this time, the newest first: 500
+    /// What was done to the authentication methods of all users, and to their policy, since this time, the newest first: 200
     /// rows at most.
     pub async fn method_audits(&self, from: Timestamp) -> Result<Vec<AuditRow>, GraphError> {
         let service = literal("Authentication Methods");
         self.audits(&format!("loggedByService%20eq%20{service}"), from).await
     }
 
-    /// What was done to a user since this time, the newest first: 500 rows at most.
+    /// What was done to a user since this time, the newest first: 200 rows at most.
     pub async fn audits_of_user(
         &self,
         user_id: &str,
@@ -52,7 +54,7 @@ impl Client {
 
     async fn audits(&self, filter: &str, from: Timestamp) -> Result<Vec<AuditRow>, GraphError> {
         let path = format!(
-            "/auditLogs/directoryAudits?$filter={filter}%20and%20activityDateTime%20ge%20{}&$orderby=activityDateTime%20desc&$top={ROWS}",
+            "/auditLogs/directoryAudits?$filter={filter}%20and%20activityDateTime%20ge%20{}&$orderby=activityDateTime%20desc&$top={AUDITS}",
             second(from)
         );
         let request = self.request(Call::DirectoryAudits, Priority::Read, path);

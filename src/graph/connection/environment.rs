@@ -37,8 +37,8 @@ pub const VARIABLES: &[&str] = &[
 /// Required are `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`, and one credential: `AZURE_FEDERATED_TOKEN_FILE`,
 /// `AZURE_CLIENT_SECRET_FILE`, `AZURE_CLIENT_CERTIFICATE_PATH` (with `AZURE_CLIENT_CERTIFICATE_KEY_PATH`, by default the
 /// same file) or `TAP_OPERATOR_MANAGED_IDENTITY=true`. Optional are `TAP_OPERATOR_CLOUD`, `AZURE_AUTHORITY_HOST`,
-/// `TAP_OPERATOR_GRAPH_URL`, and `TAP_OPERATOR_USER_NAME` (`userPrincipalName`, `objectId`, or both with a comma between them) with
-/// `TAP_OPERATOR_USER_NAME_PREFIX`, and `TAP_OPERATOR_CEILINGS_FILE`.
+/// `TAP_OPERATOR_GRAPH_URL`, `TAP_OPERATOR_CEILINGS_FILE`, and `TAP_OPERATOR_USER_NAME` (`userPrincipalName`, `objectId`, or both with
+/// a comma between them), to which `TAP_OPERATOR_USER_NAME_PREFIX` may be added.
 pub fn connections_from_env<S: BuildHasher>(
     environment: &HashMap<String, String, S>,
 ) -> Result<Vec<ConnectionConfig>, ConfigError> {

@@ -145,7 +145,11 @@ async fn watch(
     let (mut progress, mut signals) = (Progress::new(), Signals::catch()?);
     loop {
         let late = Instant::now() >= deadline;
-        match effect(session).await {
+        let seen = tokio::select! {
+            seen = effect(session) => seen,
+            () = signals.any() => return Err(interrupted()),
+        };
+        match seen {
             Ok(effect) if complete(&effect) => return Ok((effect, true)),
             Ok(effect) if late => return Ok((effect, false)),
             Ok(effect) => progress.show(&format!("waiting for the operator; {}", effect.passes())),
@@ -154,11 +158,13 @@ async fn watch(
         }
         tokio::select! {
             () = sleep(EVERY) => {}
-            () = signals.any() => {
-                return Err(Failure::new(Exit::Interrupted, "interrupted; what was written stays"));
-            }
+            () = signals.any() => return Err(interrupted()),
         }
     }
+}
+
+fn interrupted() -> Failure {
+    Failure::new(Exit::Interrupted, "interrupted; what was written stays")
 }
 
 async fn effect(session: &Session) -> Result<Effect, CallError> {

@@ -1,6 +1,7 @@
 //! `version`.
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::PodSpec;
 
 use crate::api::names::OPERATOR;
 use crate::plugin::call_error::CallError;
@@ -36,11 +37,16 @@ pub enum NoImage {
     Unnamed(String),
 }
 
+/// The pods of the operator's Deployment, if there is one.
+pub async fn pods(session: &Session, namespace: &str) -> Result<Option<PodSpec>, CallError> {
+    let deployment = session.cluster.get::<Deployment>(namespace, OPERATOR).await?;
+    Ok(deployment.and_then(|deployment| deployment.spec?.template.spec))
+}
+
 /// The image of the operator's Deployment.
 pub async fn image(session: &Session, namespace: &str) -> Result<String, NoImage> {
-    let deployment = session.cluster.get::<Deployment>(namespace, OPERATOR).await?;
-    let spec = deployment.and_then(|deployment| deployment.spec?.template.spec);
-    let mut containers = spec.into_iter().flat_map(|spec| spec.containers);
+    let mut containers =
+        pods(session, namespace).await?.into_iter().flat_map(|spec| spec.containers);
     let ours = containers.find(|container| container.name == OPERATOR);
     ours.and_then(|ours| ours.image).ok_or_else(|| {
         NoImage::Unnamed(format!("there is no Deployment {OPERATOR} in namespace {namespace}"))

@@ -119,5 +119,8 @@ fn a_policy_that_only_issues_is_ready_if_it_can() {
         let mut reconcile = Reconcile::new(ISSUES, &FITTING);
         change(&mut reconcile);
         assert_eq!(reconcile.words("Ready").unwrap(), *words);
+        // By that GitOps tools know that it needs somebody.
+        let stalled = words.strip_prefix("False ").map(|reason| format!("True {reason}"));
+        assert_eq!(reconcile.words("Stalled"), stalled);
     }
 }

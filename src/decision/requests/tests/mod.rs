@@ -84,7 +84,8 @@ fn error(kind: ErrorKind) -> GraphError {
         call: "test",
         kind,
         status: None,
-        code: String::new(),
+        // Graph's refusals have a code.
+        code: if kind == ErrorKind::Forbidden { "accessDenied".into() } else { String::new() },
         message: String::new(),
         request_id: None,
         client_request_id: None,

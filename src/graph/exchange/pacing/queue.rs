@@ -33,7 +33,7 @@ pub(super) struct Queue {
     waiting: BTreeMap<Key, Waiting>,
     arrivals: u64,
     served: Served,
-    /// How many of them were made since the last read.
+    /// How many calls that issue passes were admitted since the last read.
     since_a_read: usize,
 }
 

@@ -1,8 +1,8 @@
 //! The calls that were admitted lately, and when there is room for another.
 //!
 //! No window holds more calls than the tenant takes. If one namespace took all of them, another that asks for a single pass
-//! would wait for the rest of the window. So what creates passes leaves room for other namespaces: a little always, and as
-//! much as those had in the window before that had less than the one that asks.
+//! would wait for the rest of the window. So what creates passes leaves room for other namespaces: always a little, and for each
+//! namespace that had fewer calls in the window before than the one that asks, as many as it had then.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! For whom the last calls to create passes were made.
+//! For whom the last calls that issue passes were admitted.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

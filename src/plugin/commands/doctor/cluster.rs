@@ -13,15 +13,13 @@ use crate::api::{ConditionType, TapPolicy};
 use crate::decision::admission::{ServiceAccount, Shipped, told};
 use crate::decision::stop::StopOrder;
 use crate::plugin::call_error::CallError;
-use crate::plugin::commands::version::{NoImage, image};
+use crate::plugin::commands::version::{NoImage, image, pods};
 use crate::plugin::operator::{self, Whereabouts};
 use crate::plugin::session::Session;
 use crate::plugin::time::long;
 use crate::plugin::view::policies::{REMARKABLE, remarks};
-use crate::version::VERSION;
+use crate::version::{OLDEST_KUBERNETES, VERSION, is_too_old};
 
-/// The oldest supported minor version of Kubernetes.
-const OLDEST: u32 = 30;
 /// How long after its last renewal a Lease may still be held.
 const LEASE_FRESH: i64 = 30;
 /// How wrong a clock may be before somebody should know.
@@ -41,17 +39,12 @@ pub async fn server(session: &Session, findings: &mut Vec<Finding>) -> Option<Si
         }
     };
     let version = answer.value["gitVersion"].as_str().unwrap_or("of an unknown version");
-    let digits: String = answer.value["minor"]
-        .as_str()
-        .unwrap_or_default()
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect();
-    let too_old = digits.parse::<u32>().is_ok_and(|minor| minor < OLDEST);
+    let number = |name: &str| answer.value[name].as_str().unwrap_or_default();
+    let too_old = is_too_old(number("major"), number("minor")).is_some();
     let detail = format!("Kubernetes {version} at {}", session.cluster.name().full());
     findings.push(if too_old {
         Finding::new("API server", Verdict::Failed, detail)
-            .remedy(format!("tap-operator needs Kubernetes 1.{OLDEST} or newer"))
+            .remedy(format!("tap-operator needs Kubernetes 1.{OLDEST_KUBERNETES} or newer"))
     } else {
         Finding::new("API server", Verdict::Ok, detail)
     });
@@ -142,7 +135,11 @@ pub fn unseen(check: &str, error: &CallError) -> Finding {
 
 async fn admission(session: &Session, operator: &str) -> Finding {
     let check = "admission policies";
-    let account = ServiceAccount { namespace: operator.to_owned(), name: OPERATOR.to_owned() };
+    let pods = pods(session, operator).await;
+    let is_account_seen = pods.is_ok();
+    let name = pods.ok().flatten().and_then(|spec| spec.service_account_name);
+    let name = name.unwrap_or_else(|| OPERATOR.to_owned());
+    let account = ServiceAccount { namespace: operator.to_owned(), name };
     let mut differences = Vec::new();
     for shipped in Shipped::required() {
         let shipped = shipped.for_operator(&account);
@@ -154,8 +151,9 @@ async fn admission(session: &Session, operator: &str) -> Finding {
             }
             Err(CallError::NoSuchKind(_)) => {
                 let detail = format!("the API server serves no {}", shipped.kind);
-                return Finding::new(check, Verdict::Failed, detail)
-                    .remedy(format!("tap-operator needs Kubernetes 1.{OLDEST} or newer"));
+                return Finding::new(check, Verdict::Failed, detail).remedy(format!(
+                    "tap-operator needs Kubernetes 1.{OLDEST_KUBERNETES} or newer"
+                ));
             }
             Err(error) => return unseen(check, &error),
         }
@@ -166,6 +164,13 @@ async fn admission(session: &Session, operator: &str) -> Finding {
             Verdict::Ok,
             format!("present, bound, and as version {VERSION} ships them"),
         );
+    }
+    if !is_account_seen {
+        let detail = format!(
+            "they are not those for the ServiceAccount {OPERATOR}, and you may not see whether the operator has another: {}",
+            told(&differences)
+        );
+        return Finding::new(check, Verdict::Unknown, detail);
     }
     Finding::new(check, Verdict::Failed, told(&differences)).remedy(
         "an administrator applies them again, of the operator's version: without them nothing is issued. If the operator has \
@@ -206,7 +211,7 @@ async fn version(session: &Session, operator: &str) -> Finding {
     match image(session, operator).await {
         Err(NoImage::Unseen(error)) => unseen(check, &error),
         Err(NoImage::Unnamed(why)) => Finding::new(check, Verdict::Unknown, why),
-        Ok(image) if image.contains(VERSION) => Finding::new(check, Verdict::Ok, image),
+        Ok(image) if is_of_version(&image, VERSION) => Finding::new(check, Verdict::Ok, image),
         Ok(image) => Finding::new(
             check,
             Verdict::Warning,
@@ -214,6 +219,13 @@ async fn version(session: &Session, operator: &str) -> Finding {
         )
         .remedy("use the kubectl-tap of the operator's version, if these are different ones"),
     }
+}
+
+/// Whether an image has this version as its tag, with a digest or without.
+fn is_of_version(image: &str, version: &str) -> bool {
+    let name = image.split('@').next().unwrap_or_default();
+    let tag = name.rsplit_once(':').map_or("", |(_, tag)| tag);
+    tag.trim_start_matches('v') == version
 }
 
 async fn stop(session: &Session, operator: &str) -> Finding {
@@ -284,6 +296,19 @@ mod tests {
         assert_eq!(found(59).result, Verdict::Ok);
         assert_eq!(found(-180).detail, "this machine is 3m behind the API server");
         assert_eq!(found(180).detail, "this machine is 3m ahead of the API server");
+    }
+
+    #[test]
+    fn the_version_of_an_image_is_its_tag() {
+        for (image, is) in [
+            ("ghcr.io/tap-operator/tap-operator:0.1.0", true),
+            ("localhost:5000/tap-operator:v0.1.0@sha256:ab", true),
+            ("tap-operator:10.1.0", false),
+            ("tap-operator:0.1.0-rc1", false),
+            ("localhost:5000/tap-operator", false),
+        ] {
+            assert_eq!(is_of_version(image, "0.1.0"), is, "{image}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::plugin::Name;
 use crate::plugin::call_error::CallError;
 use crate::plugin::calls::Right;
 use crate::plugin::failure::Failure;
-use crate::plugin::pick;
+use crate::plugin::pick::{self, grants};
 use crate::plugin::session::Session;
 
 /// Whether kubectl finds this program, and no other of its name.
@@ -163,12 +163,11 @@ fn requester(namespace: &str) -> String {
 
 /// Whether the person may approve through some policy.
 async fn approves(session: &Session) -> Result<bool, CallError> {
-    session.cluster.rules(&session.namespace).await.map(|rules| {
-        rules.resource_rules.iter().any(|rule| {
-            rule.verbs.iter().any(|verb| verb == "approve" || verb == "*")
-                && rule.resources.iter().flatten().any(|r| r == "tappolicies" || r == "*")
-        })
-    })
+    session
+        .cluster
+        .rules(&session.namespace)
+        .await
+        .map(|rules| rules.resource_rules.iter().any(|rule| grants(rule, "approve")))
 }
 
 #[cfg(test)]
