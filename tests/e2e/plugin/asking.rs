@@ -1,8 +1,12 @@
 //! Asking for a pass, seeing how far it is, and waiting for it.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tap_operator::api::{DecisionKind, Phase};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use super::{Tap, expect};
 use crate::scene::Scene;
@@ -167,6 +171,28 @@ fn an_interrupted_wait_leaves_the_request() -> Result<()> {
             ensure!(screen.contains(words), "{words}: {screen}");
         }
         scene.wait_phase("waits", Phase::AwaitingApproval, "AwaitingApproval").await?;
+        Ok(())
+    })
+}
+
+/// Else nothing but `kill -9` ends a program that waits for a server without end.
+#[test]
+fn a_wait_is_interrupted_though_the_api_server_says_nothing() -> Result<()> {
+    run(async {
+        let scene = Scene::shared("silent").await?;
+        let silent = TcpListener::bind("127.0.0.1:0").await?;
+        let plane = &scene.world.control_plane;
+        let url = format!("https://{}", silent.local_addr()?);
+        let somebody = scene.helpdesk.through(plane.scratch(), &url, &plane.authority())?;
+        let tap = Tap::of(&scene, &somebody)?;
+        let arguments = ["wait", "lost-phone", "--request-timeout", "0"];
+        let mut terminal = tap.terminal(&arguments)?;
+        let _connection = timeout(Duration::from_mins(1), silent.accept()).await??;
+        terminal.interrupt()?;
+        // The connection itself is given up after ten seconds.
+        let (code, screen) = timeout(Duration::from_secs(5), terminal.end()).await??;
+        ensure!(code == Some(130), "{code:?}\n{screen}");
+        ensure!(screen.contains("the request lost-phone goes on"), "{screen}");
         Ok(())
     })
 }
