@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use jiff::SignedDuration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// The schema's rule for a lifetime that Graph accepts (documented: 10 minutes to 30 days).
+/// The lifetimes of a pass that Graph accepts, in minutes (documented: 10 minutes to 30 days).
+pub const PASS_LIFETIMES: RangeInclusive<u32> = 10..=720 * 60;
+/// The schema's rule for one of [`PASS_LIFETIMES`].
 pub(super) const PASS_LIFETIME: &str = "self.matches('^([0-9]{1,3}h)?([0-9]{1,5}m)?$') && size(self) > 0 && duration(self) >= duration('10m') && duration(self) <= duration('720h')";
 /// The schema's message for a value that breaks [`PASS_LIFETIME`].
 pub(super) const PASS_LIFETIME_MESSAGE: &str = "must be between 10m and 720h, written in hours and minutes such as 90m, 8h or 1h30m (a day is 24h)";
@@ -89,6 +92,17 @@ impl JsonSchema for Lifetime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_schema_accepts_the_lifetimes_that_graph_accepts() {
+        let (shortest, longest) = PASS_LIFETIMES.into_inner();
+        for bound in [
+            format!(">= duration('{}')", Lifetime::from_minutes(shortest)),
+            format!("<= duration('{}')", Lifetime::from_minutes(longest)),
+        ] {
+            assert!(PASS_LIFETIME.contains(&bound), "{bound}");
+        }
+    }
 
     #[test]
     fn reads_hours_and_minutes() {

@@ -20,7 +20,7 @@ pub mod yaml;
 pub use ceilings::{Ceilings, CompleteOnly, Denied, NoReplacing, SealedOnly};
 pub use conditions::{ConditionType, find_condition, merge_conditions};
 pub use evidence::{Evidence, FailedSignIns};
-pub use lifetime::{Lifetime, LifetimeError};
+pub use lifetime::{Lifetime, LifetimeError, PASS_LIFETIMES};
 pub use observed::{ObservedLifetime, ObservedMethod, ObservedTarget};
 pub use policy::{
     Approval, CompleteChecks, Delivery, DirectoryRoleHolders, Enforcement, GroupRef, Issuance,

@@ -1,5 +1,7 @@
 //! The status of a `TapPolicy`: what the operator found in the tenant and did about it.
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -53,6 +55,13 @@ pub struct Drift {
     pub desired: String,
     /// What the tenant has.
     pub observed: String,
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, desired, observed } = self;
+        write!(f, "{field} is {observed}, not {desired}")
+    }
 }
 
 /// A published recommendation about the tenant's method.

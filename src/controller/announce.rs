@@ -168,8 +168,7 @@ pub async fn drift(
     found: &[Drift],
     change: Option<&(String, Timestamp)>,
 ) {
-    let sentences: Vec<String> =
-        found.iter().map(|d| format!("{} is {}, not {}", d.field, d.observed, d.desired)).collect();
+    let sentences: Vec<String> = found.iter().map(Drift::to_string).collect();
     let mut drift = sentences.join("; ");
     if let Some((by, at)) = change {
         drift = format!("{drift}; {by} last changed the tenant's authentication methods, at {at}");

@@ -33,7 +33,7 @@ impl Difference {
 
     /// A sentence with the differences.
     pub fn sentence(&self) -> String {
-        self.each(|d| format!("{} is {}, not {}", d.field, d.observed, d.desired))
+        self.each(Drift::to_string)
     }
 
     /// A sentence with the changes that correct the differences.

@@ -6,7 +6,7 @@ use super::ids::UserKey;
 use super::situation::Grounds;
 use crate::api::TapRequestStatus;
 use crate::decision::intent::Intent;
-use crate::entra::EntraName;
+use crate::entra::{Advice, EntraName, GraphError};
 
 /// The next step for one request.
 #[derive(Clone, Debug, PartialEq)]
@@ -181,6 +181,16 @@ pub enum Rest {
 }
 
 impl Rest {
+    /// The rest after a failed call to the tenant.
+    pub fn after(error: &GraphError) -> Self {
+        match error.advice() {
+            Advice::Retry { after } => {
+                Self::Backoff(after.and_then(|least| SignedDuration::try_from(least).ok()))
+            }
+            Advice::Wait | Advice::Stop => Self::For(SignedDuration::from_secs(60)),
+        }
+    }
+
     /// This rest, but at most until `time` by Graph's clock.
     #[must_use]
     pub fn or_until(self, time: Timestamp, now: Timestamp) -> Self {

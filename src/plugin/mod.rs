@@ -30,6 +30,7 @@ mod record;
 #[cfg(test)]
 mod samples;
 mod session;
+mod shell;
 mod signals;
 mod table;
 pub mod time;

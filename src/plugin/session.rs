@@ -14,6 +14,7 @@ use super::calls::Cluster;
 use super::completion::candidates;
 use super::failure::Failure;
 use super::kubeconfig;
+use super::shell::quoted;
 use super::time::limit;
 use crate::text::causes;
 use crate::version::VERSION;
@@ -70,15 +71,6 @@ impl Connection {
         let flags = one.chain(groups).map(|(flag, value)| format!("{flag} {}", quoted(value)));
         flags.collect::<Vec<_>>().join(" ")
     }
-}
-
-/// A word for a shell.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@,+=".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Whether a credential plugin of the kubeconfig may ask the person something.

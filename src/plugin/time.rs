@@ -4,11 +4,7 @@ use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
-use crate::api::Lifetime;
-
-/// The limits of the lifetime of a pass, in minutes, as Graph documents them.
-const SHORTEST: u32 = 10;
-const LONGEST: u32 = 720 * 60;
+use crate::api::{Lifetime, PASS_LIFETIMES};
 
 const LIFETIME_FORMS: &str = "write 90m, 2h, 1h30m or 1d (10m to 720h)";
 const START_FORMS: &str = "write tomorrow 8:00, mon 8:00, 14:30, in 2h, 2026-11-30 08:00 (your local time), or \
@@ -44,7 +40,7 @@ impl Clock {
     pub fn lifetime(text: &str) -> Result<Lifetime, String> {
         let minutes =
             minutes(text).ok_or_else(|| format!("{text:?} is no lifetime: {LIFETIME_FORMS}"))?;
-        if !(SHORTEST..=LONGEST).contains(&minutes) {
+        if !PASS_LIFETIMES.contains(&minutes) {
             let read = Lifetime::from_minutes(minutes);
             return Err(format!("a pass lasts 10m to 720h, not {read}"));
         }

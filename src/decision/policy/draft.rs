@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::advice::{self, Finding};
 use super::issuing::issuing;
 use super::usable::passes_usable;
-use super::{PolicySituation, PolicyStep, groups, rest_after};
+use super::{PolicySituation, PolicyStep, groups};
 use crate::api::{ConditionType, TapPolicy, TapPolicyStatus, merge_conditions};
 use crate::decision::Reason;
 use crate::decision::method::{self, Difference};
@@ -132,7 +132,7 @@ impl<'a> Draft<'a> {
     pub(super) fn after(self, error: &GraphError) -> PolicyStep {
         let retries = matches!(error.advice(), Advice::Retry { .. });
         let draft = if retries { self.reconciling() } else { self.stalled() };
-        draft.or_rest(rest_after(error))
+        draft.or_rest(Rest::after(error))
     }
 
     /// The step: to write the status, or to rest if the policy has it already.

@@ -32,8 +32,7 @@ use super::stop::StopOrder;
 use super::terms::Terms;
 use crate::api::{TapPolicy, TapPolicyStatus};
 use crate::entra::{
-    AccessPolicy, Advice, AuthenticationStrength, GraphError, Group, MethodConfiguration,
-    MethodPatch,
+    AccessPolicy, AuthenticationStrength, GraphError, Group, MethodConfiguration, MethodPatch,
 };
 
 /// How often a tenant is read if the policy does not say.
@@ -190,14 +189,4 @@ fn interval(policy: &TapPolicy) -> SignedDuration {
         .and_then(|interval| interval.duration().ok())
         .filter(SignedDuration::is_positive)
         .unwrap_or(INTERVAL)
-}
-
-/// The rest after a failed call.
-fn rest_after(error: &GraphError) -> Rest {
-    match error.advice() {
-        Advice::Retry { after } => {
-            Rest::Backoff(after.and_then(|d| SignedDuration::try_from(d).ok()))
-        }
-        Advice::Wait | Advice::Stop => Rest::For(SignedDuration::from_secs(60)),
-    }
 }

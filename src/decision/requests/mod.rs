@@ -177,7 +177,7 @@ impl Requests {
         match seen {
             Seen::ListBegins => {
                 self.is_listing = true;
-                for (_, entry) in &mut self.entries {
+                for entry in self.entries.values_mut() {
                     entry.in_list = InList::Not;
                 }
             }

@@ -1,13 +1,11 @@
 //! What makes ceilings valid, wherever they were written.
 
-use crate::api::Ceilings;
+use crate::api::{Ceilings, PASS_LIFETIMES};
 use crate::configuration::Problem;
 use crate::entra::guid;
 
 /// The most approvals that a ceiling may demand: as many as a policy can.
 const MOST_APPROVALS: usize = 5;
-/// The lifetimes that Graph accepts, in minutes (documented).
-const LIFETIMES: std::ops::RangeInclusive<u32> = 10..=720 * 60;
 
 /// Returns the ceilings with ids and domains in the form in which they are compared, or what is wrong with them.
 pub(super) fn check(mut ceilings: Ceilings) -> Result<Ceilings, Problem> {
@@ -27,7 +25,7 @@ pub(super) fn check(mut ceilings: Ceilings) -> Result<Ceilings, Problem> {
         domain.make_ascii_lowercase();
     }
     if let Some(lifetime) = &ceilings.lifetime
-        && !lifetime.minutes().is_ok_and(|minutes| LIFETIMES.contains(&minutes))
+        && !lifetime.minutes().is_ok_and(|minutes| PASS_LIFETIMES.contains(&minutes))
     {
         let what = format!("lifetime: \"{lifetime}\" is not between 10m and 720h");
         return Err(Problem::new(what, "write hours and minutes, such as 90m or 8h"));

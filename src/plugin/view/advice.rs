@@ -6,6 +6,7 @@ use crate::api::{Phase, TapPolicy};
 use crate::plugin::failure::OTHER_VERSION;
 use crate::plugin::program;
 use crate::plugin::record::Record;
+use crate::plugin::shell::quoted;
 use crate::plugin::time::Clock;
 
 use super::or_unknown;
@@ -116,15 +117,6 @@ fn again(record: &Record) -> String {
     command
 }
 
-/// A word as shells read it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "@._-+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 fn withdraw(record: &Record) -> String {
     format!("To withdraw it: {} revoke {} -n {}", program(), record.name(), record.namespace())
 }
@@ -132,16 +124,4 @@ fn withdraw(record: &Record) -> String {
 fn timeout(record: &Record, clock: &Clock) -> Option<String> {
     let deadline = clock.told(record.deadline()?);
     Some(format!("If no pass is issued by {deadline}, it ends as Expired."))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_for_shells() {
-        assert_eq!(quoted("alice@contoso.com"), "alice@contoso.com");
-        assert_eq!(quoted("it's lost; call"), r"'it'\''s lost; call'");
-        assert_eq!(quoted(""), "''");
-    }
 }

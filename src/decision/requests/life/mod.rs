@@ -315,7 +315,7 @@ impl Obstacle<'_> {
         match self {
             Self::NotYetKnown => Rest::For(SignedDuration::from_secs(10)),
             // Graph that is back is noticed soon: what must be revoked does not wait for a backoff that has grown.
-            Self::Graph(error) => match rest_after(error) {
+            Self::Graph(error) => match Rest::after(error) {
                 Rest::Backoff(least) => Rest::For(least.unwrap_or(GRAPH_AGAIN).max(GRAPH_AGAIN)),
                 rest => rest,
             },
@@ -323,17 +323,6 @@ impl Obstacle<'_> {
             // the process reads it when it starts.
             Self::InTurn | Self::Unreached(_) => Rest::ForChange,
         }
-    }
-}
-
-/// How long to wait after a failed call to the tenant.
-fn rest_after(error: &GraphError) -> Rest {
-    let wait = |d: std::time::Duration| {
-        SignedDuration::try_from(d).unwrap_or(SignedDuration::from_secs(60))
-    };
-    match error.advice() {
-        Advice::Retry { after } => Rest::Backoff(after.map(wait)),
-        Advice::Wait | Advice::Stop => Rest::For(SignedDuration::from_secs(60)),
     }
 }
 

@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    left_behind, refused, release, remove_pass, remove_secret, report, rest_after, secret_stays,
-    unrecordable, write_or,
+    left_behind, refused, release, remove_pass, remove_secret, report, secret_stays, unrecordable,
+    write_or,
 };
 use crate::api::{Pass, Phase};
 use crate::decision::Reason;
@@ -81,7 +81,7 @@ pub(super) fn next(s: &Situation, intent: &Intent, by_its_sender: bool) -> Step 
             return report(
                 s,
                 resolving(s, &message),
-                rest_after(error).or_until(intent.latest_expiry, s.now.earliest),
+                Rest::after(error).or_until(intent.latest_expiry, s.now.earliest),
             );
         }
         Some(Ok(listing)) => listing,

@@ -6,8 +6,8 @@ use kube::ResourceExt as _;
 use super::existing::{FOREIGN, existing, waits_for_its_end};
 use super::setback::after_setback;
 use super::{
-    Decided, Ending, ending, left_behind, needs_a_human, refused, remove_secret, report,
-    rest_after, said_by, secret_stays, unrecordable,
+    Decided, Ending, ending, left_behind, needs_a_human, refused, remove_secret, report, said_by,
+    secret_stays, unrecordable,
 };
 use crate::api::{DecisionKind, OnExistingPass, Phase, Resolved};
 use crate::decision::Reason;
@@ -139,7 +139,7 @@ fn not_now(s: &Situation, findings: &Findings, obstacle: &Obstacle) -> Step {
             pending(s, findings, Reason::QuotaReached, message, rest)
         }
         Obstacle::StillSo(again) => Step::Rest(until(Rest::Until(*again))),
-        Obstacle::Unknown(error) => unanswered(s, findings, error, until(rest_after(error))),
+        Obstacle::Unknown(error) => unanswered(s, findings, error, until(Rest::after(error))),
         Obstacle::AwaitApproval(message) => {
             let waiting =
                 Report::new(s, Phase::AwaitingApproval, Reason::AwaitingApproval, message)
@@ -287,7 +287,7 @@ fn with_the_list(
             let rest = until(Rest::For(AGAIN));
             return pending(s, findings, Reason::UserNotFound, &message, rest);
         }
-        Err(error) => return unanswered(s, findings, error, until(rest_after(error))),
+        Err(error) => return unanswered(s, findings, error, until(Rest::after(error))),
         Ok(listing) => listing,
     };
     let replaces = match existing(s, findings, listing) {

@@ -3,8 +3,8 @@
 use jiff::SignedDuration;
 use kube::ResourceExt as _;
 
+use super::report;
 use super::seek::{pending, unanswered};
-use super::{report, rest_after};
 use crate::api::Phase;
 use crate::decision::Reason;
 use crate::decision::checks::Findings;
@@ -39,12 +39,12 @@ pub(super) fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> 
             }
             // Every attempt would end like the last one, so none is made before the app has the permission.
             Some(Ok(false)) => {
-                let rest = rest_after(error).or_until(findings.deadline, s.now.earliest);
+                let rest = Rest::after(error).or_until(findings.deadline, s.now.earliest);
                 return Some(unanswered(s, findings, error, rest));
             }
             // It is not known whose fault the refusal is.
             Some(Err(unknown)) => {
-                let rest = rest_after(unknown).or_until(findings.deadline, s.now.earliest);
+                let rest = Rest::after(unknown).or_until(findings.deadline, s.now.earliest);
                 return Some(unanswered(s, findings, unknown, rest));
             }
             Some(Ok(true)) => {

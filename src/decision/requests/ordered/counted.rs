@@ -107,6 +107,10 @@ impl<K: Ord, V> Map<K, V> {
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.iter().map(|(_, value)| value)
     }
+
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.0.values_mut().inspect(|_| visit())
+    }
 }
 
 impl<T: Ord> Set<T> {
