@@ -11,8 +11,8 @@ use super::support::world::World;
 /// What the API server counts of requests, by verb and resource.
 const COUNTER: &str = "apiserver_request_total{";
 /// The resources that have to do with a pass. The lease is renewed whether or not there is one.
-const RESOURCES: [&str; 5] =
-    ["taprequests", "secrets", "configmaps", "tappolicies", "subjectaccessreviews"];
+const RESOURCES: [&str; 6] =
+    ["taprequests", "secrets", "configmaps", "tappolicies", "subjectaccessreviews", "events"];
 
 /// How many calls were made of each kind.
 #[derive(Default)]

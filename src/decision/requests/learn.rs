@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::entry::{AsRead, Doing, InList, LookState, Reconcile, Work};
+use super::entry::{AsRead, Doing, LookState, Reconcile, Work};
 use super::life::existing_pass;
 use super::observed::Observed;
 use super::{Moment, Requests};
@@ -170,11 +170,7 @@ impl Requests {
     /// Takes note of a version that was read or written here, not seen by the watch.
     fn observe_own(&mut self, uid: &Uid, observed: Observed, moment: Moment) {
         self.observe(uid, observed, moment);
-        if let Some(entry) = self.entries.get_mut(uid).filter(|_| self.is_listing)
-            && entry.in_list == InList::Not
-        {
-            entry.in_list = InList::Learned;
-        }
+        self.learned_beside_a_list(uid);
     }
 
     fn learn_passes(&mut self, uid: &Uid, user: &UserKey, listed: Result<Listed, GraphError>) {

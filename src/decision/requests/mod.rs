@@ -14,6 +14,7 @@
 //! | `neighbours` | what is known of other passes for a user |
 //! | `ordered` | the maps and sets that all this is kept in |
 //! | `deletions` | whose passes are being deleted, and who waits for that |
+//! | `list` | what a list has to do with it: what is not in it is gone |
 //! | `shown` | whole requests as the watch showed them, with which reconciles begin |
 //! | `shared` | what was read of a tenant for one request, and holds for another |
 //! | `interned` | texts that many requests have in common |
@@ -33,6 +34,7 @@ mod index;
 mod interned;
 mod learn;
 pub mod life;
+mod list;
 mod neighbours;
 mod next;
 mod observed;
@@ -55,7 +57,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use self::deletions::Deletions;
-use self::entry::{Doing, Entry, InList, LookState};
+use self::entry::{Doing, Entry, LookState};
 use self::holders::Holders;
 use self::index::Index;
 use self::interned::Interned;
@@ -175,54 +177,13 @@ impl Requests {
     /// The watch showed something. Answers with a request that is gone, as it was last known.
     pub fn apply(&mut self, seen: Seen, moment: Moment) -> Vec<(Uid, Observed)> {
         match seen {
-            Seen::ListBegins => {
-                self.is_listing = true;
-                for entry in self.entries.values_mut() {
-                    entry.in_list = InList::Not;
-                }
-            }
-            Seen::Listed(uid, observed) => {
-                let in_list = self.entries.get(&uid).map(|entry| entry.in_list);
-                // Anything known before the list began is older than the list, even if its version has a greater number:
-                // an etcd that was restored from a backup counts anew.
-                if in_list != Some(InList::Learned) {
-                    self.doubt(&uid);
-                }
-                self.show(&uid, observed, moment);
-                if let Some(entry) = self.entries.get_mut(&uid) {
-                    entry.in_list = InList::Shown;
-                }
-            }
             Seen::Applied(uid, observed) => self.show(&uid, observed, moment),
             Seen::Deleted(uid) => return self.vanish(&uid, moment).into_iter().collect(),
-            Seen::ListEnds => {
-                if !std::mem::take(&mut self.is_listing) {
-                    return Vec::new();
-                }
-                let gone = self.missing_in_list();
-                return gone.iter().filter_map(|uid| self.vanish(uid, moment)).collect();
-            }
+            Seen::ListBegins => self.list_begins(),
+            Seen::Listed(uid, observed) => self.listed(&uid, observed, moment),
+            Seen::ListEnds => return self.list_ends(moment),
         }
         Vec::new()
-    }
-
-    /// Those that the list that ends did not show.
-    fn missing_in_list(&mut self) -> Vec<Uid> {
-        let mut missing = Vec::new();
-        for (uid, entry) in &mut self.entries {
-            if std::mem::take(&mut entry.in_list) != InList::Shown {
-                missing.push(uid.clone());
-            }
-        }
-        missing
-    }
-
-    /// Forgets which version of a request was the last one known, so that any other is believed.
-    fn doubt(&mut self, uid: &Uid) {
-        let observed = self.entries.get_mut(uid).and_then(|entry| entry.observed.as_mut());
-        if let Some(observed) = observed {
-            observed.version = Version::unknown();
-        }
     }
 
     fn show(&mut self, uid: &Uid, observed: Observed, moment: Moment) {
