@@ -236,6 +236,7 @@ fn client(graph: Canned, token: Canned, managed_identity: bool) -> Client {
     let connections = connections_from_text(&connections, "fuzz").expect("the connection is fine");
     let mut options = Options::new(Arc::new(Answers { graph, token }));
     options.clock = Arc::new(|| decide::NOW);
+    options.wall = Arc::new(|| decide::NOW);
     options.pace = Pace { calls: 10_000, ..Pace::default() };
     Client::connect(connections, &options).remove(0)
 }

@@ -9,6 +9,7 @@ mod ceilings;
 mod conditions;
 pub mod crds;
 mod evidence;
+mod lean;
 mod lifetime;
 pub mod names;
 mod observed;
@@ -20,6 +21,7 @@ pub mod yaml;
 pub use ceilings::{Ceilings, CompleteOnly, Denied, NoReplacing, SealedOnly};
 pub use conditions::{ConditionType, find_condition, merge_conditions};
 pub use evidence::{Evidence, FailedSignIns};
+pub use lean::Lean;
 pub use lifetime::{Lifetime, LifetimeError, PASS_LIFETIMES};
 pub use observed::{ObservedLifetime, ObservedMethod, ObservedTarget};
 pub use policy::{

@@ -141,7 +141,7 @@ pub struct TapRequestSpec {
 #[serde(rename_all = "camelCase")]
 pub struct PolicyRef {
     /// Name of the `TapPolicy`.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
 }
 

@@ -1,16 +1,16 @@
 //! Reads and writes of requests.
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, ObjectMeta, Patch, Preconditions};
-use kube::core::PartialObjectMeta;
-use kube::{Client, ResourceExt as _};
+use kube::api::{Api, ListParams, ObjectMeta, Patch, Preconditions};
+use kube::core::{ObjectList, PartialObjectMeta, Request};
+use kube::{Client, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::error::{ApiError, call};
 use super::patch::{as_operator, merge_patch};
 use super::write;
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION, STOP_CONFIG_MAP};
-use crate::api::{TapPolicy, TapRequest, TapRequestSpec, TapRequestStatus};
+use crate::api::{Lean, TapPolicy, TapRequest, TapRequestSpec, TapRequestStatus};
 use crate::decision::ids::{RequestName, Uid};
 use crate::decision::intent::{Intent, LONGEST_AT_FIRST, Stage};
 use crate::decision::situation::{Brakes, Stop};
@@ -19,7 +19,7 @@ use crate::decision::terms::PolicyVersion;
 use crate::effect::Effect;
 
 /// The API of the requests in a request's namespace.
-pub fn api(client: &Client, request: &TapRequest) -> Api<TapRequest> {
+pub fn api(client: &Client, request: &TapRequest) -> Api<Lean<TapRequest>> {
     Api::namespaced(client.clone(), &request.namespace().unwrap_or_default())
 }
 
@@ -38,8 +38,8 @@ pub fn named(name: &RequestName, uid: &Uid) -> TapRequest {
 
 /// The request of this name, by a quorum read; `None` if it does not exist.
 pub async fn get(client: &Client, name: &RequestName) -> Result<Option<TapRequest>, ApiError> {
-    let api: Api<TapRequest> = Api::namespaced(client.clone(), &name.namespace);
-    call("get TapRequest", api.get_opt(&name.name)).await
+    let api: Api<Lean<TapRequest>> = Api::namespaced(client.clone(), &name.namespace);
+    Ok(call("get TapRequest", api.get_opt(&name.name)).await?.map(|Lean(found)| found))
 }
 
 /// The metadata of the request of this name, even if this version cannot read the rest; `None` if it does not exist.
@@ -47,9 +47,22 @@ pub async fn get_metadata(
     client: &Client,
     name: &RequestName,
 ) -> Result<Option<ObjectMeta>, ApiError> {
-    let api: Api<TapRequest> = Api::namespaced(client.clone(), &name.namespace);
-    let found = call("get TapRequest", api.get_metadata_opt(&name.name)).await?;
-    Ok(found.map(|found| found.metadata))
+    let api = metadata_api(client, &name.namespace);
+    let found = call("get TapRequest", api.get_opt(&name.name)).await?;
+    Ok(found.map(|Lean(found)| found.metadata))
+}
+
+/// The metadata of a page of the requests of all namespaces.
+#[expect(clippy::disallowed_methods, reason = "it reads")]
+pub async fn list_metadata(
+    client: &Client,
+    page: &ListParams,
+) -> Result<ObjectList<Lean<PartialObjectMeta<TapRequest>>>, ApiError> {
+    let listed = async {
+        let list = Request::new(TapRequest::url_path(&(), None)).list_metadata(page);
+        client.request(list.map_err(kube::Error::BuildRequest)?).await
+    };
+    call("list TapRequests", listed).await
 }
 
 /// Changes the status that was read into this one. `decisions` are never written, because people write them.
@@ -65,7 +78,9 @@ pub async fn write_status(
     });
     let (api, patch) = (api(client, before), Patch::Merge(&patch));
     let effect = Effect::WriteRequestStatus;
-    write::patch_status(effect, &api, &before.name_any(), &as_operator(), &patch).await
+    let written =
+        write::patch_status(effect, &api, &before.name_any(), &as_operator(), &patch).await;
+    written.map(|Lean(written)| written)
 }
 
 /// Records an intent, with the finalizer. An intent too long to be read again is refused, and nothing is sent.
@@ -108,11 +123,11 @@ pub async fn release(
 /// Removes the finalizer of a request of which only the metadata could be read.
 pub async fn release_unread(client: &Client, metadata: &ObjectMeta) -> Result<(), ApiError> {
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
-    let api: Api<PartialObjectMeta<TapRequest>> = Api::namespaced(client.clone(), namespace);
+    let api = metadata_api(client, namespace);
     let patch = Patch::Merge(metadata_patch(metadata, &without_ours(metadata), None));
     let name = metadata.name.as_deref().unwrap_or_default();
     let effect = Effect::ReleaseFinalizer;
-    write::patch_metadata(effect, &api, name, &as_operator(), &patch).await.map(drop)
+    write::patch(effect, &api, name, &as_operator(), &patch).await.map(drop)
 }
 
 /// Deletes exactly this version of a request. Returns the request if it is only marked for deletion, or `None` if it is
@@ -125,7 +140,7 @@ pub async fn delete(client: &Client, request: &TapRequest) -> Result<Option<TapR
     let api = api(client, request);
     match write::delete(Effect::DeleteRequest, &api, &request.name_any(), exactly).await {
         Err(ApiError::NotFound { .. }) => Ok(None),
-        deleted => deleted,
+        deleted => Ok(deleted?.map(|Lean(deleted)| deleted)),
     }
 }
 
@@ -157,7 +172,14 @@ async fn patch_metadata(
     patch: &Value,
 ) -> Result<TapRequest, ApiError> {
     let api = api(client, request);
-    write::patch(effect, &api, &request.name_any(), &as_operator(), &Patch::Merge(patch)).await
+    let patch = Patch::Merge(patch);
+    let patched = write::patch(effect, &api, &request.name_any(), &as_operator(), &patch).await;
+    patched.map(|Lean(patched)| patched)
+}
+
+/// Of whole objects only the metadata is read.
+fn metadata_api(client: &Client, namespace: &str) -> Api<Lean<PartialObjectMeta<TapRequest>>> {
+    Api::namespaced(client.clone(), namespace)
 }
 
 fn without_ours(metadata: &ObjectMeta) -> Vec<String> {

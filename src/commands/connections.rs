@@ -86,8 +86,9 @@ impl ConnectionArguments {
         options.deadline = deadline;
         options.pace.calls = self.calls_per_10_seconds;
         options.pace.most = self.most_calls()?;
-        let local = Arc::clone(clocks);
+        let [local, wall] = [clocks, clocks].map(Arc::clone);
         options.clock = Arc::new(move || local.local());
+        options.wall = Arc::new(move || wall.wall());
         let dates = Arc::clone(clocks);
         options.on_date =
             Arc::new(move |connection, sample| dates.learn(&connection.tenant_id, sample));

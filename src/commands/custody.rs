@@ -4,7 +4,7 @@ use anyhow::{Context as _, anyhow};
 use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
 use kube::{Client, Config};
-use tap_operator::api::{TapRequest, TapRequestSpec};
+use tap_operator::api::{Lean, TapRequest, TapRequestSpec};
 use tap_operator::cluster::{ApiError, call};
 use tap_operator::decision::intent::{Intent, has_finalizer};
 
@@ -17,13 +17,15 @@ pub async fn client() -> anyhow::Result<Client> {
 
 /// All requests with the operator's finalizer. Of one that this version cannot read only the metadata is known.
 pub async fn held(client: &Client) -> anyhow::Result<Vec<TapRequest>> {
-    let api: Api<DeserializeGuard<TapRequest>> = Api::all(client.clone());
+    let api: Api<Lean<DeserializeGuard<TapRequest>>> = Api::all(client.clone());
     let all = call("list TapRequests", api.list(&ListParams::default())).await;
     let all = all.map_err(|error| refused("the TapRequests cannot be listed", error))?;
     Ok(all.items.into_iter().map(as_far_as_readable).filter(has_finalizer).collect())
 }
 
-fn as_far_as_readable(DeserializeGuard(read): DeserializeGuard<TapRequest>) -> TapRequest {
+fn as_far_as_readable(
+    Lean(DeserializeGuard(read)): Lean<DeserializeGuard<TapRequest>>,
+) -> TapRequest {
     read.unwrap_or_else(|unreadable| {
         let mut request = TapRequest::new("", TapRequestSpec::default());
         request.metadata = unreadable.metadata;

@@ -11,7 +11,7 @@ use serde_json::json;
 use tap_operator::api::TapRequest;
 use tap_operator::api::names::{FINALIZER, OPERATOR};
 use tap_operator::cluster::lease::renewing_holder;
-use tap_operator::cluster::requests::name_of;
+use tap_operator::cluster::requests::{self, name_of};
 use tap_operator::cluster::write;
 use tap_operator::effect::Effect;
 
@@ -96,8 +96,7 @@ async fn release(client: &Client, request: &TapRequest) -> anyhow::Result<()> {
     let rest: Vec<&String> = request.finalizers().iter().filter(|f| *f != FINALIZER).collect();
     let version = &request.metadata.resource_version;
     let patch = json!({ "metadata": { "resourceVersion": version, "finalizers": rest } });
-    let api: Api<TapRequest> =
-        Api::namespaced(client.clone(), &request.namespace().unwrap_or_default());
+    let api = requests::api(client, request);
     let (by, patch) = (PatchParams::default(), Patch::Merge(&patch));
     let freed = write::patch(Effect::FreeRequest, &api, &request.name_any(), &by, &patch).await;
     custody::written(&format!("{} could not be released", name_of(request)), freed)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use kube::Config;
 use tap_operator::cluster::connection::OwnConnections;
 use tap_operator::controller::{self, Chance, Clocks, Connections, LocalClock, Metrics, Options};
@@ -99,7 +99,7 @@ async fn operate(arguments: Arguments) -> anyhow::Result<()> {
     }
     let shutdown = CancellationToken::new();
     end_on_signal(&shutdown)?;
-    let clocks = Arc::new(Clocks::new(LocalClock::starting_at(Timestamp::now())));
+    let clocks = Arc::new(Clocks::new(LocalClock::of_the_system()));
     let metrics = Metrics::default();
     let connections = Connections::default();
     let tenants = arguments.connections.clients(&clocks, {

@@ -14,19 +14,43 @@ use crate::entra::DateSample;
 /// of the system's clock have no effect.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalClock {
-    wall: Timestamp,
+    start: Timestamp,
     started: Instant,
+    wall: Wall,
+}
+
+/// What the system's clock shows.
+#[derive(Clone, Copy, Debug)]
+enum Wall {
+    /// What it does show.
+    System,
+    /// So much more than the local clock.
+    Stepped(SignedDuration),
 }
 
 impl LocalClock {
-    /// A clock that shows this time now.
-    pub fn starting_at(wall: Timestamp) -> Self {
-        Self { wall, started: Instant::now() }
+    /// The clock of this machine.
+    pub fn of_the_system() -> Self {
+        Self { start: Timestamp::now(), started: Instant::now(), wall: Wall::System }
+    }
+
+    /// A clock that shows this time now, on a machine whose own clock was then set forward by so much.
+    pub fn starting_at(start: Timestamp, stepped: SignedDuration) -> Self {
+        Self { start, started: Instant::now(), wall: Wall::Stepped(stepped) }
+    }
+
+    /// What the system's clock shows, which somebody may just have set right. Whoever compares it with their own clock, outside
+    /// of this process, must be told this one.
+    pub fn wall(&self) -> Timestamp {
+        match self.wall {
+            Wall::System => Timestamp::now(),
+            Wall::Stepped(by) => self.now() + by,
+        }
     }
 
     /// The time.
     pub fn now(&self) -> Timestamp {
-        self.wall + SignedDuration::try_from(self.started.elapsed()).unwrap_or(SignedDuration::MAX)
+        self.start + SignedDuration::try_from(self.started.elapsed()).unwrap_or(SignedDuration::MAX)
     }
 }
 
@@ -52,6 +76,11 @@ impl Clocks {
         self.local.now()
     }
 
+    /// What the system's clock shows.
+    pub fn wall(&self) -> Timestamp {
+        self.local.wall()
+    }
+
     /// Graph's time in a tenant, or in another one if that has not answered yet. Before any answer it is local time, with a
     /// wide margin of error.
     pub fn now(&self, tenant_id: Option<&str>) -> Now {
@@ -66,7 +95,7 @@ impl Clocks {
         tenants.get(tenant_id).is_some_and(GraphClock::is_certain)
     }
 
-    /// How far Graph's clock in a tenant is ahead of the local one, and how far that may be off; `None` while it is not
+    /// How far Graph's clock in a tenant is ahead of the system's, and how far that may be off; `None` while it is not
     /// certain.
     pub fn offset(&self, tenant_id: &str) -> Option<(SignedDuration, SignedDuration)> {
         let local = self.local();
@@ -74,7 +103,7 @@ impl Clocks {
         let clock = tenants.get(tenant_id).filter(|clock| clock.is_certain())?;
         let Now { earliest, latest } = clock.now(local);
         let error = latest.duration_since(earliest) / 2;
-        Some((earliest.duration_since(local) + error, error))
+        Some((earliest.duration_since(self.wall()) + error, error))
     }
 
     /// Learns from the `Date` of an answer.
@@ -107,7 +136,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn before_graph_has_answered_the_local_clock_is_not_believed_to_the_second() {
         let wall: Timestamp = "2026-11-23T08:00:00Z".parse().unwrap();
-        let clocks = Clocks::new(LocalClock::starting_at(wall));
+        let clocks = Clocks::new(LocalClock::starting_at(wall, SignedDuration::ZERO));
         let now = clocks.now(Some("tenant"));
         assert!(now.earliest < wall && wall < now.latest);
 

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use kube::runtime::watcher;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::connections::Connections;
@@ -24,6 +25,8 @@ use crate::cluster::ApiError;
 /// How long a watch may fail before the process counts as not ready. A watch that did not fail for so long works again: it
 /// tells nothing of that until something changes.
 const WATCH_GRACE: Duration = Duration::from_secs(30);
+/// How many pages of metrics are made at once, each on a thread of its own.
+const PAGES_AT_ONCE: usize = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WatchState {
@@ -206,7 +209,10 @@ pub fn router(health: Health, metrics: Metrics, pulse: Pulse) -> Router {
     Router::new()
         .route("/healthz", get(alive).with_state(pulse))
         .route("/readyz", get(ready).with_state(health))
-        .route("/metrics", get(scrape).with_state(metrics))
+        .route(
+            "/metrics",
+            get(scrape).with_state((metrics, Arc::new(Semaphore::new(PAGES_AT_ONCE)))),
+        )
 }
 
 async fn alive(State(pulse): State<Pulse>) -> impl IntoResponse {
@@ -233,17 +239,27 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
     (status, text)
 }
 
-async fn scrape(State(metrics): State<Metrics>, headers: HeaderMap) -> impl IntoResponse {
+async fn scrape(
+    State((metrics, pages)): State<(Metrics, Arc<Semaphore>)>,
+    headers: HeaderMap,
+) -> impl IntoResponse {
+    let plain = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    // A page that was begun is made, even if nobody waits for it any more.
+    let Ok(page) = pages.try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, plain, "others are being served\n".to_owned());
+    };
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = Format::preferred(accept);
     // On another thread: what is read may be locked by work that hangs, and this one keeps the lease.
-    let text = tokio::task::spawn_blocking(move || metrics.text(format)).await;
+    let text = tokio::task::spawn_blocking(move || {
+        let text = metrics.text(format);
+        drop(page);
+        text
+    })
+    .await;
     match text {
         Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, format.content_type())], text),
-        Err(error) => {
-            let plain = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
-            (StatusCode::INTERNAL_SERVER_ERROR, plain, format!("{error}\n"))
-        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, plain, format!("{error}\n")),
     }
 }
 
@@ -252,6 +268,16 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
+
+    /// A page that nobody waits for any more is made all the same.
+    #[tokio::test]
+    async fn no_more_pages_are_made_at_once_than_there_is_room_for() {
+        for (room, status) in [(1, StatusCode::OK), (0, StatusCode::SERVICE_UNAVAILABLE)] {
+            let state = State((Metrics::default(), Arc::new(Semaphore::new(room))));
+            let answer = scrape(state, HeaderMap::new()).await.into_response();
+            assert_eq!(answer.status(), status);
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_process_whose_work_loop_hangs_is_not_alive() {

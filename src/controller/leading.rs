@@ -3,13 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kube::api::{Api, ListParams};
+use kube::api::ListParams;
 
 use super::operator::{Operator, Tenant};
 use super::watches::PAGE;
-use crate::api::TapRequest;
 use crate::api::names::FINALIZER;
-use crate::cluster::{ApiError, call};
+use crate::cluster::{ApiError, requests};
 use crate::decision::admission::Guard;
 use crate::decision::requests::{Requests, Version};
 use crate::graph;
@@ -32,7 +31,8 @@ pub async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSe
         operator.requests_are_listed(),
         stores.policies.wait_until_ready(),
         stores.namespaces.wait_until_ready(),
-        operator.stop_is_read(),
+        // A stop that cannot be read counts as set. It keeps no pass from being taken away.
+        tokio::time::timeout(FIRST_ANSWER, operator.stop_is_read()),
     );
     let asked = operator.tenants.values().map(|tenant| ask(operator, tenant));
     tokio::join!(futures::future::join_all(asked), begin(operator, policies));
@@ -76,12 +76,11 @@ async fn catch_up(operator: &Operator) {
 
 /// The uid and version of each request in the API server that has the operator's finalizer.
 async fn attempts(operator: &Operator) -> Result<Vec<(String, Version)>, ApiError> {
-    let api = Api::<TapRequest>::all(operator.client.clone());
     let mut page = ListParams::default().limit(PAGE);
     let mut found = Vec::new();
     loop {
-        let listed = call("list TapRequests", api.list_metadata(&page)).await?;
-        let ours = listed.items.iter().map(|request| &request.metadata).filter(|meta| {
+        let listed = requests::list_metadata(&operator.client, &page).await?;
+        let ours = listed.items.iter().map(|request| &request.0.metadata).filter(|meta| {
             meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
         });
         found.extend(ours.map(|meta| (meta.uid.clone().unwrap_or_default(), Version::of(meta))));
@@ -131,18 +130,23 @@ async fn ask_for_the_permissions(operator: &Operator, tenant: &Tenant) {
 
 /// Asks the tenants again when a clock is suspected to have jumped, and reconciles everything once it has.
 pub async fn follow_clocks(operator: &Operator) {
-    loop {
-        tokio::select! {
-            biased;
-            () = operator.clocks.suspect.notified() => {
-                tokio::time::sleep(CLOCK_AGAIN).await;
-                // Only the Dates of the answers matter.
-                let asked = operator.tenants.values().map(|t| t.client.method(graph::Priority::Read));
-                futures::future::join_all(asked).await;
-            }
-            () = operator.clocks.jumped.notified() => operator.wake_all(),
+    let asks = async {
+        loop {
+            operator.clocks.suspect.notified().await;
+            tokio::time::sleep(CLOCK_AGAIN).await;
+            // Only the Dates of the answers matter.
+            let asked = operator.tenants.values().map(|t| t.client.method(graph::Priority::Read));
+            futures::future::join_all(asked).await;
         }
-    }
+    };
+    // A tenant that does not answer keeps those of another waiting for nothing.
+    let wakes = async {
+        loop {
+            operator.clocks.jumped.notified().await;
+            operator.wake_all();
+        }
+    };
+    tokio::join!(asks, wakes);
 }
 
 /// Waits until it is known whether the admission policies are in force, so that no request reports that it is not known. It

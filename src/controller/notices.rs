@@ -125,7 +125,7 @@ impl Notices {
                     self.lose(outbox, Fate::Dropped, "it could not be told for a day");
                     break;
                 }
-                let verdict = self.attempt(outbox, &notice, operator.clocks.local()).await;
+                let verdict = self.attempt(outbox, &notice, operator.clocks.wall()).await;
                 match verdict {
                     Verdict::Delivered => {
                         failures = 0;
@@ -134,8 +134,11 @@ impl Notices {
                         self.metrics.noticed(name, Fate::Delivered);
                         break;
                     }
+                    // It takes others.
                     Verdict::Refused(why) => {
-                        self.metrics.receiver_works(name, false);
+                        failures = 0;
+                        outbox.works();
+                        self.metrics.receiver_works(name, true);
                         self.lose(outbox, Fate::Refused, &why);
                         break;
                     }
@@ -308,8 +311,8 @@ impl Operator {
     }
 
     /// Tells that the emergency stop came, changed or went. `version` is that of its `ConfigMap`.
-    pub fn tell_stop(&self, version: &str, order: &StopOrder, active_passes: usize) {
-        let now = whole_second(self.clocks.local());
-        self.tell(Notice::of_stop(version, order, active_passes, now));
+    pub fn tell_stop(&self, version: &str, order: &StopOrder, active_passes: usize, again: bool) {
+        let now = whole_second(self.clocks.wall());
+        self.tell(Notice { again, ..Notice::of_stop(version, order, active_passes, now) });
     }
 }

@@ -23,6 +23,7 @@ use super::notices::Notices;
 use super::terms::PolicyTerms;
 use super::vitals::OwnConnection;
 use super::watches::WatchedPolicy;
+use crate::api::Lean;
 use crate::cluster::lease::LeaseView;
 use crate::decision::census::Census;
 use crate::decision::corrections::Corrections;
@@ -42,7 +43,7 @@ pub struct Stores {
     /// All policies.
     pub policies: Store<WatchedPolicy>,
     /// All namespaces.
-    pub namespaces: Store<Namespace>,
+    pub namespaces: Store<Lean<Namespace>>,
 }
 
 /// One running operator.

@@ -73,6 +73,8 @@ impl Operator {
         let api: Api<TapPolicy> = Api::all(self.client.clone());
         let mut policy = call("get TapPolicy", api.get(&seen.name_any())).await?;
         let mut reads = PolicyReads::default();
+        // What was told of differences, here or when the status was written that has them.
+        let mut told = policy.status.as_ref().map(|s| s.drift.clone()).unwrap_or_default();
         for _ in 0..STEPS {
             let tenant = self.tenants.get(&policy.spec.tenant);
             let rivals = self.rivals(&policy);
@@ -98,7 +100,7 @@ impl Operator {
             match (step, tenant) {
                 (PolicyStep::Rest(rest), _) => return Ok(rest),
                 (PolicyStep::WriteStatus(status), _) => {
-                    policy = self.write_policy_status(&api, &policy, *status).await?;
+                    policy = self.write_policy_status(&api, &policy, *status, &mut told).await?;
                 }
                 (PolicyStep::ReadPermissions, Some(tenant)) => {
                     reads.permissions = Some(self.permissions(tenant).await);
@@ -119,8 +121,8 @@ impl Operator {
                     let strengths = tenant.client.authentication_strengths(Priority::Read).await;
                     reads.strengths = Some(strengths);
                 }
-                (PolicyStep::Correct(difference), Some(tenant)) => {
-                    self.report_drift(&policy, &difference.drift).await;
+                (PolicyStep::Correct { differences: difference, found }, Some(tenant)) => {
+                    self.report_drift(&policy, &found, &mut told).await;
                     let patched = tenant.client.patch_method(&difference.patch).await;
                     let now = self.clocks.now(Some(&tenant.connection.tenant_id)).latest;
                     self.corrections().answered(&policy, &difference.patch, &patched, now);
@@ -188,10 +190,10 @@ impl Operator {
         }
     }
 
-    /// Reports differences between the tenant and its policy, if they are new.
-    async fn report_drift(&self, policy: &TapPolicy, found: &[Drift]) {
-        let before = policy.status.as_ref().map(|s| s.drift.as_slice()).unwrap_or_default();
-        if !found.is_empty() && found != before {
+    /// Reports differences between the tenant and its policy, if they are others than were told.
+    async fn report_drift(&self, policy: &TapPolicy, found: &[Drift], told: &mut Vec<Drift>) {
+        if !found.is_empty() && found != told.as_slice() {
+            found.clone_into(told);
             self.tell_drift(policy, found, Reason::Drifted);
             let tenant = self.tenants.get(&policy.spec.tenant);
             let last_change = |tenant: &Tenant| self.logs.last_change(&tenant.connection.tenant_id);
@@ -205,6 +207,7 @@ impl Operator {
         api: &Api<TapPolicy>,
         policy: &TapPolicy,
         status: TapPolicyStatus,
+        told: &mut Vec<Drift>,
     ) -> Result<TapPolicy, ApiError> {
         let old = policy.status.clone().unwrap_or_default();
         let patch = json!({
@@ -217,7 +220,7 @@ impl Operator {
         if old.observed != status.observed {
             self.method_changed(policy);
         }
-        self.report_drift(policy, &status.drift).await;
+        self.report_drift(policy, &status.drift, told).await;
         announce::policy(&self.recorder(), policy, &written).await;
         Ok(written)
     }

@@ -8,8 +8,7 @@ use kube::api::{Api, ListParams};
 use super::health::Health;
 use super::run::RunError;
 use super::watches::WatchedPolicy;
-use crate::api::TapRequest;
-use crate::cluster::{ApiError, call};
+use crate::cluster::{ApiError, call, requests};
 use crate::version::is_too_old;
 
 /// What to say where the API server does not know the resources.
@@ -35,10 +34,7 @@ pub async fn wait_for_cluster(client: &Client, health: &Health) -> Result<(), Ru
     }
     let one = ListParams::default().limit(1);
     loop {
-        let requests =
-            call("list TapRequests", Api::<TapRequest>::all(client.clone()).list_metadata(&one))
-                .await
-                .map(drop);
+        let requests = requests::list_metadata(client, &one).await.map(drop);
         let policies =
             call("list TapPolicies", Api::<WatchedPolicy>::all(client.clone()).list(&one))
                 .await

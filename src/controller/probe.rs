@@ -9,15 +9,15 @@ use kube::api::{Api, ObjectMeta, Patch};
 use serde_json::json;
 
 use super::chance::Chance;
-use crate::api::TapRequest;
 use crate::api::names::OPERATOR;
+use crate::api::{Lean, TapRequest};
 use crate::cluster::error::ApiError;
 use crate::cluster::requests;
 use crate::cluster::write::Trial;
 use crate::decision::admission::Probe;
 use crate::decision::ids::RequestName;
 
-fn api(client: &Client, name: &RequestName) -> Api<TapRequest> {
+fn api(client: &Client, name: &RequestName) -> Api<Lean<TapRequest>> {
     Api::namespaced(client.clone(), &name.namespace)
 }
 

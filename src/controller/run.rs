@@ -33,6 +33,7 @@ use super::vitals::{OwnConnection, Vital, Vitals};
 use super::wake::on_policies;
 use super::watches::{self, WatchedPolicy, watch};
 use super::{dispatch, leading, policy, stop};
+use crate::api::Lean;
 use crate::api::names::{OPERATOR, STOP_CONFIG_MAP};
 use crate::cluster::ApiError;
 use crate::cluster::lease::{LeaseLost, LeaseView, Renewals};
@@ -195,7 +196,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
     let (policies, policy_events) =
         watch(Api::<WatchedPolicy>::all(client.clone()), all(), watches::POLICIES, health);
     let (namespaces, namespace_events) =
-        watch(Api::<Namespace>::all(client.clone()), all(), "Namespaces", health);
+        watch(Api::<Lean<Namespace>>::all(client.clone()), all(), "Namespaces", health);
     let only_stop = all().fields(&format!("metadata.name={STOP_CONFIG_MAP}"));
     let stop_events = watches::events(
         Api::<ConfigMap>::namespaced(client.clone(), &w.namespace),

@@ -31,6 +31,8 @@ pub async fn follow(
 ) {
     let mut watched = pin!(watched);
     let mut told = StopOrder::OFF;
+    // Whether another process may have told what is ordered.
+    let mut is_first = true;
     let mut version = String::new();
     loop {
         let found = read(operator).await;
@@ -49,10 +51,11 @@ pub async fn follow(
             if operator.works() && order != told {
                 let active = operator.requests().active();
                 version = found.as_ref().map_or(version, version_of);
-                operator.tell_stop(&version, &order, active);
+                operator.tell_stop(&version, &order, active, is_first);
                 announce::stop(&operator.recorder(), found.as_ref(), &order, active).await;
                 told = order;
             }
+            is_first &= !operator.works();
         }
         let mut again = pin!(sleep(READ_EVERY));
         loop {

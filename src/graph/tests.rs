@@ -49,6 +49,10 @@ impl Bench {
                 let simulator = simulator.clone();
                 move || simulator.now()
             }),
+            wall: Arc::new({
+                let simulator = simulator.clone();
+                move || simulator.now()
+            }),
             on_date: Arc::new({
                 let dates = Arc::clone(&dates);
                 move |_, sample| dates.lock().unwrap().push(sample)

@@ -26,7 +26,7 @@ use serde::de::DeserializeOwned;
 use super::call_error::{CallError, ClusterName};
 use super::record::Record;
 use crate::api::names::{GROUP, STOP_CONFIG_MAP, STOP_REVOKE_ACTIVE_KEY};
-use crate::api::{TapPolicy, TapRequest};
+use crate::api::{Lean, TapPolicy, TapRequest};
 use crate::text::causes;
 
 /// How many requests one page of a list has.
@@ -93,7 +93,7 @@ impl Cluster {
         CallError::Unreachable { cluster: self.name.full(), cause }
     }
 
-    fn requests(&self, namespace: Option<&str>) -> Api<DynamicObject> {
+    fn requests(&self, namespace: Option<&str>) -> Api<Lean<DynamicObject>> {
         let kind = ApiResource::erase::<TapRequest>(&());
         match namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &kind),
@@ -143,7 +143,7 @@ impl Cluster {
     /// A request.
     pub async fn request(&self, namespace: &str, name: &str) -> Result<Record, CallError> {
         let found = self.call(self.requests(Some(namespace)).get(name)).await;
-        found.map(Record::new).map_err(|error| match error {
+        found.map(|Lean(found)| Record::new(found)).map_err(|error| match error {
             CallError::NotFound(_) => CallError::NoRequest {
                 namespace: namespace.to_owned(),
                 name: name.to_owned(),
@@ -184,8 +184,8 @@ impl Cluster {
         }
         let mut records = Vec::new();
         loop {
-            let list: ObjectList<DynamicObject> = self.call(api.list(&page)).await?;
-            records.extend(list.items.into_iter().map(Record::new));
+            let list: ObjectList<Lean<DynamicObject>> = self.call(api.list(&page)).await?;
+            records.extend(list.items.into_iter().map(|Lean(request)| Record::new(request)));
             match list.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => page = page.continue_token(&token),
                 None => return Ok(records),
@@ -196,9 +196,9 @@ impl Cluster {
     /// The names of all namespaces.
     pub async fn namespaces(&self) -> Result<Vec<String>, CallError> {
         use k8s_openapi::api::core::v1::Namespace;
-        let api: Api<Namespace> = Api::all(self.client.clone());
-        let list = self.call(api.list_metadata(&ListParams::default())).await?;
-        Ok(list.items.into_iter().filter_map(|namespace| namespace.metadata.name).collect())
+        let api: Api<Lean<Namespace>> = Api::all(self.client.clone());
+        let list = self.call(api.list(&ListParams::default())).await?;
+        Ok(list.items.into_iter().filter_map(|Lean(namespace)| namespace.metadata.name).collect())
     }
 
     /// All policies.
@@ -289,8 +289,8 @@ impl Cluster {
         // The parameters have no field for it.
         let url = format!("{}&fieldValidation=Strict", request.uri());
         *request.uri_mut() = url.parse().map_err(|_| unsent(format!("{url} is no URL")))?;
-        let created = self.call(self.client.request::<DynamicObject>(request)).await;
-        created.map(Record::new)
+        let created = self.call(self.client.request::<Lean<DynamicObject>>(request)).await;
+        created.map(|Lean(created)| Record::new(created))
     }
 
     /// Appends a decision, by a patch whose tests must hold, and of which the cluster must know every field.
@@ -305,7 +305,7 @@ impl Cluster {
         let parameters = parameters.validation_strict();
         let patch = Patch::Json::<()>(patch);
         let api = self.requests(Some(namespace));
-        self.call(api.patch_status(name, &parameters, &patch)).await.map(Record::new)
+        self.call(api.patch_status(name, &parameters, &patch)).await.map(|Lean(it)| Record::new(it))
     }
 
     /// Deletes exactly this Secret.

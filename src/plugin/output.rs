@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::failure::Failure;
 use crate::api::yaml;
+use crate::text::visible;
 
 /// A machine-readable form of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -79,7 +80,10 @@ pub fn list(items: &[Value]) -> Value {
 
 /// Tells a person something. Nothing depends on whether anybody reads it.
 pub fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    // It may repeat what others wrote.
+    for line in text.split('\n') {
+        let _ = writeln!(io::stderr(), "{}", visible(line).collect::<String>());
+    }
 }
 
 /// Asks a question that is answered with yes or no. Everything but a clear yes is a no.
@@ -122,7 +126,11 @@ impl Progress {
         if !self.terminal || self.shown.as_deref() == Some(line) {
             return;
         }
-        let _ = write!(io::stderr(), "\r\x1b[2K{}", fitting(line, width()));
+        let _ = write!(
+            io::stderr(),
+            "\r\x1b[2K{}",
+            fitting(&visible(line).collect::<String>(), width())
+        );
         let _ = io::stderr().flush();
         self.shown = Some(line.to_owned());
     }

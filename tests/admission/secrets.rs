@@ -171,8 +171,18 @@ fn people_may_delete_a_secret_with_a_pass() -> Result<()> {
             office.issue(name).await?;
         }
         office.carol.call(Call::delete(&office.secret("first"), json!({}))).await?;
-        let foreground = json!({"propagationPolicy": "Foreground"});
-        office.carol.call(Call::delete(&office.secret("second"), foreground)).await?;
+        // Else somebody could hold it, with its code, for as long as they like.
+        for options in [
+            json!({"propagationPolicy": "Foreground"}),
+            json!({"propagationPolicy": "Orphan"}),
+            json!({"orphanDependents": true}),
+        ] {
+            let refusal =
+                office.carol.refused(Call::delete(&office.secret("second"), options)).await?;
+            ensure!(refusal.code == 403 && refusal.message.contains("background"), "{refusal:?}");
+        }
+        let background = json!({"propagationPolicy": "Background"});
+        office.carol.call(Call::delete(&office.secret("second"), background)).await?;
         office.carol.call(Call::delete(&office.secrets(), json!({}))).await?;
         Ok(())
     })

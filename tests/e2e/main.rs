@@ -15,6 +15,7 @@ mod faults;
 mod hints;
 mod joiner;
 mod mutators;
+mod nested;
 mod notices;
 mod others;
 mod outside;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use graph_simulator::{Fault, FaultKind, Operation};
 use http::{Request, Response};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -410,4 +411,58 @@ async fn a_receiver_is_told_what_its_filter_lets_through_and_can_check_who_sent_
         assert!(!text.contains("alice"), "{text}");
     }
     assert_eq!(post.got("signed").len(), 5);
+}
+
+/// A chat that gets the same again every minute is read by nobody.
+#[tokio::test(start_paused = true)]
+async fn a_difference_is_told_once_however_long_it_cannot_be_corrected() {
+    let world = World::new();
+    let post = Post::default();
+    let receivers =
+        json!([{"name": "a", "format": "CloudEvents", "url": "https://a/", "kinds": ["Drift"]}]);
+    let refusal =
+        FaultKind::Status { status: 403, effect: false, code: None, retry_after_seconds: None };
+    world.tenant.inject(Fault::on(Operation::PolicyPatch, refusal).times(20));
+    let _operator = post.operator(&world, &receivers);
+    let enforced = |length: u32| {
+        let method = json!({"codeLength": length, "lifetime": {"default": "2h"}});
+        json!({"tenant": "default", "enforcement": "Enforce", "method": method})
+    };
+    world.policy_named("method", &enforced(20));
+    sleep(Duration::from_mins(10)).await;
+    assert_eq!(post.kinds("a"), ["Drift"], "it is refused");
+    let synced = || world.policy_says("method", "Synced") == "True InSync";
+    world.until("it is corrected", Duration::from_hours(1), synced).await;
+    let reasons = || -> Vec<Value> {
+        post.got("a").iter().map(|got| got.event()["data"]["reason"].clone()).collect()
+    };
+    assert_eq!(reasons(), ["Drifted", "Corrected"]);
+
+    // The tenant shows a correction late.
+    world.tenant.switch(|switches| switches.policy_read_lag_seconds = 60);
+    world.policy_named("method", &enforced(21));
+    sleep(Duration::from_mins(10)).await;
+    world.until("it is corrected again", Duration::from_hours(1), synced).await;
+    assert_eq!(reasons()[2..], ["Drifted", "Corrected"]);
+}
+
+/// A process that takes over does not know whether the one before has told it.
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_was_there_before_is_told_as_one_that_may_be_known() {
+    let world = World::new();
+    let post = Post::default();
+    let receivers =
+        json!([{"name": "a", "format": "Slack", "url": "https://a/", "kinds": ["Stop"]}]);
+    let operator = post.operator(&world, &receivers);
+    sleep(SOON).await;
+    world.kubernetes.put(json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tap-operator-stop", "namespace": SYSTEM},
+    }));
+    sleep(IN_ORDER).await;
+    operator.stop().await;
+    let _another = post.operator(&world, &receivers);
+    sleep(IN_ORDER).await;
+    let again = |got: &Got| String::from_utf8_lossy(&got.body).contains("told already");
+    let again: Vec<bool> = post.got("a").iter().map(again).collect();
+    assert_eq!(again, [false, true]);
 }

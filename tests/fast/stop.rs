@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use kubernetes_api::{Match, WatchEnd};
+use kubernetes_api::{Fault, Match, Verb, WatchEnd};
 use serde_json::{Value, json};
 use tap_operator::api::Phase;
 use tap_operator::controller::metrics::Format;
 use tokio::time::sleep;
 
-use crate::world::{SERVICE_ACCOUNT, SOON, SYSTEM, World};
+use crate::world::{IN_ORDER, SERVICE_ACCOUNT, SOON, SYSTEM, World};
 
 fn stop(world: &World, data: &Value) {
     world.kubernetes.put(json!({
@@ -84,4 +84,22 @@ async fn it_is_seen_within_seconds_though_its_watch_went_silent() {
     world.kubernetes.delete("configmaps", SYSTEM, "tap-operator-stop").expect("there");
     world.request("another", &json!({"user": "bob@contoso.com"}));
     world.until_phase("another", Phase::Active, Duration::from_secs(15)).await;
+}
+
+/// It counts as set then, and a stop keeps no pass from being taken away.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_cannot_read_the_stop_ends_passes_and_issues_none() {
+    let world = World::new();
+    let operator = world.operator();
+    world.request("lost-phone", &json!({"lifetime": "10m"}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    operator.stop().await;
+    let reads = Match::verb(Verb::Get).resource("configmaps");
+    let outage = world.kubernetes.fail(reads, Fault::server_error(500));
+    let _another = world.operator();
+    world.request("another", &json!({"user": "bob@contoso.com"}));
+    world.until_ended("lost-phone", Phase::Expired, Duration::from_mins(11)).await;
+    assert_eq!((world.posts(), world.phase("another")), (1, Phase::Pending));
+    drop(outage);
+    world.until_phase("another", Phase::Active, IN_ORDER).await;
 }

@@ -338,7 +338,10 @@ impl World {
         change: impl FnOnce(&mut Options),
     ) -> Operator {
         let passed = SignedDuration::try_from(self.began.elapsed()).expect("short");
-        let clocks = Arc::new(Clocks::new(LocalClock::starting_at(self.start + passed + ahead)));
+        let clocks = Arc::new(Clocks::new(LocalClock::starting_at(
+            self.start + passed + ahead,
+            SignedDuration::ZERO,
+        )));
         let shutdown = CancellationToken::new();
         let client = self.kubernetes.client_as(SERVICE_ACCOUNT);
         let own = self.kubernetes.clone();
@@ -376,8 +379,9 @@ fn graph_clients(
     standings: &Connections,
 ) -> Vec<Client> {
     let mut options = graph::Options::new(transport);
-    let (local, learning) = (Arc::clone(clocks), Arc::clone(clocks));
+    let [local, wall, learning] = [clocks, clocks, clocks].map(Arc::clone);
     options.clock = Arc::new(move || local.local());
+    options.wall = Arc::new(move || wall.wall());
     options.pace = Pace { calls: 1000, most: 1000, window: Duration::from_secs(10) };
     options.on_date = Arc::new(move |connection, seen| {
         learning.learn(&connection.tenant_id, seen);

@@ -6,8 +6,8 @@ use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
 use serde_json::Value;
+use tap_operator::api::TapPolicy;
 use tap_operator::api::names::OPERATOR;
-use tap_operator::api::{TapPolicy, TapRequest};
 use tap_operator::cluster::lease::renewing_holder;
 use tap_operator::cluster::write::Trial;
 use tap_operator::cluster::{ApiError, call, requests};
@@ -61,9 +61,8 @@ async fn server(client: &Client) -> Finding {
 async fn definitions(client: &Client) -> (Finding, Option<Vec<TapPolicy>>) {
     let what = "custom resource definitions";
     let one = ListParams::default().limit(1);
-    let requests: Api<TapRequest> = Api::all(client.clone());
     let policies: Api<TapPolicy> = Api::all(client.clone());
-    let listed = call("list TapRequests", requests.list_metadata(&one)).await.map(drop);
+    let listed = requests::list_metadata(client, &one).await.map(drop);
     let policies = call("list TapPolicies", policies.list(&ListParams::default())).await;
     let missing = |error: ApiError| match error {
         ApiError::NotFound { .. } => Finding::failed(what, DEFINITIONS_MISSING),

@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::bail;
-use jiff::Timestamp;
 use tap_operator::controller::{Clocks, LocalClock};
 
 use super::connections::ConnectionArguments;
@@ -84,7 +83,7 @@ impl Finding {
 
 /// Checks everything and prints one table.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let clocks = Arc::new(Clocks::new(LocalClock::starting_at(Timestamp::now())));
+    let clocks = Arc::new(Clocks::new(LocalClock::of_the_system()));
     let tenants = arguments.connections.clients(&clocks, Arc::new(|_, _| {}));
     let (tenants, receivers) = match (tenants, arguments.notices.receivers()) {
         (Err(tenants), Err(receivers)) => bail!("{tenants}\n{receivers}"),

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use jiff::Timestamp;
 use tap_operator::controller::{Clocks, LocalClock, connections_of};
 use tap_operator::decision::permissions::{Need, with_id};
 use tap_operator::decision::situation::Connection;
@@ -17,7 +16,7 @@ use crate::commands::connections::{ConnectionArguments, NotInEnvironment};
 
 /// The clients of all connections. `otherwise`: what else the person can do where there are none.
 pub fn clients(connections: &ConnectionArguments, otherwise: &str) -> anyhow::Result<Vec<Client>> {
-    let clocks = Arc::new(Clocks::new(LocalClock::starting_at(Timestamp::now())));
+    let clocks = Arc::new(Clocks::new(LocalClock::of_the_system()));
     let clients = connections.clients(&clocks, Arc::new(|_, _| {}));
     clients.map_err(|error| {
         if !error.is::<NotInEnvironment>() {

@@ -162,8 +162,11 @@ impl Lives {
         }
     }
 
+    /// The method was corrected for a policy, if that still exists.
     pub fn corrected(&self, policy: &str) {
-        self.corrections.get_or_create(&OfPolicy { policy: policy.into() }).inc();
+        if let Some(corrections) = self.corrections.get(&OfPolicy { policy: policy.into() }) {
+            corrections.inc();
+        }
     }
 
     /// The counter of a connection begins with 0.

@@ -15,7 +15,7 @@ use self::own::OwnClient;
 use super::announce;
 use super::metrics::Controller;
 use super::operator::Operator;
-use crate::api::{Decision, TapRequest};
+use crate::api::{Decision, Lean, TapRequest};
 use crate::cluster::{ApiError, requests};
 use crate::decision::ids::Uid;
 use crate::decision::outcome::Outcome;
@@ -123,7 +123,7 @@ impl Operator {
                     (None, None) => PolicyFound::Missing,
                 },
                 terms: terms.as_deref(),
-                namespace: namespace.as_deref(),
+                namespace: namespace.as_deref().map(|Lean(namespace)| namespace),
                 connection,
                 stop,
                 guard: &guard,

@@ -122,7 +122,10 @@ pub(super) fn next(
                 .reconciling()
                 .or_rest(rest)
         }
-        None => PolicyStep::Correct(Box::new(correctable.clone())),
+        None => PolicyStep::Correct {
+            differences: Box::new(correctable.clone()),
+            found: found.drift.clone(),
+        },
     }
 }
 

@@ -30,7 +30,7 @@ use super::situation::Connection;
 use super::step::Rest;
 use super::stop::StopOrder;
 use super::terms::Terms;
-use crate::api::{TapPolicy, TapPolicyStatus};
+use crate::api::{Drift, TapPolicy, TapPolicyStatus};
 use crate::entra::{
     AccessPolicy, AuthenticationStrength, GraphError, Group, MethodConfiguration, MethodPatch,
 };
@@ -112,8 +112,13 @@ pub enum PolicyStep {
     ReadStrengths,
     /// Write the status.
     WriteStatus(Box<TapPolicyStatus>),
-    /// Correct these differences in the tenant, in one PATCH.
-    Correct(Box<Difference>),
+    /// Correct differences in the tenant, in one PATCH.
+    Correct {
+        /// What is corrected.
+        differences: Box<Difference>,
+        /// All that was found, of which people are told.
+        found: Vec<Drift>,
+    },
     /// Nothing to do now.
     Rest(Rest),
 }

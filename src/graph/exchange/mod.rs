@@ -100,7 +100,7 @@ impl Exchange {
         let sign_in = SignIn::new(
             Arc::clone(&connection),
             Arc::clone(&options.transport),
-            Arc::clone(&options.clock),
+            [&options.clock, &options.wall].map(Arc::clone),
             Arc::clone(&options.on_report),
         );
         Self { connection, sign_in, pacers, options }

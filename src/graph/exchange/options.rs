@@ -26,6 +26,8 @@ pub struct Options {
     pub transport: Arc<dyn Transport>,
     /// The local time.
     pub clock: Clock,
+    /// What the system's clock shows: the time in signatures, which Entra compares with its own.
+    pub wall: Clock,
     /// How long one exchange may take, from the first byte sent (including the connection setup) to the last byte
     /// received. Getting a token and waiting to be admitted may each take as long before it. The deadline is part of the
     /// settle time: a request that was given up may still take effect until Graph's own gateway gives up. Default: 30 s.
@@ -44,6 +46,7 @@ impl Options {
         Self {
             transport,
             clock: Arc::new(Timestamp::now),
+            wall: Arc::new(Timestamp::now),
             deadline: DEADLINE,
             pace: Pace::default(),
             on_date: Arc::new(|_, _| {}),

@@ -4,6 +4,7 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::*;
@@ -63,6 +64,27 @@ async fn key_and_certificate_may_share_a_file() {
     let credential =
         Credential::ClientCertificate { certificate_file: both.clone(), key_file: both };
     sign_in(&bench.connect(credential)).await.unwrap();
+}
+
+/// The process began before somebody set the clock of the machine right. What is signed has the time that the machine shows.
+#[tokio::test(start_paused = true)]
+async fn a_certificate_signs_in_once_the_clock_of_the_machine_is_right() {
+    let mut bench = Bench::new();
+    let (key, certificate) = certificate();
+    register(&bench, &certificate);
+    let both = bench.file("both.pem", &(key + &certificate));
+    let credential =
+        || Credential::ClientCertificate { certificate_file: both.clone(), key_file: both.clone() };
+    let clock = |wrong: SignedDuration| -> Clock {
+        let simulator = bench.simulator.clone();
+        Arc::new(move || simulator.now() + wrong)
+    };
+    let (right, wrong) = (clock(SignedDuration::ZERO), clock(SignedDuration::from_hours(-1)));
+    (bench.options.clock, bench.options.wall) = (Arc::clone(&wrong), right);
+    sign_in(&bench.connect(credential())).await.unwrap();
+    bench.options.wall = wrong;
+    let (_, message) = sign_in(&bench.connect(credential())).await.unwrap_err();
+    assert!(message.contains("AADSTS700024"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -102,7 +102,7 @@ fn again(record: &Record) -> String {
         "{} request {} --policy {} -n {}",
         program(),
         quoted(record.user()),
-        record.policy(),
+        quoted(record.policy()),
         record.namespace()
     );
     if let Some(lifetime) = &spec.lifetime {

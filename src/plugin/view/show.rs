@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::api::{
-    CheckResult, ConditionType, DecisionKind, TapPolicy, TapRequestStatus, find_condition,
+    CheckResult, ConditionType, DecisionKind, OnExistingPass, TapPolicy, TapRequestStatus,
+    find_condition,
 };
 use crate::plugin::record::Record;
 use crate::plugin::table::Table;
@@ -159,6 +160,9 @@ pub fn summary(record: &Record, clock: &Clock) -> String {
     );
     if !record.user().eq_ignore_ascii_case(&spec.user) {
         let _ = write!(text, "; asked for as {}", spec.user);
+    }
+    if spec.on_existing_pass == Some(OnExistingPass::Replace) {
+        text.push_str("; it replaces a pass that the user has, which works no more then");
     }
     if spec.recipients.is_some() {
         let _ = write!(text, "; only these keys can read its code: {}", keys(record));
@@ -322,12 +326,14 @@ What now
         object["spec"]["startTime"] = "2026-11-30T08:00:00Z".into();
         object["spec"]["recipients"] =
             json!([include_str!("../../../tests/support/keys/ed25519.pub").trim()]);
+        object["spec"]["onExistingPass"] = "Replace".into();
         object["status"]["decisions"] = json!([{ "by": "max@contoso.com", "decision": "Deny" }]);
         let told = summary(&record(object), &clock());
         for words in [
             "a pass for alice@contoso.com (1h, works once, from 2026-11-30 08:00 +00:00 (in 14h))",
             "; asked for as al@contoso.com",
             "; only these keys can read its code: SHA256:",
+            "; it replaces a pass that the user has",
             "; denied by somebody already",
         ] {
             assert!(told.contains(words), "{words}: {told}");

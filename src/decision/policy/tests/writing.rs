@@ -11,7 +11,7 @@ fn outcome(mut reconcile: Reconcile) -> (bool, String) {
     for _ in 0..10 {
         match reconcile.next() {
             PolicyStep::WriteStatus(status) => reconcile.policy.status = Some(*status),
-            PolicyStep::Correct(_) => return (true, String::new()),
+            PolicyStep::Correct { .. } => return (true, String::new()),
             PolicyStep::Rest(_) => {
                 let conditions = reconcile.policy.status.unwrap().conditions;
                 let ready = conditions.into_iter().find(|c| c.type_ == "Ready").unwrap();
@@ -82,7 +82,7 @@ fn what_was_found_is_kept_before_anything_is_written_over_it() {
     };
     assert_eq!(status.adopted.as_ref().and_then(|method| method.code_length), Some(8));
     reconcile.policy.status = Some(*status);
-    let PolicyStep::Correct(difference) = reconcile.next() else {
+    let PolicyStep::Correct { differences: difference, .. } = reconcile.next() else {
         panic!("{:?}", reconcile.next())
     };
     assert_eq!(difference.patch.default_length, Some(14));

@@ -48,6 +48,7 @@ pub(super) struct SignIn {
     connection: Arc<ConnectionConfig>,
     transport: Arc<dyn Transport>,
     clock: Clock,
+    wall: Clock,
     on_report: OnReport,
     held: tokio::sync::Mutex<Held>,
 }
@@ -73,10 +74,10 @@ impl SignIn {
     pub(super) fn new(
         connection: Arc<ConnectionConfig>,
         transport: Arc<dyn Transport>,
-        clock: Clock,
+        [clock, wall]: [Clock; 2],
         on_report: OnReport,
     ) -> Self {
-        Self { connection, transport, clock, on_report, held: tokio::sync::Mutex::default() }
+        Self { connection, transport, clock, wall, on_report, held: tokio::sync::Mutex::default() }
     }
 
     /// Returns the current token or a new one. It has no time limit of its own; the caller must set one.
@@ -205,7 +206,7 @@ impl SignIn {
             self.is_managed_identity(),
         ));
         let http_client: Arc<dyn HttpClient> = Arc::clone(&client) as _;
-        let credential = credential::credential(&self.connection, &http_client, (self.clock)())?;
+        let credential = credential::credential(&self.connection, &http_client, (self.wall)())?;
         let token = credential
             .get_token(&[&self.connection.scope()], None)
             .await
