@@ -282,7 +282,7 @@ pub struct Namespaces {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100), inner(length(min = 1, max = 63)))]
     pub names: Option<Vec<String>>,
-    /// Labels of namespaces. An empty selector selects nothing.
+    /// Labels of namespaces. An empty selector selects nothing. Anyone who may change a namespace may give it these labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
 }

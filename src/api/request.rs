@@ -141,7 +141,8 @@ pub struct TapRequestSpec {
 #[serde(rename_all = "camelCase")]
 pub struct PolicyRef {
     /// Name of the `TapPolicy`.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')").message("must be a name that a TapPolicy can have: lower case letters, digits, - and ."))]
     pub name: String,
 }
 

@@ -8,7 +8,7 @@ use crate::call::Expect::{Allowed, Forbidden, Invalid};
 use crate::call::{Actor, Call, check};
 use crate::cluster::{Cluster, OLDER, repository};
 use crate::life::applied_all_along;
-use crate::office::{Office, request};
+use crate::office::{EDITOR, Office, request};
 use crate::support::run;
 
 fn request_by(name: &str, who: &Actor) -> Value {
@@ -61,9 +61,14 @@ fn an_older_server_holds_the_same_rules() -> Result<()> {
         ])
         .await?;
 
-        // There is no garbage collection here, so a deletion in the foreground stays unfinished.
+        // There is no garbage collection here, so a deletion in the foreground stays unfinished. People may not begin one.
         let foreground = json!({"propagationPolicy": "Foreground"});
-        carol.call(Call::delete(&office.secret("live"), foreground)).await?;
+        let in_foreground = Call::delete(&office.secret("live"), foreground);
+        let stays = Forbidden("is deleted in the background");
+        check([("a deletion that may stay", carol, in_foreground.clone(), stays)]).await?;
+        let manager = office.cluster.control_plane.person("system:kube-controller-manager")?;
+        office.cluster.control_plane.grant(&manager, EDITOR, &office.namespace).await?;
+        Actor::new(manager).await?.call(in_foreground).await?;
         check([(
             "a Secret with a finalizer, of which the answer would have the content",
             office.operator(),

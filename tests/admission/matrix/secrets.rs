@@ -19,6 +19,7 @@ const FINALIZER_RULE: &str = "a Secret with a pass has no finalizers";
 const FIXED_RULE: &str = "a Secret with a pass cannot be changed";
 const UID_RULE: &str = "deletes Secrets only by uid";
 const BACKGROUND_RULE: &str = "deletes Secrets only in the background";
+const STAYS_RULE: &str = "a Secret with a pass is deleted in the background";
 
 /// New Secrets, and whether they may be created.
 fn new() -> Vec<(&'static str, Value, Result<(), &'static str>)> {
@@ -128,28 +129,31 @@ fn change<'a>(office: &Office<'_>, objects: &Objects, who: &'a Caller) -> Result
     Ok(cases)
 }
 
-/// Options of a DELETE, and whether the operator may use them.
-fn deletions() -> Vec<(&'static str, Value, bool)> {
+/// Options of a DELETE, whether the operator may use them, and whether people may.
+fn deletions() -> Vec<(&'static str, Value, bool, bool)> {
     vec![
-        ("without a word", json!({}), true),
-        ("in the background", json!({"propagationPolicy": "Background"}), true),
-        ("in the foreground", json!({"propagationPolicy": "Foreground"}), false),
-        ("leaving orphans", json!({"propagationPolicy": "Orphan"}), false),
-        ("leaving orphans, as of old", json!({"orphanDependents": true}), false),
-        ("leaving none, as of old", json!({"orphanDependents": false}), false),
+        ("without a word", json!({}), true, true),
+        ("in the background", json!({"propagationPolicy": "Background"}), true, true),
+        ("in the foreground", json!({"propagationPolicy": "Foreground"}), false, false),
+        ("leaving orphans", json!({"propagationPolicy": "Orphan"}), false, false),
+        ("leaving orphans, as of old", json!({"orphanDependents": true}), false, false),
+        ("leaving none, as of old", json!({"orphanDependents": false}), false, true),
     ]
 }
 
 fn deletion<'a>(office: &Office<'_>, objects: &Objects, who: &'a Caller) -> Vec<Case<'a>> {
     let mut cases = Vec::new();
     for (name, object) in [("live", &objects.secret), ("plain", &objects.plain)] {
-        for (what, options, allowed) in deletions() {
+        for (what, options, allowed, allowed_to_people) in deletions() {
             for by_uid in [false, true] {
                 let mut options = options.clone();
                 if by_uid {
                     options["preconditions"] = json!({"uid": object["metadata"]["uid"]});
                 }
                 let wrong = match (who.is_operator(), name) {
+                    (false, "live") if !allowed_to_people && !who.is_garbage_collector() => {
+                        vec![STAYS_RULE]
+                    }
                     (false, _) => vec![],
                     (true, "plain") => vec![TYPE_RULE],
                     (true, _) if allowed => vec![],
