@@ -31,8 +31,8 @@ pub async fn follow(
 ) {
     let mut watched = pin!(watched);
     let mut told = StopOrder::OFF;
-    // Whether another process may have told what is ordered.
-    let mut is_first = true;
+    // What was ordered when this process did not work yet: another may have told it.
+    let mut before = None;
     let mut version = String::new();
     loop {
         let found = read(operator).await;
@@ -48,14 +48,15 @@ pub async fn follow(
                 operator.apply_stop();
                 let _ = policies.send(());
             }
-            if operator.works() && order != told {
+            if !operator.works() {
+                before = Some(order);
+            } else if order != told {
                 let active = operator.requests().active();
                 version = found.as_ref().map_or(version, version_of);
-                operator.tell_stop(&version, &order, active, is_first);
+                operator.tell_stop(&version, &order, active, before.as_ref() == Some(&order));
                 announce::stop(&operator.recorder(), found.as_ref(), &order, active).await;
                 told = order;
             }
-            is_first &= !operator.works();
         }
         let mut again = pin!(sleep(READ_EVERY));
         loop {
