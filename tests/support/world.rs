@@ -168,7 +168,10 @@ pub async fn requests_are_known(control_plane: &ControlPlane, stamped: bool) -> 
     wait::until(wait::PATIENCE, "requests can be created", || async {
         match requests.create(&dry_run, &request).await {
             Ok(created) if created.spec.requested_by.is_some() || !stamped => Ok(()),
-            Err(kube::Error::Api(status)) if status.code != 503 && !stamped => Ok(()),
+            // Whatever else it says, it knows the kind.
+            Err(kube::Error::Api(status)) if ![404, 503].contains(&status.code) && !stamped => {
+                Ok(())
+            }
             Ok(_) => bail!("the requester is not stamped"),
             Err(error) => Err(error.into()),
         }
