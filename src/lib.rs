@@ -59,7 +59,7 @@
 //! | [`secret_file`] | files with secrets |
 //! | [`text`] | bounds of texts that others wrote |
 //! | [`tls`] | the TLS of connections that share what they know of a server |
-//! | [`version`] | version and commit of the program |
+//! | [`version`] | version and commit of the program, and which Kubernetes it needs |
 //! | [`plugin`] | `kubectl-tap`, the program of the people who ask and decide |
 //!
 //! Imports go one way. `controller` performs what `decision` says, through `cluster` and `graph`, and nothing imports

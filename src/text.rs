@@ -26,6 +26,15 @@ fn controls(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// So many things of a kind, which is named in the singular.
+pub fn counted(count: usize, what: &str) -> String {
+    match (count, what.strip_suffix('y')) {
+        (1, _) => format!("1 {what}"),
+        (count, Some(stem)) => format!("{count} {stem}ies"),
+        (count, None) => format!("{count} {what}s"),
+    }
+}
+
 /// What the libraries between say about themselves. It tells nobody what is wrong.
 const LIBRARIES: [&str; 4] = [
     "ServiceError: ",

@@ -324,7 +324,7 @@ pub fn policy_seeing(
                 is_in_bounds(&status, input);
                 policy.status = Some(*status);
             }
-            PolicyStep::Correct { differences: difference, .. } => {
+            PolicyStep::Correct { difference, .. } => {
                 assert!(difference.sentence().len() <= OWN_WORDS + REPEATED * input, "too long");
                 return steps;
             }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -438,6 +438,11 @@ pub struct Pass {
 }
 
 impl TapRequest {
+    /// A request of which nothing but the metadata is known.
+    pub fn of_metadata(metadata: ObjectMeta) -> Self {
+        Self { metadata, ..Self::new("", TapRequestSpec::default()) }
+    }
+
     /// The phase; Pending before a status is written.
     pub fn phase(&self) -> Phase {
         self.status.as_ref().map_or(Phase::Pending, |s| s.phase)

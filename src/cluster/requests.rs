@@ -20,7 +20,12 @@ use crate::effect::Effect;
 
 /// The API of the requests in a request's namespace.
 pub fn api(client: &Client, request: &TapRequest) -> Api<Lean<TapRequest>> {
-    Api::namespaced(client.clone(), &request.namespace().unwrap_or_default())
+    api_in(client, &request.namespace().unwrap_or_default())
+}
+
+/// The API of the requests in a namespace.
+pub fn api_in(client: &Client, namespace: &str) -> Api<Lean<TapRequest>> {
+    Api::namespaced(client.clone(), namespace)
 }
 
 /// The namespace and name of a request, as namespace/name.
@@ -38,7 +43,7 @@ pub fn named(name: &RequestName, uid: &Uid) -> TapRequest {
 
 /// The request of this name, by a quorum read; `None` if it does not exist.
 pub async fn get(client: &Client, name: &RequestName) -> Result<Option<TapRequest>, ApiError> {
-    let api: Api<Lean<TapRequest>> = Api::namespaced(client.clone(), &name.namespace);
+    let api = api_in(client, &name.namespace);
     Ok(call("get TapRequest", api.get_opt(&name.name)).await?.map(|Lean(found)| found))
 }
 

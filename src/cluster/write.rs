@@ -13,7 +13,6 @@ use k8s_openapi::api::authorization::v1::{
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::client::Body;
-use kube::core::PartialObjectMeta;
 use kube::runtime::events::{Event, Recorder};
 use kube::{Client, Resource};
 use serde::Serialize;
@@ -67,21 +66,6 @@ where
     P: Serialize + Debug,
 {
     call(effect.name(), api.patch(name, by, patch)).await
-}
-
-/// Patches an object and reads only its metadata.
-pub async fn patch_metadata<K, P>(
-    effect: Effect,
-    api: &Api<K>,
-    name: &str,
-    by: &PatchParams,
-    patch: &Patch<P>,
-) -> Result<PartialObjectMeta<K>, ApiError>
-where
-    K: Clone + DeserializeOwned + Debug,
-    P: Serialize + Debug,
-{
-    call(effect.name(), api.patch_metadata(name, by, patch)).await
 }
 
 /// Patches the status of an object.

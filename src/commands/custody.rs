@@ -4,7 +4,7 @@ use anyhow::{Context as _, anyhow};
 use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
 use kube::{Client, Config};
-use tap_operator::api::{Lean, TapRequest, TapRequestSpec};
+use tap_operator::api::{Lean, TapRequest};
 use tap_operator::cluster::{ApiError, call};
 use tap_operator::decision::intent::{Intent, has_finalizer};
 
@@ -20,17 +20,10 @@ pub async fn held(client: &Client) -> anyhow::Result<Vec<TapRequest>> {
     let api: Api<Lean<DeserializeGuard<TapRequest>>> = Api::all(client.clone());
     let all = call("list TapRequests", api.list(&ListParams::default())).await;
     let all = all.map_err(|error| refused("the TapRequests cannot be listed", error))?;
-    Ok(all.items.into_iter().map(as_far_as_readable).filter(has_finalizer).collect())
-}
-
-fn as_far_as_readable(
-    Lean(DeserializeGuard(read)): Lean<DeserializeGuard<TapRequest>>,
-) -> TapRequest {
-    read.unwrap_or_else(|unreadable| {
-        let mut request = TapRequest::new("", TapRequestSpec::default());
-        request.metadata = unreadable.metadata;
-        request
-    })
+    let requests = all.items.into_iter().map(|Lean(DeserializeGuard(read))| {
+        read.unwrap_or_else(|unreadable| TapRequest::of_metadata(unreadable.metadata))
+    });
+    Ok(requests.filter(has_finalizer).collect())
 }
 
 /// The error for a read that failed, with what to do where that is known.
@@ -64,13 +57,14 @@ fn missing_right(what: &str, message: &str) -> anyhow::Error {
 /// A sentence about the pass that may still be usable in Entra.
 pub fn what_may_live(request: &TapRequest) -> String {
     let pass = request.status.as_ref().and_then(|s| s.pass.as_ref());
+    let intent = Intent::of(request);
     let until =
-        pass.map(|p| p.expiration_time.0).or_else(|| Intent::of(request).map(|i| i.latest_expiry));
+        pass.map(|p| p.expiration_time.0).or(intent.as_ref().map(|intent| intent.latest_expiry));
     let which = pass.map_or_else(|| "a pass".to_owned(), |p| format!("pass {}", p.id));
-    let user = match (request.spec.user.as_str(), Intent::of(request)) {
-        ("", Some(intent)) => intent.user_principal_name,
-        ("", None) => "a user whom this version cannot read".into(),
-        (user, _) => user.into(),
+    let user = match (request.spec.user.as_str(), &intent) {
+        ("", Some(intent)) => &intent.user_principal_name,
+        ("", None) => "a user whom this version cannot read",
+        (user, _) => user,
     };
     match until {
         Some(until) => format!("{which} of {user} may be usable until {until:.0}"),

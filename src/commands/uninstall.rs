@@ -15,6 +15,7 @@ use tap_operator::cluster::ApiError;
 use tap_operator::cluster::requests::name_of;
 use tap_operator::cluster::write;
 use tap_operator::effect::Effect;
+use tap_operator::text::counted;
 
 use super::duration;
 use super::{custody, release};
@@ -67,7 +68,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Ok(held) if held.len() == last => {}
             Ok(held) => {
                 last = held.len();
-                writeln!(out, "waiting for {} that may have a live pass", requests(last))?;
+                writeln!(
+                    out,
+                    "waiting for {} that may have a live pass",
+                    counted(last, "request")
+                )?;
             }
             // The API server may be back before the time is over.
             Err(error) => writeln!(std::io::stderr(), "trying again: {error:#}")?,
@@ -80,7 +85,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         bail!(
             "{} were not freed within {:#}: see their status, then try again, or add --release; the stop stays until: {}",
-            requests(left.len()),
+            counted(left.len(), "request"),
             arguments.timeout,
             take_back(&arguments.namespace)
         );
@@ -89,14 +94,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if freed < left.len() {
         bail!(
             "{freed} of {} released: mend what is said above, and try again; the stop stays until: {}",
-            requests(left.len()),
+            counted(left.len(), "request"),
             take_back(&arguments.namespace)
         );
     }
     if left.is_empty() {
         writeln!(out, "no request holds a live pass any more")?;
     } else {
-        writeln!(out, "{} released: delete their passes in Entra", requests(freed))?;
+        writeln!(out, "{} released: delete their passes in Entra", counted(freed, "request"))?;
     }
     writeln!(
         out,
@@ -108,10 +113,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         take_back(&arguments.namespace)
     )?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn requests(number: usize) -> String {
-    if number == 1 { "1 request".into() } else { format!("{number} requests") }
 }
 
 /// The command that takes the stop back.

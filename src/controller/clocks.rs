@@ -16,36 +16,25 @@ use crate::entra::DateSample;
 pub struct LocalClock {
     start: Timestamp,
     started: Instant,
-    wall: Wall,
-}
-
-/// What the system's clock shows.
-#[derive(Clone, Copy, Debug)]
-enum Wall {
-    /// What it does show.
-    System,
-    /// So much more than the local clock.
-    Stepped(SignedDuration),
+    /// How much more than this the clock of a machine shows that is made up; absent for the real one, which is asked.
+    stepped: Option<SignedDuration>,
 }
 
 impl LocalClock {
     /// The clock of this machine.
     pub fn of_the_system() -> Self {
-        Self { start: Timestamp::now(), started: Instant::now(), wall: Wall::System }
+        Self { start: Timestamp::now(), started: Instant::now(), stepped: None }
     }
 
-    /// A clock that shows this time now, on a machine whose own clock was then set forward by so much.
-    pub fn starting_at(start: Timestamp, stepped: SignedDuration) -> Self {
-        Self { start, started: Instant::now(), wall: Wall::Stepped(stepped) }
+    /// A clock that shows this time now, as that of its machine does.
+    pub fn starting_at(start: Timestamp) -> Self {
+        Self { start, started: Instant::now(), stepped: Some(SignedDuration::ZERO) }
     }
 
     /// What the system's clock shows, which somebody may just have set right. Whoever compares it with their own clock, outside
     /// of this process, must be told this one.
     pub fn wall(&self) -> Timestamp {
-        match self.wall {
-            Wall::System => Timestamp::now(),
-            Wall::Stepped(by) => self.now() + by,
-        }
+        self.stepped.map_or_else(Timestamp::now, |by| self.now() + by)
     }
 
     /// The time.
@@ -136,7 +125,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn before_graph_has_answered_the_local_clock_is_not_believed_to_the_second() {
         let wall: Timestamp = "2026-11-23T08:00:00Z".parse().unwrap();
-        let clocks = Clocks::new(LocalClock::starting_at(wall, SignedDuration::ZERO));
+        let clocks = Clocks::new(LocalClock::starting_at(wall));
         let now = clocks.now(Some("tenant"));
         assert!(now.earliest < wall && wall < now.latest);
 
@@ -145,5 +134,20 @@ mod tests {
         let now = clocks.now(Some("tenant"));
         assert!(date <= now.latest && now.latest.duration_since(now.earliest).as_secs() <= 1);
         clocks.jumped.notified().await;
+    }
+
+    /// Else the metric says that a clock is wrong that somebody set right.
+    #[tokio::test(start_paused = true)]
+    async fn how_far_graphs_clock_is_ahead_is_counted_from_what_the_machine_shows() {
+        let wall: Timestamp = "2026-11-23T08:00:00Z".parse().unwrap();
+        let wrong = SignedDuration::from_mins(4);
+        for (stepped, ahead) in [(SignedDuration::ZERO, wrong), (wrong, SignedDuration::ZERO)] {
+            let local = LocalClock { stepped: Some(stepped), ..LocalClock::starting_at(wall) };
+            let clocks = Clocks::new(local);
+            let sample = DateSample { date: wall + wrong, sent: wall, received: wall };
+            clocks.learn("tenant", sample);
+            let (offset, error) = clocks.offset("tenant").unwrap();
+            assert!((offset - ahead).abs() <= error, "{offset} {error}");
+        }
     }
 }

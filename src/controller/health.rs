@@ -252,9 +252,8 @@ async fn scrape(
     let format = Format::preferred(accept);
     // On another thread: what is read may be locked by work that hangs, and this one keeps the lease.
     let text = tokio::task::spawn_blocking(move || {
-        let text = metrics.text(format);
-        drop(page);
-        text
+        let _page = page;
+        metrics.text(format)
     })
     .await;
     match text {

@@ -126,19 +126,18 @@ impl Notices {
                     break;
                 }
                 let verdict = self.attempt(outbox, &notice, operator.clocks.wall()).await;
+                // One that refuses a notice takes others.
+                if matches!(verdict, Verdict::Delivered | Verdict::Refused(_)) {
+                    failures = 0;
+                    outbox.works();
+                    self.metrics.receiver_works(name, true);
+                }
                 match verdict {
                     Verdict::Delivered => {
-                        failures = 0;
-                        outbox.works();
-                        self.metrics.receiver_works(name, true);
                         self.metrics.noticed(name, Fate::Delivered);
                         break;
                     }
-                    // It takes others.
                     Verdict::Refused(why) => {
-                        failures = 0;
-                        outbox.works();
-                        self.metrics.receiver_works(name, true);
                         self.lose(outbox, Fate::Refused, &why);
                         break;
                     }

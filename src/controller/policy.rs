@@ -121,7 +121,7 @@ impl Operator {
                     let strengths = tenant.client.authentication_strengths(Priority::Read).await;
                     reads.strengths = Some(strengths);
                 }
-                (PolicyStep::Correct { differences: difference, found }, Some(tenant)) => {
+                (PolicyStep::Correct { difference, found }, Some(tenant)) => {
                     self.report_drift(&policy, &found, &mut told).await;
                     let patched = tenant.client.patch_method(&difference.patch).await;
                     let now = self.clocks.now(Some(&tenant.connection.tenant_id)).latest;

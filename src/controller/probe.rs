@@ -10,16 +10,11 @@ use serde_json::json;
 
 use super::chance::Chance;
 use crate::api::names::OPERATOR;
-use crate::api::{Lean, TapRequest};
 use crate::cluster::error::ApiError;
 use crate::cluster::requests;
 use crate::cluster::write::Trial;
 use crate::decision::admission::Probe;
 use crate::decision::ids::RequestName;
-
-fn api(client: &Client, name: &RequestName) -> Api<Lean<TapRequest>> {
-    Api::namespaced(client.clone(), &name.namespace)
-}
 
 /// Tries to create a Secret that does not hold a pass.
 pub async fn secrets(client: &Client, namespace: &str, before: &Probe) -> Probe {
@@ -49,7 +44,7 @@ pub async fn requests(client: &Client, name: &RequestName, chance: Chance) -> Pr
     let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
     let trial = Trial("probe the policy on requests");
     conclude(
-        trial.patch(&api(client, name), &name.name, &patch).await,
+        trial.patch(&requests::api_in(client, &name.namespace), &name.name, &patch).await,
         "tap-operator-requests",
         "write labels tap-operator.io/* of TapRequests",
     )
@@ -65,7 +60,7 @@ pub async fn decisions(client: &Client, name: &RequestName) -> Probe {
     let patch = Patch::Merge(json!({ "status": { "decisions": decisions } }));
     let trial = Trial("probe the policy on decisions");
     conclude(
-        trial.patch_status(&api(client, name), &name.name, &patch).await,
+        trial.patch_status(&requests::api_in(client, &name.namespace), &name.name, &patch).await,
         "tap-operator-decisions",
         "write status.decisions of TapRequests",
     )

@@ -47,11 +47,11 @@ pub fn on_policies(
             // A change of only the status wakes nothing.
             if before.map(|known| &known.version) != now.as_ref().map(|known| &known.version) {
                 operator.policy_changed(&name, policy.as_deref());
-            }
-            let uid = |known: Option<&Known>| known.and_then(|known| known.version.uid.clone());
-            if let Some(gone) = uid(before).filter(|gone| uid(now.as_ref()).as_ref() != Some(gone))
-            {
-                operator.corrections().forget(&gone);
+                let uid = |known: &Known| known.version.uid.clone();
+                let (was, is) = (before.and_then(uid), now.as_ref().and_then(uid));
+                if let Some(gone) = was.filter(|was| is.as_ref() != Some(was)) {
+                    operator.corrections().forget(&gone);
+                }
             }
             match now {
                 Some(now) => known.insert(name, now),

@@ -98,8 +98,9 @@ impl Reason {
             ErrorKind::SignIn(SignInErrorKind::Unavailable) => Self::TenantUnreachable,
             ErrorKind::Throttled | ErrorKind::SignIn(SignInErrorKind::Throttled) => Self::Throttled,
             ErrorKind::SignIn(_) | ErrorKind::Unauthorized => Self::SignInFailed,
-            // A refusal without a code is none of Graph's: it comes from a proxy.
-            ErrorKind::Forbidden if !error.code.is_empty() => Self::PermissionMissing,
+            _ if error.is_for_lack_of_permission() || error.is_for_lack_of_licence() => {
+                Self::PermissionMissing
+            }
             _ => Self::TenantUnreachable,
         }
     }

@@ -8,7 +8,7 @@ use super::Plan;
 use super::finding::{Finding, Severity};
 use super::tenant::PolicyPlan;
 use crate::api::Posture;
-use crate::text::visible;
+use crate::text::{counted, visible};
 
 /// The version of the JSON. Fields may be added without a new one.
 const VERSION: u32 = 1;
@@ -154,14 +154,6 @@ fn summary(plan: &Plan) -> String {
         let _ = write!(text, "; not looked at: {}", counted(plan.others, "other object"));
     }
     text
-}
-
-fn counted(count: usize, what: &str) -> String {
-    match (count, what.strip_suffix('y')) {
-        (1, _) => format!("1 {what}"),
-        (count, Some(stem)) => format!("{count} {stem}ies"),
-        (count, None) => format!("{count} {what}s"),
-    }
 }
 
 /// Where a finding is, as compilers write it.

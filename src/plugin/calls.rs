@@ -20,6 +20,7 @@ use kube::api::{
     PostParams, Preconditions,
 };
 use kube::client::Body;
+use kube::core::PartialObjectMeta;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 
@@ -196,8 +197,12 @@ impl Cluster {
     /// The names of all namespaces.
     pub async fn namespaces(&self) -> Result<Vec<String>, CallError> {
         use k8s_openapi::api::core::v1::Namespace;
-        let api: Api<Lean<Namespace>> = Api::all(self.client.clone());
-        let list = self.call(api.list(&ListParams::default())).await?;
+        let list = async {
+            let url = Namespace::url_path(&(), None);
+            let list = kube::core::Request::new(url).list_metadata(&ListParams::default());
+            self.client.request(list.map_err(kube::Error::BuildRequest)?).await
+        };
+        let list: ObjectList<Lean<PartialObjectMeta<Namespace>>> = self.call(list).await?;
         Ok(list.items.into_iter().filter_map(|Lean(namespace)| namespace.metadata.name).collect())
     }
 

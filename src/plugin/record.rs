@@ -23,8 +23,7 @@ impl Record {
         match serde_json::from_value(raw.clone()) {
             Ok(request) => Self { raw, request, unreadable: None },
             Err(error) => {
-                let mut request = TapRequest::new("", TapRequestSpec::default());
-                request.metadata = metadata;
+                let request = TapRequest::of_metadata(metadata);
                 Self { raw, request, unreadable: Some(error.to_string()) }
             }
         }

@@ -338,10 +338,7 @@ impl World {
         change: impl FnOnce(&mut Options),
     ) -> Operator {
         let passed = SignedDuration::try_from(self.began.elapsed()).expect("short");
-        let clocks = Arc::new(Clocks::new(LocalClock::starting_at(
-            self.start + passed + ahead,
-            SignedDuration::ZERO,
-        )));
+        let clocks = Arc::new(Clocks::new(LocalClock::starting_at(self.start + passed + ahead)));
         let shutdown = CancellationToken::new();
         let client = self.kubernetes.client_as(SERVICE_ACCOUNT);
         let own = self.kubernetes.clone();

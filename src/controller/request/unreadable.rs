@@ -1,7 +1,7 @@
 //! Requests that this version cannot read. Nothing is done for them, except that their deletion must end.
 
 use super::RESYNC;
-use crate::api::{TapRequest, TapRequestSpec};
+use crate::api::TapRequest;
 use crate::cluster::{ApiError, requests, secret};
 use crate::controller::announce;
 use crate::controller::fence::Fence;
@@ -34,8 +34,7 @@ impl Operator {
         let ours = metadata.filter(|metadata| metadata.uid.as_deref() == Some(uid.as_str()));
         let Some(metadata) = ours else { return Ok(None) };
         // Only the metadata can be read. The annotations hold the intent.
-        let mut request = TapRequest::new("", TapRequestSpec::default());
-        request.metadata = metadata;
+        let request = TapRequest::of_metadata(metadata);
         announce::unreadable(&self.recorder(), &request, why).await;
         if !has_finalizer(&request) {
             return Ok(Some(Rest::For(RESYNC)));

@@ -123,7 +123,7 @@ pub(super) fn next(
                 .or_rest(rest)
         }
         None => PolicyStep::Correct {
-            differences: Box::new(correctable.clone()),
+            difference: Box::new(correctable.clone()),
             found: found.drift.clone(),
         },
     }

@@ -115,7 +115,7 @@ pub enum PolicyStep {
     /// Correct differences in the tenant, in one PATCH.
     Correct {
         /// What is corrected.
-        differences: Box<Difference>,
+        difference: Box<Difference>,
         /// All that was found, of which people are told.
         found: Vec<Drift>,
     },

@@ -395,12 +395,12 @@ fn a_correction_that_does_not_show_is_reported_after_the_settle_time_and_then_se
         adopted: Some(ObservedMethod::default()),
         ..TapPolicyStatus::default()
     });
-    let PolicyStep::Correct { differences, .. } = reconcile.next() else {
+    let PolicyStep::Correct { difference, .. } = reconcile.next() else {
         panic!("{:?}", reconcile.next())
     };
     let at = reconcile.now;
     reconcile.correction =
-        Some(Correction { generation: None, patch: differences.patch.clone(), at, refused: false });
+        Some(Correction { generation: None, patch: difference.patch.clone(), at, refused: false });
     for (seconds, reason) in
         [(0, "Drifted"), (149, "Drifted"), (150, "NotTaken"), (749, "NotTaken")]
     {
@@ -415,7 +415,7 @@ fn a_correction_that_does_not_show_is_reported_after_the_settle_time_and_then_se
     // Another difference is corrected at once, and so is a difference from another generation.
     reconcile.now = at;
     let other = MethodPatch { default_length: Some(9), ..MethodPatch::default() };
-    for (generation, patch) in [(None, other), (Some(7), differences.patch)] {
+    for (generation, patch) in [(None, other), (Some(7), difference.patch)] {
         reconcile.correction = Some(Correction { generation, patch, at, refused: false });
         assert!(matches!(reconcile.next(), PolicyStep::Correct { .. }), "{generation:?}");
     }

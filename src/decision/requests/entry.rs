@@ -216,11 +216,6 @@ impl Entry {
         self.work.get_or_insert_default()
     }
 
-    /// What is remembered of its Secret, made where there was nothing.
-    pub fn secret_mut(&mut self) -> &mut KnownSecret {
-        self.secret.get_or_insert_default()
-    }
-
     /// Drops what was remembered of a request that has ended and is let go: it is never needed again, and such records may
     /// be many.
     pub fn let_go(&mut self) {

@@ -137,7 +137,7 @@ impl Requests {
     /// Takes note that there is no Secret for a recorded pass any more.
     pub fn learn_secret_gone(&mut self, uid: &Uid, moment: Moment) {
         let Some(entry) = self.entries.get_mut(uid) else { return };
-        if !std::mem::replace(&mut entry.secret_mut().is_gone, true) {
+        if !std::mem::replace(&mut entry.secret.get_or_insert_default().is_gone, true) {
             self.schedule.due(uid, entry, moment.at);
         }
     }
@@ -364,7 +364,7 @@ impl Requests {
         let (written, why, is_refused) = match created {
             SecretCreation::Yes(secret) => {
                 held.secret = SecretWritten::Created(secret.clone());
-                entry.secret_mut().uid = Some(secret.as_str().into());
+                entry.secret.get_or_insert_default().uid = Some(secret.as_str().into());
                 return self.secret_was_written(uid, moment);
             }
             // Nothing was done, so the same Secret may be created again, while people wait no longer than for an attempt.

@@ -184,12 +184,10 @@ impl Observed {
 
     /// What can be known of a request of which only the metadata could be read.
     pub fn unreadable(metadata: &ObjectMeta, why: &str) -> Self {
-        let mut request = TapRequest::new("", crate::api::TapRequestSpec::default());
-        request.metadata = metadata.clone();
         Self {
             unresolved: None,
             unreadable: Some(Arc::new(Unreadable(why.into()))),
-            ..Self::of(&request)
+            ..Self::of(&TapRequest::of_metadata(metadata.clone()))
         }
     }
 

@@ -100,7 +100,8 @@ impl Exchange {
         let sign_in = SignIn::new(
             Arc::clone(&connection),
             Arc::clone(&options.transport),
-            [&options.clock, &options.wall].map(Arc::clone),
+            Arc::clone(&options.clock),
+            Arc::clone(&options.wall),
             Arc::clone(&options.on_report),
         );
         Self { connection, sign_in, pacers, options }

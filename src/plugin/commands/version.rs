@@ -19,22 +19,15 @@ pub async fn run(arguments: &Version, connection: &Connection) -> Result<(), Fai
     let session = Session::open(connection, Prompts::Allowed).await?;
     let server = session.cluster.path("/version").await?.value;
     output::data(&format!("Kubernetes {}", server["gitVersion"].as_str().unwrap_or("unknown")))?;
-    let operator = image(&session, &arguments.operator.operator_namespace).await;
+    let namespace = &arguments.operator.operator_namespace;
+    let operator = match pods(&session, namespace).await {
+        Ok(pods) => image(pods.as_ref(), namespace),
+        Err(error) => Err(error.to_string()),
+    };
     output::data(&format!(
         "tap-operator {}",
         operator.unwrap_or_else(|why| format!("unknown: {why}"))
     ))
-}
-
-/// Why it is not known which image the operator runs.
-#[derive(Debug, thiserror::Error)]
-pub enum NoImage {
-    /// The person may not see it, or the call failed.
-    #[error(transparent)]
-    Unseen(#[from] CallError),
-    /// There is no image to be seen.
-    #[error("{0}")]
-    Unnamed(String),
 }
 
 /// The pods of the operator's Deployment, if there is one.
@@ -43,12 +36,10 @@ pub async fn pods(session: &Session, namespace: &str) -> Result<Option<PodSpec>,
     Ok(deployment.and_then(|deployment| deployment.spec?.template.spec))
 }
 
-/// The image of the operator's Deployment.
-pub async fn image(session: &Session, namespace: &str) -> Result<String, NoImage> {
-    let mut containers =
-        pods(session, namespace).await?.into_iter().flat_map(|spec| spec.containers);
+/// The image that these pods of the operator run, or why it is not known.
+pub fn image(pods: Option<&PodSpec>, namespace: &str) -> Result<String, String> {
+    let mut containers = pods.into_iter().flat_map(|pods| &pods.containers);
     let ours = containers.find(|container| container.name == OPERATOR);
-    ours.and_then(|ours| ours.image).ok_or_else(|| {
-        NoImage::Unnamed(format!("there is no Deployment {OPERATOR} in namespace {namespace}"))
-    })
+    ours.and_then(|ours| ours.image.clone())
+        .ok_or_else(|| format!("there is no Deployment {OPERATOR} in namespace {namespace}"))
 }

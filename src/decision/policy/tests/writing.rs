@@ -82,7 +82,7 @@ fn what_was_found_is_kept_before_anything_is_written_over_it() {
     };
     assert_eq!(status.adopted.as_ref().and_then(|method| method.code_length), Some(8));
     reconcile.policy.status = Some(*status);
-    let PolicyStep::Correct { differences: difference, .. } = reconcile.next() else {
+    let PolicyStep::Correct { difference, .. } = reconcile.next() else {
         panic!("{:?}", reconcile.next())
     };
     assert_eq!(difference.patch.default_length, Some(14));

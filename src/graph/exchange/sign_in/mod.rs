@@ -74,7 +74,8 @@ impl SignIn {
     pub(super) fn new(
         connection: Arc<ConnectionConfig>,
         transport: Arc<dyn Transport>,
-        [clock, wall]: [Clock; 2],
+        clock: Clock,
+        wall: Clock,
         on_report: OnReport,
     ) -> Self {
         Self { connection, transport, clock, wall, on_report, held: tokio::sync::Mutex::default() }

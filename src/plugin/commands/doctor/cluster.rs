@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::core::v1::PodSpec;
 use kube::ResourceExt as _;
 use kube::api::ApiResource;
 use kube::core::GroupVersionKind;
@@ -13,7 +14,7 @@ use crate::api::{ConditionType, TapPolicy};
 use crate::decision::admission::{ServiceAccount, Shipped, told};
 use crate::decision::stop::StopOrder;
 use crate::plugin::call_error::CallError;
-use crate::plugin::commands::version::{NoImage, image, pods};
+use crate::plugin::commands::version::{image, pods};
 use crate::plugin::operator::{self, Whereabouts};
 use crate::plugin::session::Session;
 use crate::plugin::time::long;
@@ -92,6 +93,9 @@ fn nowhere(place: &str) -> [Finding; 3] {
     ]
 }
 
+/// The pods of the operator's Deployment, as far as they can be seen.
+type Pods = Result<Option<PodSpec>, CallError>;
+
 /// Looks at the operator and what it needs. Returns what it measures.
 async fn installation(
     session: &Session,
@@ -99,11 +103,12 @@ async fn installation(
     ahead: SignedDuration,
     findings: &mut Vec<Finding>,
 ) -> Metrics {
-    findings.push(admission(session, operator).await);
+    let pods = pods(session, operator).await;
+    findings.push(admission(session, operator, &pods).await);
     let lease = session.cluster.get::<Lease>(operator, OPERATOR).await;
     let lease = lease.map(|lease| lease.and_then(|lease| lease.spec).unwrap_or_default());
     findings.push(leader(&lease, operator, Timestamp::now() + ahead));
-    findings.push(version(session, operator).await);
+    findings.push(version(&pods, operator));
     findings.push(stop(session, operator).await);
     let pod = lease.ok().and_then(|lease| Some(pod(&lease.holder_identity?).to_owned()));
     let metrics = match pod {
@@ -133,12 +138,10 @@ pub fn unseen(check: &str, error: &CallError) -> Finding {
     }
 }
 
-async fn admission(session: &Session, operator: &str) -> Finding {
+async fn admission(session: &Session, operator: &str, pods: &Pods) -> Finding {
     let check = "admission policies";
-    let pods = pods(session, operator).await;
-    let is_account_seen = pods.is_ok();
-    let name = pods.ok().flatten().and_then(|spec| spec.service_account_name);
-    let name = name.unwrap_or_else(|| OPERATOR.to_owned());
+    let name = pods.as_ref().ok().and_then(|pods| pods.as_ref()?.service_account_name.as_deref());
+    let name = name.unwrap_or(OPERATOR).to_owned();
     let account = ServiceAccount { namespace: operator.to_owned(), name };
     let mut differences = Vec::new();
     for shipped in Shipped::required() {
@@ -165,7 +168,7 @@ async fn admission(session: &Session, operator: &str) -> Finding {
             format!("present, bound, and as version {VERSION} ships them"),
         );
     }
-    if !is_account_seen {
+    if pods.is_err() {
         let detail = format!(
             "they are not those for the ServiceAccount {OPERATOR}, and you may not see whether the operator has another: {}",
             told(&differences)
@@ -206,11 +209,14 @@ fn leader(lease: &Result<LeaseSpec, CallError>, operator: &str, now: Timestamp) 
     }
 }
 
-async fn version(session: &Session, operator: &str) -> Finding {
+fn version(pods: &Pods, operator: &str) -> Finding {
     let check = "operator's version";
-    match image(session, operator).await {
-        Err(NoImage::Unseen(error)) => unseen(check, &error),
-        Err(NoImage::Unnamed(why)) => Finding::new(check, Verdict::Unknown, why),
+    let pods = match pods {
+        Ok(pods) => pods,
+        Err(error) => return unseen(check, error),
+    };
+    match image(pods.as_ref(), operator) {
+        Err(why) => Finding::new(check, Verdict::Unknown, why),
         Ok(image) if is_of_version(&image, VERSION) => Finding::new(check, Verdict::Ok, image),
         Ok(image) => Finding::new(
             check,
