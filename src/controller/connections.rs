@@ -52,12 +52,16 @@ impl Connections {
         self.lock().get(connection).cloned()
     }
 
+    /// Why a connection does not work; `None` if it works, or before its first call.
+    pub fn problem(&self, connection: &str) -> Option<String> {
+        self.lock().get(connection)?.problem().map(str::to_owned)
+    }
+
     /// A line for each connection that does not work.
     pub fn problems(&self) -> Vec<String> {
         let all = self.lock();
         let problem = |(name, standing): (&String, &Standing)| {
-            let of = |known: &Option<Result<(), String>>| known.clone()?.err();
-            let why = of(&standing.sign_in).or_else(|| of(&standing.graph))?;
+            let why = standing.problem()?;
             Some(format!("the tenant connection {name} does not work: {why}"))
         };
         all.iter().filter_map(problem).collect()
@@ -69,6 +73,11 @@ impl Connections {
 }
 
 impl Standing {
+    fn problem(&self) -> Option<&str> {
+        let failed = [&self.sign_in, &self.graph].into_iter().flatten();
+        failed.filter_map(|known| known.as_ref().err()).map(String::as_str).next()
+    }
+
     fn signed_in(&mut self, connection: &ConnectionConfig, result: Result<(), &GraphError>) {
         let ConnectionConfig { name, tenant_id, client_id, .. } = connection;
         let known = result.map_err(ToString::to_string);

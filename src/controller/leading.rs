@@ -19,6 +19,8 @@ const FIRST_ANSWER: Duration = Duration::from_secs(10);
 const CATCH_UP_AGAIN: Duration = Duration::from_secs(1);
 /// How long to wait before asking a tenant again whose clock is uncertain.
 const CLOCK_AGAIN: Duration = Duration::from_millis(500);
+/// How long to wait before looking again whether a connection works.
+const FAILING_AGAIN: Duration = Duration::from_mins(10);
 
 /// Waits for the lease and for everything that a reconcile needs, then starts the work.
 pub async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSender<()>) {
@@ -34,7 +36,10 @@ pub async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSe
         // A stop that cannot be read counts as set. It keeps no pass from being taken away.
         tokio::time::timeout(FIRST_ANSWER, operator.stop_is_read()),
     );
-    let asked = operator.tenants.values().map(|tenant| ask(operator, tenant));
+    let asked = operator.tenants.values().map(async |tenant| {
+        ask(operator, tenant).await;
+        ask_while_it_fails(operator, tenant).await;
+    });
     tokio::join!(futures::future::join_all(asked), begin(operator, policies));
 }
 
@@ -95,6 +100,18 @@ async fn attempts(operator: &Operator) -> Result<Vec<(String, Version)>, ApiErro
 async fn ask(operator: &Operator, tenant: &Tenant) {
     tokio::join!(ask_for_the_time(operator, tenant), ask_for_the_permissions(operator, tenant));
     operator.awaited.send_if_modified(|awaited| awaited.remove(&tenant.connection.name));
+}
+
+/// Asks a tenant again while its connection does not work, for ever. Without a policy that names it nothing else does, and
+/// metrics and `/readyz` would tell of the failure long after its end.
+async fn ask_while_it_fails(operator: &Operator, tenant: &Tenant) {
+    loop {
+        tokio::time::sleep(FAILING_AGAIN).await;
+        if operator.connections.problem(&tenant.connection.name).is_some() {
+            // The client reports the outcome.
+            let _ = tenant.client.method(graph::Priority::Read).await;
+        }
+    }
 }
 
 /// Asks a tenant until its time is certain, so that no pass ends early because of a wrong local clock or one wrong answer.

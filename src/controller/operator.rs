@@ -28,6 +28,7 @@ use crate::cluster::lease::LeaseView;
 use crate::decision::census::Census;
 use crate::decision::corrections::Corrections;
 use crate::decision::ids::{RequestName, Uid};
+use crate::decision::known_groups::KnownGroups;
 use crate::decision::outcome::Outcome;
 use crate::decision::permissions::Comparison;
 use crate::decision::requests::{Moment, Requests};
@@ -80,6 +81,8 @@ pub struct Operator {
     pub terms: PolicyTerms,
     /// The corrections that were last sent to tenants.
     pub corrections: Mutex<Corrections>,
+    /// The groups of policies as they were read last.
+    pub known_groups: Mutex<KnownGroups>,
     /// The findings about the permissions of each connection's app that were logged last, by name of the connection.
     pub logged_permissions: Mutex<HashMap<String, Comparison>>,
     /// Whether reconciles may start: the caches are complete.

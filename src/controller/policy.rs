@@ -18,6 +18,7 @@ use crate::cluster::patch::{as_operator, merge_patch};
 use crate::cluster::write;
 use crate::decision::Reason;
 use crate::decision::corrections::Corrections;
+use crate::decision::known_groups::KnownGroups;
 use crate::decision::permissions::enforces;
 use crate::decision::policy::{self, PolicyReads, PolicySituation, PolicyStep, manages};
 use crate::decision::step::Rest;
@@ -111,7 +112,8 @@ impl Operator {
                     reads.method = Some(method);
                 }
                 (PolicyStep::ReadGroups(ids), Some(tenant)) => {
-                    reads.groups = Some(tenant.client.groups(&ids, Priority::Read).await);
+                    let answer = tenant.client.groups(&ids, Priority::Read).await;
+                    reads.groups = Some(self.known_groups().learn(&policy, ids, answer));
                 }
                 (PolicyStep::ReadAccessPolicies, Some(tenant)) => {
                     let policies = tenant.conditional_access.policies(&tenant.client).await;
@@ -143,7 +145,17 @@ impl Operator {
         Ok(Rest::Backoff(None))
     }
 
-    pub(super) fn corrections(&self) -> MutexGuard<'_, Corrections> {
+    fn known_groups(&self) -> MutexGuard<'_, KnownGroups> {
+        self.known_groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what is remembered of a policy that does not exist any more.
+    pub(super) fn forget_policy(&self, uid: &str) {
+        self.corrections().forget(uid);
+        self.known_groups().forget(uid);
+    }
+
+    fn corrections(&self) -> MutexGuard<'_, Corrections> {
         self.corrections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -231,6 +231,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         began: Instant::now(),
         terms: PolicyTerms::default(),
         corrections: Mutex::default(),
+        known_groups: Mutex::default(),
         logged_permissions: Mutex::default(),
         informed: AtomicBool::new(false),
         awaited,

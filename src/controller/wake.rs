@@ -50,7 +50,7 @@ pub fn on_policies(
                 let uid = |known: &Known| known.version.uid.clone();
                 let (was, is) = (before.and_then(uid), now.as_ref().and_then(uid));
                 if let Some(gone) = was.filter(|was| is.as_ref() != Some(was)) {
-                    operator.corrections().forget(&gone);
+                    operator.forget_policy(&gone);
                 }
             }
             match now {

@@ -21,6 +21,7 @@ pub mod corrections;
 pub mod evidence;
 pub mod ids;
 pub mod intent;
+pub mod known_groups;
 pub mod method;
 pub mod outcome;
 pub mod permissions;

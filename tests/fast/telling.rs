@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use graph_simulator::tenant::OPERATOR;
+use graph_simulator::tenant::{OPERATOR, PILOT_GROUP};
+use graph_simulator::{Fault, FaultKind, Operation};
 use jiff::SignedDuration;
 use kubernetes_api::Match;
 use serde_json::{Value, json};
@@ -65,6 +66,46 @@ async fn a_sign_in_that_fails_is_told_on_the_policy_and_in_the_state_of_the_conn
     ] {
         assert!(page.contains(line), "no {line}{page}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_policy_is_told_as_down_only_until_its_tenant_answers() {
+    let world = World::new();
+    world.kubernetes.delete("tappolicies", "", "contoso").expect("it is there");
+    let down = |kind| world.tenant.inject(Fault::on(Operation::PolicyGet, kind).times(1_000));
+    down(FaultKind::ConnectionCut);
+    let operator = world.operator();
+    let known = &operator.connections;
+    world.until("it is down", SOON, || known.problems().len() == 1).await;
+    sleep(Duration::from_mins(30)).await;
+    assert_eq!(known.problems().len(), 1);
+    world.tenant.clear_faults();
+    let asked = || world.tenant.requests_for(Operation::PolicyGet).len();
+    let works = || known.problems().is_empty();
+    world.until("it works", Duration::from_mins(15), works).await;
+    let before = asked();
+    sleep(Duration::from_hours(2)).await;
+    assert_eq!(asked(), before, "a connection that works is not asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_difference_is_told_once_though_its_groups_cannot_be_read_meanwhile() {
+    let world = World::new();
+    world.policy(&json!({"users": {"groups": [{"group": PILOT_GROUP, "displayName": "Another"}]}}));
+    let _operator = world.operator();
+    let drift = || {
+        let policy = world.kubernetes.get("tappolicies", "", "contoso").unwrap_or_default();
+        policy["status"]["drift"].as_array().map_or(0, Vec::len)
+    };
+    world.until("the difference is told", SOON, || drift() == 1).await;
+    world.tenant.inject(Fault::on(Operation::GroupList, FaultKind::ConnectionCut).times(50));
+    for _ in 0..120 {
+        sleep(Duration::from_mins(1)).await;
+        assert_eq!(drift(), 1, "it is told as long as nobody knows better");
+    }
+    let told = events(&world, "TapPolicy", "contoso");
+    let told = told.into_iter().filter(|event| *event == warns("Drifted")).count();
+    assert_eq!(told, 1);
 }
 
 #[tokio::test(start_paused = true)]
