@@ -134,6 +134,22 @@ async fn one_wrong_date_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_with_a_wrong_date_hides_no_pass() {
+    for offset_seconds in [7200, -7200, 86_400 * 400] {
+        let world = World::new();
+        let pass = json!({"lifetimeInMinutes": 60, "isUsableOnce": false});
+        world.tenant.portal_create_pass("alice@contoso.com", &pass).expect("a pass");
+        let wrong = FaultKind::WrongDate { offset_seconds };
+        world.tenant.inject(Fault::on(Operation::PassList, wrong));
+        let _operator = world.operator();
+        world.request("lost-phone", &json!({"onExistingPass": "Refuse"}));
+        world.until_ended("lost-phone", Phase::Failed, Duration::from_mins(3)).await;
+        assert_eq!(world.reason("lost-phone"), "ExistingPass");
+        assert_eq!(world.posts(), 0, "{offset_seconds}\n{}", world.report());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_clock_that_jumps_is_followed() {
     // Forward, past the end of the pass.
     let world = World::new();

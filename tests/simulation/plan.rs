@@ -200,7 +200,20 @@ impl Plan {
         };
         !self.troubles.iter().any(|(_, trouble)| wrong(trouble))
     }
+
+    /// Whether so many answers bear a wrong date that they may be believed.
+    pub fn clock_may_jump(&self) -> bool {
+        let wrong = |trouble: &Trouble| match trouble {
+            Trouble::ClockStep(_) => BELIEVED,
+            Trouble::Graph { kind: FaultKind::WrongDate { .. }, times, .. } => *times,
+            _ => 0,
+        };
+        self.troubles.iter().map(|(_, trouble)| wrong(trouble)).sum::<u32>() >= BELIEVED
+    }
 }
+
+/// How many answers that agree on another time are believed.
+const BELIEVED: u32 = 3;
 
 /// Draws from a seed.
 pub struct Dice(pub StdRng);

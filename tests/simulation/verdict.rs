@@ -488,12 +488,12 @@ fn foreign(
                 let late = pass.created_date_time >= intent.listed_at - unseen;
                 match (ours, asked, late) {
                     (false, true, _) => seen.replaced_as_asked += 1,
-                    (false, false, true) if plan.clock_is_right() => {
+                    (false, false, true) if !plan.clock_may_jump() => {
                         seen.replaced_within_the_limit += 1;
                     }
                     (_, true, _) => {}
                     (true, ..) if used_up(pass) => {}
-                    _ if !plan.clock_is_right() => {}
+                    _ if plan.clock_may_jump() => {}
                     _ => {
                         return Err(format!(
                             "foreign passes stay: {id} (ours: {ours}) was replaced by {with}"

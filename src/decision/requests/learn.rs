@@ -65,7 +65,10 @@ impl Requests {
                 self.learn_fact(uid, |facts| facts.sign_in_rules = Some(rules));
             }
             Outcome::SignIn(seen) => self.learn_fact(uid, |facts| facts.sign_in = Some(seen)),
-            Outcome::Passes(user, listed) => self.learn_passes(uid, &user, listed),
+            Outcome::Passes(user, listed) => {
+                let listed = listed.and_then(|listed| self.of_its_time(uid, listed, now));
+                self.learn_passes(uid, &user, listed);
+            }
             Outcome::SecretDryRun(answer) => {
                 self.reads_mut(uid, |reads| reads.secret_dry_run = Some(answer));
             }

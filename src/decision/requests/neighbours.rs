@@ -6,11 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::index::change;
 use super::{Moment, Requests};
 use crate::api::Phase;
-use crate::decision::clock::{Now, later};
+use crate::decision::clock::{Now, earlier, later};
 use crate::decision::ids::{Uid, UserKey};
 use crate::decision::quota::Bounds;
 use crate::decision::situation::{Foreseen, LivePass, Neighbours};
-use crate::entra::TapMethod;
+use crate::entra::{Call, ErrorKind, GraphError, Listed, TapMethod};
 
 /// How long after Graph listed a pass that no request records it is asked again.
 const PAUSE: SignedDuration = SignedDuration::from_secs(30);
@@ -19,6 +19,9 @@ const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(2);
 
 /// How long a request waits for the pass of another one before it looks again.
 const LIVE_AGAIN: SignedDuration = SignedDuration::from_mins(5);
+
+/// How far the `Date` of a list may be off: it has no fractions of a second, and the clocks of Graph's servers differ a little.
+const DATES_DIFFER: SignedDuration = SignedDuration::from_secs(10);
 
 /// A live pass that Graph listed, and no request records.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +34,23 @@ pub(super) struct ListedPass {
 }
 
 impl Requests {
+    /// A list whose `Date` fits the time at which it was asked for. Of any other nobody can tell which of its passes are live,
+    /// or which passes are too young to be in it; so it is no answer, and is asked for again.
+    pub(super) fn of_its_time(
+        &self,
+        uid: &Uid,
+        listed: Listed,
+        now: Now,
+    ) -> Result<Listed, GraphError> {
+        let asked_at = self.entries.get(uid).and_then(|entry| Some(entry.reconcile()?.asked_at));
+        let earliest = asked_at.map_or(Timestamp::MIN, |at| earlier(at, DATES_DIFFER));
+        if (earliest..=later(now.latest, DATES_DIFFER)).contains(&listed.date) {
+            return Ok(listed);
+        }
+        let why = "the answer bears another time than Graph's other answers, so it is not believed";
+        Err(GraphError::new(Call::Passes, ErrorKind::Unavailable, why))
+    }
+
     /// What is known of other passes for a request's user.
     pub(super) fn neighbours(&self, uid: &Uid, user: &UserKey, now: Now) -> Neighbours {
         let is_in_turn = self.turns.get(user).is_some_and(|other| other != uid);
