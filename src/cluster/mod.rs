@@ -10,4 +10,4 @@ pub mod requests;
 pub mod secret;
 pub mod write;
 
-pub use error::{ApiError, call};
+pub use error::{ApiError, call, find};

@@ -6,7 +6,7 @@ use kube::core::{ObjectList, PartialObjectMeta, Request};
 use kube::{Client, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::error::{ApiError, call};
+use super::error::{ApiError, call, find};
 use super::patch::{as_operator, merge_patch};
 use super::write;
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION, STOP_CONFIG_MAP};
@@ -44,7 +44,7 @@ pub fn named(name: &RequestName, uid: &Uid) -> TapRequest {
 /// The request of this name, by a quorum read; `None` if it does not exist.
 pub async fn get(client: &Client, name: &RequestName) -> Result<Option<TapRequest>, ApiError> {
     let api = api_in(client, &name.namespace);
-    Ok(call("get TapRequest", api.get_opt(&name.name)).await?.map(|Lean(found)| found))
+    Ok(find("get TapRequest", &api, &name.name).await?.map(|Lean(found)| found))
 }
 
 /// The metadata of the request of this name, even if this version cannot read the rest; `None` if it does not exist.
@@ -53,7 +53,7 @@ pub async fn get_metadata(
     name: &RequestName,
 ) -> Result<Option<ObjectMeta>, ApiError> {
     let api = metadata_api(client, &name.namespace);
-    let found = call("get TapRequest", api.get_opt(&name.name)).await?;
+    let found = find("get TapRequest", &api, &name.name).await?;
     Ok(found.map(|Lean(found)| found.metadata))
 }
 
@@ -76,16 +76,18 @@ pub async fn write_status(
     before: &TapRequest,
     status: &TapRequestStatus,
 ) -> Result<TapRequest, ApiError> {
-    let old = before.status.clone().unwrap_or_default();
+    let changes = merge_patch(&before.status.clone().unwrap_or_default(), status);
     let patch = json!({
         "metadata": { "resourceVersion": before.metadata.resource_version },
-        "status": merge_patch(&old, status),
+        "status": changes,
     });
     let (api, patch) = (api(client, before), Patch::Merge(&patch));
     let effect = Effect::WriteRequestStatus;
     let written =
         write::patch_status(effect, &api, &before.name_any(), &as_operator(), &patch).await;
-    written.map(|Lean(written)| written)
+    let Lean(written) = written?;
+    write::took_something(effect, &changes, &before.metadata, &written.metadata)?;
+    Ok(written)
 }
 
 /// Records an intent, with the finalizer. An intent too long to be read again is refused, and nothing is sent.
@@ -156,7 +158,7 @@ pub async fn brakes(client: &Client, namespace: &str, policy: &str) -> Brakes {
         Err(_) => Stop::On,
     };
     let policies: Api<TapPolicy> = Api::all(client.clone());
-    let policy = call("get TapPolicy", policies.get_opt(policy)).await;
+    let policy = find("get TapPolicy", &policies, policy).await;
     let issuance = |policy: &TapPolicy| policy.spec.issuance.as_ref().map(|i| i.suspend);
     let suspended =
         !matches!(&policy, Ok(Some(policy)) if issuance(policy).is_some_and(|s| s != Some(true)));
@@ -167,7 +169,7 @@ pub async fn brakes(client: &Client, namespace: &str, policy: &str) -> Brakes {
 /// The stop `ConfigMap`, by a quorum read; `None` if it does not exist.
 pub async fn stop(client: &Client, namespace: &str) -> Result<Option<ConfigMap>, ApiError> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    call("get stop ConfigMap", maps.get_opt(STOP_CONFIG_MAP)).await
+    find("get stop ConfigMap", &maps, STOP_CONFIG_MAP).await
 }
 
 async fn patch_metadata(

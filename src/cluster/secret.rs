@@ -7,6 +7,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ObjectMeta, PostParams, Preconditions};
 use kube::client::Body;
+use kube::core::response::StatusDetails;
 use kube::core::{PartialObjectMeta, Request, Status};
 use kube::{Client, Resource as _, ResourceExt as _};
 
@@ -64,7 +65,8 @@ impl CreateError {
 }
 
 /// Asks by a dry run whether the API server would accept a Secret of the request's name. The placeholder is not encrypted,
-/// because that is costly.
+/// because that is costly. No answer is a refusal, too: a webhook that does not answer makes it, and people must see why the
+/// request waits.
 pub async fn dry_run(client: &Client, request: &TapRequest) -> Result<SecretDryRun, ApiError> {
     let placeholder = PLACEHOLDER.as_bytes().to_vec();
     let secret = secret(request, &request.spec.user, placeholder, None);
@@ -72,8 +74,11 @@ pub async fn dry_run(client: &Client, request: &TapRequest) -> Result<SecretDryR
         Ok(_) => Ok(SecretDryRun::Accepted),
         Err(ApiError::Refused { code: 409, .. }) => Ok(SecretDryRun::NameTaken),
         Err(ApiError::Refused { message, .. }) => Ok(SecretDryRun::Refused(message)),
-        Err(error @ ApiError::NotFound { .. }) => Ok(SecretDryRun::Refused(error.to_string())),
-        Err(error) => Err(error),
+        Err(ApiError::Unknown { cause, .. }) => Ok(SecretDryRun::Refused(cause)),
+        Err(error @ (ApiError::NotFound { .. } | ApiError::NotServed { .. })) => {
+            Ok(SecretDryRun::Refused(error.to_string()))
+        }
+        Err(error @ ApiError::Conflict { .. }) => Err(error),
     }
 }
 
@@ -130,7 +135,9 @@ async fn outcome(
         told.message
     };
     let (code, reason) = (status.as_u16(), told.reason);
-    Err(kube::Error::Api(Box::new(Status { code, reason, message, ..Status::default() })))
+    // Causes may quote the code, too.
+    let details = told.details.map(|details| StatusDetails { causes: Vec::new(), ..details });
+    Err(kube::Error::Api(Box::new(Status { code, reason, message, details, ..Status::default() })))
 }
 
 /// The HTTP request for a create that is answered with the metadata only, so that the code does not come back.

@@ -13,10 +13,12 @@ use k8s_openapi::api::authorization::v1::{
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::client::Body;
+use kube::core::ObjectMeta;
 use kube::runtime::events::{Event, Recorder};
 use kube::{Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::error::{ApiError, call};
 use crate::decision::rights::Right;
@@ -81,6 +83,22 @@ where
     P: Serialize + Debug,
 {
     call(effect.name(), api.patch_status(name, by, patch)).await
+}
+
+/// Whether a patch of a status with these changes changed anything. If not, the API server dropped all of them, because its
+/// definition does not have these fields. Without this, the same patch would be sent again and again.
+pub fn took_something(
+    effect: Effect,
+    changes: &Value,
+    before: &ObjectMeta,
+    after: &ObjectMeta,
+) -> Result<(), ApiError> {
+    let is_empty = changes.as_object().is_some_and(Map::is_empty);
+    if is_empty || before.resource_version != after.resource_version {
+        return Ok(());
+    }
+    let message = "the API server drops fields of the status, because its custom resource definitions are older than the operator: install those of the operator's version";
+    Err(ApiError::Refused { call: effect.name(), code: 422, message: message.into() })
 }
 
 /// Deletes exactly this object, and no other of the same name. Returns the object if finalizers still hold it.
@@ -203,4 +221,24 @@ impl Trial {
 
 fn dry_run_of_a_patch() -> PatchParams {
     PatchParams { dry_run: true, ..PatchParams::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_status_of_which_nothing_was_taken_is_refused() {
+        let version =
+            |version: &str| ObjectMeta { resource_version: Some(version.into()), ..Default::default() };
+        let took = |changes: Value, after: &str| {
+            took_something(Effect::WriteRequestStatus, &changes, &version("1"), &version(after))
+        };
+        assert!(took(json!({}), "1").is_ok());
+        assert!(took(json!({"a": 1}), "2").is_ok());
+        let refused = took(json!({"a": 1}), "1");
+        assert!(matches!(refused, Err(ApiError::Refused { code: 422, .. })), "{refused:?}");
+    }
 }

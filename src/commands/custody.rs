@@ -31,7 +31,7 @@ pub fn refused(what: &str, error: ApiError) -> anyhow::Error {
     match error {
         ApiError::Refused { code: 403, message, .. } => missing_right(what, &message),
         ApiError::Refused { message, .. } => anyhow!("{what}: {message}"),
-        ApiError::NotFound { .. } => anyhow!(
+        ApiError::NotFound { .. } | ApiError::NotServed { .. } => anyhow!(
             "{what}: the cluster does not know this kind of resource; use the kubeconfig of the cluster in which tap-operator is installed"
         ),
         ApiError::Conflict { .. } | ApiError::Unknown { .. } => anyhow!(

@@ -19,7 +19,7 @@ use super::health::Health;
 use super::operator::Operator;
 use super::probe;
 use super::watches::ShortBackoff;
-use crate::cluster::error::{ApiError, call};
+use crate::cluster::error::{ApiError, find};
 use crate::cluster::write::Trial;
 use crate::decision::admission::{
     Guard, IN_FORCE_WITHIN, Probe, Probes, ServiceAccount, Shipped, judge, told,
@@ -259,9 +259,9 @@ impl Keeper<'_> {
         let mut found = Vec::new();
         for shipped in &self.stamp {
             let api = api(&self.operator.client, shipped);
-            match call("get the mutating policy", api.get_opt(&shipped.name)).await {
+            match find("get the mutating policy", &api, &shipped.name).await {
                 Ok(object) => found.push(as_value(object)),
-                Err(ApiError::NotFound { .. }) => found.push(Value::Null),
+                Err(ApiError::NotServed { .. }) => found.push(Value::Null),
                 Err(_) => return,
             }
         }

@@ -41,7 +41,7 @@ pub async fn wait_for_cluster(client: &Client, health: &Health) -> Result<(), Ru
                 .map(drop);
         match requests.and(policies) {
             Ok(()) => break,
-            Err(ApiError::NotFound { .. }) => {
+            Err(ApiError::NotServed { .. }) => {
                 wait(health, DEFINITIONS_MISSING).await;
             }
             Err(error) => {

@@ -10,7 +10,7 @@ use tap_operator::api::TapPolicy;
 use tap_operator::api::names::OPERATOR;
 use tap_operator::cluster::lease::renewing_holder;
 use tap_operator::cluster::write::Trial;
-use tap_operator::cluster::{ApiError, call, requests};
+use tap_operator::cluster::{ApiError, call, find, requests};
 use tap_operator::controller::preflight::DEFINITIONS_MISSING;
 use tap_operator::controller::probe;
 use tap_operator::decision::admission::{Probe, ServiceAccount, Shipped, told};
@@ -65,7 +65,7 @@ async fn definitions(client: &Client) -> (Finding, Option<Vec<TapPolicy>>) {
     let listed = requests::list_metadata(client, &one).await.map(drop);
     let policies = call("list TapPolicies", policies.list(&ListParams::default())).await;
     let missing = |error: ApiError| match error {
-        ApiError::NotFound { .. } => Finding::failed(what, DEFINITIONS_MISSING),
+        ApiError::NotServed { .. } => Finding::failed(what, DEFINITIONS_MISSING),
         error => Finding::failed(what, error.to_string()),
     };
     match (listed, policies) {
@@ -132,7 +132,7 @@ async fn admission(client: &Client, namespace: &str) -> Vec<Finding> {
     });
     let what = "stamp of the requester";
     findings.push(match differences(client, &ours(Shipped::stamp())).await {
-        Err(ApiError::NotFound { .. }) => {
+        Err(ApiError::NotServed { .. }) => {
             Finding::ok(what, "this server does not know its kind: people name themselves")
         }
         Err(error) => Finding::warning(what, error.to_string()),
@@ -147,7 +147,7 @@ async fn differences(client: &Client, all: &[Shipped]) -> Result<Vec<String>, Ap
     for shipped in all {
         let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", &shipped.kind);
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
-        let found = call("get the admission policies", api.get_opt(&shipped.name)).await?;
+        let found = find("get the admission policies", &api, &shipped.name).await?;
         let found = serde_json::to_value(found).unwrap_or(Value::Null);
         differences.extend(shipped.differences(&found));
     }

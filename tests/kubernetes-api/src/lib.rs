@@ -55,8 +55,8 @@ use self::target::Target;
 /// Statuses for admission rules and faults to answer with.
 pub mod statuses {
     pub use crate::status::{
-        conflict, denied_by_policy, forbidden, invalid, not_found, server_error, too_many_requests,
-        unprocessable,
+        conflict, denied_by_policy, forbidden, invalid, no_such_path, not_found, server_error,
+        too_many_requests, unprocessable,
     };
 }
 
