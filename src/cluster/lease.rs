@@ -14,7 +14,7 @@ use kube::api::{Api, ObjectMeta};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::error::{ApiError, call};
+use super::error::{ApiError, find};
 use super::write;
 use crate::effect::Effect;
 
@@ -22,6 +22,8 @@ use crate::effect::Effect;
 pub const LEASE_DURATION: Duration = Duration::from_secs(15);
 /// How long renewals may fail before the lease is given up.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+/// How long one try to renew it may take: so a connection that is dead without a word leaves time for a try on another one.
+const RENEW_TRY: Duration = Duration::from_secs(3);
 /// How often the holder renews it, and others try to take it.
 const RETRY_PERIOD: Duration = Duration::from_secs(2);
 
@@ -29,7 +31,7 @@ const RETRY_PERIOD: Duration = Duration::from_secs(2);
 /// renewal, because the clock of this machine or that of the holder may be wrong.
 pub async fn renewing_holder(api: &Api<Lease>, name: &str) -> Result<Option<String>, ApiError> {
     let read = async || {
-        let lease = call("get lease", api.get_opt(name)).await?;
+        let lease = find("get lease", api, name).await?;
         let spec = lease.and_then(|lease| lease.spec).unwrap_or_default();
         let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
         Ok(holder.map(|holder| (holder, spec.renew_time)))
@@ -187,7 +189,7 @@ impl LeaderLease {
         &self,
         observed: &mut Option<(LeaseSpec, Instant)>,
     ) -> Result<bool, ApiError> {
-        let Some(mut lease) = call("get lease", self.api.get_opt(&self.name)).await? else {
+        let Some(mut lease) = find("get lease", &self.api, &self.name).await? else {
             let lease = Lease {
                 metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
                 spec: Some(self.spec(None)),
@@ -222,7 +224,7 @@ impl LeaderLease {
             let last = self.renewed.borrow().unwrap_or_else(Instant::now);
             let left = RENEW_DEADLINE.saturating_sub(last.elapsed());
             let asked = Instant::now();
-            match within(left, self.renew()).await {
+            match within(left.min(RENEW_TRY), self.renew()).await {
                 Some(Ok(None)) => {
                     self.renewed.send_replace(Some(asked));
                     failed = None;
@@ -234,7 +236,12 @@ impl LeaderLease {
                 }
                 None => {
                     let silent = || "the API server does not answer".to_owned();
-                    return LeaseLost::NotRenewed { why: failed.unwrap_or_else(silent) };
+                    let why = failed.take().unwrap_or_else(silent);
+                    if last.elapsed() >= RENEW_DEADLINE {
+                        return LeaseLost::NotRenewed { why };
+                    }
+                    tracing::warn!(lease = self.name, why, "cannot renew the leader lease");
+                    failed = Some(why);
                 }
             }
         }
@@ -242,7 +249,7 @@ impl LeaderLease {
 
     /// Renews the lease, unless it is lost.
     async fn renew(&self) -> Result<Option<LeaseLost>, ApiError> {
-        let Some(mut lease) = call("get lease", self.api.get_opt(&self.name)).await? else {
+        let Some(mut lease) = find("get lease", &self.api, &self.name).await? else {
             return Ok(Some(LeaseLost::Removed));
         };
         let spec = lease.spec.take().unwrap_or_default();
@@ -264,7 +271,7 @@ impl LeaderLease {
     /// Lets another replica take over at once. Call it after all work has ended.
     pub async fn release(&self) {
         let released = async {
-            let Some(mut lease) = call("get lease", self.api.get_opt(&self.name)).await? else {
+            let Some(mut lease) = find("get lease", &self.api, &self.name).await? else {
                 return Ok(());
             };
             let spec = lease.spec.take().unwrap_or_default();
@@ -366,6 +373,22 @@ mod tests {
         assert_eq!(within(Duration::ZERO, at_once(())).await, None);
         assert_eq!(within(Duration::from_secs(1), at_once(())).await, Some(()));
         assert_eq!(within(Duration::from_secs(1), std::future::pending::<()>()).await, None);
+    }
+
+    /// Its connection is dead, and nobody says so.
+    #[tokio::test(start_paused = true)]
+    async fn a_try_without_an_answer_leaves_time_for_another() {
+        let api = server();
+        let (lease, view) = lease(&api);
+        let hangs = async {
+            tokio::time::sleep(Duration::from_secs(11)).await;
+            api.fail_next(Match::any().resource("leases"), Fault::Hang);
+            tokio::time::sleep(Duration::from_mins(1)).await;
+        };
+        tokio::select! {
+            lost = lease.run(|| true) => panic!("{lost}"),
+            () = hangs => assert!(view.is_fresh()),
+        }
     }
 
     #[tokio::test(start_paused = true)]
