@@ -14,7 +14,7 @@ use tap_operator::decision::ids::Uid;
 use tap_operator::decision::intent::Intent;
 use tap_operator::decision::outcome::{Outcome, Posted, SecretCreation};
 use tap_operator::decision::permissions::Uses;
-use tap_operator::decision::policy::{PolicyReads, PolicySituation, PolicyStep};
+use tap_operator::decision::policy::{PolicyQuestion, PolicyReads, PolicySituation, PolicyStep};
 use tap_operator::decision::requests::{Moment, Observed, Requests, Seen};
 use tap_operator::decision::situation::{
     Brakes, Connection, Eligibility, GroupState, PolicyFound, SecretDryRun, SecretFound, Settings,
@@ -311,15 +311,17 @@ pub fn policy_seeing(
         });
         match step {
             PolicyStep::Rest(_) => return steps,
-            PolicyStep::ReadPermissions => {
+            PolicyStep::Ask(PolicyQuestion::Permissions) => {
                 reads.permissions = Some(Ok(held.iter().map(ToString::to_string).collect()));
             }
-            PolicyStep::ReadMethod => reads.method = Some(Ok(method())),
-            PolicyStep::ReadGroups(_) => reads.groups = Some(Ok(Vec::new())),
-            PolicyStep::ReadAccessPolicies => {
+            PolicyStep::Ask(PolicyQuestion::Method) => reads.method = Some(Ok(method())),
+            PolicyStep::Ask(PolicyQuestion::Groups(_)) => reads.groups = Some(Ok(Vec::new())),
+            PolicyStep::Ask(PolicyQuestion::AccessPolicies) => {
                 reads.access_policies = Some(Ok(Arc::clone(access_policies)));
             }
-            PolicyStep::ReadStrengths => reads.strengths = Some(Ok(strengths.to_vec())),
+            PolicyStep::Ask(PolicyQuestion::Strengths) => {
+                reads.strengths = Some(Ok(strengths.to_vec()))
+            }
             PolicyStep::WriteStatus(status) => {
                 is_in_bounds(&status, input);
                 policy.status = Some(*status);

@@ -4,7 +4,6 @@
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::time::{Duration, Instant};
-use tokio_util::sync::CancellationToken;
 
 use super::operator::Operator;
 use super::request;
@@ -23,26 +22,36 @@ const LOOKS_AT_ONCE: usize = 4;
 /// How long to sleep if nothing is due. An update of the state machine ends the sleep earlier.
 const LONG: Duration = Duration::from_hours(1);
 
-/// Reconciles requests as they come due, until `shutdown`. Then it waits for the reconciles that still run.
-pub async fn reconcile(operator: &Operator, shutdown: &CancellationToken) {
+/// Reconciles requests as they come due, until the process is to end. Then it waits for the reconciles that still run. As
+/// long as it keeps the lease for them nobody else takes passes away, so it goes on to do that.
+pub async fn reconcile(operator: &Operator) {
+    let ending = &operator.ending;
     let mut updates = operator.updates.subscribe();
-    let mut running = FuturesUnordered::new();
+    let (mut running, mut last) = (FuturesUnordered::new(), FuturesUnordered::new());
     loop {
-        while operator.works() && !shutdown.is_cancelled() {
+        while operator.works() && !ending.is_cancelled() {
             let claimed = operator.at_this_moment(Requests::claim);
             let Some(claimed) = claimed else { break };
             running.push(reconcile_one(operator, claimed));
         }
-        if shutdown.is_cancelled() && running.is_empty() {
+        while operator.works() && ending.is_cancelled() && !running.is_empty() {
+            let claimed = operator.at_this_moment(Requests::claim_urgent);
+            let Some(claimed) = claimed else { break };
+            last.push(reconcile_one(operator, claimed));
+        }
+        if ending.is_cancelled() && running.is_empty() && last.is_empty() {
             return;
         }
-        let due = operator.at_this_moment(|requests, _| requests.next_due());
-        let claims = operator.works() && !shutdown.is_cancelled();
+        let claims = operator.works() && !(ending.is_cancelled() && running.is_empty());
+        let due = operator.at_this_moment(|requests, _| {
+            if ending.is_cancelled() { requests.next_urgent() } else { requests.next_due() }
+        });
         let due = due.filter(|_| claims).map(|due| operator.began + due);
         tokio::select! {
             biased;
             Some(()) = running.next() => {}
-            () = shutdown.cancelled(), if !shutdown.is_cancelled() => {}
+            Some(()) = last.next() => {}
+            () = ending.cancelled(), if !ending.is_cancelled() => {}
             // The sender is dropped only with the operator.
             _ = updates.changed() => {}
             () = tokio::time::sleep_until(due.unwrap_or_else(|| Instant::now() + LONG)) => {}

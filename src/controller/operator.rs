@@ -1,6 +1,7 @@
 //! The state that both reconcilers share.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,6 +11,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::chance::Chance;
 use super::clocks::Clocks;
@@ -89,6 +91,8 @@ pub struct Operator {
     pub informed: AtomicBool,
     /// The connections whose tenants are still asked at the start, by name.
     pub awaited: watch::Sender<BTreeSet<String>>,
+    /// Cancelled when the process is to end.
+    pub ending: CancellationToken,
     /// Whether the last complete list of requests began while this process held the lease; `None` before the first one.
     pub lists_of_requests: watch::Sender<Option<bool>>,
     /// The state of the admission policies.
@@ -186,6 +190,11 @@ impl Operator {
     /// Whether reconciles may start: this process holds the lease and is informed.
     pub fn works(&self) -> bool {
         self.lease.is_held() && self.informed.load(Ordering::Acquire)
+    }
+
+    /// What is answered, unless the process is to end meanwhile. Only reads may be given up so.
+    pub async fn unless_ending<F: Future>(&self, read: F) -> Option<F::Output> {
+        self.ending.run_until_cancelled(read).await
     }
 
     /// Waits until a tenant has answered at the start, or was waited for: its time is known then. One tenant that cannot be

@@ -20,7 +20,9 @@ use crate::decision::Reason;
 use crate::decision::corrections::Corrections;
 use crate::decision::known_groups::KnownGroups;
 use crate::decision::permissions::enforces;
-use crate::decision::policy::{self, PolicyReads, PolicySituation, PolicyStep, manages};
+use crate::decision::policy::{
+    self, PolicyQuestion, PolicyReads, PolicySituation, PolicyStep, manages,
+};
 use crate::decision::step::Rest;
 use crate::effect::Effect;
 use crate::graph::Priority;
@@ -103,25 +105,11 @@ impl Operator {
                 (PolicyStep::WriteStatus(status), _) => {
                     policy = self.write_policy_status(&api, &policy, *status, &mut told).await?;
                 }
-                (PolicyStep::ReadPermissions, Some(tenant)) => {
-                    reads.permissions = Some(self.permissions(tenant).await);
-                }
-                (PolicyStep::ReadMethod, Some(tenant)) => {
-                    let method = tenant.client.method(Priority::Read).await;
-                    self.corrections().method_read(&policy, &method);
-                    reads.method = Some(method);
-                }
-                (PolicyStep::ReadGroups(ids), Some(tenant)) => {
-                    let answer = tenant.client.groups(&ids, Priority::Read).await;
-                    reads.groups = Some(self.known_groups().learn(&policy, ids, answer));
-                }
-                (PolicyStep::ReadAccessPolicies, Some(tenant)) => {
-                    let policies = tenant.conditional_access.policies(&tenant.client).await;
-                    reads.access_policies = Some(policies);
-                }
-                (PolicyStep::ReadStrengths, Some(tenant)) => {
-                    let strengths = tenant.client.authentication_strengths(Priority::Read).await;
-                    reads.strengths = Some(strengths);
+                (PolicyStep::Ask(question), Some(tenant)) => {
+                    let reading = self.read_of_tenant(&policy, tenant, question, &mut reads);
+                    if self.unless_ending(reading).await.is_none() {
+                        return Ok(Rest::ForChange);
+                    }
                 }
                 (PolicyStep::Correct { difference, found }, Some(tenant)) => {
                     self.report_drift(&policy, &found, &mut told).await;
@@ -143,6 +131,35 @@ impl Operator {
             }
         }
         Ok(Rest::Backoff(None))
+    }
+
+    /// Reads something of a tenant for a policy.
+    async fn read_of_tenant(
+        &self,
+        policy: &TapPolicy,
+        tenant: &Tenant,
+        question: PolicyQuestion,
+        reads: &mut PolicyReads,
+    ) {
+        let client = &tenant.client;
+        match question {
+            PolicyQuestion::Permissions => reads.permissions = Some(self.permissions(tenant).await),
+            PolicyQuestion::Method => {
+                let method = client.method(Priority::Read).await;
+                self.corrections().method_read(policy, &method);
+                reads.method = Some(method);
+            }
+            PolicyQuestion::Groups(ids) => {
+                let answer = client.groups(&ids, Priority::Read).await;
+                reads.groups = Some(self.known_groups().learn(policy, ids, answer));
+            }
+            PolicyQuestion::AccessPolicies => {
+                reads.access_policies = Some(tenant.conditional_access.policies(client).await);
+            }
+            PolicyQuestion::Strengths => {
+                reads.strengths = Some(client.authentication_strengths(Priority::Read).await);
+            }
+        }
     }
 
     fn known_groups(&self) -> MutexGuard<'_, KnownGroups> {
@@ -222,13 +239,15 @@ impl Operator {
         told: &mut Vec<Drift>,
     ) -> Result<TapPolicy, ApiError> {
         let old = policy.status.clone().unwrap_or_default();
+        let changes = merge_patch(&old, &status);
         let patch = json!({
             "metadata": { "resourceVersion": policy.metadata.resource_version },
-            "status": merge_patch(&old, &status),
+            "status": changes,
         });
         let (name, patch) = (policy.name_any(), Patch::Merge(&patch));
         let effect = Effect::WritePolicyStatus;
         let written = write::patch_status(effect, api, &name, &as_operator(), &patch).await?;
+        write::took_something(effect, &changes, &policy.metadata, &written.metadata)?;
         if old.observed != status.observed {
             self.method_changed(policy);
         }

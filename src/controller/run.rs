@@ -235,6 +235,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         logged_permissions: Mutex::default(),
         informed: AtomicBool::new(false),
         awaited,
+        ending: shutdown.clone(),
         lists_of_requests: tokio::sync::watch::Sender::new(None),
         admission,
         notices: Notices::new(w.told, &w.metrics),
@@ -256,7 +257,7 @@ async fn work(w: Work, health: &Health, shutdown: &CancellationToken) -> Result<
         .for_each(|_| async {});
 
     let controllers = async {
-        tokio::join!(dispatch::reconcile(&operator, shutdown), policy_controller);
+        tokio::join!(dispatch::reconcile(&operator), policy_controller);
     };
     tokio::select! {
         biased;

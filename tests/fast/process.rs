@@ -11,7 +11,7 @@ use tap_operator::graph::{self, Body, Client, SendOptions, Transport, TransportE
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::world::{IN_ORDER, SERVICE_ACCOUNT, SOON, World};
+use crate::world::{IN_ORDER, NAMESPACE, SERVICE_ACCOUNT, SOON, World};
 use kubernetes_api::{Fault as ApiFault, Match, Verb, WatchEnd};
 
 #[tokio::test(start_paused = true)]
@@ -118,6 +118,63 @@ async fn a_tenant_that_cannot_be_reached_delays_no_other_at_the_start() {
     });
     world.request("lost-phone", &json!({}));
     world.until_phase("lost-phone", Phase::Active, SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn told_to_end_it_waits_for_no_read_of_a_request_that_holds_nothing() {
+    for call in [Operation::UserGet, Operation::PassList] {
+        let world = World::new();
+        let operator = world.operator();
+        let hang = Fault::on(call, FaultKind::Hang { seconds: None });
+        world.tenant.inject(hang.times(100));
+        world.request("lost-phone", &json!({}));
+        sleep(SOON).await;
+        let began = tokio::time::Instant::now();
+        operator.stop().await;
+        assert!(began.elapsed() < Duration::from_secs(3), "{call:?}: {:?}", began.elapsed());
+        world.tenant.clear_faults();
+        let _next = world.operator();
+        world.until_phase("lost-phone", Phase::Active, IN_ORDER).await;
+        assert_eq!(world.posts(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn told_to_end_it_takes_passes_away_as_long_as_it_keeps_the_lease() {
+    let world = World::new();
+    let operator = world.operator();
+    world.request("first", &json!({"user": "bob@contoso.com"}));
+    world.until_phase("first", Phase::Active, SOON).await;
+    world.tenant.inject(Fault::on(Operation::PassCreate, FaultKind::Slow { seconds: 25 }));
+    world.request("second", &json!({}));
+    world.until("the POST is sent", SOON, || world.posts() == 2).await;
+    operator.tell_to_end();
+    world.decide("first", "ada@contoso.com", "Revoke").await;
+    world.until_ended("first", Phase::Revoked, SOON).await;
+    assert_eq!(world.phase("second"), Phase::Pending);
+    operator.stop().await;
+    world.check_delivered("second");
+}
+
+/// An API server whose database was set back shows nothing on the watches that it has.
+#[tokio::test(start_paused = true)]
+async fn a_process_whose_watch_shows_nothing_begins_anew() {
+    let world = World::new();
+    let leads = world.operator();
+    world.request("first", &json!({}));
+    world.until_phase("first", Phase::Active, SOON).await;
+    let mut standby = world.operator();
+    sleep(IN_ORDER).await;
+    leads.crash().await;
+    let watches = || Match::verb(Verb::Watch).resource("taprequests");
+    world.kubernetes.end_watches(&watches(), WatchEnd::Closed);
+    let _outage = world.kubernetes.fail(watches(), ApiFault::server_error(503));
+    // The last write of the process that led.
+    let mut first = world.kubernetes.get("taprequests", NAMESPACE, "first").expect("it is there");
+    first["metadata"]["labels"] = json!({"written": "last"});
+    world.kubernetes.put(first);
+    let ended = standby.ended(Duration::from_mins(7)).await.to_string();
+    assert!(ended.contains("the start of work"), "{ended}");
 }
 
 #[tokio::test(start_paused = true)]

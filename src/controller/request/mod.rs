@@ -62,8 +62,18 @@ async fn perform(
             Some(_) => operator.next_step(uid, observed),
             None => Step::Rest(Rest::Backoff(None)),
         };
+        let may_end = operator.requests().holds_nothing(uid);
+        if may_end && operator.ending.is_cancelled() {
+            return;
+        }
         let (rested, failed) = match step {
             Step::Read => (None, operator.read(uid, observed, decided).await.err()),
+            Step::Ask(questions) if may_end => {
+                let asks = operator.ask(uid, questions, &mut own);
+                // What holds nothing yet is begun anew by the process that follows.
+                let Some(asked) = operator.unless_ending(asks).await else { return };
+                (None, asked.err())
+            }
             Step::Ask(questions) => (None, operator.ask(uid, questions, &mut own).await.err()),
             Step::Act(action) => (None, operator.act(uid, action, &mut code, &mut own).await.err()),
             Step::Rest(rest) => (Some(operator.rest(uid, rest)), None),

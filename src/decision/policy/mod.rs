@@ -97,19 +97,26 @@ pub struct PolicyReads {
     pub patched: Option<Result<(), GraphError>>,
 }
 
+/// What a policy asks its tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyQuestion {
+    /// The permissions of the connection's app.
+    Permissions,
+    /// The tenant's method.
+    Method,
+    /// These groups.
+    Groups(Vec<String>),
+    /// All Conditional Access policies.
+    AccessPolicies,
+    /// All authentication strengths.
+    Strengths,
+}
+
 /// The next thing to do for one policy.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PolicyStep {
-    /// Read the permissions of the connection's app.
-    ReadPermissions,
-    /// Read the tenant's method.
-    ReadMethod,
-    /// Read these groups.
-    ReadGroups(Vec<String>),
-    /// List the Conditional Access policies.
-    ReadAccessPolicies,
-    /// List the authentication strengths.
-    ReadStrengths,
+    /// Ask the tenant.
+    Ask(PolicyQuestion),
     /// Write the status.
     WriteStatus(Box<TapPolicyStatus>),
     /// Correct differences in the tenant, in one PATCH.
@@ -148,10 +155,10 @@ pub fn next(s: &PolicySituation) -> PolicyStep {
             .stalled()
             .or_rest(Rest::ForChange);
     };
-    let Some(observed) = &s.reads.method else { return PolicyStep::ReadMethod };
+    let Some(observed) = &s.reads.method else { return PolicyStep::Ask(PolicyQuestion::Method) };
     // Only after the first call: if Graph rejected the token, the connection has a new one by then.
     if s.reads.permissions.is_none() {
-        return PolicyStep::ReadPermissions;
+        return PolicyStep::Ask(PolicyQuestion::Permissions);
     }
     let observed = match observed {
         Err(error) => return unreadable(s, connection, error),
@@ -162,7 +169,7 @@ pub fn next(s: &PolicySituation) -> PolicyStep {
     let renamed = match &s.reads.groups {
         None => match groups::to_read(s.policy, connection, observed) {
             ids if ids.is_empty() => Vec::new(),
-            ids => return PolicyStep::ReadGroups(ids),
+            ids => return PolicyStep::Ask(PolicyQuestion::Groups(ids)),
         },
         // Nothing is said of groups that cannot be read. Requests read them, too, and wait.
         Some(Err(_)) => Vec::new(),

@@ -115,9 +115,9 @@ impl Reconcile {
 fn permissions_are_read_even_if_the_tenant_refuses() {
     let mut reconcile = Reconcile::new(ISSUES, &[]);
     (reconcile.reads.permissions, reconcile.reads.method) = (None, None);
-    assert_eq!(reconcile.next(), PolicyStep::ReadMethod);
+    assert_eq!(reconcile.next(), PolicyStep::Ask(PolicyQuestion::Method));
     reconcile.reads.method = Some(Err(refused()));
-    assert_eq!(reconcile.next(), PolicyStep::ReadPermissions);
+    assert_eq!(reconcile.next(), PolicyStep::Ask(PolicyQuestion::Permissions));
 }
 
 #[test]
@@ -327,9 +327,9 @@ fn the_groups_on_which_passes_depend_are_read() {
         method.exclude = vec![target("Live")];
     }
     let ids = ["admits", "ceiling", "excludes", "live", "named"].map(str::to_owned).to_vec();
-    assert_eq!(reconcile.next(), PolicyStep::ReadGroups(ids));
+    assert_eq!(reconcile.next(), PolicyStep::Ask(PolicyQuestion::Groups(ids)));
     reconcile.policy.spec.issuance = None;
-    assert_eq!(reconcile.next(), PolicyStep::ReadGroups(vec!["named".into()]));
+    assert_eq!(reconcile.next(), PolicyStep::Ask(PolicyQuestion::Groups(vec!["named".into()])));
 }
 
 #[test]

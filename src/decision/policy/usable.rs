@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::advice::Finding;
-use super::{PolicySituation, PolicyStep};
+use super::{PolicyQuestion, PolicySituation, PolicyStep};
 use crate::api::Issuance;
 use crate::decision::Reason;
 use crate::decision::checks::refuses_unusable;
@@ -19,10 +19,14 @@ const MOST_TOLD: usize = 4;
 pub(super) fn to_read(s: &PolicySituation) -> Option<PolicyStep> {
     let held = s.reads.permissions.as_ref()?.as_ref().ok()?;
     if Need::AccessPolicies.is_covered_by(held) {
-        return s.reads.access_policies.is_none().then_some(PolicyStep::ReadAccessPolicies);
+        return s
+            .reads
+            .access_policies
+            .is_none()
+            .then_some(PolicyStep::Ask(PolicyQuestion::AccessPolicies));
     }
     let told = s.policy.spec.issuance.is_some() && Need::Strengths.is_covered_by(held);
-    (told && s.reads.strengths.is_none()).then_some(PolicyStep::ReadStrengths)
+    (told && s.reads.strengths.is_none()).then_some(PolicyStep::Ask(PolicyQuestion::Strengths))
 }
 
 /// Whether the passes can be used; `None` if the policy issues none, or too little is known.

@@ -203,16 +203,34 @@ impl Schedule {
 impl Requests {
     /// The request that is to be reconciled next, if one is due and there is room: its reconcile has begun.
     pub fn claim(&mut self, moment: Moment) -> Option<Claimed> {
-        if self.schedule.going_on >= AT_ONCE {
-            return None;
-        }
         self.make_ready(moment);
-        let urgent = self.schedule.urgent.first().filter(|due| due.0 <= moment.at);
-        let ready = || self.schedule.ready.first().filter(|_| self.schedule.has_room());
-        let uid = urgent.map(|(.., uid)| uid).or_else(ready)?.clone();
+        self.claim_urgent(moment).or_else(|| {
+            let room = self.schedule.going_on < AT_ONCE && self.schedule.has_room();
+            let ready = self.schedule.ready.first().filter(|_| room)?.clone();
+            Some(self.claimed(ready, moment))
+        })
+    }
+
+    /// The same of those alone that do not want a pass.
+    pub fn claim_urgent(&mut self, moment: Moment) -> Option<Claimed> {
+        let room = self.schedule.going_on < AT_ONCE;
+        let urgent = self.schedule.urgent.first().filter(|due| room && due.0 <= moment.at)?;
+        let uid = urgent.2.clone();
+        Some(self.claimed(uid, moment))
+    }
+
+    fn claimed(&mut self, uid: Uid, moment: Moment) -> Claimed {
         let waited = self.due(&uid).map_or(Duration::ZERO, |due| moment.at.saturating_sub(due));
         self.begin(&uid);
-        Some(Claimed { uid, waited })
+        Claimed { uid, waited }
+    }
+
+    /// Whether nothing is lost if the reconcile of a request is given up: it holds nothing, and no attempt was begun.
+    pub fn holds_nothing(&self, uid: &Uid) -> bool {
+        let Some(entry) = self.entries.get(uid) else { return true };
+        let remembers = entry.work.as_ref().is_some_and(|work| work.memory.attempt.is_some());
+        let holds = entry.observed.as_ref().is_some_and(|o| o.finalizer || o.holds());
+        !remembers && !holds
     }
 
     /// Begins to reconcile a request, unless that goes on.
@@ -235,6 +253,12 @@ impl Requests {
         let due = ready.and_then(|uid| self.due(uid));
         let later = self.schedule.later.first().filter(|_| self.schedule.has_room());
         self.schedule.urgent.first().into_iter().chain(later).map(|due| due.0).chain(due).min()
+    }
+
+    /// The same of those alone that do not want a pass.
+    pub fn next_urgent(&self) -> Option<Duration> {
+        let urgent = self.schedule.urgent.first().filter(|_| self.schedule.going_on < AT_ONCE)?;
+        Some(urgent.0)
     }
 
     /// How many requests are due and not being reconciled.

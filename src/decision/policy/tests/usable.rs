@@ -64,7 +64,7 @@ fn who_gets_no_pass_does_not_count() {
 fn what_is_not_seen_is_said_with_the_strengths_that_no_pass_meets() {
     let mut reconcile = Reconcile::new(ISSUES, &FITTING);
     reconcile.reads.strengths = None;
-    assert_eq!(reconcile.next(), PolicyStep::ReadStrengths);
+    assert_eq!(reconcile.next(), PolicyStep::Ask(PolicyQuestion::Strengths));
     let strength = |name: &str, kinds: &[PassKind]| AuthenticationStrength {
         id: name.into(),
         display_name: name.into(),
@@ -79,7 +79,7 @@ fn what_is_not_seen_is_said_with_the_strengths_that_no_pass_meets() {
 
     let mut sees = Reconcile::new(ISSUES, &SEES);
     sees.reads.access_policies = None;
-    assert_eq!(sees.next(), PolicyStep::ReadAccessPolicies);
+    assert_eq!(sees.next(), PolicyStep::Ask(PolicyQuestion::AccessPolicies));
     let none = Reconcile::new(ISSUES, &["User.Read.All"]);
     assert_eq!(none.words("PassesUsable").unwrap(), "Unknown ConditionalAccessNotSeen");
 }
