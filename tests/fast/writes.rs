@@ -432,6 +432,70 @@ async fn a_secret_that_others_keep_is_not_somebody_elses() {
     world.check_at_rest();
 }
 
+/// Something before the API server says 404, or it does not serve the kind for a while.
+#[tokio::test(start_paused = true)]
+async fn a_404_that_names_no_object_is_no_absence() {
+    let world = World::new();
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({"lifetime": "10m"}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    let about = |r: &kubernetes_api::ApiRequest| ["taprequests", "secrets"].contains(&&*r.resource);
+    let calls = Match::any().when(move |r| about(r) && r.name.is_some());
+    let outage = world.kubernetes.fail(calls, Fault::Refused(statuses::no_such_path()));
+    sleep(Duration::from_mins(11)).await;
+    assert!(world.delivered("lost-phone").is_some());
+    drop(outage);
+    world.until_ended("lost-phone", Phase::Expired, Duration::from_mins(3)).await;
+    world.check_at_rest();
+}
+
+/// A webhook that does not answer makes the API server answer 500, also to a dry run.
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_gets_no_answer_is_why_a_request_waits() {
+    let world = World::new();
+    let _operator = world.operator();
+    let tries = Match::verb(Verb::Create).resource("secrets").namespace(NAMESPACE).dry_run(true);
+    let outage = world.kubernetes.fail(tries, Fault::server_error(500));
+    world.request("lost-phone", &json!({}));
+    let told = || world.reason("lost-phone") == "SecretRefused";
+    world.until("it says why it waits", SOON, told).await;
+    assert_eq!(world.posts(), 0);
+    drop(outage);
+    world.until_phase("lost-phone", Phase::Active, Duration::from_mins(2)).await;
+}
+
+/// One commit admits a namespace and makes a request in it; the watch of policies is behind.
+#[tokio::test(start_paused = true)]
+async fn no_request_fails_for_a_policy_that_was_changed_already() {
+    let world = World::new();
+    world.policy(&json!({"namespaces": {"names": ["another"]}}));
+    let _operator = world.operator();
+    sleep(SOON).await;
+    let policies = Match::any().resource("tappolicies");
+    world.kubernetes.delay_watches(policies, Duration::from_secs(30));
+    world.policy(&json!({}));
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, Duration::from_mins(2)).await;
+}
+
+/// The same of a namespace that just got the label by which a policy admits it.
+#[tokio::test(start_paused = true)]
+async fn no_request_fails_for_a_label_that_was_set_already() {
+    let world = World::new();
+    world.policy(
+        &json!({"namespaces": {"names": null, "selector": {"matchLabels": {"tap": "yes"}}}}),
+    );
+    let _operator = world.operator();
+    sleep(SOON).await;
+    let namespaces = Match::any().resource("namespaces");
+    world.kubernetes.delay_watches(namespaces, Duration::from_secs(3));
+    world.kubernetes.put(json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"tap": "yes"}},
+    }));
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, SOON * 2).await;
+}
+
 /// Of writes to a deleted request only its release is owed.
 #[tokio::test(start_paused = true)]
 async fn a_deleted_request_goes_though_its_status_cannot_be_written() {

@@ -11,9 +11,13 @@ use crate::api::{
 };
 use crate::decision::Reason;
 use crate::decision::admission::Guard;
+use crate::decision::clock::later;
 use crate::decision::situation::{PolicyFound, Stop};
 use crate::decision::terms::{Pattern, Terms};
 use crate::seal::{RecipientError, Recipients};
+
+/// How long a change of a namespace's labels may take to show here, and how long a request waits that depends on it.
+const LABELS_SHOW: SignedDuration = SignedDuration::from_secs(5);
 
 /// How many verdicts are cached: as many as requests are reconciled at once.
 const REQUESTS_AT_ONCE: usize = 64;
@@ -117,14 +121,19 @@ impl<'a> Run<'a> {
         if admits_namespace(issuance, name, namespace) {
             return self.pass("Namespace", format!("the policy admits namespace {name}"));
         }
-        self.fail(
-            "Namespace",
-            Reason::NamespaceNotAllowed,
-            format!(
-                "TapPolicy {} does not admit namespace {name}: see its issuance.namespaces",
-                self.s.request.spec.policy_ref.name
-            ),
-        )
+        let message = format!(
+            "TapPolicy {} does not admit namespace {name}: see its issuance.namespaces",
+            self.s.request.spec.policy_ref.name
+        );
+        let selects = issuance.namespaces.as_ref().is_some_and(|all| all.selector.is_some());
+        let is_young = self.s.now.earliest < later(self.s.request.created(), LABELS_SHOW);
+        // Labels that were read from files are what they will be.
+        let is_there = self.s.request.metadata.uid.is_some();
+        if selects && is_there && is_young {
+            // That it fails is final, and the labels as they are known may be older than the request.
+            return self.wait("Namespace", Reason::NamespaceNotAllowed, message, Some(LABELS_SHOW));
+        }
+        self.fail("Namespace", Reason::NamespaceNotAllowed, message)
     }
 
     pub(super) fn reason(&mut self, issuance: &Issuance, terms: &Terms) -> Checked<'a> {

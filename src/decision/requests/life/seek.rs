@@ -119,11 +119,18 @@ fn not_now(s: &Situation, findings: &Findings, obstacle: &Obstacle) -> Step {
                 Rest::ForChange,
             )
         }
-        Obstacle::Fail(reason, message) => report(
-            s,
-            Report::new(s, Phase::Failed, *reason, message).findings(findings),
-            Rest::ForChange,
-        ),
+        Obstacle::Fail(reason, message) => match &s.reads.brakes {
+            // It is final, and the policy as it is known may be older than the request: both may be of one commit.
+            None if s.policy.version().is_some() => Step::Ask(vec![Question::Brakes]),
+            Some(brakes) if brakes.policy != s.policy.version() => {
+                Step::Rest(until(Rest::Backoff(None)))
+            }
+            _ => report(
+                s,
+                Report::new(s, Phase::Failed, *reason, message).findings(findings),
+                Rest::ForChange,
+            ),
+        },
         Obstacle::Wait(reason, message, again) => {
             pending(s, findings, *reason, message, until(again.map_or(Rest::ForChange, Rest::For)))
         }
