@@ -5,7 +5,7 @@ use std::time::Duration;
 use graph_simulator::tenant::{OPERATOR, PILOT_GROUP};
 use graph_simulator::{Fault, FaultKind, Operation};
 use jiff::SignedDuration;
-use kubernetes_api::Match;
+use kubernetes_api::{Fault as ApiFault, Match, Verb};
 use serde_json::{Value, json};
 use tap_operator::api::Phase;
 use tap_operator::controller::metrics::Format;
@@ -150,6 +150,22 @@ async fn a_sighting_alone_is_no_reason_to_write() {
     let seen = world.get("lost-phone").status.unwrap_or_default().seen;
     let by: Vec<&str> = seen.iter().map(|seen| seen.by.as_str()).collect();
     assert_eq!(by, ["ada@contoso.com", "bob@contoso.com"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_request_whose_deletion_is_refused_is_deleted_ever_more_seldom() {
+    let world = World::new();
+    let _operator = world.operator();
+    let start = world.kubernetes.now() + SignedDuration::from_secs(10);
+    let fields = json!({"startTime": format!("{start:.0}"), "ttlAfterFinished": "24h"});
+    world.request("lost-phone", &fields);
+    let deletes = Match::verb(Verb::Delete).resource("taprequests");
+    let _outage = world.kubernetes.fail(deletes.clone(), ApiFault::server_error(500));
+    world.until_ended("lost-phone", Phase::Expired, Duration::from_hours(2)).await;
+    let tries = || world.kubernetes.requests_for(&deletes).len();
+    world.until("its deletion is tried", Duration::from_hours(27), || tries() > 0).await;
+    sleep(Duration::from_hours(1)).await;
+    assert!((2..100).contains(&tries()), "{}", tries());
 }
 
 /// The operator deletes it when its time to live is over, and knows so before its watch does.

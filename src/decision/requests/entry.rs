@@ -217,9 +217,11 @@ impl Entry {
     }
 
     /// Drops what was remembered of a request that has ended and is let go: it is never needed again, and such records may
-    /// be many.
+    /// be many. Failures still count: its deletion may be what fails.
     pub fn let_go(&mut self) {
-        self.work = None;
+        let failures = self.work.as_ref().map_or(0, |work| work.failures);
+        let failing = || Box::new(Work { failures, ..Work::default() });
+        self.work = (failures > 0).then(failing);
         self.secret = None;
     }
 
