@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::decision::clock::{Agreement, GraphClock, Now};
@@ -48,8 +48,8 @@ impl LocalClock {
 pub struct Clocks {
     local: LocalClock,
     tenants: Mutex<BTreeMap<String, GraphClock>>,
-    /// Notified when an answer contradicts the time known so far, and the tenant should be asked again.
-    pub suspect: Notify,
+    /// Changes when an answer contradicts the time known so far, and its tenant should be asked again.
+    pub suspect: watch::Sender<()>,
     /// Notified when the time of a tenant is known for the first time, or has jumped.
     pub jumped: Notify,
 }
@@ -57,7 +57,12 @@ pub struct Clocks {
 impl Clocks {
     /// Clocks that know only local time.
     pub fn new(local: LocalClock) -> Self {
-        Self { local, tenants: Mutex::default(), suspect: Notify::new(), jumped: Notify::new() }
+        Self {
+            local,
+            tenants: Mutex::default(),
+            suspect: watch::Sender::new(()),
+            jumped: Notify::new(),
+        }
     }
 
     /// Local time.
@@ -108,7 +113,7 @@ impl Clocks {
             Agreement::Agrees => {}
             Agreement::Suspect => {
                 tracing::info!(tenant = tenant_id, date = %sample.date, "Graph's clock contradicts earlier answers; asking again");
-                self.suspect.notify_one();
+                self.suspect.send_replace(());
             }
             Agreement::Jumped => {
                 tracing::warn!(tenant = tenant_id, date = %sample.date, "Graph's clock has jumped; following it");

@@ -1,9 +1,11 @@
 //! The start of work once this process holds the lease: what it must know before it reconciles, and before it issues.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kube::api::ListParams;
+use tokio::time::Instant;
 
 use super::operator::{Operator, Tenant};
 use super::watches::PAGE;
@@ -15,6 +17,9 @@ use crate::graph;
 
 /// How long to wait at the start for the answer of a tenant, and for the state of the admission policies.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
+/// How long the watch may not show all attempts that the API server lists. It notices within 150 s that its connection is dead.
+/// But an API server whose database was set back keeps it open, and shows nothing until it has counted up again.
+const WATCH_IS_DEAF: Duration = Duration::from_mins(5);
 /// How long to wait before checking again whether all attempts are known.
 const CATCH_UP_AGAIN: Duration = Duration::from_secs(1);
 /// How long to wait before asking a tenant again whose clock is uncertain.
@@ -40,10 +45,13 @@ pub async fn lead(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSe
         ask(operator, tenant).await;
         ask_while_it_fails(operator, tenant).await;
     });
-    tokio::join!(futures::future::join_all(asked), begin(operator, policies));
+    tokio::select! {
+        _ = futures::future::join_all(asked) => {}
+        () = begin(operator, policies) => {}
+    }
 }
 
-/// Starts the work, for each tenant once it was asked.
+/// Starts the work, for each tenant once it was asked. Returns only if it cannot begin.
 async fn begin(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSender<()>) {
     wait_for_admission(operator).await;
     operator.logs.begin();
@@ -53,22 +61,30 @@ async fn begin(operator: &Operator, policies: &tokio::sync::mpsc::UnboundedSende
     let _ = policies.send(());
     // A list that began under this lease shows every attempt that earlier leaders had recorded.
     let lists_as_leader = *operator.lists_of_requests.borrow();
-    if lists_as_leader != Some(true) {
-        catch_up(operator).await;
+    if lists_as_leader != Some(true) && catch_up(operator).await.is_break() {
+        return;
     }
     operator.with_requests(Requests::catch_up);
     std::future::pending::<()>().await;
 }
 
 /// Waits until every attempt in the API server is known. The watch may lag behind, and not show the last attempts of the
-/// process that led before. Until then nothing is issued; everything else goes on.
-async fn catch_up(operator: &Operator) {
+/// process that led before. Until then nothing is issued; everything else goes on. Breaks where the watch shows nothing: then
+/// the process must begin anew, with a list.
+async fn catch_up(operator: &Operator) -> ControlFlow<()> {
+    let mut behind_since = None;
     loop {
         match attempts(operator).await {
             Ok(attempts) => {
                 let requests = operator.requests();
                 if attempts.iter().all(|(uid, version)| requests.has_seen(uid, version)) {
-                    return;
+                    return ControlFlow::Continue(());
+                }
+                if behind_since.get_or_insert_with(Instant::now).elapsed() > WATCH_IS_DEAF {
+                    tracing::error!(
+                        "the watch of TapRequests does not show what the API server lists, so nothing can be issued; the process ends, to begin anew with a list"
+                    );
+                    return ControlFlow::Break(());
                 }
             }
             Err(error) => {
@@ -147,23 +163,25 @@ async fn ask_for_the_permissions(operator: &Operator, tenant: &Tenant) {
 
 /// Asks the tenants again when a clock is suspected to have jumped, and reconciles everything once it has.
 pub async fn follow_clocks(operator: &Operator) {
-    let asks = async {
-        loop {
-            operator.clocks.suspect.notified().await;
-            tokio::time::sleep(CLOCK_AGAIN).await;
-            // Only the Dates of the answers matter.
-            let asked = operator.tenants.values().map(|t| t.client.method(graph::Priority::Read));
-            futures::future::join_all(asked).await;
-        }
-    };
     // A tenant that does not answer keeps those of another waiting for nothing.
+    let asks = operator.tenants.values().map(async |tenant| {
+        let mut suspect = operator.clocks.suspect.subscribe();
+        // The sender is dropped only with the operator.
+        while suspect.changed().await.is_ok() {
+            tokio::time::sleep(CLOCK_AGAIN).await;
+            if !operator.clocks.is_certain(&tenant.connection.tenant_id) {
+                // Only the Date of the answer matters.
+                let _ = tenant.client.method(graph::Priority::Read).await;
+            }
+        }
+    });
     let wakes = async {
         loop {
             operator.clocks.jumped.notified().await;
             operator.wake_all();
         }
     };
-    tokio::join!(asks, wakes);
+    tokio::join!(futures::future::join_all(asks), wakes);
 }
 
 /// Waits until it is known whether the admission policies are in force, so that no request reports that it is not known. It
