@@ -129,8 +129,8 @@ pub struct TapRequestSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(TTL).message(TTL_MESSAGE))]
     pub ttl_after_finished: Option<Lifetime>,
-    /// Who created the request. A mutating admission policy fills it in. On clusters without one, the creator writes their
-    /// own user name.
+    /// Who created the request; any other name is refused. A mutating admission policy fills it in where it is left out. On
+    /// clusters without one, the creator writes their own user name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub requested_by: Option<String>,

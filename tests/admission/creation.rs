@@ -80,7 +80,7 @@ fn asking_needs_a_verb_on_the_policy() -> Result<()> {
 fn a_request_says_who_asked() -> Result<()> {
     run(async {
         let office = Office::new("stamp").await?;
-        for object in [request("new"), with("/spec/requestedBy", json!("bob@contoso.com"))] {
+        for object in [request("new"), with("/spec/requestedBy", json!("alice@contoso.com"))] {
             let create = Call::create(&office.requests(), object);
             let created = office.alice.call(create.dry_run()).await?;
             ensure!(text(&created, "/spec/requestedBy")? == "alice@contoso.com", "{created:#}");
@@ -88,7 +88,23 @@ fn a_request_says_who_asked() -> Result<()> {
         let apply = Call::apply(&office.request("new"), request("new"));
         let applied = office.pipeline.call(apply.dry_run()).await?;
         ensure!(text(&applied, "/spec/requestedBy")? == office.pipeline.name(), "{applied:#}");
-        Ok(())
+        let of_bob = || with("/spec/requestedBy", json!("bob@contoso.com"));
+        let copied = Forbidden("a request of somebody else cannot be restored or copied");
+        check([
+            (
+                "in another's name",
+                &office.alice,
+                Call::create(&office.requests(), of_bob()),
+                copied,
+            ),
+            (
+                "a manifest read from the cluster",
+                &office.pipeline,
+                Call::apply(&office.request("new"), of_bob()),
+                copied,
+            ),
+        ])
+        .await
     })
 }
 
@@ -139,7 +155,12 @@ fn a_copy_from_a_backup_is_another_request() -> Result<()> {
         let mut copy = saved.clone();
         copy["metadata"]["resourceVersion"] = json!(null);
         copy["metadata"]["creationTimestamp"] = json!("2020-01-01T00:00:00Z");
-        let restored = pipeline.call(Call::create(&office.requests(), copy)).await?;
+        let restore = Call::create(&office.requests(), copy);
+        // A backup tool is not who asked. As the requester it would pass the checks that are about people.
+        let refused = Forbidden("must be the user name of its creator: system:serviceaccount:");
+        check([("the ServiceAccount of a backup tool", pipeline, restore.clone(), refused)])
+            .await?;
+        let restored = office.alice.call(restore).await?;
         ensure!(restored["metadata"]["uid"] != saved["metadata"]["uid"], "{restored:#}");
         ensure!(
             restored["metadata"]["creationTimestamp"].as_str()
@@ -147,7 +168,7 @@ fn a_copy_from_a_backup_is_another_request() -> Result<()> {
             "{restored:#}"
         );
         ensure!(restored["status"] == json!({"phase": "Pending", "decisions": []}), "{restored:#}");
-        ensure!(text(&restored, "/spec/requestedBy")? == pipeline.name(), "{restored:#}");
+        ensure!(text(&restored, "/spec/requestedBy")? == office.alice.name(), "{restored:#}");
         // Its intent has the uid of the first request, which tells the operator that this is a copy.
         let intent = "/metadata/annotations/tap-operator.io~1intent";
         let (intent, uid) = (text(&restored, intent)?, text(&saved, "/metadata/uid")?);

@@ -93,6 +93,13 @@ fn a_cluster_restored_from_a_backup_without_status() -> Result<()> {
                 copy["metadata"][field] = saved["metadata"][field].clone();
             }
             let create = ["create", "--filename=-"];
+            // A backup tool creates what was saved, and is not who asked.
+            let mut whole = copy.clone();
+            whole["spec"]["requestedBy"] = saved["spec"]["requestedBy"].clone();
+            let tool = restored.control_plane.admin().kubectl(create);
+            let tool = tool.in_namespace(&again.namespace).input(whole.to_string());
+            let refusal = tool.refused().await?;
+            ensure!(refusal.contains("cannot be restored or copied"), "{refusal}");
             again.helpdesk.kubectl(create).input(copy.to_string()).ok().await?;
         }
         again.wait_released("live", Phase::Failed).await?;

@@ -32,8 +32,10 @@ enum Wrong {
     Owner,
     /// Something that nobody may write.
     Always(&'static str),
-    /// The wrong requester, unless the server stamps the right one.
+    /// Somebody else as the requester.
     Name,
+    /// No requester, unless the server stamps the right one.
+    NoName,
 }
 
 /// Metadata with one annotation. Key and value have together as many bytes, of two-byte characters.
@@ -52,7 +54,7 @@ fn start(time: &str) -> Value {
 }
 
 fn table(who: &Caller) -> Vec<New> {
-    use Wrong::{Always, Finalizer, Name, Nothing, OtherPolicy, Owner};
+    use Wrong::{Always, Finalizer, Name, NoName, Nothing, OtherPolicy, Owner};
     let finalizer = json!(["tap-operator.io/pass"]);
     let intent =
         json!({"tap-operator.io/intent": r#"{"uid":"74a1cf5b-7a83-4a5b-9c32-0d41c1f0b9aa"}"#});
@@ -69,7 +71,7 @@ fn table(who: &Caller) -> Vec<New> {
         ("a plain request", json!({}), Nothing),
         ("in one's own name", by(json!(who.actor.name())), Nothing),
         ("in another's name", by(json!("mallory@contoso.com")), Name),
-        ("in nobody's name", by(Value::Null), Name),
+        ("in nobody's name", by(Value::Null), NoName),
         (
             "through another policy",
             json!({"spec": {"policyRef": {"name": OTHER_POLICY}}}),
@@ -82,6 +84,14 @@ fn table(who: &Caller) -> Vec<New> {
             "as a restored copy",
             metadata(json!({"annotations": intent, "finalizers": finalizer})),
             Nothing,
+        ),
+        (
+            "as a restored copy of another's",
+            json!({
+                "metadata": {"annotations": intent, "finalizers": finalizer},
+                "spec": {"requestedBy": "mallory@contoso.com"},
+            }),
+            Name,
         ),
         ("with an owner", metadata(json!({"ownerReferences": owner})), Owner),
         ("with a status", decided, Nothing),
@@ -127,11 +137,12 @@ fn wrong_with(new: &New, who: &Caller, server: Server) -> Vec<&'static str> {
         Wrong::Owner if !who.is_garbage_collector() => {
             wrong.push("the ownerReferences of a TapRequest cannot be set");
         }
-        Wrong::Name if server == Server::Older => {
+        Wrong::Name => wrong.push("a request of somebody else cannot be restored or copied"),
+        Wrong::NoName if server == Server::Older => {
             wrong.push("spec.requestedBy must be the user name of its creator");
         }
         Wrong::Always(rule) => wrong.push(rule),
-        Wrong::Nothing | Wrong::OtherPolicy | Wrong::Owner | Wrong::Name => {}
+        Wrong::Nothing | Wrong::OtherPolicy | Wrong::Owner | Wrong::NoName => {}
     }
     wrong
 }
