@@ -72,6 +72,31 @@ fn actions_are_pinned_and_what_runs_is_a_target_of_the_makefile() -> Result<()> 
     Ok(())
 }
 
+/// What signs or attests writes to the registry, and finds its login in the configuration of docker alone. Publishing signs in
+/// by a configuration of its own, which it deletes.
+#[test]
+#[ignore = "make test-deploy"]
+fn a_login_precedes_what_signs() -> Result<()> {
+    let mut signing = 0;
+    for (path, text) in workflows()? {
+        let workflow: Value = yaml::read(&text)?;
+        for (name, job) in workflow["jobs"].as_object().context("jobs")? {
+            let mut signed_in = false;
+            for step in job["steps"].as_array().into_iter().flatten() {
+                let run = step["run"].as_str().unwrap_or_default();
+                signed_in |=
+                    run.contains("docker login ghcr.io") && run.contains("--password-stdin");
+                if run.contains("cosign sign") || step["with"]["push-to-registry"] == true {
+                    ensure!(signed_in, "{path}: {name} signs before it signs in: {step:#}");
+                    signing += 1;
+                }
+            }
+        }
+    }
+    ensure!(signing >= 3, "only {signing} steps write to the registry");
+    Ok(())
+}
+
 #[test]
 #[ignore = "make test-deploy"]
 fn forks_get_no_token_in_the_example() -> Result<()> {
