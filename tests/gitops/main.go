@@ -78,7 +78,8 @@ func run(configMap, kustomization string, in io.Reader, out io.Writer) error {
 		kind := object.GroupVersionKind()
 		script := argocd.Data["resource.customizations.health."+kind.Group+"_"+kind.Kind]
 		evaluator := evaluators[object.GetAPIVersion()+"/"+kind.Kind]
-		if script == "" || evaluator == nil {
+		// Flux has no Applications.
+		if script == "" || evaluator == nil && kind.Group != "argoproj.io" {
 			return fmt.Errorf("there is no health check for %s", kind)
 		}
 		said := verdict{}
@@ -87,12 +88,14 @@ func run(configMap, kustomization string, in io.Reader, out io.Writer) error {
 			return fmt.Errorf("%s: %w", kind, err)
 		}
 		said.ArgoCD, said.ArgoCDText = health.Status, health.Message
-		result, err := evaluator.Evaluate(context.Background(), object)
-		if err != nil {
-			// As Flux's own reader does.
-			said.Flux, said.FluxProblem = string(fluxstatus.UnknownStatus), err.Error()
-		} else {
-			said.Flux = string(result.Status)
+		if evaluator != nil {
+			result, err := evaluator.Evaluate(context.Background(), object)
+			if err != nil {
+				// As Flux's own reader does.
+				said.Flux, said.FluxProblem = string(fluxstatus.UnknownStatus), err.Error()
+			} else {
+				said.Flux = string(result.Status)
+			}
 		}
 		plain, err := status.Compute(object)
 		if err != nil {
