@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::lifetime::{PASS_LIFETIME, PASS_LIFETIME_MESSAGE};
 use super::{ConditionType, Evidence, Lifetime, find_condition};
 
-const TTL: &str = "self.matches('^([0-9]{1,5}h)?([0-9]{1,6}m)?$') && size(self) > 0 && duration(self) <= duration('8760h')";
+// A day at least, in which others see the record of a pass, although its requester may not delete it.
+const TTL: &str = "self.matches('^([0-9]{1,5}h)?([0-9]{1,6}m)?$') && size(self) > 0 && duration(self) >= duration('24h') && duration(self) <= duration('8760h')";
 const TTL_MESSAGE: &str =
-    "must be at most 8760h, written in hours and minutes such as 24h (a day is 24h)";
+    "must be between 24h and 8760h, written in hours and minutes such as 24h (a day is 24h)";
 
 // The rules for recipients check what needs no arithmetic; the operator checks checksums and curve points. The schema
 // accepts texts longer than any public key, so that a pasted private key gets the message that names it.
@@ -125,7 +126,7 @@ pub struct TapRequestSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_existing_pass: Option<OnExistingPass>,
     /// How long the finished request stays, counted from its end or from `startTime + lifetime`, whichever is later. Only
-    /// together with startTime. 0m to 8760h. If it is left out, the request stays, as a record that the pass was issued.
+    /// together with startTime. 24h to 8760h. If it is left out, the request stays, as a record that the pass was issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(TTL).message(TTL_MESSAGE))]
     pub ttl_after_finished: Option<Lifetime>,

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use rcgen::RsaKeySize;
 use serde_json::{Value, json};
 
-use crate::call::Expect::{Allowed, Forbidden};
+use crate::call::Expect::{Allowed, Forbidden, Invalid};
 use crate::call::{Call, check};
 use crate::cluster::text;
 use crate::office::{Office, decide, request};
@@ -137,6 +137,27 @@ fn the_schema_refuses_what_is_no_request() -> Result<()> {
             ensure!(refusal.code == 422 && refusal.message.contains(message), "{refusal:?}");
         }
         Ok(())
+    })
+}
+
+/// Who may not delete a request would else take its record away by a time to live.
+#[test]
+fn a_finished_request_stays_for_a_day_at_least() -> Result<()> {
+    run(async {
+        let office = Office::new("kept").await?;
+        let living = |time: &str| {
+            let mut request = with("/spec/startTime", json!("2020-01-01T08:00:00Z"));
+            request["spec"]["ttlAfterFinished"] = json!(time);
+            Call::create(&office.requests(), request)
+        };
+        let day = Invalid("spec.ttlAfterFinished: Invalid value");
+        check([
+            ("no time", &office.alice, living("0m"), day),
+            ("less than a day", &office.alice, living("23h59m"), day),
+            ("a day", &office.alice, living("24h"), Allowed),
+            ("a day in minutes", &office.alice, living("1440m"), Allowed),
+        ])
+        .await
     })
 }
 

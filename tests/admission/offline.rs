@@ -182,7 +182,7 @@ fn wrong_requests_are_refused_by_both() -> Result<()> {
                 ("/spec/startTime", json!([2026])),
                 ("/spec/reason", json!(["", "x", "x".repeat(513), 1, true])),
                 ("/spec/onExistingPass", json!(["Wait", "wait"])),
-                ("/spec/ttlAfterFinished", json!(["24h", 24])),
+                ("/spec/ttlAfterFinished", json!(["24h", "0m", "23h59m", "8761h", 24])),
                 ("/spec/recipients", json!([null, [], "age1", [1], [""]])),
                 ("/spec/policyRef", json!([null, {}, {"name": ""}, {"name": 1}, "contoso"])),
             ],

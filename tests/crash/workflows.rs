@@ -168,9 +168,11 @@ async fn quota(run: &Run<'_>) -> Result<()> {
 /// A request that is too late to be issued ends and is deleted.
 async fn ttl(run: &Run<'_>) -> Result<()> {
     run.begin().await;
-    let past: Timestamp = run.stand.world.simulator.now() - SignedDuration::from_hours(3);
-    let spec = json!({ "startTime": past, "lifetime": "2h", "ttlAfterFinished": "0m" });
+    let past: Timestamp = run.stand.world.simulator.now() - SignedDuration::from_hours(30);
+    let spec = json!({ "startTime": past, "lifetime": "2h", "ttlAfterFinished": "24h" });
     run.ask(spec).await?;
+    run.scene.wait_phase(&run.name, Phase::Expired, "NotIssuedInTime").await?;
+    run.scene.age(&run.name).await?;
     run.scene.wait_gone(&run.name).await?;
     at_rest(run).await?;
     taken_away(run).await

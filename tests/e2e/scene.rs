@@ -223,6 +223,18 @@ impl<'a> Scene<'a> {
         Ok(requests.patch_status(name, &PatchParams::default(), &patch).await?)
     }
 
+    /// Writes into a finished request, as the operator, that it ended a day and an hour ago: the least time to live is over.
+    pub async fn age(&self, name: &str) -> Result<()> {
+        let control_plane = &self.world.control_plane;
+        let operator = control_plane.service_account(NAMESPACE, SERVICE_ACCOUNT).await?;
+        let ended = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(25);
+        let patch = json!({ "status": { "finishedAt": format!("{ended:.0}") } });
+        let requests: Api<TapRequest> = Api::namespaced(operator.client().await?, &self.namespace);
+        let patch = Patch::Merge(&patch);
+        requests.patch_status(name, &PatchParams::default(), &patch).await.map(drop)?;
+        Ok(())
+    }
+
     /// Waits until the request is in a phase, for this reason of its condition Ready.
     pub async fn wait_phase(&self, name: &str, phase: Phase, reason: &str) -> Result<TapRequest> {
         let what = format!("{phase}, {reason}");

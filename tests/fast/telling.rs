@@ -11,7 +11,7 @@ use tap_operator::api::Phase;
 use tap_operator::controller::metrics::Format;
 use tokio::time::sleep;
 
-use crate::world::{IN_ORDER, SOON, World, operators_writes};
+use crate::world::{IN_ORDER, NAMESPACE, SOON, World, operators_writes};
 
 /// The events about an object: type and reason, in order.
 fn events(world: &World, kind: &str, name: &str) -> Vec<(String, String)> {
@@ -173,11 +173,18 @@ async fn a_finished_request_whose_deletion_is_refused_is_deleted_ever_more_seldo
 async fn a_request_that_is_gone_is_counted_no_more() {
     let world = World::new();
     let operator = world.operator();
-    let start = world.kubernetes.now() + SignedDuration::from_secs(10);
-    world.request(
-        "lost-phone",
-        &json!({"startTime": format!("{start:.0}"), "ttlAfterFinished": "1h"}),
-    );
+    let ago = |time| format!("{:.0}", world.kubernetes.now() - time);
+    world.kubernetes.put(json!({
+        "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest",
+        "metadata": {"name": "lost-phone", "namespace": NAMESPACE},
+        "spec": {
+            "policyRef": {"name": "contoso"}, "user": "alice@contoso.com", "ttlAfterFinished": "24h",
+            "startTime": ago(SignedDuration::from_hours(30)),
+        },
+        "status": {
+            "phase": "Expired", "decisions": [], "finishedAt": ago(SignedDuration::from_mins(24 * 60 - 1)),
+        },
+    }));
     let page = || operator.metrics.text(Format::Classic);
     let is_count =
         |line: &str| line.starts_with("tap_operator_requests{") && !line.ends_with(" 0.0");
@@ -186,7 +193,7 @@ async fn a_request_that_is_gone_is_counted_no_more() {
     let requests = Match::any().resource("taprequests");
     world.kubernetes.delay_watches(requests, Duration::from_secs(3));
     let is_gone = || world.find("lost-phone").is_none();
-    world.until("it is gone", Duration::from_hours(3), is_gone).await;
+    world.until("it is gone", Duration::from_mins(2), is_gone).await;
     sleep(SOON).await;
     assert!(!is_counted(), "{}", page());
 }
