@@ -6,6 +6,7 @@ mod support;
 
 mod call;
 mod changes;
+mod cleanup;
 mod cluster;
 mod creation;
 mod decisions;
