@@ -372,6 +372,16 @@ fn settings_reach_the_pod() -> Result<()> {
             !objects.contains_key("PodDisruptionBudget") && !objects.contains_key("PodMonitor")
         );
 
+        // The image is for Linux.
+        let nodes = |objects: &BTreeMap<String, Value>| {
+            objects["Deployment"]["spec"]["template"]["spec"]["nodeSelector"].clone()
+        };
+        ensure!(nodes(&objects) == json!({"kubernetes.io/os": "linux"}), "{objects:#?}");
+        let pool = [&IDS[..], &["--set=nodeSelector.pool=system"]].concat();
+        let objects = render(&pool).await?;
+        let linux = json!({"kubernetes.io/os": "linux", "pool": "system"});
+        ensure!(nodes(&objects) == linux, "{objects:#?}");
+
         let own_token = [&IDS[..], &["--set=workloadIdentity.webhook=false"]].concat();
         let objects = render(&own_token).await?;
         let path = "/var/run/secrets/azure/tokens/azure-identity-token";
