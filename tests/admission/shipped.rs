@@ -273,6 +273,7 @@ fn every_example_applies_and_again_without_a_change() -> Result<()> {
             ("source.toolkit.fluxcd.io", "v1", "gitrepositories", "GitRepository"),
             ("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization"),
             ("argoproj.io", "v1alpha1", "applications", "Application"),
+            ("argoproj.io", "v1alpha1", "appprojects", "AppProject"),
             ("argoproj.io", "v1alpha1", "eventsources", "EventSource"),
             ("argoproj.io", "v1alpha1", "sensors", "Sensor"),
         ] {
