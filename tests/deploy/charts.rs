@@ -203,6 +203,7 @@ fn values_that_cannot_be_meant_are_refused() -> Result<()> {
                 vec!["/prometheusRule/disabled/0", "'TapForeignPass'"],
             ),
             (vec!["--set=env[0].nmae=HTTPS_PROXY"], vec!["/env/0", "nmae"]),
+            (vec!["--set=networkPolicy.egress.dnsPorts={0}"], vec!["/dnsPorts/0"]),
             (vec!["--set=affinity.nodes.a=b"], vec!["/affinity", "nodes"]),
             (vec!["--set=networkPolicy.egress.graph.ports={0}"], vec!["/graph/ports/0"]),
             (
@@ -433,6 +434,19 @@ fn settings_reach_the_pod() -> Result<()> {
         ensure!(objects["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 1);
         ensure!(objects["PodMonitor"]["spec"]["podMetricsEndpoints"][0]["port"] == "http");
         ensure!(objects["NetworkPolicy"]["spec"]["policyTypes"] == json!(["Ingress", "Egress"]));
+        let ports = |numbers: &[u16]| {
+            let each =
+                numbers.iter().flat_map(|port| ["UDP", "TCP"].map(|protocol| (port, protocol)));
+            each.map(|(port, protocol)| json!({"port": port, "protocol": protocol}))
+                .collect::<Value>()
+        };
+        let names = |objects: &BTreeMap<String, Value>| {
+            objects["NetworkPolicy"]["spec"]["egress"][0]["ports"].clone()
+        };
+        ensure!(names(&objects) == ports(&[53]), "{:#}", names(&objects));
+        let of_openshift = [&more[..], &["--set=networkPolicy.egress.dnsPorts={53,5353}"]].concat();
+        let translated = names(&render(&of_openshift).await?);
+        ensure!(translated == ports(&[53, 5353]), "{translated:#}");
         let pod = objects["Deployment"]["spec"]["template"]["spec"].to_string();
         for word in [
             "\"TAP_OPERATOR_CALLS_PER_10_SECONDS\",\"value\":\"3\"",
