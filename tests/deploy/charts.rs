@@ -204,6 +204,11 @@ fn values_that_cannot_be_meant_are_refused() -> Result<()> {
             ),
             (vec!["--set=env[0].nmae=HTTPS_PROXY"], vec!["/env/0", "nmae"]),
             (vec!["--set=networkPolicy.egress.dnsPorts={0}"], vec!["/dnsPorts/0"]),
+            (vec!["--set=extraVolumes[0].csi.driver=a"], vec!["/extraVolumes/0", "name"]),
+            (
+                vec!["--set=extraVolumeMounts[0].name=a", "--set=extraVolumeMounts[0].path=/a"],
+                vec!["/extraVolumeMounts/0", "path"],
+            ),
             (vec!["--set=affinity.nodes.a=b"], vec!["/affinity", "nodes"]),
             (vec!["--set=networkPolicy.egress.graph.ports={0}"], vec!["/graph/ports/0"]),
             (
@@ -382,6 +387,28 @@ fn settings_reach_the_pod() -> Result<()> {
         let objects = render(&pool).await?;
         let linux = json!({"kubernetes.io/os": "linux", "pool": "system"});
         ensure!(nodes(&objects) == linux, "{objects:#?}");
+
+        // The driver of the Secrets Store mounts no file, and makes no Secret, where no pod has its volume.
+        let store = [
+            &IDS[..],
+            &[
+                r#"--set-json=extraVolumes=[{"name":"vault","csi":{"driver":"secrets-store.csi.k8s.io","readOnly":true,"volumeAttributes":{"secretProviderClass":"tap-operator"}}}]"#,
+                r#"--set-json=extraVolumeMounts=[{"name":"vault","mountPath":"/mnt/vault","readOnly":true}]"#,
+            ],
+        ]
+        .concat();
+        let objects = render(&store).await?;
+        let pod = &objects["Deployment"]["spec"]["template"]["spec"];
+        let has = |list: &Value, item: Value| {
+            list.as_array().is_some_and(|list| list.contains(&item) && list.len() > 4)
+        };
+        let volume = json!({"name": "vault", "csi": {
+            "driver": "secrets-store.csi.k8s.io", "readOnly": true,
+            "volumeAttributes": {"secretProviderClass": "tap-operator"},
+        }});
+        let mount = json!({"name": "vault", "mountPath": "/mnt/vault", "readOnly": true});
+        let mounts = &pod["containers"][0]["volumeMounts"];
+        ensure!(has(&pod["volumes"], volume) && has(mounts, mount), "{pod:#}");
 
         let own_token = [&IDS[..], &["--set=workloadIdentity.webhook=false"]].concat();
         let objects = render(&own_token).await?;
