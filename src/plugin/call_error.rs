@@ -46,6 +46,9 @@ pub enum CallError {
     /// An admission policy refused it; the text is the policy's message.
     #[error("{0}")]
     Policy(String),
+    /// What was typed cannot be asked for. Nothing was sent.
+    #[error("{0}")]
+    Unsendable(String),
     /// The API server does not know who is asking.
     #[error("the API server does not accept your credentials: {0}")]
     Unauthorized(String),

@@ -94,12 +94,24 @@ impl Cluster {
         CallError::Unreachable { cluster: self.name.full(), cause }
     }
 
-    fn requests(&self, namespace: Option<&str>) -> Api<Lean<DynamicObject>> {
+    /// The requests of a namespace, or of all.
+    fn requests(&self, namespace: Option<&str>) -> Result<Api<Lean<DynamicObject>>, CallError> {
         let kind = ApiResource::erase::<TapRequest>(&());
-        match namespace {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &kind),
+        Ok(match namespace {
+            Some(namespace) => {
+                Api::namespaced_with(self.client.clone(), segment("namespace", namespace)?, &kind)
+            }
             None => Api::all_with(self.client.clone(), &kind),
-        }
+        })
+    }
+
+    /// The objects of a kind in one namespace.
+    fn objects<K>(&self, namespace: &str) -> Result<Api<K>, CallError>
+    where
+        K: Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Ok(Api::namespaced(self.client.clone(), segment("namespace", namespace)?))
     }
 
     /// Who is asking.
@@ -143,7 +155,7 @@ impl Cluster {
 
     /// A request.
     pub async fn request(&self, namespace: &str, name: &str) -> Result<Record, CallError> {
-        let found = self.call(self.requests(Some(namespace)).get(name)).await;
+        let found = self.call(self.requests(Some(namespace))?.get(name)).await;
         found.map(|Lean(found)| Record::new(found)).map_err(|error| match error {
             CallError::NotFound(_) => CallError::NoRequest {
                 namespace: namespace.to_owned(),
@@ -178,7 +190,7 @@ impl Cluster {
         namespace: Option<&str>,
         selector: &str,
     ) -> Result<Vec<Record>, CallError> {
-        let api = self.requests(namespace);
+        let api = self.requests(namespace)?;
         let mut page = ListParams::default().limit(PAGE);
         if !selector.is_empty() {
             page = page.fields(selector);
@@ -220,13 +232,13 @@ impl Cluster {
 
     /// The Secret of this name, if there is one.
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, CallError> {
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Secret> = self.objects(namespace)?;
         self.call(api.get_opt(name)).await
     }
 
     /// The stop, if it is set.
     pub async fn stop(&self, namespace: &str) -> Result<Option<ConfigMap>, CallError> {
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<ConfigMap> = self.objects(namespace)?;
         self.call(api.get_opt(STOP_CONFIG_MAP)).await
     }
 
@@ -237,7 +249,7 @@ impl Cluster {
         K: std::fmt::Debug,
         K::DynamicType: Default,
     {
-        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<K> = self.objects(namespace)?;
         self.call(api.get_opt(name)).await
     }
 
@@ -288,7 +300,7 @@ impl Cluster {
         let parameters = PostParams { dry_run, field_manager: Some(MANAGER.to_owned()) };
         let unsent = |error: String| CallError::Refused { code: 422, message: error };
         let body = serde_json::to_vec(request).map_err(|error| unsent(error.to_string()))?;
-        let api = self.requests(Some(namespace));
+        let api = self.requests(Some(namespace))?;
         let request = kube::core::Request::new(api.resource_url()).create(&parameters, body);
         let mut request = request.map_err(|error| unsent(error.to_string()))?;
         // The parameters have no field for it.
@@ -309,7 +321,7 @@ impl Cluster {
             PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let parameters = parameters.validation_strict();
         let patch = Patch::Json::<()>(patch);
-        let api = self.requests(Some(namespace));
+        let api = self.requests(Some(namespace))?;
         self.call(api.patch_status(name, &parameters, &patch)).await.map(|Lean(it)| Record::new(it))
     }
 
@@ -320,7 +332,7 @@ impl Cluster {
         name: &str,
         uid: &str,
     ) -> Result<(), CallError> {
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Secret> = self.objects(namespace)?;
         match self.call(api.delete(name, &exactly(uid))).await {
             Ok(_) | Err(CallError::NotFound(_)) => Ok(()),
             Err(error) => Err(error),
@@ -329,7 +341,7 @@ impl Cluster {
 
     /// Sets the stop. One that is set already may become stricter, never less strict.
     pub async fn set_stop(&self, namespace: &str, revoke: bool) -> Result<(), CallError> {
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<ConfigMap> = self.objects(namespace)?;
         let data = revoke.then(|| (STOP_REVOKE_ACTIVE_KEY.to_owned(), "true".to_owned()));
         let metadata =
             ObjectMeta { name: Some(STOP_CONFIG_MAP.to_owned()), ..ObjectMeta::default() };
@@ -354,7 +366,7 @@ impl Cluster {
 
     /// Takes away exactly this stop.
     pub async fn lift_stop(&self, namespace: &str, uid: &str) -> Result<(), CallError> {
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<ConfigMap> = self.objects(namespace)?;
         match self.call(api.delete(STOP_CONFIG_MAP, &exactly(uid))).await {
             Ok(_) | Err(CallError::NotFound(_)) => Ok(()),
             Err(error) => Err(error),
@@ -384,6 +396,13 @@ fn exactly(uid: &str) -> DeleteParams {
     DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() }
 }
 
+/// A part of a path of the API server, as client-go takes them. Without a namespace the path would be that of all namespaces,
+/// and a slash would begin a subresource. `what`: what it names.
+fn segment<'a>(what: &str, text: &'a str) -> Result<&'a str, CallError> {
+    let is_part = !text.contains(['/', '%', '?', '#']) && !matches!(text, "" | "." | "..");
+    is_part.then_some(text).ok_or_else(|| CallError::Unsendable(format!("{text:?} is no {what}")))
+}
+
 /// A value in a field selector.
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace(',', "\\,").replace('=', "\\=")
@@ -405,6 +424,8 @@ fn refusal(path: &str, code: u16, body: &[u8]) -> CallError {
 
 #[cfg(test)]
 mod tests {
+    use kubernetes_api::KubernetesApi;
+
     use super::*;
 
     #[test]
@@ -416,6 +437,30 @@ mod tests {
         );
         let plain = refusal("/version", 403, b"no\n");
         assert_eq!(plain, CallError::Right("GET /version: no".into()));
+    }
+
+    fn cluster(api: &KubernetesApi) -> Cluster {
+        Cluster::new(api.client(), ClusterName::default(), None)
+    }
+
+    #[tokio::test]
+    async fn an_empty_namespace_is_never_all_of_them() {
+        let api = KubernetesApi::new("2026-11-29T17:30:00Z".parse().unwrap());
+        let cluster = cluster(&api);
+        let refused =
+            |error: CallError| assert!(matches!(error, CallError::Unsendable(_)), "{error}");
+        for namespace in ["", "a/b", "..", "a?b"] {
+            refused(cluster.list(Some(namespace), &[]).await.unwrap_err());
+            refused(cluster.request(namespace, "a").await.unwrap_err());
+            refused(cluster.secret(namespace, "a").await.unwrap_err());
+            refused(cluster.stop(namespace).await.unwrap_err());
+            refused(cluster.set_stop(namespace, true).await.unwrap_err());
+            refused(cluster.delete_secret(namespace, "a", "b").await.unwrap_err());
+            refused(
+                cluster.decide(namespace, "a", json_patch::Patch::default()).await.unwrap_err(),
+            );
+        }
+        assert!(api.requests().is_empty(), "{:?}", api.requests());
     }
 
     #[test]

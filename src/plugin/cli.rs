@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
 use jiff::SignedDuration;
@@ -334,7 +335,7 @@ pub struct Status {
 #[derive(Args)]
 pub struct Operator {
     /// Namespace of the operator
-    #[arg(long, value_name = "NAMESPACE", default_value = "tap-operator-system")]
+    #[arg(long, value_name = "NAMESPACE", default_value = "tap-operator-system", value_parser = NonEmptyStringValueParser::new())]
     pub operator_namespace: String,
 }
 

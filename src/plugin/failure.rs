@@ -120,6 +120,7 @@ impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         let failure = Self::error(error.to_string());
         match error {
+            CallError::Unsendable(why) => Self::usage(why),
             CallError::NoSuchKind(_) => failure.remedy(concat!(
                 "look at --context; if this is the right cluster, an administrator installs tap-operator: ",
                 page!("install.md")

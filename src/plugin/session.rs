@@ -56,6 +56,17 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// The namespace that was named. An empty one is none, as for kubectl: `-n "$NAMESPACE"` means nothing where that is unset.
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref().filter(|namespace| !namespace.is_empty())
+    }
+
+    /// The namespace that was named, or that of the context, or `default`, as kubectl chooses it.
+    fn namespace_or(&self, of_context: &str) -> String {
+        let of_context = Some(of_context).filter(|namespace| !namespace.is_empty());
+        self.namespace().or(of_context).unwrap_or("default").to_owned()
+    }
+
     /// The flags that choose a cluster and a person, as somebody would type them again. The namespace is not among them.
     pub fn typed(&self) -> String {
         let file = self.kubeconfig.as_ref().map(|file| file.display().to_string());
@@ -97,8 +108,7 @@ impl Session {
         let limit = Duration::try_from(connection.request_timeout).ok();
         let limit = limit.filter(|limit| !limit.is_zero());
         let (config, choice) = configuration(connection, prompts).await?;
-        let namespace =
-            connection.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let namespace = connection.namespace_or(&config.default_namespace);
         let name = ClusterName::new(config.cluster_url.to_string(), choice);
         let client = Client::try_from(config).map_err(|error| {
             Failure::error(format!("the kubeconfig cannot be used: {}", causes(&error)))
@@ -167,6 +177,22 @@ async fn configuration(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_namespace_is_none() {
+        for (named, of_context, expected) in [
+            (Some("helpdesk"), "sales", "helpdesk"),
+            (None, "sales", "sales"),
+            (Some(""), "sales", "sales"),
+            (Some(""), "", "default"),
+            (None, "", "default"),
+        ] {
+            let namespace = named.map(str::to_owned);
+            let connection = Connection { namespace, ..Connection::default() };
+            assert_eq!(connection.namespace_or(of_context), expected, "{named:?} {of_context:?}");
+            assert_eq!(connection.namespace(), named.filter(|named| !named.is_empty()));
+        }
+    }
 
     #[test]
     fn what_was_typed_is_typed_again() {
