@@ -25,29 +25,7 @@ const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 /// How long one try to renew it may take: so a connection that is dead without a word leaves time for a try on another one.
 const RENEW_TRY: Duration = Duration::from_secs(3);
 /// How often the holder renews it, and others try to take it.
-const RETRY_PERIOD: Duration = Duration::from_secs(2);
-
-/// Who holds the lease of this name and renews it, if anyone does. The lease is watched for as long as it lasts without a
-/// renewal, because the clock of this machine or that of the holder may be wrong.
-pub async fn renewing_holder(api: &Api<Lease>, name: &str) -> Result<Option<String>, ApiError> {
-    let read = async || {
-        let lease = find("get lease", api, name).await?;
-        let spec = lease.and_then(|lease| lease.spec).unwrap_or_default();
-        let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
-        Ok(holder.map(|holder| (holder, spec.renew_time)))
-    };
-    let Some(first) = read().await? else { return Ok(None) };
-    let began = Instant::now();
-    while began.elapsed() < LEASE_DURATION {
-        tokio::time::sleep(RETRY_PERIOD / 2).await;
-        match read().await? {
-            Some(now) if now != first => return Ok(Some(now.0)),
-            Some(_) => {}
-            None => return Ok(None),
-        }
-    }
-    Ok(None)
-}
+pub(super) const RETRY_PERIOD: Duration = Duration::from_secs(2);
 
 /// What this process knows of its lease.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ pub mod error;
 pub mod lease;
 pub mod patch;
 pub mod requests;
+pub mod running;
 pub mod secret;
 pub mod write;
 

@@ -4,13 +4,14 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Api, Patch, PatchParams};
+use clap::builder::NonEmptyStringValueParser;
+use kube::api::{Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::json;
 use tap_operator::api::TapRequest;
 use tap_operator::api::names::{FINALIZER, OPERATOR};
-use tap_operator::cluster::lease::renewing_holder;
+use tap_operator::cluster::ApiError;
+use tap_operator::cluster::running::{self, Running};
 use tap_operator::cluster::requests::{self, name_of};
 use tap_operator::cluster::write;
 use tap_operator::effect::Effect;
@@ -33,18 +34,15 @@ pub struct Arguments {
     #[arg(long)]
     force: bool,
     /// Namespace of the operator and of its lease
-    #[arg(long, env = "POD_NAMESPACE", default_value = "tap-operator-system")]
+    #[arg(long, env = "POD_NAMESPACE", default_value = "tap-operator-system", value_parser = NonEmptyStringValueParser::new())]
     namespace: String,
 }
 
 /// Frees the requests.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let client = custody::client().await?;
-    if !arguments.force && is_running(&client, &arguments.namespace).await? {
-        bail!(
-            "an operator is running in namespace {}: delete or revoke the requests and it frees them, or add --force",
-            arguments.namespace
-        );
+    if !arguments.force {
+        none_runs(&client, &arguments.namespace).await?;
     }
     let held = custody::held(&client).await?;
     let chosen: Vec<TapRequest> = if arguments.all {
@@ -110,14 +108,28 @@ fn namespace_and_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Whether an operator renews its lease. That takes some seconds to find out where it does not.
-pub async fn is_running(client: &Client, namespace: &str) -> anyhow::Result<bool> {
-    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    match renewing_holder(&leases, OPERATOR).await {
-        Ok(holder) => Ok(holder.is_some()),
-        Err(error) => {
-            let what = "whether an operator is running cannot be read from its lease";
-            Err(custody::refused(what, error))
-        }
+/// Refuses to go on while an operator may be running: it would not know any more of the passes that it must delete.
+async fn none_runs(client: &Client, namespace: &str) -> anyhow::Result<()> {
+    match running(client, namespace).await? {
+        Running::Nowhere => Ok(()),
+        Running::In(namespace) => bail!(
+            "an operator is running in namespace {namespace}: delete or revoke the requests and it frees them, or add --force"
+        ),
+        Running::Unseen(error) => bail!("{}, or add --force", unseen(namespace, &error)),
     }
+}
+
+/// Where an operator renews its lease. That takes some seconds to find out where none does.
+pub async fn running(client: &Client, namespace: &str) -> anyhow::Result<Running> {
+    let what = "whether an operator is running cannot be read from its lease";
+    let running = running::running(client, namespace, OPERATOR).await;
+    running.map_err(|error| custody::refused(what, error))
+}
+
+/// That it is not known whether an operator is running, and what to do.
+pub fn unseen(namespace: &str, error: &ApiError) -> String {
+    format!(
+        "there is no Lease {OPERATOR} in namespace {namespace}, and whether an operator is running in another one cannot be seen \
+         ({error}): name the namespace of the operator with --namespace"
+    )
 }

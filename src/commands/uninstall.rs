@@ -4,7 +4,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
+use clap::builder::NonEmptyStringValueParser;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
@@ -12,6 +13,7 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 use tap_operator::api::names::{STOP_CONFIG_MAP, STOP_REVOKE_ACTIVE_KEY};
 use tap_operator::cluster::ApiError;
+use tap_operator::cluster::running::Running;
 use tap_operator::cluster::requests::name_of;
 use tap_operator::cluster::write;
 use tap_operator::effect::Effect;
@@ -36,31 +38,57 @@ pub struct Arguments {
     #[arg(long)]
     release: bool,
     /// Namespace of the operator
-    #[arg(long, env = "POD_NAMESPACE", default_value = "tap-operator-system")]
+    #[arg(long, env = "POD_NAMESPACE", default_value = "tap-operator-system", value_parser = NonEmptyStringValueParser::new())]
     namespace: String,
 }
 
 /// Creates the stop `ConfigMap`, and waits until the operator has freed all requests.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let client = custody::client().await?;
+    let namespace = &arguments.namespace;
+    // Before the stop is written: in a namespace without an operator nobody obeys it.
+    let is_running = match release::running(&client, namespace).await? {
+        Running::In(place) if place == *namespace => true,
+        Running::In(place) => {
+            bail!("the operator is running in namespace {place}: add --namespace {place}")
+        }
+        Running::Nowhere if arguments.release => false,
+        Running::Nowhere => bail!(
+            "no operator is running, so no pass would be revoked, and nothing was written: start it again, or free the requests with tap-operator release --all"
+        ),
+        Running::Unseen(error) => bail!(
+            "{}; without an operator, free the requests with tap-operator release --all --force",
+            release::unseen(namespace, &error)
+        ),
+    };
+    stop(&client, namespace).await?;
+    let done = stopped(&client, &arguments, is_running).await;
+    done.map_err(|error| anyhow!("{error:#}; the stop stays until: {}", take_back(namespace)))
+}
+
+/// What is left to do after the stop was written.
+async fn stopped(
+    client: &Client,
+    arguments: &Arguments,
+    is_running: bool,
+) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout();
-    stop(&client, &arguments.namespace).await?;
+    let done = if is_running {
+        "active passes are being revoked"
+    } else {
+        "no operator is running, so no pass is revoked"
+    };
     writeln!(
         out,
-        "issuing is stopped, and active passes are being revoked (ConfigMap {STOP_CONFIG_MAP} in namespace {})",
+        "issuing is stopped, and {done} (ConfigMap {STOP_CONFIG_MAP} in namespace {})",
         arguments.namespace
     )?;
-    if !release::is_running(&client, &arguments.namespace).await? && !arguments.release {
-        bail!(
-            "no operator is running in namespace {}, so no pass is revoked: start it again, or free the requests with tap-operator release --all; the stop stays until: {}",
-            arguments.namespace,
-            take_back(&arguments.namespace)
-        );
-    }
-    let deadline = tokio::time::Instant::now() + Duration::try_from(arguments.timeout)?;
+    // Nobody is there for whom to wait.
+    let patience = if is_running { Duration::try_from(arguments.timeout)? } else { Duration::ZERO };
+    let deadline = tokio::time::Instant::now() + patience;
     let mut last = usize::MAX;
     let left = loop {
-        let held = custody::held(&client).await;
+        let held = custody::held(client).await;
         let is_late = tokio::time::Instant::now() >= deadline;
         match held {
             Ok(held) if held.is_empty() || is_late => break held,
@@ -84,18 +112,16 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             writeln!(out, "{}: {}", name_of(request), custody::what_may_live(request))?;
         }
         bail!(
-            "{} were not freed within {:#}: see their status, then try again, or add --release; the stop stays until: {}",
+            "{} were not freed within {:#}: see their status, then try again, or add --release",
             counted(left.len(), "request"),
-            arguments.timeout,
-            take_back(&arguments.namespace)
+            arguments.timeout
         );
     }
-    let freed = release::release_all(&client, &left).await?;
+    let freed = release::release_all(client, &left).await?;
     if freed < left.len() {
         bail!(
-            "{freed} of {} released: mend what is said above, and try again; the stop stays until: {}",
-            counted(left.len(), "request"),
-            take_back(&arguments.namespace)
+            "{freed} of {} released: mend what is said above, and try again",
+            counted(left.len(), "request")
         );
     }
     if left.is_empty() {
@@ -137,6 +163,12 @@ async fn stop(client: &Client, namespace: &str) -> anyhow::Result<()> {
     match applied {
         Err(ApiError::NotFound { .. }) => {
             bail!("{what}: there is no such namespace; name the operator's with --namespace")
+        }
+        Err(error @ ApiError::Unknown { .. }) => {
+            Err(custody::refused(&what, error).context(format!(
+                "it is not known whether issuing is stopped; if it is, the stop stays until: {}",
+                take_back(namespace)
+            )))
         }
         applied => custody::written(&what, applied),
     }

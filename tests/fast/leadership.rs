@@ -8,7 +8,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use serde_json::{Value, json};
 use tap_operator::api::Phase;
-use tap_operator::cluster::lease::renewing_holder;
+use tap_operator::cluster::running::renewing_holder;
 use tap_operator::controller::RunError;
 use tokio::time::{sleep, timeout};
 

@@ -8,7 +8,7 @@ use kube::core::GroupVersionKind;
 use serde_json::Value;
 use tap_operator::api::TapPolicy;
 use tap_operator::api::names::OPERATOR;
-use tap_operator::cluster::lease::renewing_holder;
+use tap_operator::cluster::running::renewing_holder;
 use tap_operator::cluster::write::Trial;
 use tap_operator::cluster::{ApiError, call, find, requests};
 use tap_operator::controller::preflight::DEFINITIONS_MISSING;
