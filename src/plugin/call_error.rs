@@ -60,6 +60,16 @@ pub enum CallError {
         /// Its message.
         message: String,
     },
+    /// The API server, or a proxy before it, failed. If it was a write, it may have been made all the same.
+    #[error("the cluster {cluster} fails ({code}): {message}")]
+    Failed {
+        /// The cluster.
+        cluster: String,
+        /// HTTP status.
+        code: u16,
+        /// The message.
+        message: String,
+    },
     /// There was no answer. If it was a write, it may have been made.
     #[error("the cluster {cluster} does not answer: {cause}")]
     Unreachable {
@@ -114,6 +124,7 @@ impl CallError {
             404 if unknown_path => Self::NoSuchKind(cluster.full()),
             404 => Self::NotFound(message),
             409 if status.reason == "AlreadyExists" => Self::Exists(message),
+            code if code >= 500 => Self::Failed { cluster: cluster.full(), code, message },
             code => match unknown_fields(&message) {
                 Some(fields) => Self::UnknownFields { cluster: cluster.full(), fields },
                 None => Self::Refused { code, message },
@@ -124,10 +135,15 @@ impl CallError {
     /// Whether the same call may succeed a moment later.
     pub fn may_heal(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
-            Self::Refused { code, .. } => *code == 429 || *code >= 500,
+            Self::Unreachable { .. } | Self::Failed { .. } => true,
+            Self::Refused { code, .. } => *code == 429,
             _ => false,
         }
+    }
+
+    /// Whether a write that ended so may have been made.
+    pub fn is_unsure(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Failed { .. })
     }
 }
 
@@ -175,6 +191,23 @@ mod tests {
         let error = CallError::of(status(403, "Forbidden", message), &cluster());
         let told = "it knows you only as system:anonymous".to_owned();
         assert_eq!(error, CallError::Unauthorized(told));
+    }
+
+    #[test]
+    fn a_write_that_met_a_failing_server_may_have_been_made() {
+        for code in [500, 502, 503, 504] {
+            let error = CallError::of(status(code, "Timeout", "gateway time-out"), &cluster());
+            assert!(error.is_unsure() && error.may_heal(), "{error:?}");
+            let told =
+                format!("the cluster https://prod.example.com fails ({code}): gateway time-out");
+            assert_eq!(error.to_string(), told);
+        }
+        let unreachable = CallError::Unreachable { cluster: String::new(), cause: String::new() };
+        assert!(unreachable.is_unsure());
+        for code in [400, 403, 404, 409, 422, 429] {
+            let error = CallError::of(status(code, "", "no"), &cluster());
+            assert!(!error.is_unsure(), "{error:?}");
+        }
     }
 
     #[test]

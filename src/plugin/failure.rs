@@ -131,6 +131,9 @@ impl From<CallError> for Failure {
             CallError::Unreachable { .. } => failure.remedy(
                 "check the network and `kubectl config current-context`; --context and --kubeconfig choose another cluster",
             ),
+            CallError::Failed { .. } => failure.remedy(
+                "try again in a moment; `kubectl get --raw /readyz` shows whether the API server is ready",
+            ),
             CallError::Right(why) if why.contains("in the namespace") => failure.remedy(concat!(
                 "choose another namespace with -n, or show this line to your administrator: the roles are in ",
                 page!("access.md")

@@ -2,13 +2,31 @@
 
 use serde_json::{Value, json};
 
+use kubernetes_api::{KubernetesApi, Resource};
+
+use super::call_error::ClusterName;
+use super::calls::Cluster;
 use super::record::Record;
+use super::session::Session;
 use super::time::Clock;
+use crate::api::crds;
 use crate::decision::report::Report;
 
 /// Half past five in the afternoon, in UTC.
 pub fn clock() -> Clock {
     Clock { now: "2026-11-29T17:30:00Z".parse().unwrap(), zone: jiff::tz::TimeZone::UTC }
+}
+
+/// An API server in this process with the namespace helpdesk, and a session of this person in it.
+pub fn served(me: &str) -> (KubernetesApi, Session) {
+    let api = KubernetesApi::new(clock().now);
+    for (_, crd) in crds::all() {
+        let crd = serde_json::from_value(crd).expect("a definition");
+        api.register(Resource::from_crd(&crd));
+    }
+    api.put(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "helpdesk" } }));
+    let cluster = Cluster::new(api.client_as(me), ClusterName::default(), None);
+    (api, Session::new(cluster, "helpdesk".into()))
 }
 
 /// A request as the API server answers it.

@@ -114,7 +114,12 @@ impl Session {
             Failure::error(format!("the kubeconfig cannot be used: {}", causes(&error)))
                 .remedy("`kubectl cluster-info` shows whether kubectl can use it")
         })?;
-        Ok(Self { cluster: Cluster::new(client, name, limit), namespace, me: OnceCell::new() })
+        Ok(Self::new(Cluster::new(client, name, limit), namespace))
+    }
+
+    /// A session in this namespace.
+    pub fn new(cluster: Cluster, namespace: String) -> Self {
+        Self { cluster, namespace, me: OnceCell::new() }
     }
 
     /// A namespace, and of which cluster if there are several.

@@ -190,7 +190,7 @@ pub async fn decide(
     {
         return Err(Failure::error(why).remedy(format!("{} show {name} -n {namespace}", program())));
     }
-    let unsure = matches!(error, CallError::Unreachable { .. });
+    let unsure = error.is_unsure();
     let failure = Failure::from(error);
     let told = Failure { message: format!("{name}: {}", failure.message), ..failure };
     Err(if unsure {

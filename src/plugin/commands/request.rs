@@ -1,6 +1,7 @@
 //! `request`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -23,9 +24,14 @@ use crate::plugin::time::Clock;
 use crate::plugin::wait::{self, Goal, Limit, Target, follow};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::time::sleep;
 
 /// How many names are tried.
 const NAMES: u32 = 20;
+/// How often a request is looked for of which it is not known whether it was created.
+const LOOKS: u32 = 5;
+/// How long to wait before it is looked for again: a proxy may give up before the API server does.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 /// The comment of a revocation that nobody typed.
 const UNREADABLE: &str =
     "kubectl tap request --reveal ended before it showed the code, and nobody else can open it";
@@ -228,7 +234,7 @@ fn not_created(error: CallError, arguments: &Request, session: &Session) -> Fail
             ))
             .remedy("choose another name with --name")
         }
-        CallError::Unreachable { .. } => Failure::from(error).remedy(format!(
+        error if error.is_unsure() => Failure::from(error).remedy(format!(
             "it is not known whether the request was created: {} list -n {namespace}",
             program()
         )),
@@ -335,10 +341,13 @@ async fn asked_and_shown(
     let record = match create(arguments, &spec, session, clock, false).await {
         Ok(record) => record,
         Err(error) => {
-            if matches!(error, CallError::Unreachable { .. }) {
-                take_back_unknown(session, &key).await;
-            }
-            return Err(not_created(error, arguments, session));
+            let unsure = error.is_unsure();
+            let failure = not_created(error, arguments, session);
+            return Err(if unsure && !take_back_unknown(session, &key, &mut signals).await {
+                unknown(failure, session)
+            } else {
+                failure
+            });
         }
     };
     let shown = async {
@@ -384,28 +393,49 @@ async fn take_back(session: &Session, record: &Record) -> Result<String, Failure
     }
 }
 
-/// If no answer came to the creation, the request may be there: it is the one with this key.
-async fn take_back_unknown(session: &Session, key: &OneTimeKey) {
+/// If it is not known whether the request was created, it may be there, or come a moment later: it is the one with this key.
+/// Looks for it several times, unless a signal comes. Returns whether it was found.
+async fn take_back_unknown(session: &Session, key: &OneTimeKey, signals: &mut Signals) -> bool {
     let public = key.public();
-    let Ok(me) = session.me().await else { return };
-    let mine = session.cluster.list(Some(&session.namespace), &[("spec.requestedBy", me)]).await;
-    for record in mine.unwrap_or_default() {
-        let has_key =
-            record.request().spec.recipients.as_ref().is_some_and(|keys| keys.contains(&public));
-        if has_key {
-            let told = take_back(session, &record).await;
+    let Ok(me) = session.me().await else { return false };
+    for look in 0..LOOKS {
+        if look > 0 {
+            tokio::select! {
+                () = sleep(BETWEEN_LOOKS) => {}
+                () = signals.any() => return false,
+            }
+        }
+        let mine =
+            session.cluster.list(Some(&session.namespace), &[("spec.requestedBy", me)]).await;
+        let has_key = |record: &&Record| {
+            record.request().spec.recipients.as_ref().is_some_and(|keys| keys.contains(&public))
+        };
+        if let Some(record) = mine.unwrap_or_default().iter().find(has_key) {
+            let told = take_back(session, record).await;
             output::say(&told.unwrap_or_else(|left| left.to_string()));
+            return true;
         }
     }
+    false
+}
+
+/// What to do about a request that may be there, and whose code nobody could read.
+fn unknown(failure: Failure, session: &Session) -> Failure {
+    let (program, namespace) = (program(), &session.namespace);
+    failure.remedy(format!(
+        "it is not known whether the request was created. If {program} list -n {namespace} shows it, revoke it, because nobody can \
+         read its code: {program} revoke NAME -n {namespace}"
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use kube::ResourceExt as _;
+    use kubernetes_api::{Fault, Match, Verb, statuses};
 
     use super::*;
     use crate::api::yaml;
-    use crate::plugin::samples::clock;
+    use crate::plugin::samples::{clock, served};
 
     fn spec() -> TapRequestSpec {
         TapRequestSpec {
@@ -413,6 +443,29 @@ mod tests {
             user: "alice@contoso.com".into(),
             ..TapRequestSpec::default()
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_a_failing_proxy_hides_is_taken_back() {
+        let (api, session) = served("heidi@contoso.com");
+        let key = OneTimeKey::generate();
+        let sealed = TapRequestSpec {
+            recipients: Some(vec![key.public()]),
+            requested_by: Some("heidi@contoso.com".into()),
+            ..spec()
+        };
+        let creations = Match::verb(Verb::Create).resource("taprequests");
+        api.fail_next(creations, Fault::RefusedAfterEffect(statuses::server_error(504)));
+        let created = session.cluster.create("helpdesk", &object("a", &sealed), false).await;
+        assert!(created.unwrap_err().is_unsure());
+        // It can be listed only a moment later.
+        api.fail_next(Match::verb(Verb::List).resource("taprequests"), Fault::server_error(504));
+        assert!(take_back_unknown(&session, &key, &mut Signals::catch().unwrap()).await);
+        let decisions = &api.get("taprequests", "helpdesk", "a").unwrap()["status"]["decisions"];
+        assert_eq!(decisions[0]["decision"], "Revoke", "{decisions}");
+        // Another key's is left alone.
+        let other = OneTimeKey::generate();
+        assert!(!take_back_unknown(&session, &other, &mut Signals::catch().unwrap()).await);
     }
 
     #[test]

@@ -203,12 +203,13 @@ pub async fn tidy_up(
     }
     let uid = secret.uid().unwrap_or_default();
     session.cluster.delete_secret(&namespace, &name, &uid).await.map_err(|error| {
+        let what = if error.is_unsure() {
+            "it is not known whether the Secret was deleted"
+        } else {
+            "the Secret was not deleted"
+        };
         let failure = Failure::from(error);
-        Failure {
-            exit: Exit::Error,
-            message: format!("the Secret was not deleted: {}", failure.message),
-            ..failure
-        }
+        Failure { exit: Exit::Error, message: format!("{what}: {}", failure.message), ..failure }
     })?;
     output::say(&format!(
         "The Secret {name} was deleted, so the request says SecretGone from now on. The pass stays usable."

@@ -126,7 +126,11 @@ pub async fn resume(arguments: &cli::Resume, session: &Session) -> Result<(), Fa
 
 /// Why the stop cannot be set or taken back. No other namespace would help who lacks the right.
 fn unable(error: CallError) -> Failure {
+    let unsure = error.is_unsure();
     match error {
+        error if unsure => Failure::from(error).remedy(
+            "it is not known whether that was written: the same command again does no harm",
+        ),
         error @ CallError::Right(_) => Failure::error(error.to_string()).remedy(concat!(
             "call somebody who may: it needs the right to write ConfigMaps there: ",
             page!("operate.md")
