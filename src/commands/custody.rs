@@ -1,5 +1,7 @@
 //! The requests that may have a live pass, for the commands that free them.
 
+use std::io::Write as _;
+
 use anyhow::{Context as _, anyhow};
 use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
@@ -52,6 +54,11 @@ pub fn written<T>(what: &str, outcome: Result<T, ApiError>) -> anyhow::Result<()
 /// The error for a call that the API server refuses to this account.
 fn missing_right(what: &str, message: &str) -> anyhow::Error {
     anyhow!("{what}: {message}; use an account with this right, such as a cluster administrator's")
+}
+
+/// Says how far something is. Nothing depends on whether anybody reads it.
+pub fn tell(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// A sentence about the pass that may still be usable in Entra.

@@ -78,11 +78,10 @@ async fn stopped(
     } else {
         "no operator is running, so no pass is revoked"
     };
-    writeln!(
-        out,
+    custody::tell(&format!(
         "issuing is stopped, and {done} (ConfigMap {STOP_CONFIG_MAP} in namespace {})",
         arguments.namespace
-    )?;
+    ));
     // Nobody is there for whom to wait.
     let patience = if is_running { Duration::try_from(arguments.timeout)? } else { Duration::ZERO };
     let deadline = tokio::time::Instant::now() + patience;
@@ -96,20 +95,19 @@ async fn stopped(
             Ok(held) if held.len() == last => {}
             Ok(held) => {
                 last = held.len();
-                writeln!(
-                    out,
-                    "waiting for {} that may have a live pass",
-                    counted(last, "request")
-                )?;
+                let waiting = counted(last, "request");
+                custody::tell(&format!("waiting for {waiting} that may have a live pass"));
             }
             // The API server may be back before the time is over.
-            Err(error) => writeln!(std::io::stderr(), "trying again: {error:#}")?,
+            Err(error) => {
+                let _ = writeln!(std::io::stderr(), "trying again: {error:#}");
+            }
         }
         tokio::time::sleep(LIST_EVERY).await;
     };
     if !left.is_empty() && !arguments.release {
         for request in &left {
-            writeln!(out, "{}: {}", name_of(request), custody::what_may_live(request))?;
+            custody::tell(&format!("{}: {}", name_of(request), custody::what_may_live(request)));
         }
         bail!(
             "{} were not freed within {:#}: see their status, then try again, or add --release",

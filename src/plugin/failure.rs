@@ -26,7 +26,7 @@ pub const OTHER_VERSION: &str = concat!(
 /// The kinds of failures that scripts tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Whoever reads the output has closed it: there is nobody left to tell anything.
+    /// Whoever reads the output has closed it: there is nobody left to tell anything. All that was to be done is done.
     Closed,
     /// Something was refused, is not there, or cannot be reached.
     Error,

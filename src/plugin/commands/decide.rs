@@ -140,18 +140,36 @@ async fn decide_all(
     records: &[Record],
     decision: DecisionKind,
     comment: Option<&str>,
-    mut bad: usize,
+    bad: usize,
 ) -> Result<(), Failure> {
+    let (undecided, printed) = decide_each(session, records, decision, comment, output::data).await;
+    let decided = if bad + undecided == 0 { Ok(()) } else { Err(Failure::said(Exit::Error)) };
+    decided.and(printed)
+}
+
+/// Decides about each request, whether anybody reads what is printed about it or not. Returns about how many it could not decide,
+/// and the first failure to print.
+async fn decide_each(
+    session: &Session,
+    records: &[Record],
+    decision: DecisionKind,
+    comment: Option<&str>,
+    print: impl Fn(&str) -> Result<(), Failure>,
+) -> (usize, Result<(), Failure>) {
+    let (mut undecided, mut printed) = (0, Ok(()));
     for record in records {
         match decide(session, record, decision, comment).await {
-            Ok(()) => output::data(&format!("{} {}", record.title(), done(decision)))?,
+            Ok(()) => {
+                let line = print(&format!("{} {}", record.title(), done(decision)));
+                printed = printed.and(line);
+            }
             Err(failure) => {
                 output::say(&failure.to_string());
-                bad += 1;
+                undecided += 1;
             }
         }
     }
-    if bad == 0 { Ok(()) } else { Err(Failure::said(Exit::Error)) }
+    (undecided, printed)
 }
 
 fn done(decision: DecisionKind) -> &'static str {
@@ -220,4 +238,31 @@ async fn all_that_may_be_revoked(session: &Session) -> Result<Vec<Record>, Failu
 /// Whether the person may read the Secret of a request.
 pub async fn may_read(session: &Session, name: &str) -> Result<bool, Failure> {
     Ok(session.cluster.may(Right::secret("get", name), Some(&session.namespace)).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::plugin::samples::{awaiting, served};
+
+    #[tokio::test]
+    async fn a_reader_that_goes_away_keeps_nothing_from_being_decided() {
+        let (api, session) = served("heidi@contoso.com");
+        let records = ["one", "two", "three"].map(|name| {
+            let mut object = awaiting().printed();
+            object["metadata"]["name"] = name.into();
+            object["metadata"]["uid"] = name.into();
+            crate::plugin::samples::record(api.put(object))
+        });
+        let closed = |_: &str| Err(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)));
+        let (undecided, printed) =
+            decide_each(&session, &records, DecisionKind::Revoke, None, closed).await;
+        assert_eq!((undecided, printed.unwrap_err().exit), (0, Exit::Closed));
+        for name in ["one", "two", "three"] {
+            let request = api.get("taprequests", "helpdesk", name).unwrap();
+            assert_eq!(request["status"]["decisions"][0]["decision"], "Revoke", "{name}");
+        }
+    }
 }

@@ -73,14 +73,23 @@ pub async fn run(arguments: &Doctor, connection: &Connection) -> Result<(), Fail
         }
     }
     let success = findings.iter().all(|finding| finding.result != Verdict::Failed);
-    match arguments.output {
+    let printed = match arguments.output {
         Some(format) => {
             let report = Report { success, findings: &findings };
-            output::document(&report, format == ReportFormat::Yaml)?;
+            output::document(&report, format == ReportFormat::Yaml)
         }
-        None => output::data(&text(&findings))?,
+        None => output::data(&text(&findings)),
+    };
+    ending(success, printed)
+}
+
+/// The exit code says what was found, whether anybody reads the findings or not.
+fn ending(success: bool, printed: Result<(), Failure>) -> Result<(), Failure> {
+    if success {
+        return printed;
     }
-    if success { Ok(()) } else { Err(Failure::said(Exit::Findings)) }
+    let message = printed.err().map_or_else(String::new, |failure| failure.message);
+    Err(Failure::new(Exit::Findings, message))
 }
 
 /// A table, and under it what to do.
@@ -134,6 +143,15 @@ What to do
   operator: see its log
 "
         );
+    }
+
+    #[test]
+    fn a_verdict_needs_no_reader() {
+        let closed = || Err(Failure::said(Exit::Closed));
+        assert_eq!(ending(false, closed()).unwrap_err().exit, Exit::Findings);
+        assert_eq!(ending(false, Ok(())).unwrap_err(), Failure::said(Exit::Findings));
+        assert_eq!(ending(true, closed()).unwrap_err().exit, Exit::Closed);
+        assert_eq!(ending(true, Ok(())), Ok(()));
     }
 
     #[test]

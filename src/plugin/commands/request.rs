@@ -115,18 +115,23 @@ pub async fn run(arguments: Request, session: &Session) -> Result<(), Failure> {
         failure.remedy(format!("if you do not want it like that: {undo}"))
     })?;
     if !arguments.wait {
-        print(&arguments, &record)?;
+        let printed = print(&arguments, &record);
         output::say(&next(&record));
-        return Ok(());
+        return printed.map_err(|failure| unread(failure, &record));
     }
     let waited = waited_for(&arguments, &record, session, &mut Signals::catch()?).await;
     if waited.is_err() && arguments.output.is_some() {
         // A script must learn the name of the request that it made, however far that came.
         let now = session.cluster.request(&record.namespace(), &record.name()).await;
-        print(&arguments, &now.unwrap_or(record.clone()))?;
+        let printed = print(&arguments, &now.unwrap_or(record.clone()));
+        if let Err(failure) = printed
+            && failure.exit != Exit::Closed
+        {
+            output::say(&unread(failure, &record).message);
+        }
     }
     let record = waited?;
-    print(&arguments, &record)?;
+    let printed = print(&arguments, &record);
     wait::reached(&record);
     output::say(&format!(
         "To show the code: {} reveal {} -n {}",
@@ -134,7 +139,18 @@ pub async fn run(arguments: Request, session: &Session) -> Result<(), Failure> {
         record.name(),
         record.namespace()
     ));
-    Ok(())
+    printed.map_err(|failure| unread(failure, &record))
+}
+
+/// A failure to print a request. Where the output goes nowhere, its name must be told elsewhere.
+fn unread(failure: Failure, record: &Record) -> Failure {
+    let (title, namespace) = (record.title(), record.namespace());
+    let created = format!("{title} was created in namespace {namespace}");
+    let message = match failure.exit {
+        Exit::Closed => String::new(),
+        _ => format!("{created}, but {}", failure.message),
+    };
+    Failure { message, ..failure }
 }
 
 /// That there is no such policy, and which there are.
@@ -373,7 +389,8 @@ async fn asked_and_shown(
                 Ok(told) => (told, None),
                 Err(left) => (left.message, left.remedy),
             };
-            Err(Failure { exit: failure.exit, message: format!("{message}; {told}"), remedy })
+            let exit = if failure.exit == Exit::Closed { Exit::Error } else { failure.exit };
+            Err(Failure { exit, message: format!("{message}; {told}"), remedy })
         }
     }
 }
@@ -466,6 +483,16 @@ mod tests {
         // Another key's is left alone.
         let other = OneTimeKey::generate();
         assert!(!take_back_unknown(&session, &other, &mut Signals::catch().unwrap()).await);
+    }
+
+    #[test]
+    fn a_request_is_named_where_it_cannot_be_printed() {
+        let record = crate::plugin::samples::awaiting();
+        let full = Failure::from(std::io::Error::from(std::io::ErrorKind::StorageFull));
+        let told = unread(full, &record);
+        let named = "taprequest.tap-operator.io/alice-inc0012345 was created in namespace helpdesk, but the output cannot be written";
+        assert!(told.exit == Exit::Error && told.message.starts_with(named), "{told}");
+        assert_eq!(unread(Failure::said(Exit::Closed), &record), Failure::said(Exit::Closed));
     }
 
     #[test]

@@ -73,9 +73,9 @@ pub async fn stop(arguments: &cli::Stop, session: &Session) -> Result<(), Failur
         } else {
             "stopped"
         };
-        output::data(&format!("{seen}; {}", effect.passes()))?;
+        let printed = output::data(&format!("{seen}; {}", effect.passes()));
         output::say(&again);
-        return Ok(());
+        return printed;
     }
     let why = if effect.stopped == Some(false) {
         "the operator has not confirmed the stop"

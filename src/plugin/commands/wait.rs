@@ -11,11 +11,11 @@ use crate::plugin::wait::{Limit, Target, follow, line};
 pub async fn run(arguments: &Wait, session: &Session) -> Result<(), Failure> {
     let mut signals = Signals::catch()?;
     let limit = Limit::new(arguments.timeout);
-    let mut exit = None;
+    let (mut exit, mut printed) = (None, Ok(()));
     for name in &arguments.names {
         let target = Target { namespace: &session.namespace, name, uid: None };
         match follow(session, &target, arguments.goal, limit, &mut signals).await {
-            Ok(record) => output::data(&line(&record, &Clock::system()))?,
+            Ok(record) => printed = printed.and(output::data(&line(&record, &Clock::system()))),
             Err(failure) if failure.exit == Exit::Interrupted => return Err(failure),
             // All are told; the first one gives the exit code.
             Err(failure) => {
@@ -24,5 +24,5 @@ pub async fn run(arguments: &Wait, session: &Session) -> Result<(), Failure> {
             }
         }
     }
-    exit.map_or(Ok(()), |exit| Err(Failure::said(exit)))
+    exit.map_or(printed, |exit| Err(Failure::said(exit)))
 }
