@@ -17,6 +17,9 @@ pub fn clock() -> Clock {
     Clock { now: "2026-11-29T17:30:00Z".parse().unwrap(), zone: jiff::tz::TimeZone::UTC }
 }
 
+/// Held by tests to which signals matter, for all tests are one process.
+pub static SIGNALS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// An API server in this process with the namespace helpdesk, and a session of this person in it.
 pub fn served(me: &str) -> (KubernetesApi, Session) {
     let api = KubernetesApi::new(clock().now);

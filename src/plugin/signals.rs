@@ -1,6 +1,6 @@
 //! The signals that end a program.
 
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 
 /// The signals with which people, shells and terminals end a program.
 pub struct Signals(system::Signals);
@@ -16,6 +16,21 @@ impl Signals {
     pub async fn any(&mut self) {
         self.0.any().await;
     }
+
+    /// Does something, unless one comes before it is done.
+    pub async fn unless<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            () = self.any() => Err(Failure::new(Exit::Interrupted, "interrupted")),
+            done = work => Ok(done),
+        }
+    }
+
+    /// Fails if one has come.
+    pub async fn none_yet(&mut self) -> Result<(), Failure> {
+        // The runtime looks for signals when it has nothing else to do.
+        self.unless(tokio::task::yield_now()).await
+    }
 }
 
 #[cfg(unix)]
@@ -24,7 +39,7 @@ mod system {
 
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
-    pub struct Signals([Signal; 3]);
+    pub struct Signals([Signal; 4]);
 
     impl Signals {
         pub fn catch() -> io::Result<Self> {
@@ -32,15 +47,17 @@ mod system {
                 signal(SignalKind::interrupt())?,
                 signal(SignalKind::terminate())?,
                 signal(SignalKind::hangup())?,
+                signal(SignalKind::quit())?,
             ]))
         }
 
         pub async fn any(&mut self) {
-            let [interrupt, terminate, hangup] = &mut self.0;
+            let [interrupt, terminate, hangup, quit] = &mut self.0;
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
                 _ = hangup.recv() => {}
+                _ = quit.recv() => {}
             }
         }
     }

@@ -9,6 +9,7 @@ use super::decide;
 use super::reveal::{self, Asks};
 use crate::api::{DecisionKind, Lifetime, PolicyRef, TapPolicy, TapRequest, TapRequestSpec};
 use crate::decision::terms::Terms;
+use crate::entra::PassCode;
 use crate::plugin::call_error::CallError;
 use crate::plugin::cli::Request;
 use crate::plugin::failure::{Exit, Failure};
@@ -23,6 +24,7 @@ use crate::plugin::signals::Signals;
 use crate::plugin::time::Clock;
 use crate::plugin::wait::{self, Goal, Limit, Target, follow};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::sleep;
 
@@ -369,9 +371,7 @@ async fn asked_and_shown(
     let shown = async {
         as_sent(&record, &spec)?;
         let issued = waited_for(arguments, &record, session, &mut signals).await?;
-        let secret = reveal::secret_of(session, &issued).await?;
-        let sealed = reveal::sealed(&secret, &issued.name())?;
-        let code = key.open(sealed).map_err(|error| reveal::cannot_open(&issued, &error))?;
+        let (code, secret) = opened(session, &issued, &key, &mut signals).await?;
         reveal::show(&code, &issued)?;
         Ok::<_, Failure>((issued, secret))
     };
@@ -393,6 +393,20 @@ async fn asked_and_shown(
             Err(Failure { exit, message: format!("{message}; {told}"), remedy })
         }
     }
+}
+
+/// The code of an issued request, and the Secret in which it lies, unless a signal comes before the code can be shown.
+async fn opened(
+    session: &Session,
+    issued: &Record,
+    key: &OneTimeKey,
+    signals: &mut Signals,
+) -> Result<(PassCode, Secret), Failure> {
+    let secret = signals.unless(reveal::secret_of(session, issued)).await??;
+    let sealed = reveal::sealed(&secret, &issued.name())?;
+    let code = key.open(sealed).map_err(|error| reveal::cannot_open(issued, &error))?;
+    signals.none_yet().await?;
+    Ok((code, secret))
 }
 
 /// Revokes a request whose code nobody can read any more. Returns what to tell about it.
@@ -447,12 +461,16 @@ fn unknown(failure: Failure, session: &Session) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use kube::ResourceExt as _;
-    use kubernetes_api::{Fault, Match, Verb, statuses};
+    use kubernetes_api::{Fault, Match, Point, Verb, statuses};
 
     use super::*;
+    use crate::api::names::SECRET_TYPE;
     use crate::api::yaml;
-    use crate::plugin::samples::{clock, served};
+    use crate::plugin::samples::{SIGNALS, active, clock, served};
+    use crate::seal::Recipients;
 
     fn spec() -> TapRequestSpec {
         TapRequestSpec {
@@ -465,6 +483,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_that_a_failing_proxy_hides_is_taken_back() {
         let (api, session) = served("heidi@contoso.com");
+        let _alone = SIGNALS.lock().await;
         let key = OneTimeKey::generate();
         let sealed = TapRequestSpec {
             recipients: Some(vec![key.public()]),
@@ -483,6 +502,55 @@ mod tests {
         // Another key's is left alone.
         let other = OneTimeKey::generate();
         assert!(!take_back_unknown(&session, &other, &mut Signals::catch().unwrap()).await);
+    }
+
+    /// Sends a signal to this process.
+    fn signal(name: &str) {
+        let id = std::process::id().to_string();
+        assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn a_signal_that_comes_before_the_code_is_shown_counts() {
+        let (api, session) = served("heidi@contoso.com");
+        let _alone = SIGNALS.lock().await;
+        let (issued, key) = (active(), OneTimeKey::generate());
+        let recipients = Recipients::read(&[key.public()]).unwrap();
+        let sealed = STANDARD.encode(recipients.seal("the code").unwrap());
+        let owner = json!({
+            "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest", "name": issued.name(), "uid": issued.uid(),
+        });
+        api.put(issued.printed());
+        api.put(json!({
+            "apiVersion": "v1", "kind": "Secret", "type": SECRET_TYPE, "data": { "temporaryAccessPass.age": sealed },
+            "metadata": { "name": issued.name(), "namespace": "helpdesk", "ownerReferences": [owner] },
+        }));
+        let mut signals = Signals::catch().unwrap();
+        let (code, _) = opened(&session, &issued, &key, &mut signals).await.unwrap();
+        assert_eq!(code.expose(), "the code");
+        // While the Secret is read.
+        let mut seen = Signals::catch().unwrap();
+        for name in ["-INT", "-QUIT"] {
+            let reads = Match::verb(Verb::Get).resource("secrets");
+            let mut held = api.intercept(reads, Point::AfterEffect);
+            let pressed = async {
+                held.reached().await;
+                signal(name);
+                seen.any().await;
+                held.release();
+                std::future::pending::<()>().await;
+            };
+            let told = tokio::select! {
+                opened = opened(&session, &issued, &key, &mut signals) => opened.err(),
+                () = pressed => unreachable!(),
+            };
+            assert_eq!(told.map(|told| told.exit), Some(Exit::Interrupted), "{name}");
+        }
+        // After that.
+        signal("-TERM");
+        let seen = async { while signals.none_yet().await.is_ok() {} };
+        tokio::time::timeout(Duration::from_mins(1), seen).await.unwrap();
+        assert_eq!(signals.none_yet().await, Ok(()), "it is seen once");
     }
 
     #[test]

@@ -149,21 +149,14 @@ async fn watch(
     let (mut progress, mut signals) = (Progress::new(), Signals::catch()?);
     loop {
         let late = Instant::now() >= deadline;
-        let seen = tokio::select! {
-            seen = effect(session) => seen,
-            () = signals.any() => return Err(interrupted()),
-        };
-        match seen {
+        match signals.unless(effect(session)).await.map_err(|_| interrupted())? {
             Ok(effect) if complete(&effect) => return Ok((effect, true)),
             Ok(effect) if late => return Ok((effect, false)),
             Ok(effect) => progress.show(&format!("waiting for the operator; {}", effect.passes())),
             Err(error) if error.may_heal() && !late => progress.show(&error.to_string()),
             Err(error) => return Err(error.into()),
         }
-        tokio::select! {
-            () = sleep(EVERY) => {}
-            () = signals.any() => return Err(interrupted()),
-        }
+        signals.unless(sleep(EVERY)).await.map_err(|_| interrupted())?;
     }
 }
 
