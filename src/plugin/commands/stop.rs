@@ -7,7 +7,9 @@ use kube::ResourceExt as _;
 use tokio::time::{Instant, sleep};
 
 use super::status::told_by;
+use crate::api::Phase;
 use crate::api::names::STOP_CONFIG_MAP;
+use crate::decision::intent::has_finalizer;
 use crate::decision::situation::Stop;
 use crate::decision::stop::StopOrder;
 use crate::plugin::call_error::CallError;
@@ -16,8 +18,10 @@ use crate::plugin::failure::{Exit, Failure};
 use crate::plugin::operator;
 use crate::plugin::output::{self, Progress};
 use crate::plugin::program;
+use crate::plugin::record::Record;
 use crate::plugin::session::Session;
 use crate::plugin::signals::Signals;
+use crate::text::counted;
 
 /// How often it is looked whether the operator has seen it.
 const EVERY: Duration = Duration::from_secs(1);
@@ -27,23 +31,55 @@ const EVERY: Duration = Duration::from_secs(1);
 struct Effect {
     /// Whether the policies say that all is stopped; absent if there are none, or they cannot be read.
     stopped: Option<bool>,
-    /// How many passes are active; absent if they cannot be counted.
-    active: Option<usize>,
+    /// The passes; absent if they cannot be counted.
+    passes: Option<Passes>,
+}
+
+/// How many passes there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Passes {
+    /// Those of active requests.
+    active: usize,
+    /// Those that other requests may have, which the operator still holds: it must find out, or take them away.
+    possible: usize,
+}
+
+impl Passes {
+    fn of(records: &[Record]) -> Self {
+        let mut passes = Self::default();
+        for record in records {
+            if record.phase() == Phase::Active {
+                passes.active += 1;
+            } else if has_finalizer(record.request()) {
+                passes.possible += 1;
+            }
+        }
+        passes
+    }
 }
 
 impl Effect {
     /// Whether all has come about that was asked for.
     fn is_complete(&self, revoke: bool) -> bool {
-        self.stopped.unwrap_or(true) && (!revoke || self.active.is_none_or(|active| active == 0))
+        let is_gone = |passes| passes == Passes::default();
+        self.stopped.unwrap_or(true) && (!revoke || self.passes.is_none_or(is_gone))
     }
 
     /// The passes, for people.
     fn passes(&self) -> String {
-        match self.active {
-            None => "how many passes are active cannot be seen with your rights".to_owned(),
-            Some(0) => "no pass is active".to_owned(),
-            Some(1) => "1 pass is still active".to_owned(),
-            Some(active) => format!("{active} passes are still active"),
+        let Some(Passes { active, possible }) = self.passes else {
+            return "how many passes are active cannot be seen with your rights".to_owned();
+        };
+        let active = match active {
+            0 => "no pass is active".to_owned(),
+            1 => "1 pass is still active".to_owned(),
+            active => format!("{active} passes are still active"),
+        };
+        match possible {
+            0 => active,
+            possible => {
+                format!("{active}, and {} may still have one", counted(possible, "request"))
+            }
         }
     }
 }
@@ -171,17 +207,19 @@ async fn effect(session: &Session) -> Result<Effect, CallError> {
         Err(CallError::Right(_)) => None,
         Err(error) => return Err(error),
     };
-    let active = match session.cluster.list(None, &[("status.phase", "Active")]).await {
-        Ok(records) => Some(records.len()),
+    let passes = match session.cluster.list(None, &[]).await {
+        Ok(records) => Some(Passes::of(&records)),
         Err(CallError::Right(_)) => None,
         Err(error) => return Err(error),
     };
-    Ok(Effect { stopped, active })
+    Ok(Effect { stopped, passes })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::names::FINALIZER;
+    use crate::plugin::samples::{active, awaiting, served};
 
     #[test]
     fn a_stop_that_is_stricter_than_asked_for_says_so() {
@@ -196,7 +234,10 @@ mod tests {
 
     #[test]
     fn a_stop_is_complete_when_the_operator_says_so_and_all_is_revoked() {
-        let effect = |stopped, active| Effect { stopped, active };
+        let effect = |stopped, active: Option<usize>| Effect {
+            stopped,
+            passes: active.map(|active| Passes { active, possible: 0 }),
+        };
         assert!(effect(Some(true), Some(3)).is_complete(false));
         assert!(!effect(Some(true), Some(3)).is_complete(true));
         assert!(effect(Some(true), Some(0)).is_complete(true));
@@ -206,5 +247,29 @@ mod tests {
             "nothing can be seen, so nothing can be waited for"
         );
         assert_eq!(effect(None, Some(2)).passes(), "2 passes are still active");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_the_operator_holds_may_have_a_pass() {
+        let (api, session) = served("heidi@contoso.com");
+        let put = |name: &str, record: &Record, held: bool| {
+            let mut object = record.printed();
+            object["metadata"]["name"] = name.into();
+            object["metadata"]["uid"] = name.into();
+            let finalizers: &[&str] = if held { &[FINALIZER] } else { &[] };
+            object["metadata"]["finalizers"] = serde_json::json!(finalizers);
+            api.put(object);
+        };
+        put("waits", &awaiting(), false);
+        let none = effect(&session).await.unwrap();
+        assert!(none.is_complete(true) && none.passes() == "no pass is active", "{none:?}");
+        // Its attempt is not closed yet.
+        put("issuing", &awaiting(), true);
+        let possible = effect(&session).await.unwrap();
+        assert!(!possible.is_complete(true), "{possible:?}");
+        assert_eq!(possible.passes(), "no pass is active, and 1 request may still have one");
+        put("active", &active(), true);
+        let both = effect(&session).await.unwrap();
+        assert_eq!(both.passes(), "1 pass is still active, and 1 request may still have one");
     }
 }
