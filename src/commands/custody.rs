@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use anyhow::{Context as _, anyhow};
 use kube::api::{Api, ListParams};
+use kube::config::KubeConfigOptions;
 use kube::core::DeserializeGuard;
 use kube::{Client, Config};
 use tap_operator::api::{Lean, TapRequest};
@@ -12,8 +13,13 @@ use tap_operator::decision::intent::{Intent, has_finalizer};
 
 /// A client for the cluster of the current context of the kubeconfig, or of the pod.
 pub async fn client() -> anyhow::Result<Client> {
-    let config =
-        Config::infer().await.context("no cluster: set KUBECONFIG, or run inside a pod")?;
+    // Where a file is named, no other cluster is meant, also in a pod.
+    let config = if std::env::var_os("KUBECONFIG").is_some_and(|files| !files.is_empty()) {
+        let named = Config::from_kubeconfig(&KubeConfigOptions::default()).await;
+        named.context("no cluster: the files that KUBECONFIG names cannot be used")?
+    } else {
+        Config::infer().await.context("no cluster: set KUBECONFIG, or run inside a pod")?
+    };
     Client::try_from(config).context("the cluster's configuration cannot be used")
 }
 

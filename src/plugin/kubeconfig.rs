@@ -16,6 +16,20 @@ pub fn read(named: Option<&Path>) -> Result<Kubeconfig, KubeconfigError> {
     if files.is_empty() { Kubeconfig::read().map(tidied) } else { merged(&files) }
 }
 
+/// Whether there is no kubeconfig: KUBECONFIG names none, and there is none in the home directory. One that cannot be read, or
+/// that is named and not there, is a mistake.
+pub fn is_absent(error: &KubeconfigError) -> bool {
+    of_environment().is_empty() && is_no_file(error)
+}
+
+fn is_no_file(error: &KubeconfigError) -> bool {
+    match error {
+        KubeconfigError::FindPath => true,
+        KubeconfigError::ReadConfig(error, _) => error.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
 /// The files that KUBECONFIG names.
 fn of_environment() -> Vec<PathBuf> {
     let variable = std::env::var_os("KUBECONFIG").unwrap_or_default();
@@ -162,6 +176,18 @@ mod tests {
             let remedy = told.remedy.unwrap();
             assert!(remedy.contains(&format!("get-{what}s` lists the {what}s; --{what} ")));
         }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_absent() {
+        let directory = tempfile::tempdir().unwrap();
+        let failure = |path: &Path| Kubeconfig::read_from(path).unwrap_err();
+        assert!(is_no_file(&failure(&directory.path().join("gone"))));
+        assert!(is_no_file(&KubeconfigError::FindPath));
+        assert!(!is_no_file(&failure(directory.path())), "a directory");
+        let broken = directory.path().join("broken");
+        std::fs::write(&broken, "clusters: 1").unwrap();
+        assert!(!is_no_file(&failure(&broken)));
     }
 
     #[test]

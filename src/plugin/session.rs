@@ -67,6 +67,12 @@ impl Connection {
         self.namespace().or(of_context).unwrap_or("default").to_owned()
     }
 
+    /// Whether no flag names a cluster or a person of a kubeconfig. Only then the cluster of a pod may be meant.
+    fn names_no_cluster(&self) -> bool {
+        let Self { kubeconfig, context, cluster, user, .. } = self;
+        kubeconfig.is_none() && [context, cluster, user].into_iter().all(Option::is_none)
+    }
+
     /// The flags that choose a cluster and a person, as somebody would type them again. The namespace is not among them.
     pub fn typed(&self) -> String {
         let file = self.kubeconfig.as_ref().map(|file| file.display().to_string());
@@ -159,11 +165,14 @@ async fn configuration(
                 )
             })
         }
-        Err(error) => match (&connection.kubeconfig, Config::incluster()) {
-            (None, Ok(config)) => Ok(config),
-            _ => Err(Failure::error(format!("there is no cluster: {}", causes(&error)))
-                .remedy("set KUBECONFIG, or name the file with --kubeconfig")),
-        },
+        Err(error) => {
+            let may_be_meant = connection.names_no_cluster() && kubeconfig::is_absent(&error);
+            match Config::incluster() {
+                Ok(config) if may_be_meant => Ok(config),
+                _ => Err(Failure::error(format!("there is no cluster: {}", causes(&error)))
+                    .remedy("set KUBECONFIG, or name the file with --kubeconfig")),
+            }
+        }
     };
     let mut config = config?;
     if let Some(user) = &connection.impersonate {
@@ -196,6 +205,21 @@ mod tests {
             let connection = Connection { namespace, ..Connection::default() };
             assert_eq!(connection.namespace_or(of_context), expected, "{named:?} {of_context:?}");
             assert_eq!(connection.namespace(), named.filter(|named| !named.is_empty()));
+        }
+    }
+
+    #[test]
+    fn a_cluster_that_was_named_is_not_that_of_the_pod() {
+        let name = || Some("prod".to_owned());
+        let none = Connection { namespace: name(), impersonate: name(), ..Connection::default() };
+        assert!(none.names_no_cluster());
+        for named in [
+            Connection { context: name(), ..Connection::default() },
+            Connection { cluster: name(), ..Connection::default() },
+            Connection { user: name(), ..Connection::default() },
+            Connection { kubeconfig: Some("prod".into()), ..Connection::default() },
+        ] {
+            assert!(!named.names_no_cluster(), "{named:?}");
         }
     }
 
