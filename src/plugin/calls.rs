@@ -155,7 +155,7 @@ impl Cluster {
 
     /// A request.
     pub async fn request(&self, namespace: &str, name: &str) -> Result<Record, CallError> {
-        let found = self.call(self.requests(Some(namespace))?.get(name)).await;
+        let found = self.call(self.requests(Some(namespace))?.get(segment("name", name)?)).await;
         found.map(|Lean(found)| Record::new(found)).map_err(|error| match error {
             CallError::NotFound(_) => CallError::NoRequest {
                 namespace: namespace.to_owned(),
@@ -227,13 +227,13 @@ impl Cluster {
     /// A policy.
     pub async fn policy(&self, name: &str) -> Result<TapPolicy, CallError> {
         let api: Api<TapPolicy> = Api::all(self.client.clone());
-        self.call(api.get(name)).await
+        self.call(api.get(segment("name", name)?)).await
     }
 
     /// The Secret of this name, if there is one.
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, CallError> {
         let api: Api<Secret> = self.objects(namespace)?;
-        self.call(api.get_opt(name)).await
+        self.call(api.get_opt(segment("name", name)?)).await
     }
 
     /// The stop, if it is set.
@@ -250,7 +250,7 @@ impl Cluster {
         K::DynamicType: Default,
     {
         let api: Api<K> = self.objects(namespace)?;
-        self.call(api.get_opt(name)).await
+        self.call(api.get_opt(segment("name", name)?)).await
     }
 
     /// Any object of the cluster, if it exists.
@@ -260,7 +260,7 @@ impl Cluster {
         name: &str,
     ) -> Result<Option<DynamicObject>, CallError> {
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), kind);
-        self.call(api.get_opt(name)).await
+        self.call(api.get_opt(segment("name", name)?)).await
     }
 
     /// What a path of the API server answers, as JSON.
@@ -322,7 +322,9 @@ impl Cluster {
         let parameters = parameters.validation_strict();
         let patch = Patch::Json::<()>(patch);
         let api = self.requests(Some(namespace))?;
-        self.call(api.patch_status(name, &parameters, &patch)).await.map(|Lean(it)| Record::new(it))
+        self.call(api.patch_status(segment("name", name)?, &parameters, &patch))
+            .await
+            .map(|Lean(it)| Record::new(it))
     }
 
     /// Deletes exactly this Secret.
@@ -333,7 +335,7 @@ impl Cluster {
         uid: &str,
     ) -> Result<(), CallError> {
         let api: Api<Secret> = self.objects(namespace)?;
-        match self.call(api.delete(name, &exactly(uid))).await {
+        match self.call(api.delete(segment("name", name)?, &exactly(uid))).await {
             Ok(_) | Err(CallError::NotFound(_)) => Ok(()),
             Err(error) => Err(error),
         }
@@ -444,7 +446,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_empty_namespace_is_never_all_of_them() {
+    async fn what_is_no_part_of_a_path_is_not_sent() {
         let api = KubernetesApi::new("2026-11-29T17:30:00Z".parse().unwrap());
         let cluster = cluster(&api);
         let refused =
@@ -459,6 +461,11 @@ mod tests {
             refused(
                 cluster.decide(namespace, "a", json_patch::Patch::default()).await.unwrap_err(),
             );
+        }
+        for name in ["", "a/status", "..", "a%2fstatus"] {
+            refused(cluster.request("helpdesk", name).await.unwrap_err());
+            refused(cluster.policy(name).await.unwrap_err());
+            refused(cluster.secret("helpdesk", name).await.unwrap_err());
         }
         assert!(api.requests().is_empty(), "{:?}", api.requests());
     }

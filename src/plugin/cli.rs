@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 
 use super::completion::candidates;
 use super::failure::EXIT_CODES;
+use super::object_name::{of_policy, of_request};
 use super::output::{Format, ListFormat, ReportFormat};
 use super::session::Connection;
 use super::time::duration;
@@ -90,7 +91,7 @@ pub struct Request {
     #[arg(value_name = "USER", value_hint = ValueHint::EmailAddress)]
     pub person: String,
     /// The policy through which to ask [default: the only one that you may use]
-    #[arg(short, long, value_name = "POLICY", add = ArgValueCandidates::new(candidates::policies))]
+    #[arg(short, long, value_name = "POLICY", value_parser = of_policy, add = ArgValueCandidates::new(candidates::policies))]
     pub policy: Option<String>,
     /// How long the pass is valid: 90m, 2h, 1d [default: the policy's]
     #[arg(long = "for", value_name = "LIFETIME", allow_hyphen_values = true)]
@@ -110,7 +111,7 @@ pub struct Request {
     #[arg(long, value_name = "WHAT")]
     pub on_existing_pass: Option<ExistingPass>,
     /// Name of the request [default: after the user and the ticket or the day]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = of_request)]
     pub name: Option<String>,
     /// A public key (age or SSH) to which the code is encrypted; can be repeated
     #[arg(long = "recipient", value_name = "KEY", conflicts_with = "reveal")]
@@ -173,7 +174,7 @@ pub struct List {
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
     /// Only those through this policy
-    #[arg(short, long, value_name = "POLICY", add = ArgValueCandidates::new(candidates::policies))]
+    #[arg(short, long, value_name = "POLICY", value_parser = of_policy, add = ArgValueCandidates::new(candidates::policies))]
     pub policy: Option<String>,
     /// How to print them
     #[arg(short, long, value_name = "FORMAT")]
@@ -207,7 +208,7 @@ Examples:
 )]
 pub struct Show {
     /// Names of requests
-    #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(candidates::requests))]
+    #[arg(value_name = "NAME", value_parser = of_request, required = true, add = ArgValueCandidates::new(candidates::requests))]
     pub names: Vec<String>,
     /// How to print them
     #[arg(short, long, value_name = "FORMAT")]
@@ -226,7 +227,7 @@ Examples:
   kubectl tap approve alice-inc0012345 bob-inc0012346 --yes")]
 pub struct Approve {
     /// Names of requests
-    #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(candidates::awaiting))]
+    #[arg(value_name = "NAME", value_parser = of_request, required = true, add = ArgValueCandidates::new(candidates::awaiting))]
     pub names: Vec<String>,
     /// Why, for readers
     #[arg(short = 'm', long, value_name = "TEXT")]
@@ -246,7 +247,7 @@ Examples:
   kubectl tap deny alice-inc0012345 -m 'not reached by phone'")]
 pub struct Decide {
     /// Names of requests
-    #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(candidates::open))]
+    #[arg(value_name = "NAME", value_parser = of_request, required = true, add = ArgValueCandidates::new(candidates::open))]
     pub names: Vec<String>,
     /// Why, for readers
     #[arg(short = 'm', long, value_name = "TEXT")]
@@ -263,7 +264,7 @@ Examples:
   kubectl tap revoke --all")]
 pub struct Revoke {
     /// Names of requests
-    #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all", add = ArgValueCandidates::new(candidates::open))]
+    #[arg(value_name = "NAME", value_parser = of_request, required_unless_present = "all", conflicts_with = "all", add = ArgValueCandidates::new(candidates::open))]
     pub names: Vec<String>,
     /// Every request of the namespace that has not ended and that you may revoke; it lists them and asks
     #[arg(long)]
@@ -286,7 +287,7 @@ Examples:
   kubectl tap wait alice-inc0012345 --for finished --timeout 1h")]
 pub struct Wait {
     /// Names of requests
-    #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(candidates::open))]
+    #[arg(value_name = "NAME", value_parser = of_request, required = true, add = ArgValueCandidates::new(candidates::open))]
     pub names: Vec<String>,
     /// What to wait for
     #[arg(long = "for", value_name = "STATE", value_enum, default_value = "issued")]
@@ -307,7 +308,7 @@ Examples:
   kubectl tap reveal alice-inc0012345 -i key.txt --delete")]
 pub struct Reveal {
     /// Name of the request
-    #[arg(value_name = "NAME", add = ArgValueCandidates::new(candidates::active))]
+    #[arg(value_name = "NAME", value_parser = of_request, add = ArgValueCandidates::new(candidates::active))]
     pub name: String,
     /// File with a private key that opens a sealed code: of age, or of SSH (not RSA); can be repeated
     #[arg(short, long = "identity", value_name = "FILE", value_hint = ValueHint::FilePath)]

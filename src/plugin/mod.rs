@@ -23,6 +23,7 @@ mod failure;
 mod keys;
 mod kubeconfig;
 pub mod naming;
+mod object_name;
 mod operator;
 mod output;
 mod pick;
@@ -162,6 +163,37 @@ mod tests {
             ("another-name", "kubectl tap"),
         ] {
             assert_eq!(Name::of(Path::new(program)).typed(), typed, "{program}");
+        }
+    }
+
+    #[test]
+    fn every_name_may_be_one_that_was_printed() {
+        let name = "taprequest.tap-operator.io/alice";
+        for command_line in [
+            &["show", name][..],
+            &["explain", name],
+            &["approve", "bob", name],
+            &["deny", name],
+            &["revoke", name],
+            &["wait", name],
+            &["reveal", name],
+            &["request", "a@contoso.com", "--name", name],
+        ] {
+            let parsed = |name: &str| {
+                let words = command_line
+                    .iter()
+                    .map(|word| word.replace("taprequest.tap-operator.io/alice", name));
+                command()
+                    .try_get_matches_from(std::iter::once("kubectl-tap".to_owned()).chain(words))
+            };
+            assert!(parsed(name).is_ok(), "{command_line:?}");
+            for refused in ["alice/status", ""] {
+                assert_eq!(
+                    parsed(refused).unwrap_err().exit_code(),
+                    2,
+                    "{command_line:?} {refused}"
+                );
+            }
         }
     }
 

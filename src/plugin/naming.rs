@@ -8,6 +8,9 @@ use regex::Regex;
 /// The longest name of a request.
 const LONGEST: usize = 63;
 
+/// The longest name of any object.
+const LONGEST_OF_OBJECT: usize = 253;
+
 /// A ticket: letters and a number, such as INC0012345 or HELP-4711.
 static TICKET: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)\b[a-z]{2,10}-?[0-9]{3,12}\b").unwrap_or_else(|_| unreachable!("a constant"))
@@ -25,6 +28,17 @@ pub fn name(user: &str, reason: Option<&str>, today: Date, attempt: u32) -> Stri
     }
     stem.truncate(LONGEST - ending.len());
     format!("{}{ending}", stem.trim_end_matches('-'))
+}
+
+/// Whether an object may have this name: parts of lower-case letters, digits and dashes, with dots between them.
+pub fn is_object_name(name: &str) -> bool {
+    name.len() <= LONGEST_OF_OBJECT && name.split('.').all(is_part)
+}
+
+/// Whether this is lower-case letters, digits and dashes, with a letter or digit at both ends.
+fn is_part(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// Lower-case letters, digits and single dashes.
