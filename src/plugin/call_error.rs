@@ -1,8 +1,17 @@
 //! How a call to the API server fails.
 
+use std::time::Duration;
+
+use kube::client::AuthError;
 use kube::core::Status;
 
+use crate::text::causes;
 use crate::version::VERSION;
+
+/// How soon a cluster that did not answer is asked again.
+const SOON: Duration = Duration::from_secs(1);
+/// How soon credentials are asked for again: the program that gives them may open a window each time.
+const SELDOM: Duration = Duration::from_secs(30);
 
 /// A failed call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +79,22 @@ pub enum CallError {
         /// The message.
         message: String,
     },
+    /// There was an answer, and it is none of the API server's. If it was a write, it may have been made.
+    #[error("what the cluster {cluster} answers cannot be read: {cause}")]
+    Unreadable {
+        /// The cluster.
+        cluster: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The credentials that the kubeconfig describes cannot be had. Nothing was sent.
+    #[error("there are no credentials for the cluster {cluster}: {cause}")]
+    NoCredentials {
+        /// The cluster.
+        cluster: String,
+        /// What happened.
+        cause: String,
+    },
     /// There was no answer. If it was a write, it may have been made.
     #[error("the cluster {cluster} does not answer: {cause}")]
     Unreachable {
@@ -132,19 +157,59 @@ impl CallError {
         }
     }
 
-    /// Whether the same call may succeed a moment later.
-    pub fn may_heal(&self) -> bool {
+    /// Why the client has no answer of the API server of this cluster, or which one.
+    pub fn from_client(error: kube::Error, cluster: &ClusterName) -> Self {
+        let name = cluster.full();
+        match error {
+            kube::Error::Api(status) => Self::of(*status, cluster),
+            kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => {
+                Self::Unsendable(causes(&error))
+            }
+            kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
+                Self::Unreadable { cluster: name, cause: causes(&error) }
+            }
+            error => match no_credentials(&error) {
+                Some(cause) => Self::NoCredentials { cluster: name, cause },
+                None => Self::Unreachable { cluster: name, cause: causes(&error) },
+            },
+        }
+    }
+
+    /// After how long the same call may succeed, if it may.
+    pub fn heals_after(&self) -> Option<Duration> {
         match self {
-            Self::Unreachable { .. } | Self::Failed { .. } => true,
-            Self::Refused { code, .. } => *code == 429,
-            _ => false,
+            Self::Unreachable { .. } | Self::Failed { .. } | Self::Refused { code: 429, .. } => {
+                Some(SOON)
+            }
+            Self::NoCredentials { .. } => Some(SELDOM),
+            _ => None,
         }
     }
 
     /// Whether a write that ended so may have been made.
     pub fn is_unsure(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Failed { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Failed { .. } | Self::Unreadable { .. })
     }
+}
+
+/// Why there are no credentials, if that is the error. The output of the program that should have given them is not told: there
+/// may be some in it.
+pub fn no_credentials(error: &kube::Error) -> Option<String> {
+    let error = match error {
+        kube::Error::Auth(error) => error,
+        // From the layer that adds them to a call.
+        kube::Error::Service(error) => error.downcast_ref::<AuthError>()?,
+        _ => return None,
+    };
+    Some(match error {
+        AuthError::AuthExecRun { cmd, out } => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let said = said.trim();
+            let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+            format!("{cmd} failed ({}){said}", out.status)
+        }
+        error => causes(error),
+    })
 }
 
 /// The fields of which the API server says that it does not know them.
@@ -197,7 +262,7 @@ mod tests {
     fn a_write_that_met_a_failing_server_may_have_been_made() {
         for code in [500, 502, 503, 504] {
             let error = CallError::of(status(code, "Timeout", "gateway time-out"), &cluster());
-            assert!(error.is_unsure() && error.may_heal(), "{error:?}");
+            assert!(error.is_unsure() && error.heals_after().is_some(), "{error:?}");
             let told =
                 format!("the cluster https://prod.example.com fails ({code}): gateway time-out");
             assert_eq!(error.to_string(), told);
@@ -207,6 +272,38 @@ mod tests {
         for code in [400, 403, 404, 409, 422, 429] {
             let error = CallError::of(status(code, "", "no"), &cluster());
             assert!(!error.is_unsure(), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn not_everything_without_an_answer_is_a_silent_cluster() {
+        let of = |error| CallError::from_client(error, &cluster());
+        let invalid = kube::core::request::Error::Validation("a name is required".into());
+        let unsendable = of(kube::Error::BuildRequest(invalid));
+        assert!(matches!(&unsendable, CallError::Unsendable(_)), "{unsendable:?}");
+        let html = serde_json::from_str::<Status>("<html>").unwrap_err();
+        let unreadable = of(kube::Error::SerdeError(html));
+        assert!(unreadable.is_unsure() && unreadable.heals_after().is_none(), "{unreadable:?}");
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let silent = of(kube::Error::Service(Box::new(reset)));
+        assert!(matches!(&silent, CallError::Unreachable { .. }), "{silent:?}");
+        assert_eq!((silent.heals_after(), unsendable.heals_after()), (Some(SOON), None));
+    }
+
+    #[test]
+    fn a_program_that_gives_no_credentials_is_not_the_cluster() {
+        let script = "echo a-token; echo AADSTS70043: sign in again >&2; exit 3";
+        let out = std::process::Command::new("sh").args(["-c", script]).output().unwrap();
+        let failed =
+            || AuthError::AuthExecRun { cmd: "kubelogin".into(), out: Box::new(out.clone()) };
+        for error in [kube::Error::Service(Box::new(failed())), kube::Error::Auth(failed())] {
+            let error = CallError::from_client(error, &cluster());
+            assert_eq!(
+                error.to_string(),
+                "there are no credentials for the cluster https://prod.example.com: kubelogin failed (exit status: 3): \
+                 AADSTS70043: sign in again"
+            );
+            assert_eq!((error.heals_after(), error.is_unsure()), (Some(SELDOM), false));
         }
     }
 

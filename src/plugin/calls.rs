@@ -28,7 +28,6 @@ use super::call_error::{CallError, ClusterName};
 use super::record::Record;
 use crate::api::names::{GROUP, STOP_CONFIG_MAP, STOP_REVOKE_ACTIVE_KEY};
 use crate::api::{Lean, TapPolicy, TapRequest};
-use crate::text::causes;
 
 /// How many requests one page of a list has.
 const PAGE: u32 = 500;
@@ -84,10 +83,7 @@ impl Cluster {
                 self.unreachable(format!("nothing came within {} s", limit.as_secs()))
             })?,
         };
-        answer.map_err(|error| match error {
-            kube::Error::Api(status) => CallError::of(*status, &self.name),
-            error => self.unreachable(causes(&error)),
-        })
+        answer.map_err(|error| CallError::from_client(error, &self.name))
     }
 
     fn unreachable(&self, cause: String) -> CallError {
@@ -277,7 +273,7 @@ impl Cluster {
 
     async fn bytes(&self, path: &str) -> Result<Answer<Vec<u8>>, CallError> {
         let request = http::Request::get(path).body(Body::empty());
-        let request = request.map_err(|error| self.unreachable(error.to_string()))?;
+        let request = request.map_err(|error| CallError::Unsendable(error.to_string()))?;
         let answer = self.call(self.client.send(request)).await?;
         let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
         let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
@@ -298,7 +294,7 @@ impl Cluster {
         dry_run: bool,
     ) -> Result<Record, CallError> {
         let parameters = PostParams { dry_run, field_manager: Some(MANAGER.to_owned()) };
-        let unsent = |error: String| CallError::Refused { code: 422, message: error };
+        let unsent = CallError::Unsendable;
         let body = serde_json::to_vec(request).map_err(|error| unsent(error.to_string()))?;
         let api = self.requests(Some(namespace))?;
         let request = kube::core::Request::new(api.resource_url()).create(&parameters, body);

@@ -125,6 +125,12 @@ impl From<CallError> for Failure {
                 "look at --context; if this is the right cluster, an administrator installs tap-operator: ",
                 page!("install.md")
             )),
+            CallError::NoCredentials { .. } => failure.remedy(
+                "`kubectl auth whoami` starts the same program, and shows whether it works; sign in again where it says so",
+            ),
+            CallError::Unreadable { .. } => failure.remedy(
+                "something else may answer in its place, such as a proxy: look at `kubectl get --raw /version`",
+            ),
             CallError::Unauthorized(_) => failure.remedy(
                 "sign in to the cluster again, as for kubectl; `kubectl auth whoami` shows whether it worked",
             ),

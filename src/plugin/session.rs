@@ -9,7 +9,7 @@ use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 use tokio::sync::OnceCell;
 
-use super::call_error::ClusterName;
+use super::call_error::{ClusterName, no_credentials};
 use super::calls::Cluster;
 use super::completion::candidates;
 use super::failure::Failure;
@@ -117,7 +117,8 @@ impl Session {
         let namespace = connection.namespace_or(&config.default_namespace);
         let name = ClusterName::new(config.cluster_url.to_string(), choice);
         let client = Client::try_from(config).map_err(|error| {
-            Failure::error(format!("the kubeconfig cannot be used: {}", causes(&error)))
+            let why = no_credentials(&error).unwrap_or_else(|| causes(&error));
+            Failure::error(format!("the kubeconfig cannot be used: {why}"))
                 .remedy("`kubectl cluster-info` shows whether kubectl can use it")
         })?;
         Ok(Self::new(Cluster::new(client, name, limit), namespace))

@@ -117,9 +117,17 @@ impl Limit {
 
     /// The time that was given, if it is over.
     fn is_over(self) -> Option<SignedDuration> {
-        let timeout = self.timeout?;
+        self.timeout.filter(|timeout| self.left(*timeout).is_zero())
+    }
+
+    /// As much of a pause as there is time for.
+    fn within(self, pause: Duration) -> Duration {
+        self.timeout.map_or(pause, |timeout| pause.min(self.left(timeout)))
+    }
+
+    fn left(self, timeout: SignedDuration) -> Duration {
         let limit = Duration::try_from(timeout).unwrap_or_default();
-        (self.since.elapsed() >= limit).then_some(timeout)
+        limit.saturating_sub(self.since.elapsed())
     }
 }
 
@@ -138,6 +146,7 @@ pub async fn follow(
             answer = session.cluster.request(target.namespace, target.name) => answer,
             () = signals.any() => return Err(interrupted(&mut progress, target)),
         };
+        let mut pause = EVERY;
         match answer {
             Ok(record) => {
                 answered = Instant::now();
@@ -152,16 +161,19 @@ pub async fn follow(
                 last = Some(record);
             }
             Err(CallError::NoRequest { .. }) if uid.is_some() => return Err(deleted(target)),
-            Err(error) if error.may_heal() && answered.elapsed() < PATIENCE => {
-                progress.show(&format!("{}: {error}; trying again", target.name));
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) => match error.heals_after() {
+                Some(later) if answered.elapsed() < PATIENCE => {
+                    pause = later;
+                    progress.show(&format!("{}: {error}; trying again", target.name));
+                }
+                _ => return Err(error.into()),
+            },
         }
         if let Some(timeout) = limit.is_over() {
             return Err(too_late(target, last.as_ref(), timeout));
         }
         tokio::select! {
-            () = sleep(EVERY) => {}
+            () = sleep(limit.within(pause)) => {}
             () = signals.any() => return Err(interrupted(&mut progress, target)),
         }
     }
@@ -206,10 +218,20 @@ pub fn reached(record: &Record) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use kube::Client;
+    use kube::client::{AuthError, Body};
     use serde_json::json;
+    use tower::BoxError;
 
     use super::*;
-    use crate::plugin::samples::{active, awaiting, clock, ended, queued, record, with_status};
+    use crate::plugin::call_error::ClusterName;
+    use crate::plugin::calls::Cluster;
+    use crate::plugin::samples::{
+        SIGNALS, active, awaiting, clock, ended, queued, record, with_status,
+    };
 
     #[test]
     fn each_phase_is_on_the_way_there_or_past_it() {
@@ -271,6 +293,36 @@ mod tests {
                 format!("alice-inc0012345: Approved, waits, {position}, ends in 23h")
             );
         }
+    }
+
+    /// Follows a request of a cluster for which a program gives no credentials. Returns the failure, and how often it was started.
+    async fn without_credentials(name: &str, timeout: Option<SignedDuration>) -> (Failure, usize) {
+        let starts = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&starts);
+        let fails = tower::service_fn(move |_: http::Request<Body>| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let error: BoxError = AuthError::AuthExec("no browser".into()).into();
+            std::future::ready(Err::<http::Response<Body>, _>(error))
+        });
+        let cluster = Cluster::new(Client::new(fails, "helpdesk"), ClusterName::default(), None);
+        let session = Session::new(cluster, "helpdesk".into());
+        let target = Target { namespace: "helpdesk", name, uid: None };
+        let _alone = SIGNALS.lock().await;
+        let mut signals = Signals::catch().unwrap();
+        let end = follow(&session, &target, Goal::Issued, Limit::new(timeout), &mut signals).await;
+        (end.unwrap_err(), starts.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_program_that_gives_no_credentials_is_started_seldom() {
+        let (failure, starts) = without_credentials("a", None).await;
+        assert!(failure.message.contains("no browser"), "{failure}");
+        assert!((2..=11).contains(&starts), "{starts}");
+        let (failure, starts) = without_credentials("a", Some(SignedDuration::from_secs(5))).await;
+        assert_eq!((failure.exit, starts), (Exit::Timeout, 2));
+        // What cannot be sent is not tried.
+        let (failure, starts) = without_credentials("", None).await;
+        assert_eq!((failure.exit, starts), (Exit::Usage, 0));
     }
 
     #[test]

@@ -185,14 +185,20 @@ async fn watch(
     let (mut progress, mut signals) = (Progress::new(), Signals::catch()?);
     loop {
         let late = Instant::now() >= deadline;
+        let mut pause = EVERY;
         match signals.unless(effect(session)).await.map_err(|_| interrupted())? {
             Ok(effect) if complete(&effect) => return Ok((effect, true)),
             Ok(effect) if late => return Ok((effect, false)),
             Ok(effect) => progress.show(&format!("waiting for the operator; {}", effect.passes())),
-            Err(error) if error.may_heal() && !late => progress.show(&error.to_string()),
-            Err(error) => return Err(error.into()),
+            Err(error) => match error.heals_after() {
+                Some(later) if !late => {
+                    pause = later.min(deadline.saturating_duration_since(Instant::now()));
+                    progress.show(&error.to_string());
+                }
+                _ => return Err(error.into()),
+            },
         }
-        signals.unless(sleep(EVERY)).await.map_err(|_| interrupted())?;
+        signals.unless(sleep(pause)).await.map_err(|_| interrupted())?;
     }
 }
 
