@@ -100,7 +100,7 @@ pub mod candidates {
     use super::{PATIENCE, Prompts, Session, connection};
     use crate::api::Phase;
     use crate::plugin::kubeconfig;
-    use crate::plugin::pick;
+    use crate::plugin::pick::{self, Usable};
     use crate::plugin::record::Record;
     use crate::plugin::view;
 
@@ -114,8 +114,10 @@ pub mod candidates {
                     .collect();
             }
             let rules = session.cluster.rules(&session.namespace).await.unwrap_or_default();
-            let names = pick::usable(&rules, None, &session.namespace).unwrap_or_default();
-            names.into_iter().map(CompletionCandidate::new).collect()
+            match pick::usable(&rules, None, &session.namespace) {
+                Usable::These(names) => names.into_iter().map(CompletionCandidate::new).collect(),
+                Usable::Ask(_) | Usable::Any | Usable::Unlisted => Vec::new(),
+            }
         })
     }
 

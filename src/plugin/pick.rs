@@ -3,6 +3,7 @@
 use k8s_openapi::api::authorization::v1::{ResourceRule, SubjectRulesReviewStatus};
 use kube::ResourceExt;
 
+use super::call_error::CallError;
 use super::failure::Failure;
 use super::program;
 use crate::api::names::GROUP;
@@ -10,35 +11,83 @@ use crate::api::{Delivery, Lifetime, StartTimeRule, TapPolicy, TapRequestSpec};
 use crate::decision::checks::is_of_one_of;
 use crate::decision::terms::Terms;
 
+/// What the rights in a namespace say about the use of policies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Usable {
+    /// These can be used, and no others.
+    These(Vec<String>),
+    /// Not all rights can be listed: each of these must be asked for.
+    Ask(Vec<String>),
+    /// Any policy can be used, and which there are cannot be seen.
+    Any,
+    /// Not all rights can be listed, those that can name no policy, and which there are cannot be seen.
+    Unlisted,
+}
+
 /// The policies through which the person may ask in a namespace: those named in their rights, or all if the rights name
 /// none. Policies that are known to serve nobody there are left out.
 ///
-/// `policies` is what there is, if the person may read it.
+/// `policies` is what there is, if the person may read it. Rights are incomplete where something else than RBAC grants some, as
+/// in clusters of Azure and Google.
 pub fn usable(
     rules: &SubjectRulesReviewStatus,
     policies: Option<&[TapPolicy]>,
     namespace: &str,
-) -> Result<Vec<String>, Failure> {
+) -> Usable {
     let grants: Vec<&ResourceRule> =
         rules.resource_rules.iter().filter(|rule| grants(rule, "use")).collect();
     let names_all = |rule: &&ResourceRule| rule.resource_names.as_ref().is_none_or(Vec::is_empty);
-    let mut names: Vec<String> = if grants.iter().any(names_all) {
-        let Some(policies) = policies else {
-            return Err(Failure::usage("you may use any TapPolicy, and may not list them")
-                .remedy("name one with --policy"));
+    let has_all = grants.iter().any(names_all);
+    let named = grants.iter().flat_map(|rule| rule.resource_names.clone().unwrap_or_default());
+    let mut named: Vec<String> = named.collect();
+    named.sort_unstable();
+    named.dedup();
+    let Some(policies) = policies else {
+        return match (has_all, named.is_empty()) {
+            (true, _) => Usable::Any,
+            (false, true) if rules.incomplete => Usable::Unlisted,
+            (false, _) => Usable::These(named),
         };
-        policies.iter().map(ResourceExt::name_any).collect()
-    } else {
-        grants.iter().flat_map(|rule| rule.resource_names.clone().unwrap_or_default()).collect()
     };
-    if let Some(policies) = policies {
-        names.retain(|name| {
-            policies.iter().any(|policy| policy.name_any() == *name && may_serve(policy, namespace))
-        });
-    }
+    let serving = policies.iter().filter(|policy| may_serve(policy, namespace));
+    let mut names: Vec<String> = serving.map(ResourceExt::name_any).collect();
     names.sort_unstable();
-    names.dedup();
-    Ok(names)
+    if !has_all && rules.incomplete {
+        return Usable::Ask(names);
+    }
+    names.retain(|name| has_all || named.contains(name));
+    Usable::These(names)
+}
+
+/// The policies that can be used, each asked for where that must be. `may`: whether the person may use it.
+pub async fn asked(
+    usable: Usable,
+    may: impl AsyncFn(&str) -> Result<bool, CallError>,
+) -> Result<Vec<String>, Failure> {
+    match usable {
+        Usable::These(names) => Ok(names),
+        Usable::Ask(names) => allowed(names, may).await.map_err(Failure::from),
+        Usable::Any => Err(Failure::usage("you may use any TapPolicy, and may not list them")
+            .remedy("name one with --policy")),
+        Usable::Unlisted => Err(Failure::usage(
+            "which TapPolicies you may use cannot be listed in this cluster, and you may not list the policies",
+        )
+        .remedy("name one with --policy")),
+    }
+}
+
+/// Those of these policies on which the person has a right.
+pub async fn allowed(
+    names: Vec<String>,
+    may: impl AsyncFn(&str) -> Result<bool, CallError>,
+) -> Result<Vec<String>, CallError> {
+    let mut allowed = Vec::new();
+    for name in names {
+        if may(&name).await? {
+            allowed.push(name);
+        }
+    }
+    Ok(allowed)
 }
 
 /// The only one. `place` is the namespace, in words.
@@ -166,14 +215,21 @@ mod tests {
         serde_json::from_value(json!({ "metadata": { "name": name }, "spec": { "tenant": "default", "issuance": issuance } })).unwrap()
     }
 
+    fn these(rules: &SubjectRulesReviewStatus, policies: Option<&[TapPolicy]>) -> Vec<String> {
+        match usable(rules, policies, "helpdesk") {
+            Usable::These(names) => names,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn the_rights_name_the_policies() {
-        let names = usable(&rules(&[&["b", "a"], &["a"]]), None, "helpdesk").unwrap();
+        let names = these(&rules(&[&["b", "a"], &["a"]]), None);
         assert_eq!(names, ["a", "b"]);
         assert_eq!(only(&names, "helpdesk").unwrap_err().exit, Exit::Usage);
-        let one = usable(&rules(&[&["a"]]), None, "helpdesk").unwrap();
+        let one = these(&rules(&[&["a"]]), None);
         assert_eq!(only(&one, "helpdesk"), Ok("a".to_owned()));
-        let none = usable(&rules(&[]), None, "helpdesk").unwrap();
+        let none = these(&rules(&[]), None);
         assert_eq!(only(&none, "helpdesk").unwrap_err().exit, Exit::Error);
     }
 
@@ -213,12 +269,36 @@ mod tests {
             policy("method-only", json!(null)),
         ];
         // A rule without names is a right on all.
-        let names = usable(&rules(&[&[]]), Some(&policies), "helpdesk").unwrap();
+        let names = these(&rules(&[&[]]), Some(&policies));
         assert_eq!(names, ["by-label", "here"]);
-        let named =
-            usable(&rules(&[&["here", "there", "gone"]]), Some(&policies), "helpdesk").unwrap();
-        assert_eq!(named, ["here"]);
-        assert!(usable(&rules(&[&[]]), None, "helpdesk").is_err());
+        assert_eq!(these(&rules(&[&["here", "there", "gone"]]), Some(&policies)), ["here"]);
+        assert_eq!(usable(&rules(&[&[]]), None, "helpdesk"), Usable::Any);
+    }
+
+    #[tokio::test]
+    async fn rights_that_cannot_all_be_listed_are_asked_for() {
+        let incomplete =
+            |names: &[&[&str]]| SubjectRulesReviewStatus { incomplete: true, ..rules(names) };
+        let here = || json!({ "namespaces": { "names": ["helpdesk"] } });
+        let there = json!({ "namespaces": { "names": ["other"] } });
+        let policies =
+            [policy("b", here()), policy("a", here()), policy("c", here()), policy("there", there)];
+        let asked = async |rules: &SubjectRulesReviewStatus, policies| {
+            let usable = usable(rules, policies, "helpdesk");
+            super::asked(usable, async |name: &str| Ok(name != "c")).await
+        };
+        // No rule that could be listed names the first two.
+        assert_eq!(asked(&incomplete(&[]), Some(&policies)).await.unwrap(), ["a", "b"]);
+        assert_eq!(asked(&incomplete(&[&["c"]]), Some(&policies)).await.unwrap(), ["a", "b"]);
+        assert_eq!(asked(&incomplete(&[&[]]), Some(&policies)).await.unwrap(), ["a", "b", "c"]);
+        assert_eq!(asked(&incomplete(&[&["a"]]), None).await.unwrap(), ["a"]);
+        let unlisted = asked(&incomplete(&[]), None).await.unwrap_err();
+        assert!(unlisted.message.contains("cannot be listed"), "{unlisted}");
+        assert_eq!(unlisted.remedy.as_deref(), Some("name one with --policy"));
+        let failed = super::asked(Usable::Ask(vec!["a".into()]), async |_: &str| {
+            Err(CallError::Right("no".into()))
+        });
+        assert_eq!(failed.await.unwrap_err().exit, Exit::Error);
     }
 
     #[test]

@@ -9,8 +9,8 @@ use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 use tokio::sync::OnceCell;
 
-use super::call_error::{ClusterName, no_credentials};
-use super::calls::Cluster;
+use super::call_error::{CallError, ClusterName, no_credentials};
+use super::calls::{Cluster, Right};
 use super::completion::candidates;
 use super::failure::Failure;
 use super::kubeconfig;
@@ -127,6 +127,11 @@ impl Session {
     /// A session in this namespace.
     pub fn new(cluster: Cluster, namespace: String) -> Self {
         Self { cluster, namespace, me: OnceCell::new() }
+    }
+
+    /// Whether the person has a right in the namespace.
+    pub async fn may(&self, right: Right<'_>) -> Result<bool, CallError> {
+        self.cluster.may(right, Some(&self.namespace)).await
     }
 
     /// A namespace, and of which cluster if there are several.

@@ -11,6 +11,7 @@ use crate::api::{DecisionKind, Lifetime, PolicyRef, TapPolicy, TapRequest, TapRe
 use crate::decision::terms::Terms;
 use crate::entra::PassCode;
 use crate::plugin::call_error::CallError;
+use crate::plugin::calls::Right;
 use crate::plugin::cli::Request;
 use crate::plugin::failure::{Exit, Failure};
 use crate::plugin::keys::OneTimeKey;
@@ -177,7 +178,8 @@ async fn usable(session: &Session) -> Result<Vec<String>, Failure> {
         Err(error @ CallError::NoSuchKind(_)) => return Err(error.clone().into()),
         Err(_) => None,
     };
-    pick::usable(&rules, policies, &session.namespace)
+    let usable = pick::usable(&rules, policies, &session.namespace);
+    pick::asked(usable, async |name: &str| session.may(Right::policy("use", name)).await).await
 }
 
 /// What is asked for, in words, so that nobody waits for tomorrow who meant today, or asks in one cluster and looks in another.

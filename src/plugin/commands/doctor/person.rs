@@ -3,12 +3,16 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use k8s_openapi::api::authorization::v1::SubjectRulesReviewStatus;
+use kube::ResourceExt;
+
 use super::{Finding, Verdict};
+use crate::api::TapPolicy;
 use crate::plugin::Name;
 use crate::plugin::call_error::CallError;
 use crate::plugin::calls::Right;
-use crate::plugin::failure::Failure;
-use crate::plugin::pick::{self, grants};
+use crate::plugin::failure::{Exit, Failure};
+use crate::plugin::pick::{self, Usable, grants};
 use crate::plugin::session::Session;
 
 /// Whether kubectl finds this program, and no other of its name.
@@ -69,21 +73,23 @@ pub async fn check(session: &Session, findings: &mut Vec<Finding>) {
             return;
         }
     }
-    let approves = approves(session).await;
-    findings.push(asking(session, matches!(approves, Ok(true))).await);
+    let policies = session.cluster.policies().await.ok();
+    let approves = approves(session, policies.as_deref()).await;
+    findings.push(asking(session, policies.as_deref(), matches!(approves, Ok(Some(true)))).await);
     let none = format!("none in namespace {}", session.namespace);
     let some = "you may approve through some policies";
     findings.push(optional("your right to approve", approves, some, &none));
-    let reads = session.cluster.may(Right::secret("get", ""), Some(&session.namespace)).await;
+    let reads = session.may(Right::secret("get", "")).await.map(Some);
     let some = format!("you may read Secrets in namespace {}", session.namespace);
     findings.push(optional("your right to read codes", reads, &some, &none));
 }
 
-/// A right that some people have and others need not have.
-fn optional(check: &str, asked: Result<bool, CallError>, yes: &str, no: &str) -> Finding {
+/// A right that some people have and others need not have. It may be that nobody can tell.
+fn optional(check: &str, asked: Result<Option<bool>, CallError>, yes: &str, no: &str) -> Finding {
     match asked {
-        Ok(true) => Finding::new(check, Verdict::Ok, yes),
-        Ok(false) => Finding::new(check, Verdict::Ok, no),
+        Ok(Some(true)) => Finding::new(check, Verdict::Ok, yes),
+        Ok(Some(false)) => Finding::new(check, Verdict::Ok, no),
+        Ok(None) => Finding::new(check, Verdict::Unknown, UNLISTED),
         Err(error) => Finding::new(check, Verdict::Unknown, error.to_string()),
     }
 }
@@ -91,19 +97,32 @@ fn optional(check: &str, asked: Result<bool, CallError>, yes: &str, no: &str) ->
 /// The check of the right to ask.
 const ASKING: &str = "your right to ask";
 
-async fn asking(session: &Session, approves: bool) -> Finding {
+/// Where rights are granted by something else than RBAC, and the policies to ask about are not known.
+const UNLISTED: &str =
+    "your rights cannot be listed in this cluster, and you may not list the policies";
+
+async fn asking(session: &Session, policies: Option<&[TapPolicy]>, approves: bool) -> Finding {
     let check = ASKING;
     let namespace = &session.namespace;
-    let may_create = session.cluster.may(Right::requests("create"), Some(namespace)).await;
+    let may_create = session.may(Right::requests("create")).await;
     let rules = match session.cluster.rules(namespace).await {
         Ok(rules) => rules,
         Err(error) => return Finding::new(check, Verdict::Unknown, error.to_string()),
     };
-    let policies = session.cluster.policies().await.ok();
-    let usable = pick::usable(&rules, policies.as_deref(), namespace);
-    match may_create {
-        Err(error) => Finding::new(check, Verdict::Unknown, error.to_string()),
-        Ok(may_create) => asks(may_create, usable, namespace, approves),
+    let usable = pick::usable(&rules, policies, namespace);
+    if usable == Usable::Unlisted {
+        return Finding::new(check, Verdict::Unknown, UNLISTED)
+            .remedy("name the policy when you ask: --policy");
+    }
+    let usable =
+        pick::asked(usable, async |name: &str| session.may(Right::policy("use", name)).await).await;
+    match (may_create, usable) {
+        (Err(error), _) => Finding::new(check, Verdict::Unknown, error.to_string()),
+        // They could not be asked for.
+        (_, Err(failure)) if failure.exit == Exit::Error => {
+            Finding::new(check, Verdict::Unknown, failure.message)
+        }
+        (Ok(may_create), usable) => asks(may_create, usable, namespace, approves),
     }
 }
 
@@ -162,17 +181,36 @@ fn requester(namespace: &str) -> String {
 }
 
 /// Whether the person may approve through some policy.
-async fn approves(session: &Session) -> Result<bool, CallError> {
-    session
-        .cluster
-        .rules(&session.namespace)
-        .await
-        .map(|rules| rules.resource_rules.iter().any(|rule| grants(rule, "approve")))
+async fn approves(
+    session: &Session,
+    policies: Option<&[TapPolicy]>,
+) -> Result<Option<bool>, CallError> {
+    let rules = session.cluster.rules(&session.namespace).await?;
+    approves_by(&rules, policies, async |name: &str| {
+        session.may(Right::policy("approve", name)).await
+    })
+    .await
+}
+
+/// The same by these rights. Where not all can be listed, each policy is asked for: `may`.
+async fn approves_by(
+    rules: &SubjectRulesReviewStatus,
+    policies: Option<&[TapPolicy]>,
+    may: impl AsyncFn(&str) -> Result<bool, CallError>,
+) -> Result<Option<bool>, CallError> {
+    let is_granted = rules.resource_rules.iter().any(|rule| grants(rule, "approve"));
+    if is_granted || !rules.incomplete {
+        return Ok(Some(is_granted));
+    }
+    let Some(policies) = policies else { return Ok(None) };
+    let names = policies.iter().map(ResourceExt::name_any).collect();
+    Ok(Some(!pick::allowed(names, may).await?.is_empty()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::TapPolicySpec;
 
     #[test]
     fn who_may_not_ask_is_told_what_to_do() {
@@ -189,6 +227,23 @@ mod tests {
         assert_eq!(asks(true, any(), "sales", false).result, Verdict::Ok);
         let some = asks(true, Ok(vec!["helpdesk".into()]), "sales", false);
         assert_eq!((some.result, some.detail.as_str()), (Verdict::Ok, "through helpdesk"));
+    }
+
+    #[tokio::test]
+    async fn a_right_to_approve_that_cannot_be_listed_is_asked_for() {
+        let rules = |incomplete| SubjectRulesReviewStatus { incomplete, ..Default::default() };
+        let policy = TapPolicy::new("helpdesk", TapPolicySpec::default());
+        let policies = [policy];
+        for (incomplete, policies, may, expected) in [
+            (false, None, true, Some(false)),
+            (true, Some(&policies[..]), true, Some(true)),
+            (true, Some(&policies[..]), false, Some(false)),
+            (true, None, true, None),
+        ] {
+            let found = approves_by(&rules(incomplete), policies, async |_: &str| Ok(may)).await;
+            assert_eq!(found, Ok(expected), "{incomplete} {may}");
+        }
+        assert_eq!(optional("a", Ok(None), "yes", "no").result, Verdict::Unknown);
     }
 
     #[test]
