@@ -24,6 +24,7 @@ use crate::plugin::session::Session;
 use crate::plugin::signals::Signals;
 use crate::plugin::time::Clock;
 use crate::plugin::wait::{self, Goal, Limit, Target, follow};
+use crate::seal::{RecipientError, Recipients};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -71,7 +72,25 @@ pub fn validate(arguments: &Request) -> Result<(), Failure> {
         ))
         .remedy(format!("--recipient \"$(cat {file})\"")));
     }
+    if !arguments.recipients.is_empty() {
+        Recipients::read(&arguments.recipients).map_err(unusable_key)?;
+    }
     if arguments.reveal { reveal::validate() } else { Ok(()) }
+}
+
+/// Why the code cannot be sealed to what was typed. It is not quoted, for it may be a private key, and nothing of it is sent.
+fn unusable_key(error: RecipientError) -> Failure {
+    let which = |index: usize| format!("--recipient number {}", index + 1);
+    Failure::usage(match error {
+        RecipientError::Count(count) => {
+            format!("--recipient is given {count} times, and 10 are the most")
+        }
+        RecipientError::Key { index, cause } => format!("{} {cause}", which(index)),
+        RecipientError::Duplicate { index, first } => {
+            format!("{} is the same key as number {}", which(index), first + 1)
+        }
+    })
+    .remedy("name public keys: age1..., or the line of an SSH .pub file")
 }
 
 pub async fn run(arguments: Request, session: &Session) -> Result<(), Failure> {
@@ -465,14 +484,16 @@ fn unknown(failure: Failure, session: &Session) -> Failure {
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
+    use clap::Parser as _;
     use kube::ResourceExt as _;
     use kubernetes_api::{Fault, Match, Point, Verb, statuses};
 
     use super::*;
     use crate::api::names::SECRET_TYPE;
     use crate::api::yaml;
+    use crate::api::yaml;
+    use crate::plugin::cli::{Arguments, Command};
     use crate::plugin::samples::{SIGNALS, active, clock, served};
-    use crate::seal::Recipients;
 
     fn spec() -> TapRequestSpec {
         TapRequestSpec {
@@ -563,6 +584,36 @@ mod tests {
         let named = "taprequest.tap-operator.io/alice-inc0012345 was created in namespace helpdesk, but the output cannot be written";
         assert!(told.exit == Exit::Error && told.message.starts_with(named), "{told}");
         assert_eq!(unread(Failure::said(Exit::Closed), &record), Failure::said(Exit::Closed));
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_used_is_refused_before_anything_is_sent() {
+        let asked = |keys: &[&str]| {
+            let words = ["kubectl-tap", "request", "alice@contoso.com"].into_iter();
+            let keys = keys.iter().flat_map(|key| ["--recipient", *key]);
+            match Arguments::parse_from(words.chain(keys)).command {
+                Command::Request(arguments) => validate(&arguments),
+                _ => unreachable!(),
+            }
+        };
+        let public = OneTimeKey::generate().public();
+        assert_eq!(asked(&[&public]), Ok(()));
+        let private = "AGE-SECRET-KEY-1QQPQYQSZQGPQYQSZQGPQYQSZQGPQYQSZQGPQYQSZQGPQYQSZQGPQ";
+        let cut_off = &public[..40];
+        for (keys, words) in [
+            (&[private][..], "number 1 looks like a private key"),
+            (&[&public, cut_off], "number 2 is not a native age key"),
+            (&[&public, &public], "number 2 is the same key as number 1"),
+            (&["alice"], "neither an age key"),
+            (&["a"; 11], "given 11 times"),
+        ] {
+            let told = asked(keys).unwrap_err();
+            assert!(told.exit == Exit::Usage && told.message.contains(words), "{told}");
+            assert!(
+                keys.iter().all(|key| key.len() < 8 || !told.to_string().contains(key)),
+                "{told}"
+            );
+        }
     }
 
     #[test]
