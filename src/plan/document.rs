@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Number, Value};
 
 /// More values than a manifest has. Aliases repeat what they stand for, so a small file can have many.
@@ -73,6 +74,39 @@ impl From<ScanError> for DocumentError {
 
 /// Reads every document of a file. Empty ones are left out.
 pub fn read_all(text: &str) -> Result<Vec<Document>, DocumentError> {
+    let Some(objects) = json_objects(text) else { return read_yaml(text) };
+    let mut all = Vec::new();
+    for (object, lines_before) in objects {
+        let later =
+            |error: DocumentError| DocumentError { line: error.line + lines_before, ..error };
+        let mut documents = read_yaml(object).map_err(later)?;
+        for document in &mut documents {
+            document.lines.0.values_mut().for_each(|line| *line += lines_before);
+        }
+        all.extend(documents);
+    }
+    Ok(all)
+}
+
+/// The objects of a file that has nothing but JSON objects, each with the number of lines before it. They need nothing between
+/// them, as in the output of programs.
+fn json_objects(text: &str) -> Option<Vec<(&str, usize)>> {
+    if !text.trim_start().starts_with('{') {
+        return None;
+    }
+    let mut objects = Vec::new();
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    let mut begin = 0;
+    while let Some(object) = stream.next() {
+        object.ok()?;
+        let end = stream.byte_offset();
+        objects.push((&text[begin..end], text[..begin].matches('\n').count()));
+        begin = end;
+    }
+    Some(objects)
+}
+
+fn read_yaml(text: &str) -> Result<Vec<Document>, DocumentError> {
     let mut reader =
         Reader { events: Parser::new_from_str(text), anchors: HashMap::new(), values: 0 };
     let mut documents = Vec::new();
@@ -401,6 +435,23 @@ mod tests {
         }
         assert_eq!(lines.within("spec.method").of("include[1].group"), 7);
         assert_eq!(all[1].lines.of("kind"), 10);
+    }
+
+    #[test]
+    fn json_objects_follow_each_other() {
+        for text in ["{\"a\": 1}{\"b\": 2}", "{\"a\": 1}\n{\n  \"b\": 2}\n"] {
+            let all = read_all(text).unwrap();
+            let values: Vec<_> = all.iter().map(|document| document.value.clone()).collect();
+            assert_eq!(values, [json!({ "a": 1 }), json!({ "b": 2 })], "{text}");
+        }
+        let all = read_all("\n{\"a\": \"}{\"}\n{\n\"b\": {\n\"c\": 2}}").unwrap();
+        assert_eq!(all[0].value, json!({ "a": "}{" }));
+        assert_eq!((all[0].lines.of("a"), all[1].lines.of("b.c")), (2, 5));
+        let twice = read_all("{\"a\": 1}\n{\"a\": 1,\n\"a\": 2}").unwrap_err();
+        assert_eq!((twice.line, twice.message.as_str()), (3, "the field a is written twice"));
+        // What begins like JSON may be YAML.
+        assert_eq!(read("{a: 1}"), json!({ "a": 1 }));
+        assert_eq!(read_all("{a: 1}\n---\nb: 2\n").unwrap().len(), 2);
     }
 
     #[test]

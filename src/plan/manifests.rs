@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::document::{self, Document, Lines};
 use super::finding::{Finding, Severity};
+use super::metadata;
 use super::rules::Rules;
 use crate::api::names::GROUP;
 use crate::api::{TapPolicy, TapRequest};
@@ -189,6 +190,10 @@ impl Manifests {
         if !problems.is_empty() {
             self.refused += 1;
             return None;
+        }
+        if let Some(message) = metadata::not_applied(&manifest.object) {
+            let finding = manifest.finding(Severity::Warning, "metadata.generateName", message);
+            self.findings.push(finding);
         }
         for hint in rules.hints(&manifest.object, now) {
             self.findings.push(manifest.finding(Severity::Warning, "", hint));

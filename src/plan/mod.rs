@@ -14,6 +14,7 @@ pub mod document;
 pub mod export;
 pub mod finding;
 pub mod manifests;
+mod metadata;
 pub mod render;
 mod requests;
 pub mod rules;

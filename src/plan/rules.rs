@@ -13,6 +13,7 @@ use kube_cel::cel::{self, Context, Program, Value as CelValue};
 use kube_cel::{CompiledSchema, ErrorKind, KubeCelExt as _, Validator, compile_schema};
 use serde_json::{Value, json};
 
+use super::metadata;
 use super::schema::{self, Kind, Problem};
 use crate::api::{crds, yaml};
 
@@ -84,7 +85,7 @@ impl Rules {
     pub fn check(&self, object: &Value) -> Vec<Problem> {
         let Some(definition) = self.definition(object) else { return Vec::new() };
         let mut found = Vec::new();
-        name(object, &mut found);
+        metadata::check(object, &mut found);
         let mut object = object.clone();
         // The status of a new object is dropped, and its metadata has a schema of its own.
         let mut own = json!({});
@@ -167,39 +168,6 @@ fn beyond_kube_cel(object: &Value, messages: &BTreeMap<String, String>) -> Vec<P
         Some(Problem { field: field.into(), message: message.clone(), kind: Kind::Rule })
     });
     problems.collect()
-}
-
-/// Checks the name of an object, as the API server does for every object.
-fn name(object: &Value, found: &mut Vec<Problem>) {
-    let metadata = &object["metadata"];
-    let mut refuse = |message: &str| {
-        found.push(Problem {
-            field: "metadata.name".into(),
-            message: message.into(),
-            kind: Kind::Bounds,
-        });
-    };
-    match metadata["name"].as_str() {
-        None if metadata["name"].is_null() => {
-            if metadata["generateName"].as_str().is_none_or(str::is_empty) {
-                refuse("Required value: name or generateName is required");
-            }
-        }
-        None => refuse("must be a text: write it in quotes"),
-        Some(name) => {
-            let is_label = |label: &str| {
-                let inner = label
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-                inner && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
-            };
-            if name.len() > 253 || !name.split('.').all(is_label) {
-                refuse(
-                    "must consist of lower case letters, digits, '-' and '.', and begin and end with a letter or digit",
-                );
-            }
-        }
-    }
 }
 
 fn gather_messages(schema: &Value, messages: &mut BTreeMap<String, String>) {

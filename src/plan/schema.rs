@@ -126,7 +126,7 @@ fn fields(schema: &Value, value: &mut Value, path: &str, found: &mut Vec<Problem
 }
 
 /// What may be meant by a field that there is not.
-fn instead(name: &str, known: &Value) -> String {
+pub fn instead(name: &str, known: &Value) -> String {
     let names: Vec<&str> =
         known.as_object().into_iter().flat_map(|all| all.keys()).map(String::as_str).collect();
     let distance = |known: &&&str| strsim::damerau_levenshtein(name, known);

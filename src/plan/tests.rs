@@ -174,6 +174,30 @@ fn what_is_not_read_is_an_error_and_not_overlooked() {
 }
 
 #[test]
+fn metadata_that_the_api_server_refuses_is_an_error() {
+    let named = policy("{}", "");
+    for (metadata, words) in [
+        ("{name: contoso, label: {a: b}}", "unknown field: did you mean labels?"),
+        ("{name: contoso, labels: {a b: c}}", "is no key"),
+        ("{name: contoso, labels: {a: 1}}", "must be a text: write 1 in quotes"),
+        ("{name: contoso, annotations: {a b: c}}", "is no key"),
+    ] {
+        let text = named.replace("{name: contoso}", metadata);
+        says_only(&offline(&text), Error, 3, words);
+    }
+    let text = named.replace("{name: contoso}", "{generateName: contoso-}");
+    says_only(&offline(&text), Warning, 3, "kubectl apply refuses generateName");
+    let text = request("").replace("namespace: helpdesk", "namespace: Help_Desk");
+    let plan = offline(&text);
+    assert!(
+        said(&plan)
+            .iter()
+            .any(|(severity, _, words)| *severity == Error
+                && words.contains("at most 63 lower case"))
+    );
+}
+
+#[test]
 fn the_items_of_a_list_are_objects() {
     let item = "metadata: {name: a}\n  spec: {tenant: default, interval: 30s}";
     let list =

@@ -185,6 +185,12 @@ fn wrong_requests_are_refused_by_both() -> Result<()> {
                 ("/spec/ttlAfterFinished", json!(["24h", "0m", "23h59m", "8761h", 24])),
                 ("/spec/recipients", json!([null, [], "age1", [1], [""]])),
                 ("/spec/policyRef", json!([null, {}, {"name": ""}, {"name": 1}, "contoso"])),
+                ("/metadata/labels", json!([{"a b": "c"}, {"a": "b c"}, {"a": "-"}, {"/a": "b"}])),
+                (
+                    "/metadata/labels",
+                    json!([{"A.com/a": "b"}, {"a": 1}, ["a"], {"a": ""}, {"a.b/C": "D_e.f"}]),
+                ),
+                ("/metadata/annotations", json!([{"a b": "c"}, {"A.com/B": "any text"}, {"a": 1}])),
             ],
         )
         .await?;

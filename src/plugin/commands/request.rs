@@ -491,7 +491,6 @@ mod tests {
     use super::*;
     use crate::api::names::SECRET_TYPE;
     use crate::api::yaml;
-    use crate::api::yaml;
     use crate::plugin::cli::{Arguments, Command};
     use crate::plugin::samples::{SIGNALS, active, clock, served};
 
