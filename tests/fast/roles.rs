@@ -239,3 +239,27 @@ async fn the_lists_are_shared_and_at_most_a_minute_old_at_the_issue() {
     world.until_phase("bob", Phase::Active, SOON).await;
     assert_eq!(lists(), 2);
 }
+
+/// So many groups that hold roles, and calls about them that each take so many seconds.
+fn slow_groups(world: &World, count: u128, seconds: u64) {
+    for number in 0..count {
+        let id = Uuid::from_u128(0x9_0000 + number);
+        group(world, id, true, &[]);
+        assign(world, id, "/");
+    }
+    let slow = Fault::on(Operation::GroupEligibilitySchedules, FaultKind::Slow { seconds });
+    world.tenant.inject(slow.times(u32::MAX));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_groups_that_hold_roles_keep_no_pass_from_being_issued() {
+    for (count, seconds, patience) in [(120, 1, 15)] {
+        let world = World::new();
+        slow_groups(&world, count, seconds);
+        let _operator = world.operator();
+        world.request("lost-phone", &json!({}));
+        world.until_phase("lost-phone", Phase::Active, Duration::from_secs(patience)).await;
+        let lists = world.tenant.requests_for(Operation::RoleEligibilitySchedules).len();
+        assert_eq!(lists, 1, "{count}");
+    }
+}

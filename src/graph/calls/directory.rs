@@ -1,9 +1,10 @@
 //! Users and groups.
 
+use super::all;
 use super::path::{keyed, literal};
 use crate::entra::{Call, EntraName, GraphError, Group, Namesakes, User, folded};
 use crate::graph::client::Client;
-use crate::graph::exchange::Priority;
+use crate::graph::exchange::{Priority, Request};
 use crate::graph::wire;
 
 /// The most groups that one check may name (documented).
@@ -99,17 +100,16 @@ impl Client {
         priority: Priority,
     ) -> Result<Vec<String>, GraphError> {
         let path = format!("{}/checkMemberGroups", keyed("users", user_id));
-        let mut member_of = Vec::new();
-        for group_ids in group_ids.chunks(GROUPS_PER_CHECK) {
-            let request = self
-                .request(Call::MemberGroups, priority, path.clone())
-                .with_body(&wire::MemberGroupsBody { group_ids })?;
-            let page: wire::Page<String> = self.exchange.read(&request).await?;
-            let is_in =
-                |asked: &&String| page.value.iter().any(|id| id.eq_ignore_ascii_case(asked));
-            member_of.extend(group_ids.iter().filter(is_in).cloned());
-        }
-        Ok(member_of)
+        let requests = group_ids.chunks(GROUPS_PER_CHECK).map(|group_ids| {
+            self.request(Call::MemberGroups, priority, path.clone())
+                .with_body(&wire::MemberGroupsBody { group_ids })
+        });
+        let requests = requests.collect::<Result<Vec<Request<'_>>, GraphError>>()?;
+        let reads = requests.iter().map(|request| self.exchange.read(request));
+        let pages: Vec<wire::Page<String>> = all(reads.collect()).await?;
+        let found: Vec<String> = pages.into_iter().flat_map(|page| page.value).collect();
+        let is_in = |asked: &&String| found.iter().any(|id| id.eq_ignore_ascii_case(asked));
+        Ok(group_ids.iter().filter(is_in).cloned().collect())
     }
 
     /// Reads these groups. Those that do not exist are missing from the answer.
@@ -118,17 +118,16 @@ impl Client {
         group_ids: &[String],
         priority: Priority,
     ) -> Result<Vec<Group>, GraphError> {
-        let mut found = Vec::new();
-        for group_ids in group_ids.chunks(IDS_PER_FILTER) {
+        let reads = group_ids.chunks(IDS_PER_FILTER).map(|group_ids| {
             let ids: Vec<String> = group_ids.iter().map(|id| literal(id)).collect();
             let path = format!(
                 "/groups?$filter=id%20in%20({})&$select=id,displayName,visibility",
                 ids.join(",")
             );
             let request = self.request(Call::Groups, priority, path);
-            let (groups, _) = self.exchange.pages::<wire::GroupAnswer>(request).await?;
-            found.extend(groups.into_iter().map(Group::from));
-        }
-        Ok(found)
+            self.exchange.pages::<wire::GroupAnswer>(request)
+        });
+        let found = all(reads.collect()).await?;
+        Ok(found.into_iter().flat_map(|(groups, _)| groups).map(Group::from).collect())
     }
 }

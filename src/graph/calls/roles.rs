@@ -1,7 +1,11 @@
 //! Directory roles: of one user, and of everybody.
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 
+use futures::stream::{self, StreamExt as _};
+
+use super::AT_ONCE;
 use super::path::{keyed, literal};
 use crate::entra::{
     Call, DirectoryRole, EligibleRole, GraphError, RoleGap, RoleHolders, RoleHolding, RoleRow,
@@ -25,6 +29,31 @@ impl RoleHolders {
             let holding = RoleHolding { row, eligible, through_eligible_group: None };
             self.holders.entry(id).or_insert(holding);
         }
+    }
+
+    /// Adds those who could join a group that holds a role, and returns those who were not known.
+    fn enter_those_who_could_join(
+        &mut self,
+        group: &str,
+        could_join: BTreeSet<String>,
+    ) -> Vec<String> {
+        let row = self.holders.get(group).map(|holding| holding.row.clone());
+        let row = row.unwrap_or_else(|| RoleRow {
+            principal_id: group.to_owned(),
+            definition_id: None,
+            scope: None,
+        });
+        let mut new = Vec::new();
+        for id in could_join {
+            let id = id.to_ascii_lowercase();
+            if let Entry::Vacant(unknown) = self.holders.entry(id.clone()) {
+                let through_eligible_group = Some(group.to_owned());
+                let row = row.clone();
+                unknown.insert(RoleHolding { row, eligible: true, through_eligible_group });
+                new.push(id);
+            }
+        }
+        new
     }
 }
 
@@ -111,13 +140,15 @@ impl Client {
     /// Lists all role assignments of the tenant: of every scope, custom roles included. A group's is not repeated for its
     /// members (documented).
     pub async fn role_assignments(&self, priority: Priority) -> Result<Vec<RoleRow>, GraphError> {
-        self.role_rows(Call::RoleAssignments, "roleAssignments", priority).await
+        // Reported to be taken. Of the other list that is not known.
+        self.role_rows(Call::RoleAssignments, "roleAssignments", "&$top=999", priority).await
     }
 
     /// Lists all eligibilities for roles of the tenant: of every scope, also those that begin later. There are none in a tenant
     /// without Privileged Identity Management.
     pub async fn role_eligibilities(&self, priority: Priority) -> Result<Vec<RoleRow>, GraphError> {
-        match self.role_rows(Call::RoleEligibilities, "roleEligibilitySchedules", priority).await {
+        let list = "roleEligibilitySchedules";
+        match self.role_rows(Call::RoleEligibilities, list, "", priority).await {
             Err(error) if is_unlicensed(&error) => Ok(Vec::new()),
             listed => listed,
         }
@@ -127,10 +158,11 @@ impl Client {
         &self,
         call: Call,
         list: &str,
+        size: &str,
         priority: Priority,
     ) -> Result<Vec<RoleRow>, GraphError> {
         let path = format!(
-            "/roleManagement/directory/{list}?$select=principalId,roleDefinitionId,directoryScopeId"
+            "/roleManagement/directory/{list}?$select=principalId,roleDefinitionId,directoryScopeId{size}"
         );
         let request = self.request(call, priority, path);
         let (rows, _) = self.exchange.pages::<wire::RoleRowAnswer>(request).await?;
@@ -141,25 +173,37 @@ impl Client {
     /// permissions leave; more are added where Graph refuses.
     ///
     /// This takes one list each of assignments, eligibilities and groups that may hold roles, and one call for each group that
-    /// holds a role or could.
+    /// holds a role or could, 16 of them at once.
     pub async fn role_holders(
         &self,
         gaps: BTreeSet<RoleGap>,
         priority: Priority,
     ) -> Result<RoleHolders, GraphError> {
+        let sees = |gap| !gaps.contains(&gap);
+        let assignments = async {
+            if !sees(RoleGap::Assignments) {
+                return Ok(None);
+            }
+            permitted(self.role_assignments(priority).await)
+        };
+        let eligibilities = async {
+            if !sees(RoleGap::Eligibilities) {
+                return Ok(None);
+            }
+            permitted(self.role_eligibilities(priority).await)
+        };
+        let groups = async {
+            if !sees(RoleGap::Members) {
+                return Ok(None);
+            }
+            permitted(self.role_groups(priority).await)
+        };
+        let (assignments, eligibilities, groups) =
+            tokio::try_join!(assignments, eligibilities, groups)?;
         let mut found = RoleHolders { gaps, ..RoleHolders::default() };
-        if !found.gaps.contains(&RoleGap::Assignments) {
-            let rows = self.role_assignments(priority).await;
-            found.enter(RoleGap::Assignments, permitted(rows)?, false);
-        }
-        if !found.gaps.contains(&RoleGap::Eligibilities) {
-            let rows = self.role_eligibilities(priority).await;
-            found.enter(RoleGap::Eligibilities, permitted(rows)?, true);
-        }
-        if found.gaps.contains(&RoleGap::Members) {
-            return Ok(found);
-        }
-        let Some(groups) = permitted(self.role_groups(priority).await)? else {
+        found.enter(RoleGap::Assignments, assignments, false);
+        found.enter(RoleGap::Eligibilities, eligibilities, true);
+        let Some(groups) = groups else {
             found.gaps.insert(RoleGap::Members);
             return Ok(found);
         };
@@ -177,34 +221,26 @@ impl Client {
     ) -> Result<(), GraphError> {
         let mut open: Vec<String> = found.groups.iter().cloned().collect();
         let mut asked = 0;
-        while let Some(group) = open.pop() {
-            if found.gaps.contains(&RoleGap::GroupEligibilities) {
-                return Ok(());
-            }
-            asked += 1;
+        while !open.is_empty() && !found.gaps.contains(&RoleGap::GroupEligibilities) {
+            asked += open.len();
             if asked > MOST_GROUPS {
                 let what = "there are too many groups whose members could activate a role";
                 return Err(unexpected(Call::GroupEligibilities, what));
             }
-            let could_join = self.group_eligibilities(&group, priority).await;
-            let Some(could_join) = permitted(could_join)? else {
-                found.gaps.insert(RoleGap::GroupEligibilities);
-                return Ok(());
-            };
-            let row = found.holders.get(&group).map(|holding| holding.row.clone());
-            let could_join = could_join.into_iter().map(|id| id.to_ascii_lowercase());
-            let new: Vec<String> =
-                could_join.filter(|id| !found.holders.contains_key(id)).collect();
-            for id in &new {
-                let row = row.clone().unwrap_or_else(|| RoleRow {
-                    principal_id: group.clone(),
-                    definition_id: None,
-                    scope: None,
-                });
-                let through_eligible_group = Some(group.clone());
-                let holding = RoleHolding { row, eligible: true, through_eligible_group };
-                found.holders.insert(id.clone(), holding);
+            let asks: Vec<_> = open
+                .into_iter()
+                .map(async |group| (self.group_eligibilities(&group, priority).await, group))
+                .collect();
+            let mut answers = stream::iter(asks).buffered(AT_ONCE);
+            let mut new = Vec::new();
+            while let Some((could_join, group)) = answers.next().await {
+                let Some(could_join) = permitted(could_join)? else {
+                    found.gaps.insert(RoleGap::GroupEligibilities);
+                    return Ok(());
+                };
+                new.extend(found.enter_those_who_could_join(&group, could_join));
             }
+            open = Vec::new();
             // Which of them are groups.
             for member in self.groups(&new, priority).await? {
                 if member.hides_members {

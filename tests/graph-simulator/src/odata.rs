@@ -108,6 +108,9 @@ pub(crate) fn narrowed(
     object
 }
 
+/// The documented default. A tenant whose pages are smaller than that has them so whatever `$top` asks for.
+const USUAL_SIZE: usize = 100;
+
 /// How pages are cut, and where the next one is said to be.
 #[derive(Debug, Clone)]
 pub(crate) struct Paging {
@@ -142,6 +145,7 @@ pub(crate) fn page(
                 "Invalid page size specified: '{top}'. Must be between 1 and {largest}."
             )));
         }
+        Some(top) if paging.default_size < USUAL_SIZE => top.min(paging.default_size.max(1)),
         Some(top) => top,
         None => paging.default_size.max(1),
     };

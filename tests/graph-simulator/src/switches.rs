@@ -75,7 +75,7 @@
 //! | `rolesFollowGroups` | R, contradictory | roles held through groups are in `transitiveMemberOf/directoryRole` | true: that is how membership works elsewhere |
 //! | `eligibilityOfMembers` | ? | an eligibility of a group is also listed for each of its members | false: those of Azure resources are, those of the directory are not documented |
 //! | `addressesAnyCase` | ? | `eq` on `proxyAddresses` disregards case | true: `eq` on other properties does |
-//! | `pageSize` | I | objects in a page when `$top` is absent | 100: the documented default of these lists |
+//! | `pageSize` | I | objects in a page when `$top` is absent; fewer than 100 also when `$top` asks for more | 100: the documented default of these lists |
 //! | `foreignNextLink` | I | next links to another host, which a careful client does not follow | false: Graph links to itself |
 //! | `auditLagSeconds` | R | delay of audit entries | 120: the published P95 |
 //! | `auditNames` | R | which of the reported activity names is used | `adminSecurityInfo`: documented |
