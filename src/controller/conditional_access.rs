@@ -1,50 +1,38 @@
 //! What requests and policies share of a tenant's Conditional Access. It is read seldom, for its limit is one call in a second
 //! for the whole tenant, and a request that does not depend on it never waits for it long.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::directory::Directory;
+use super::shared::{OLD, Shared, SharedBy};
 use crate::decision::permissions::Need;
 use crate::decision::situation::{GroupState, SignInRules, SignInSeen, SignInTargets};
 use crate::decision::step::{SignInAsks, SignInWait};
 use crate::entra::{AccessPolicy, GraphError};
 use crate::graph::{Client, Priority};
 
-/// How old may be what only warns.
-const AGE: Duration = Duration::from_mins(2);
-/// How old may be what a pass is refused for.
+/// How old may be what a pass is refused for, from the time when it came. What only warns may be as old as anything.
 const FRESH: Duration = Duration::from_secs(30);
-/// How long an error is remembered, so that a tenant that does not answer is asked seldom.
-const FAILED: Duration = Duration::from_secs(30);
 /// How long a request waits for what only warns, if its pass may be issued next. The read goes on, for those who ask later.
 const HARDLY: Duration = Duration::from_millis(500);
 /// The same if people are asked first.
 const SECONDS: Duration = Duration::from_secs(5);
-/// The most users whose policies are remembered.
-const MOST_USERS: usize = 200;
-
-/// What was read last, and when it was asked for.
-type Kept<T> = Option<(Instant, Result<T, GraphError>)>;
 
 type Policies = Arc<[AccessPolicy]>;
-
-/// The policies that a user meets; `None` if the cloud does not say that.
-type OfUser = Option<Policies>;
 
 /// What was read of Conditional Access through one tenant connection.
 #[derive(Default)]
 pub struct ConditionalAccess {
-    policies: Arc<Mutex<Kept<Policies>>>,
+    policies: Shared<Policies>,
     /// Whether the cloud said that it does not tell which policies a user meets.
-    lacks_what_if: AtomicBool,
+    lacks_what_if: Arc<AtomicBool>,
     /// Which policies users meet, by their object ids in lower case.
-    users: Mutex<BTreeMap<String, Arc<Mutex<Kept<OfUser>>>>>,
+    users: SharedBy<String, Option<Policies>>,
 }
 
 impl ConditionalAccess {
@@ -56,7 +44,8 @@ impl ConditionalAccess {
     ) -> Result<SignInRules, GraphError> {
         let held = client.token_roles().await?;
         if Need::AccessPolicies.is_covered_by(&held) {
-            let read = self.read_policies(client, wait).await;
+            let read = self.read_policies(client.clone(), age(wait));
+            let read = patiently(wait, read).await;
             return read.map_or(Ok(SignInRules::NotYet), |read| read.map(SignInRules::Policies));
         }
         let asks = Need::WhatIf.is_covered_by(&held);
@@ -65,18 +54,12 @@ impl ConditionalAccess {
 
     /// All policies.
     pub async fn policies(&self, client: &Client) -> Result<Policies, GraphError> {
-        let read = self.read_policies(client, SignInWait::UntilAnswered).await;
-        read.unwrap_or_else(|| Err(interrupted()))
+        self.read_policies(client.clone(), FRESH).await
     }
 
-    async fn read_policies(
-        &self,
-        client: &Client,
-        wait: SignInWait,
-    ) -> Option<Result<Policies, GraphError>> {
-        let client = client.clone();
+    async fn read_policies(&self, client: Client, age: Duration) -> Result<Policies, GraphError> {
         let read = async move { client.access_policies(Priority::Read).await.map(Arc::from) };
-        shared(&self.policies, wait, read).await
+        self.policies.get(age, read).await
     }
 
     /// What policies depend on about a user.
@@ -103,29 +86,21 @@ impl ConditionalAccess {
         user_id: &str,
         wait: SignInWait,
     ) -> Result<SignInSeen, GraphError> {
-        let kept = {
-            let mut users = self.users.lock().await;
-            let user_id = user_id.to_ascii_lowercase();
-            if users.len() >= MOST_USERS && !users.contains_key(&user_id) {
-                users.clear();
-            }
-            Arc::clone(users.entry(user_id).or_default())
-        };
         let (client, user) = (client.clone(), user_id.to_owned());
+        let (shared, lacks) =
+            (self.users.about(user_id.to_ascii_lowercase()), Arc::clone(&self.lacks_what_if));
         let read = async move {
             let found = client.what_if(&user, Priority::Read).await?;
+            lacks.store(found.is_none(), Ordering::Relaxed);
             Ok(found.map(Arc::from))
         };
-        let answer = shared(&kept, wait, read).await;
-        if let Some(Ok(found)) = &answer {
-            self.lacks_what_if.store(found.is_none(), Ordering::Relaxed);
-        }
-        match answer {
-            None => Ok(SignInSeen::NotYet),
-            Some(Ok(None)) => Ok(SignInSeen::NotOffered),
-            Some(Ok(Some(policies))) => Ok(SignInSeen::Applying(policies)),
-            Some(Err(error)) => Err(error),
-        }
+        let answer = patiently(wait, shared.get(age(wait), read)).await;
+        answer.map_or(Ok(SignInSeen::NotYet), |found| {
+            Ok(match found? {
+                None => SignInSeen::NotOffered,
+                Some(policies) => SignInSeen::Applying(policies),
+            })
+        })
     }
 
     /// Whether the cloud tells which policies a user meets, as far as is known.
@@ -134,34 +109,8 @@ impl ConditionalAccess {
     }
 }
 
-/// What is kept if it is young enough, or else what is read now. Those who ask meanwhile wait for the same read. Whoever has
-/// waited long enough goes without an answer, and the read goes on.
-async fn shared<T: Clone + Send + Sync + 'static>(
-    kept: &Arc<Mutex<Kept<T>>>,
-    wait: SignInWait,
-    read: impl Future<Output = Result<T, GraphError>> + Send + 'static,
-) -> Option<Result<T, GraphError>> {
-    let answer = async {
-        let kept: OwnedMutexGuard<Kept<T>> = Arc::clone(kept).lock_owned().await;
-        let asked_at = Instant::now();
-        if let Some((read_at, known)) = &*kept {
-            let age = match known {
-                Err(_) => FAILED,
-                Ok(_) if wait == SignInWait::UntilAnswered => FRESH,
-                Ok(_) => AGE,
-            };
-            if asked_at.duration_since(*read_at) < age {
-                return known.clone();
-            }
-        }
-        // A task of its own, so that the answer is kept even if nobody waits for it any longer.
-        let reading = tokio::spawn(async move {
-            let (mut kept, answer) = (kept, read.await);
-            *kept = Some((asked_at, answer.clone()));
-            answer
-        });
-        reading.await.unwrap_or_else(|_| Err(interrupted()))
-    };
+/// Waits for an answer as long as a request does. Whoever has waited long enough goes without one.
+async fn patiently<T>(wait: SignInWait, answer: impl Future<Output = T>) -> Option<T> {
     match wait {
         SignInWait::UntilAnswered => Some(answer.await),
         SignInWait::Seconds => timeout(SECONDS, answer).await.ok(),
@@ -169,8 +118,12 @@ async fn shared<T: Clone + Send + Sync + 'static>(
     }
 }
 
-fn interrupted() -> GraphError {
-    GraphError::unreached("reading Conditional Access was interrupted")
+/// How old may be the answer that a request takes that waits so long.
+fn age(wait: SignInWait) -> Duration {
+    match wait {
+        SignInWait::UntilAnswered => FRESH,
+        SignInWait::Seconds | SignInWait::Hardly => OLD,
+    }
 }
 
 /// The groups and roles of a user, of those that policies name.

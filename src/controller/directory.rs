@@ -1,28 +1,26 @@
 //! What requests share of what was read of a tenant's directory: the same for all of them, and too much to read for each.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-use tokio::time::Instant;
-
+use super::shared::{Shared, SharedBy};
 use crate::decision::permissions::{Need, role_gaps};
 use crate::decision::situation::{GroupState, GroupStates};
 use crate::entra::{GraphError, Group, ListedRoles, RoleHolders};
 use crate::graph::{Client, Priority};
 
-/// How old may be what is shared. A pass is requested within 30 seconds after a request asked, so it is at most a minute old
-/// then.
+/// How old may be what is shared, from the time when it came. A pass is requested within 30 seconds after a request asked, so
+/// what it rests on came at most a minute before. What is read one call after the other is older than that by as long as its
+/// read took: some seconds, and half a minute in a tenant with 1,000 groups that hold roles.
 const AGE: Duration = Duration::from_secs(30);
 
 /// What was read of the directory through one tenant connection.
 #[derive(Default)]
 pub struct Directory {
-    /// Groups by their object ids in lower case, and when they were asked for; `None` for one that does not exist.
-    groups: Mutex<BTreeMap<String, (Instant, Option<Group>)>>,
-    /// The tenant's lists of roles, and when they were asked for.
-    role_holders: Mutex<Option<(Instant, Arc<RoleHolders>)>>,
+    /// Groups that were asked for together, by their object ids; without those that do not exist.
+    groups: SharedBy<Vec<String>, Arc<[Group]>>,
+    /// The tenant's lists of roles.
+    role_holders: Shared<Arc<RoleHolders>>,
 }
 
 impl Directory {
@@ -32,7 +30,7 @@ impl Directory {
         client: &Client,
         user_id: &str,
     ) -> Result<ListedRoles, GraphError> {
-        let listed = self.role_holders(client).await?;
+        let listed = self.role_holders(client.clone()).await?;
         let gaps = listed.gaps.clone();
         let own = listed.holders.get(&user_id.to_ascii_lowercase());
         if let Some(holding) = own {
@@ -50,43 +48,25 @@ impl Directory {
         Ok(ListedRoles { found: of_group, gaps })
     }
 
-    /// The lists. Those who ask meanwhile wait, and share the answer.
-    async fn role_holders(&self, client: &Client) -> Result<Arc<RoleHolders>, GraphError> {
-        let mut kept = self.role_holders.lock().await;
-        let asked_at = Instant::now();
-        if let Some((read, holders)) = &*kept
-            && asked_at.duration_since(*read) < AGE
-        {
-            return Ok(Arc::clone(holders));
-        }
-        let gaps = role_gaps(&client.token_roles().await?);
-        let holders = Arc::new(client.role_holders(gaps, Priority::Issue).await?);
-        *kept = Some((asked_at, Arc::clone(&holders)));
-        Ok(holders)
+    async fn role_holders(&self, client: Client) -> Result<Arc<RoleHolders>, GraphError> {
+        let read = async move {
+            let gaps = role_gaps(&client.token_roles().await?);
+            client.role_holders(gaps, Priority::Issue).await.map(Arc::new)
+        };
+        self.role_holders.get(AGE, read).await
     }
 
-    /// What can be told of these groups. Those who ask meanwhile wait, and share the answer.
+    /// What can be told of these groups.
     pub async fn group_states(
         &self,
         client: &Client,
         ids: &[String],
     ) -> Result<GroupStates, GraphError> {
-        let mut groups = self.groups.lock().await;
-        let asked_at = Instant::now();
-        groups.retain(|_, (read, _)| asked_at.duration_since(*read) < AGE);
-        let unknown =
-            ids.iter().filter(|id| !groups.contains_key(*id)).cloned().collect::<Vec<_>>();
-        if !unknown.is_empty() {
-            let found = client.groups(&unknown, Priority::Issue).await?;
-            for id in unknown {
-                let group = found.iter().find(|group| group.id.eq_ignore_ascii_case(&id));
-                groups.insert(id, (asked_at, group.cloned()));
-            }
-        }
-        let found = ids.iter().filter_map(|id| Some((id, &groups.get(id)?.1)));
+        let found = self.groups(client.clone(), ids.to_vec()).await?;
         let mut states = GroupStates::new();
         let mut sees_hidden = None;
-        for (id, group) in found {
+        for id in ids {
+            let group = found.iter().find(|group| group.id.eq_ignore_ascii_case(id));
             let state = match group {
                 None => GroupState::Gone,
                 Some(group) if !group.hides_members => GroupState::Seen,
@@ -102,5 +82,16 @@ impl Directory {
             states.insert(id.clone(), state);
         }
         Ok(states)
+    }
+
+    async fn groups(
+        &self,
+        client: Client,
+        mut ids: Vec<String>,
+    ) -> Result<Arc<[Group]>, GraphError> {
+        ids.sort_unstable();
+        let shared = self.groups.about(ids.clone());
+        let read = async move { client.groups(&ids, Priority::Issue).await.map(Arc::from) };
+        shared.get(AGE, read).await
     }
 }

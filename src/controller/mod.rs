@@ -27,6 +27,7 @@ mod pulse;
 mod request;
 pub mod run;
 mod serve;
+mod shared;
 mod stop;
 mod tenants;
 mod terms;

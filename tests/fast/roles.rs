@@ -251,9 +251,10 @@ fn slow_groups(world: &World, count: u128, seconds: u64) {
     world.tenant.inject(slow.times(u32::MAX));
 }
 
+/// Their lists count as young from the end of the read, however long it took.
 #[tokio::test(start_paused = true)]
 async fn many_groups_that_hold_roles_keep_no_pass_from_being_issued() {
-    for (count, seconds, patience) in [(120, 1, 15)] {
+    for (count, seconds, patience) in [(120, 1, 15), (20, 20, 60)] {
         let world = World::new();
         slow_groups(&world, count, seconds);
         let _operator = world.operator();
@@ -261,5 +262,32 @@ async fn many_groups_that_hold_roles_keep_no_pass_from_being_issued() {
         world.until_phase("lost-phone", Phase::Active, Duration::from_secs(patience)).await;
         let lists = world.tenant.requests_for(Operation::RoleEligibilitySchedules).len();
         assert_eq!(lists, 1, "{count}");
+    }
+}
+
+/// Each would hang for half a minute, one after the other.
+#[tokio::test(start_paused = true)]
+async fn requests_that_wait_for_one_read_share_its_failure() {
+    let policies = [
+        (Operation::RoleAssignments, json!({})),
+        (Operation::GroupList, json!({"users": {"excludeGroups": [{"group": DUTY}]}})),
+    ];
+    for (operation, policy) in policies {
+        let world = World::new();
+        group(&world, DUTY, false, &[]);
+        world.policy(&policy);
+        let hangs = Fault::on(operation, FaultKind::Hang { seconds: None });
+        world.tenant.inject(hangs.times(u32::MAX));
+        let _operator = world.operator();
+        let users = ["alice", "bob", "carol", "frank"];
+        for user in users {
+            world.request(user, &json!({"user": format!("{user}@contoso.com")}));
+        }
+        let all = || users.iter().all(|user| world.reason(user) == "TenantUnreachable");
+        world.until("all are told", Duration::from_secs(35), all).await;
+        world.tenant.clear_faults();
+        for user in users {
+            world.until_phase(user, Phase::Active, Duration::from_mins(2)).await;
+        }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use graph_simulator::tenant::{OPERATOR, PILOT_GROUP};
+use graph_simulator::tenant::{OPERATOR, PILOT_GROUP, User};
 use graph_simulator::{Fault, FaultKind, Operation};
 use serde_json::{Value, json};
 use tap_operator::api::{CheckResult, Phase};
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use crate::world::{IN_ORDER, SOON, World};
 
@@ -216,4 +217,43 @@ async fn a_policy_names_what_blocks_its_passes_and_the_recommendations_that_are_
             "ZeroTrust.21846 NotMet",
         ]
     );
+}
+
+/// Each would hang for half a minute, one after the other.
+#[tokio::test(start_paused = true)]
+async fn requests_that_depend_on_one_read_share_its_failure() {
+    let world = world(ALL, keys("enabled"));
+    world.policy(&json!({"unusablePass": "Refuse"}));
+    let hangs = Fault::on(Operation::AccessPolicies, FaultKind::Hang { seconds: None });
+    world.tenant.inject(hangs.times(u32::MAX));
+    let _operator = world.operator();
+    let users = ["bob", "carol", "frank"];
+    for user in users {
+        world.request(user, &json!({"user": format!("{user}@contoso.com")}));
+    }
+    let all = || users.iter().all(|user| world.reason(user) == "TenantUnreachable");
+    world.until("all are told", Duration::from_secs(65), all).await;
+    let read = calls(&world, Operation::AccessPolicies);
+    assert!(read <= 2, "one, and one of the policy before: {read}");
+    world.tenant.clear_faults();
+    for user in users {
+        world.until_phase(user, Phase::Active, Duration::from_mins(2)).await;
+    }
+}
+
+/// A user takes two calls, and the tenant allows one in a second.
+#[tokio::test(start_paused = true)]
+async fn many_users_who_are_asked_about_one_by_one_all_get_their_pass() {
+    let world = world(WHAT_IF, keys("enabled"));
+    world.policy(&json!({"unusablePass": "Refuse"}));
+    let _operator = world.operator();
+    let names: Vec<String> = (0..40).map(|number| format!("u{number}")).collect();
+    for (name, number) in names.iter().zip(0x0f10_0000..) {
+        let user = format!("{name}@contoso.com");
+        world.tenant.add_user(User::member(Uuid::from_u128(number), &user, "A User"));
+        world.request(name, &json!({ "user": user }));
+    }
+    for name in &names {
+        world.until_phase(name, Phase::Active, Duration::from_mins(10)).await;
+    }
 }
