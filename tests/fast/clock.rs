@@ -205,3 +205,21 @@ async fn a_request_that_was_not_issued_in_time_ends() {
         assert_eq!((world.reason("lost-phone").as_str(), world.posts()), ("NotIssuedInTime", 0));
     }
 }
+
+/// A proxy that inspects calls answers in Graph's place while Graph is away, by a clock of its own.
+#[tokio::test(start_paused = true)]
+async fn the_clock_of_a_proxy_ends_nothing() {
+    let world = World::new();
+    let _operator = world.operator();
+    for (name, user) in [("a", "alice"), ("b", "bob"), ("c", "carol"), ("d", "frank")] {
+        world.request(name, &json!({"user": format!("{user}@contoso.com"), "lifetime": "1h"}));
+        world.until_phase(name, Phase::Active, SOON).await;
+    }
+    let page = FaultKind::ProxyPage { offset_seconds: 7200 };
+    world.tenant.inject(Fault::on_any(page).times(u32::MAX));
+    sleep(Duration::from_mins(30)).await;
+    for name in ["a", "b", "c", "d"] {
+        assert_eq!(world.phase(name), Phase::Active, "{}", world.report());
+        assert!(world.delivered(name).is_some(), "{name}");
+    }
+}

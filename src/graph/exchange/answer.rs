@@ -12,6 +12,9 @@ use super::transport::Body;
 use crate::entra::{Call, ErrorKind, GraphError, INSUFFICIENT_CLAIMS};
 use crate::graph::wire;
 
+/// The header with Graph's id of a request.
+const REQUEST_ID: &str = "request-id";
+
 /// An answer of any status.
 pub(in crate::graph) struct Answer {
     pub(in crate::graph) status: StatusCode,
@@ -34,7 +37,7 @@ impl Answer {
     pub(in crate::graph) fn annotate(&self, request: &Request<'_>, message: &str) -> GraphError {
         GraphError {
             status: Some(self.status.as_u16()),
-            request_id: self.header("request-id"),
+            request_id: self.header(REQUEST_ID),
             client_request_id: Some(self.client_request_id.clone()),
             ..unexpected(request.call, message)
         }
@@ -77,12 +80,17 @@ impl Answer {
         GraphError {
             status: Some(status),
             code: if challenged { INSUFFICIENT_CLAIMS.to_owned() } else { told.code },
-            request_id: self.header("request-id").or(told.request_id),
+            request_id: self.header(REQUEST_ID).or(told.request_id),
             client_request_id: Some(self.client_request_id.clone()),
             retry_after: wire::retry_after(&self.headers, self.received),
             ..GraphError::new(request.call, kind, message)
         }
     }
+}
+
+/// Whether Graph wrote an answer: it gives each request an id (documented).
+pub(super) fn is_of_graph(headers: &HeaderMap) -> bool {
+    headers.contains_key(REQUEST_ID)
 }
 
 pub(in crate::graph) fn unexpected(call: Call, message: impl Into<String>) -> GraphError {

@@ -34,7 +34,7 @@ pub struct Options {
     pub deadline: Duration,
     /// The pace of calls about passes. Default: 5 in 10 s, the documented limit.
     pub pace: Pace,
-    /// Receives the `Date` of every answer.
+    /// Receives the `Date` of every answer of Graph.
     pub on_date: OnDate,
     /// Receives what happens on a connection, for metrics and the log.
     pub on_report: OnReport,

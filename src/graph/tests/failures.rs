@@ -249,3 +249,20 @@ async fn a_hang_ends_at_the_deadline_and_delays_no_other_call() {
     assert!(hanging.unwrap_err().message.contains("no answer within 30 s"));
     assert_eq!(began.elapsed().as_secs(), 30);
 }
+
+/// A proxy has a clock of its own. Its answers lack the id that Graph gives each request.
+#[tokio::test(start_paused = true)]
+async fn only_answers_of_graph_tell_its_time() {
+    for fault in [
+        FaultKind::ProxyPage { offset_seconds: 3_600 },
+        FaultKind::Html { status: 502, effect: false },
+        FaultKind::Quoted { status: 200 },
+    ] {
+        let bench = Bench::unpaced();
+        bench.fault(Operation::PolicyGet, fault.clone());
+        bench.client.method(Priority::Read).await.unwrap_err();
+        assert_eq!(bench.dates.lock().unwrap().len(), 0, "{fault:?}");
+        bench.client.method(Priority::Read).await.unwrap();
+        assert_eq!(bench.dates.lock().unwrap().len(), 1);
+    }
+}

@@ -122,6 +122,12 @@ pub enum FaultKind {
         /// Seconds, negative for a date in the past.
         offset_seconds: i64,
     },
+    /// A proxy answers in Graph's place, without effect: 502, a page, and a `Date` that is off by so many seconds. Like any
+    /// answer that Graph did not write, it has no `request-id`.
+    ProxyPage {
+        /// Seconds, negative for a date in the past.
+        offset_seconds: i64,
+    },
 }
 
 impl Fault {

@@ -155,6 +155,7 @@ impl Simulator {
             Some(FaultKind::Quoted { status }) => {
                 let mut answer = spoilt(self.act(incoming, number), Content::Quoted);
                 answer.status = status;
+                answer.headers.clear();
                 answer
             }
             Some(FaultKind::ExpiredToken) => {
@@ -166,6 +167,10 @@ impl Simulator {
             Some(FaultKind::WrongDate { offset_seconds }) => {
                 date_offset = offset_seconds;
                 self.act(incoming, number)
+            }
+            Some(FaultKind::ProxyPage { offset_seconds }) => {
+                date_offset = offset_seconds;
+                Answer::html(502)
             }
         };
         answer.set("date", &http_date(shifted(self.now(), SignedDuration::from_secs(date_offset))));
