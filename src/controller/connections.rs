@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::entra::{ErrorKind, GraphError};
+use crate::entra::{Call, ErrorKind, GraphError};
 use crate::graph::{ConnectionConfig, Report};
 
 /// After so many failed calls in a row the log tells that Graph does not answer: a single one may fail anywhere.
@@ -125,10 +125,19 @@ impl Standing {
     }
 }
 
-/// Whether an error shows that the connection does not work. A refusal, even one for a missing permission, is an answer, and
-/// the operator's own pacing says nothing of Graph.
+/// Whether an error shows that the connection does not work. A refusal of Graph, even one for a missing permission, is an
+/// answer, and the operator's own pacing says nothing of Graph. A sign-in that fails is told apart: the token before it may still
+/// be good, and where there is none, the call that lacks it fails.
 fn is_no_answer(error: &GraphError) -> bool {
-    matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Unauthorized | ErrorKind::SignIn(_))
+    if error.call == Call::Token.name() {
+        return false;
+    }
+    match error.kind {
+        ErrorKind::Unavailable | ErrorKind::Unauthorized | ErrorKind::SignIn(_) => true,
+        // Graph gives each request an id, and a proxy that blocks the call knows none.
+        ErrorKind::Unexpected | ErrorKind::Forbidden => error.request_id.is_none(),
+        ErrorKind::NotFound | ErrorKind::Throttled | ErrorKind::BadRequest => false,
+    }
 }
 
 #[cfg(test)]
@@ -145,7 +154,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::entra::{Call, SignInErrorKind};
+    use crate::entra::SignInErrorKind;
     use crate::graph::Credential;
 
     fn connection() -> ConnectionConfig {
@@ -166,7 +175,12 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
+    /// An error of Graph's, or of one that answers in its place.
     fn error(kind: ErrorKind) -> GraphError {
+        GraphError { request_id: Some("id".into()), ..not_of_graph(kind) }
+    }
+
+    fn not_of_graph(kind: ErrorKind) -> GraphError {
         GraphError::new(Call::User, kind, "why")
     }
 
@@ -220,5 +234,41 @@ mod tests {
         connections.report(&of, &token, at(3));
         connections.report(&of, &Report::SignedIn(Ok(())), at(3));
         assert!(connections.problems().is_empty());
+    }
+
+    #[test]
+    fn a_page_of_a_proxy_is_no_answer() {
+        let (connections, of) = (Connections::default(), connection());
+        for (second, error, works) in [
+            (1, error(ErrorKind::Unexpected), true),
+            (2, not_of_graph(ErrorKind::Unexpected), false),
+            (3, error(ErrorKind::Forbidden), true),
+            (4, not_of_graph(ErrorKind::Forbidden), false),
+        ] {
+            connections.report(&of, &sent(Some(&error)), at(second));
+            let standing = connections.get("contoso").unwrap();
+            assert_eq!(standing.graph.unwrap().is_ok(), works, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_not_renewed_breaks_nothing_before_a_call_lacks_it() {
+        let (connections, of) = (Connections::default(), connection());
+        connections.report(&of, &sent(None), at(1));
+        let kind = ErrorKind::SignIn(SignInErrorKind::NoFederatedCredential);
+        let refused = GraphError::new(Call::Token, kind, "why");
+        let renewal = Report::Sent {
+            call: "get_token",
+            outcome: "sign_in",
+            duration: Duration::ZERO,
+            error: Some(&refused),
+        };
+        connections.report(&of, &renewal, at(2));
+        // Its credential cannot be read.
+        connections.report(&of, &Report::NotSent { cause: "sign_in", error: &refused }, at(3));
+        assert!(connections.problems().is_empty());
+        let lacks = not_of_graph(kind);
+        connections.report(&of, &Report::NotSent { cause: "sign_in", error: &lacks }, at(4));
+        assert_eq!(connections.problems().len(), 1);
     }
 }
