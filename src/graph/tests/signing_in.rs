@@ -343,3 +343,24 @@ async fn a_managed_identity_uses_its_endpoint_and_must_belong_to_the_tenant() {
     let error = on(ALICE).token_roles().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::SignIn(SignInErrorKind::WrongTenant));
 }
+
+#[tokio::test(start_paused = true)]
+async fn callers_who_wait_share_a_refusal_that_names_no_time() {
+    let unavailable =
+        FaultKind::Status { status: 503, effect: false, code: None, retry_after_seconds: None };
+    let throttled = FaultKind::Throttled { retry_after_seconds: None, form: None };
+    for (fault, again) in [(throttled, [2, 5, 15]), (unavailable, [2, 2, 2])] {
+        let bench = Bench::unpaced();
+        bench.simulator.inject(Fault::on(Operation::Token, fault.clone()).times(u32::MAX));
+        for (before, pause) in again.into_iter().enumerate() {
+            let callers = (0..50).map(|_| bench.client.method(Priority::Read));
+            for answer in futures::future::join_all(callers).await {
+                assert!(matches!(answer.unwrap_err().kind, ErrorKind::SignIn(_)));
+            }
+            assert_eq!(bench.count(Operation::Token), before + 1, "{fault:?}");
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+        }
+        bench.simulator.clear_faults();
+        sign_in(&bench.client).await.unwrap();
+    }
+}

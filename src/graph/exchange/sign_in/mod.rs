@@ -30,6 +30,9 @@ pub(in crate::graph) use token::Token;
 /// a token would become a thousand failed sign-ins.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(10);
 
+/// How long a refusal stands at least, so that those who waited for the same try share it.
+const SHARED_FOR: Duration = Duration::from_secs(2);
+
 /// When a refused sign-in that may pass by itself is tried again: about one federated exchange in fifty is refused although
 /// everything is right (reported). While there is no token, callers wait for the first two of these.
 const AGAIN: [Duration; 4] = [
@@ -108,12 +111,12 @@ impl SignIn {
                 Ok(token)
             }
             Err(refusal) => {
+                let again = AGAIN[held.refused.min(AGAIN.len() - 1)];
                 let pause = match (refusal.kind, refusal.retry_after) {
-                    (_, Some(wait)) => wait,
-                    _ if good.is_some() => AGAIN[held.refused.min(AGAIN.len() - 1)],
-                    (SignInErrorKind::Unavailable | SignInErrorKind::Throttled, None) => {
-                        Duration::ZERO
-                    }
+                    (_, Some(wait)) => wait.max(SHARED_FOR),
+                    _ if good.is_some() => again,
+                    (SignInErrorKind::Throttled, None) => again,
+                    (SignInErrorKind::Unavailable, None) => SHARED_FOR,
                     (_, None) => PAUSE_AFTER_REFUSAL,
                 };
                 held.refused += 1;
