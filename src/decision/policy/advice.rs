@@ -9,7 +9,7 @@ use crate::decision::checks::{
 use crate::decision::method;
 use crate::decision::permissions::{self, Need, gap_in_words, with_id};
 use crate::decision::situation::Connection;
-use crate::entra::RoleGap;
+use crate::entra::{GraphError, RoleGap};
 
 /// Status, reason and message of a condition.
 pub(super) type Finding = (&'static str, Reason, String);
@@ -88,9 +88,21 @@ pub(super) fn logs_read(s: &PolicySituation) -> Option<Finding> {
 }
 
 /// Whether every check of who may have a pass can be made. A check that cannot be made refuses nobody, so it is reported
-/// here.
+/// here. What could not be read may hide another gap.
 pub(super) fn checks_complete(s: &PolicySituation, connection: &Connection) -> Option<Finding> {
     let issuance = s.policy.spec.issuance.as_ref()?;
+    let unknown = |reason, what: &str, error: &GraphError| {
+        let message = format!(
+            "it is not known which checks can be made, because {what} cannot be read: {error}"
+        );
+        Some(("Unknown", reason, message))
+    };
+    let held = match s.reads.permissions.as_ref()? {
+        Ok(held) => held,
+        Err(error) => {
+            return unknown(Reason::PermissionsUnknown, "the permissions of the app", error);
+        }
+    };
     let mut gaps = Vec::new();
     if connection.users.is_none() {
         let message = format!(
@@ -111,9 +123,8 @@ pub(super) fn checks_complete(s: &PolicySituation, connection: &Connection) -> O
         );
         gaps.push((Reason::GroupHidden, message));
     }
-    let held = s.reads.permissions.as_ref().and_then(|held| held.as_ref().ok());
-    let held = held.filter(|_| reads_roles(issuance, &connection.ceilings));
-    for gap in held.map(|held| permissions::role_gaps(held)).unwrap_or_default() {
+    let asks_roles = reads_roles(issuance, &connection.ceilings);
+    for gap in asks_roles.then(|| permissions::role_gaps(held)).unwrap_or_default() {
         let reason = match gap {
             RoleGap::Assignments | RoleGap::Members | RoleGap::HiddenMembers => {
                 Reason::ScopedRolesNotSeen
@@ -123,12 +134,9 @@ pub(super) fn checks_complete(s: &PolicySituation, connection: &Connection) -> O
         };
         gaps.push((reason, format!("the operator cannot see {}", gap_in_words(gap))));
     }
-    let held = s.reads.permissions.as_ref().and_then(|held| held.as_ref().ok());
-    let sees_none = |held: &Vec<String>| {
-        let asks = s.what_if_offered && Need::WhatIf.is_covered_by(held);
-        !asks && !Need::AccessPolicies.is_covered_by(held)
-    };
-    if refuses_unusable(issuance) && held.is_some_and(sees_none) {
+    let asks = s.what_if_offered && Need::WhatIf.is_covered_by(held);
+    let sees_none = !asks && !Need::AccessPolicies.is_covered_by(held);
+    if refuses_unusable(issuance) && sees_none {
         let message = format!(
             "the operator cannot see Conditional Access, so it refuses no pass that could not be used: grant {}",
             with_id(Need::AccessPolicies.least())
@@ -136,6 +144,12 @@ pub(super) fn checks_complete(s: &PolicySituation, connection: &Connection) -> O
         gaps.push((Reason::ConditionalAccessNotSeen, message));
     }
     let Some((reason, _)) = gaps.first() else {
+        if let Some(Err(error)) = &s.reads.method {
+            return unknown(Reason::of(error), "the tenant's method", error);
+        }
+        if let Some(Err(error)) = &s.reads.groups {
+            return unknown(Reason::of(error), "the groups on which they depend", error);
+        }
         let message = "every check of a request can be made".to_owned();
         return Some(("True", Reason::AllChecksPossible, message));
     };

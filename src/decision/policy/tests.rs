@@ -183,8 +183,28 @@ fn permissions_that_cannot_be_read_are_unknown() {
     let mut reconcile = Reconcile::new(ISSUES, &[]);
     reconcile.reads.permissions = Some(Err(refused()));
     assert_eq!(reconcile.words("Permissions").unwrap(), "Unknown PermissionsUnknown");
-    // Whether the app may see the roles that users could activate is not known, so nothing is reported about them.
+    // Whether the app may see the roles that users could activate is not known either.
+    let (words, message) = reconcile.says("ChecksComplete").unwrap();
+    assert_eq!(words, "Unknown PermissionsUnknown");
+    assert!(message.contains("the permissions of the app cannot be read"), "{message}");
+}
+
+#[test]
+fn checks_are_not_called_complete_by_what_could_not_be_read() {
+    let mut reconcile = Reconcile::new(ISSUES, &FITTING);
+    reconcile.reads.groups = Some(Err(refused()));
+    let (words, message) = reconcile.says("ChecksComplete").unwrap();
+    assert_eq!(words, "Unknown PermissionMissing");
+    assert!(message.contains("the groups on which they depend cannot be read"), "{message}");
+    reconcile.reads.groups = Some(Ok(Vec::new()));
     assert_eq!(reconcile.words("ChecksComplete").unwrap(), "True AllChecksPossible");
+    reconcile.reads.method = Some(Err(refused()));
+    let (words, message) = reconcile.says("ChecksComplete").unwrap();
+    assert_eq!(words, "Unknown PermissionMissing");
+    assert!(message.contains("the tenant's method cannot be read"), "{message}");
+    // A gap that is known is told in any case.
+    reconcile.connection.users = None;
+    assert_eq!(reconcile.words("ChecksComplete").unwrap(), "False UserNamesNotMapped");
 }
 
 #[test]
