@@ -43,6 +43,15 @@ pub struct AuditRow {
     pub by: Initiator,
 }
 
+/// What was read of the directory audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AuditRows {
+    /// The newest rows.
+    pub rows: Vec<AuditRow>,
+    /// Whether there are no others within the time that was asked for.
+    pub is_whole: bool,
+}
+
 /// Who did what a row of the audit log tells.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Initiator {

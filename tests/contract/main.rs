@@ -245,7 +245,7 @@ async fn what_the_client_asks_of_logs_is_as_described() {
     simulator.portal_create_pass(&alice, &json!({})).unwrap();
     simulator.sign_in("alice@contoso.com", "not the code").unwrap_err();
     assert_eq!(client.sign_ins(&alice, from, simulator.now()).await.unwrap().len(), 1);
-    assert_eq!(client.method_audits(from).await.unwrap().len(), 1);
+    assert_eq!(client.method_audits(from).await.unwrap().rows.len(), 1);
     let rows = client.audits_of_user(&alice, from).await.unwrap();
     assert!(rows.len() == 1 && rows[0].pass_id.is_some(), "{rows:?}");
     assert!(client.audits_of_user(&BOB.to_string(), from).await.unwrap().is_empty());

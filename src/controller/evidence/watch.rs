@@ -9,7 +9,7 @@ use super::{give_way, tell};
 use crate::controller::operator::Operator;
 use crate::decision::evidence::{OwnApps, Readings, What};
 use crate::decision::ids::UserKey;
-use crate::entra::AuditRow;
+use crate::entra::{AuditRow, AuditRows};
 
 /// How often the log is read.
 const EVERY: Duration = Duration::from_mins(1);
@@ -22,7 +22,7 @@ pub(super) async fn watch_audits(
 ) {
     let of_tenant = operator.tenants.values().filter(|t| t.connection.tenant_id == tenant_id);
     let own: OwnApps = of_tenant.map(|t| t.connection.client_id.to_ascii_lowercase()).collect();
-    let mut readings = None;
+    let (mut readings, mut was_whole) = (None, true);
     while let Some(tenant) = operator.log_reader(tenant_id).await {
         sleep(EVERY).await;
         if !operator.works() {
@@ -32,18 +32,19 @@ pub(super) async fn watch_audits(
         let readings = readings.get_or_insert_with(|| Readings::since(began));
         give_way(tenant).await;
         let now = operator.time_in(tenant_id);
-        let rows = match tenant.client.method_audits(readings.from(now)).await {
-            Ok(rows) => rows,
+        let read = match tenant.client.method_audits(readings.from(now)).await {
+            Ok(read) => read,
             Err(error) => {
                 operator.logs.refused(tenant, &error);
                 continue;
             }
         };
+        tell_whether_whole(&tenant.connection.name, &read, &mut was_whole);
         let whose = |row: &AuditRow| {
             let user = row.user_id.as_deref().map(|user| UserKey::new(tenant_id, user));
             operator.requests().whose_pass(row.pass_id.as_deref(), user.as_ref())
         };
-        let found = readings.judge(rows, now, operator.settings.settle, &own, whose);
+        let found = readings.judge(read.rows, now, operator.settings.settle, &own, whose);
         for finding in &found {
             if finding.what == What::MethodChanged {
                 let change = (finding.row.by.name().to_owned(), finding.row.at);
@@ -56,4 +57,18 @@ pub(super) async fn watch_audits(
             let _ = policies.send(());
         }
     }
+}
+
+/// Tells when the log begins to have more rows than are read, and when that is over.
+fn tell_whether_whole(connection: &str, read: &AuditRows, was_whole: &mut bool) {
+    match (*was_whole, read.is_whole) {
+        (true, false) => tracing::warn!(
+            connection,
+            rows = read.rows.len(),
+            "the tenant's audit log has more rows about authentication methods than the operator reads, so passes that others make and changes of the method may go unseen: look for them in Entra"
+        ),
+        (false, true) => tracing::info!(connection, "the tenant's audit log is read whole again"),
+        _ => {}
+    }
+    *was_whole = read.is_whole;
 }

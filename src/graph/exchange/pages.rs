@@ -12,6 +12,15 @@ use crate::graph::wire;
 /// No list that is read here has as many pages. A tenant has less than a hundredth as many roles.
 const MOST_PAGES: usize = 100;
 
+/// The first pages of a list.
+pub(in crate::graph) struct Pages<T> {
+    pub(in crate::graph) items: Vec<T>,
+    /// The `Date` of the first page.
+    date: Option<Timestamp>,
+    /// Whether the list has no more.
+    pub(in crate::graph) is_whole: bool,
+}
+
 impl Exchange {
     /// Reads one object.
     pub(in crate::graph) async fn read<T: DeserializeOwned>(
@@ -25,25 +34,40 @@ impl Exchange {
     /// Reads all pages of a list. Also returns the `Date` of the first page.
     pub(in crate::graph) async fn pages<T: DeserializeOwned>(
         &self,
-        mut request: Request<'_>,
+        request: Request<'_>,
     ) -> Result<(Vec<T>, Option<Timestamp>), GraphError> {
-        let (mut all, mut date) = (Vec::new(), None);
-        for page in 0..MOST_PAGES {
+        let call = request.call;
+        let first = self.first_pages(request, MOST_PAGES).await?;
+        if first.is_whole {
+            Ok((first.items, first.date))
+        } else {
+            Err(unexpected(call, "the list does not end"))
+        }
+    }
+
+    /// Reads so many pages of a list, or all of it if it has no more.
+    pub(in crate::graph) async fn first_pages<T: DeserializeOwned>(
+        &self,
+        mut request: Request<'_>,
+        most: usize,
+    ) -> Result<Pages<T>, GraphError> {
+        let (mut items, mut date) = (Vec::new(), None);
+        for page in 0..most {
             let answer = self.send(&request).await?;
             if page == 0 {
                 date = wire::date(&answer.headers);
             }
             let page: wire::Page<T> = wire::read(&answer.body)
                 .map_err(|error| answer.annotate(&request, &error.to_string()))?;
-            all.extend(page.value);
-            let Some(next) = page.next else { return Ok((all, date)) };
+            items.extend(page.value);
+            let Some(next) = page.next else { return Ok(Pages { items, date, is_whole: true }) };
             // The next request carries the token, so it must not go to another host.
             request.path = self.own_path(&next).ok_or_else(|| {
                 answer
                     .annotate(&request, "the link to the next page names another host than Graph's")
             })?;
         }
-        Err(unexpected(request.call, "the list does not end"))
+        Ok(Pages { items, date, is_whole: false })
     }
 
     /// Returns what follows scheme, host and version in a URL of the connection's Graph, and `None` for any other URL.

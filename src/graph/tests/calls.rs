@@ -365,3 +365,28 @@ async fn users_are_found_by_whatever_a_broker_may_use_as_their_name() {
     let refused = client.namesakes(&upn("bob@contoso.com"), Priority::Issue).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::BadRequest, "a question that is refused is no answer");
 }
+
+#[tokio::test(start_paused = true)]
+async fn all_pages_of_the_audit_log_are_read_up_to_a_bound() {
+    let Bench { simulator, client, .. } = &Bench::unpaced();
+    let grant = |app: &mut graph_simulator::tenant::App| {
+        app.roles.push("AuditLog.Read.All".into());
+    };
+    simulator.edit_app(OPERATOR, grant).unwrap();
+    let from = simulator.now();
+    simulator.switch(|switches| {
+        (switches.audit_lag_seconds, switches.log_limit) = (0, None);
+    });
+    for _ in 0..450 {
+        simulator.portal_create_pass("bob@contoso.com", &serde_json::json!({})).unwrap();
+    }
+    let read = client.method_audits(from).await.unwrap();
+    assert!(read.rows.len() >= 450 && read.is_whole, "{}", read.rows.len());
+    simulator.switch(|switches| switches.page_size = 40);
+    let read = client.method_audits(from).await.unwrap();
+    assert_eq!((read.rows.len(), read.is_whole), (400, false), "the newest");
+    let newest = |rows: &[crate::entra::AuditRow]| rows.is_sorted_by(|a, b| a.at >= b.at);
+    assert!(newest(&read.rows));
+    let of_user = client.audits_of_user(&BOB.to_string(), from).await.unwrap();
+    assert_eq!(of_user.len(), 40);
+}
