@@ -85,6 +85,7 @@ impl Operator {
             let correction = self.corrections().of(&policy).cloned();
             let stop = self.stop();
             let terms = self.terms.of(&policy);
+            let logs_refused = tenant.and_then(|t| self.logs.refusal(&t.connection.tenant_id));
             let step = policy::next(&PolicySituation {
                 policy: &policy,
                 terms: terms.as_deref(),
@@ -97,6 +98,7 @@ impl Operator {
                 correction: correction.as_ref(),
                 sign_ins_given: tenant
                     .is_none_or(|t| self.logs.gives_sign_ins(&t.connection.tenant_id)),
+                logs_refused: logs_refused.as_deref(),
                 what_if_offered: tenant.is_none_or(|t| t.conditional_access.offers_what_if()),
                 reads: &reads,
             });

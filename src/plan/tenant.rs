@@ -323,6 +323,7 @@ fn foreseen(
         settle: SignedDuration::ZERO,
         correction: None,
         sign_ins_given: true,
+        logs_refused: None,
         what_if_offered: true,
         reads: &reads,
     });

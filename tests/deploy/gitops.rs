@@ -195,6 +195,7 @@ fn policies() -> Result<Vec<Case>> {
                 settle: SignedDuration::from_secs(150),
                 correction: None,
                 sign_ins_given: true,
+                logs_refused: None,
                 what_if_offered: true,
                 reads: &reads,
             });

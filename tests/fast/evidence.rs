@@ -349,3 +349,21 @@ async fn a_log_is_read_once_for_a_tenant() {
     assert!((58..=61).contains(&read.len()), "{}", read.len());
     assert!(read.iter().all(|call| call.app == Some(SECOND)));
 }
+
+/// The token of the app has the permission, and Graph refuses it all the same.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_graph_refuses_is_told_as_one_that_is_not_read() {
+    let world = world();
+    let refusal =
+        FaultKind::Status { status: 403, effect: false, code: None, retry_after_seconds: None };
+    world.tenant.inject(Fault::on(Operation::DirectoryAudits, refusal).times(u32::MAX));
+    let _operator = world.operator();
+    let told = || world.policy_says("contoso", "LogsRead") == "False LogsNotRead";
+    world.until("it is told", Duration::from_mins(15), told).await;
+    let policy = world.kubernetes.get("tappolicies", "", "contoso").expect("there");
+    let refused = "Graph refuses to let the app read them";
+    assert!(policy["status"]["conditions"].to_string().contains(refused), "{policy}");
+    world.tenant.clear_faults();
+    let told = || world.policy_says("contoso", "LogsRead") == "True LogsRead";
+    world.until("they are read again", Duration::from_mins(30), told).await;
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
 use super::{give_way, tell};
@@ -10,7 +11,7 @@ use crate::api::{ConditionType, TapRequest};
 use crate::cluster::{ApiError, requests};
 use crate::controller::operator::{Operator, Tenant};
 use crate::decision::evidence::{Ended, Found, Inquiry, News, registered_since};
-use crate::entra::{Advice, GraphError};
+use crate::entra::{Advice, Call, GraphError};
 
 /// How often to look whether an inquiry is due.
 const LOOKS: Duration = Duration::from_secs(15);
@@ -18,7 +19,7 @@ const LOOKS: Duration = Duration::from_secs(15);
 const WRITES: usize = 3;
 
 /// Asks the logs of a tenant about passes as that comes due, for ever: one pass at a time.
-pub(super) async fn inquire(operator: &Operator, tenant_id: &str) {
+pub(super) async fn inquire(operator: &Operator, tenant_id: &str, policies: &UnboundedSender<()>) {
     while let Some(tenant) = operator.log_reader(tenant_id).await {
         let now = operator.time_in(tenant_id);
         let claimed =
@@ -28,10 +29,12 @@ pub(super) async fn inquire(operator: &Operator, tenant_id: &str) {
             continue;
         };
         give_way(tenant).await;
-        if let Err(problem) = answer(operator, tenant, &inquiry).await {
+        if let Err(problem) = answer(operator, tenant, &inquiry, policies).await {
             let after = match &problem {
                 Problem::Graph(error) => {
-                    operator.logs.refused(tenant, error);
+                    if operator.logs.failed(tenant, error) {
+                        let _ = policies.send(());
+                    }
                     match error.advice() {
                         Advice::Retry { after } => after,
                         Advice::Wait | Advice::Stop => None,
@@ -68,7 +71,12 @@ impl From<ApiError> for Problem {
 }
 
 /// Asks, and tells what is new.
-async fn answer(operator: &Operator, tenant: &Tenant, inquiry: &Inquiry) -> Result<(), Problem> {
+async fn answer(
+    operator: &Operator,
+    tenant: &Tenant,
+    inquiry: &Inquiry,
+    policies: &UnboundedSender<()>,
+) -> Result<(), Problem> {
     let Some(request) = its_request(operator, inquiry).await? else {
         operator.logs.inquiries().forget(&inquiry.uid);
         return Ok(());
@@ -78,6 +86,9 @@ async fn answer(operator: &Operator, tenant: &Tenant, inquiry: &Inquiry) -> Resu
         return Ok(());
     };
     let found = ask(operator, tenant, &pass, inquiry.is_last, &request).await?;
+    if found.sign_ins.is_some() && operator.logs.answered(&inquiry.tenant_id, Call::SignIns) {
+        let _ = policies.send(());
+    }
     let Some((written, news)) = write(operator, inquiry, request, &found).await? else {
         operator.logs.inquiries().forget(&inquiry.uid);
         return Ok(());

@@ -18,7 +18,8 @@ use tokio::time::{Instant, sleep};
 use super::operator::{Operator, Tenant};
 use crate::decision::evidence::Inquiries;
 use crate::decision::permissions::Need;
-use crate::entra::GraphError;
+use crate::decision::situation::Connection;
+use crate::entra::{Call, GraphError};
 
 /// How long to give way to passes that wait, at most: rows of the logs must be read before they are too old.
 const GIVES_WAY: Duration = Duration::from_mins(5);
@@ -38,6 +39,8 @@ pub struct Logs {
     inquiries: Mutex<Inquiries>,
     /// When a tenant said that it has no licence for sign-ins, by its id.
     unlicensed: Mutex<BTreeMap<String, Instant>>,
+    /// Why Graph refuses a log of a tenant to an app whose token has the permission, by the tenant's id and the call.
+    refusals: Mutex<BTreeMap<(String, &'static str), String>>,
     /// Who changed the methods of a tenant last, by its id, and when.
     changes: Mutex<BTreeMap<String, (String, Timestamp)>>,
 }
@@ -49,6 +52,7 @@ impl Default for Logs {
             readers: Sender::new(BTreeSet::new()),
             inquiries: Mutex::default(),
             unlicensed: Mutex::default(),
+            refusals: Mutex::default(),
             changes: Mutex::default(),
         }
     }
@@ -94,12 +98,32 @@ impl Logs {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Graph refused to let an app read a log, whatever its token says: until the permissions are read again.
-    fn refused(&self, tenant: &Tenant, error: &GraphError) {
-        tracing::debug!(connection = tenant.connection.name, %error, "the tenant's logs cannot be read");
-        if error.is_for_lack_of_permission() {
-            self.learn_permissions(&tenant.connection.name, &[]);
+    /// Why Graph refuses a log of a tenant, though the app's token has the permission.
+    pub fn refusal(&self, tenant_id: &str) -> Option<String> {
+        let refusals = self.refusals();
+        refusals.iter().find(|((of, _), _)| of == tenant_id).map(|(_, why)| why.clone())
+    }
+
+    /// A log of a tenant could not be read. If Graph refused it to the app, whatever its token says, it is not read before the
+    /// permissions are read again. Returns whether that is new.
+    fn failed(&self, tenant: &Tenant, error: &GraphError) -> bool {
+        let Connection { name, tenant_id, .. } = &tenant.connection;
+        tracing::debug!(connection = name, %error, "the tenant's logs cannot be read");
+        if !error.is_for_lack_of_permission() {
+            return false;
         }
+        self.learn_permissions(name, &[]);
+        let why = format!("{} ({})", error.message, error.code);
+        self.refusals().insert((tenant_id.clone(), error.call), why).is_none()
+    }
+
+    /// A log of a tenant was read by this call. Returns whether Graph refused it before.
+    fn answered(&self, tenant_id: &str, call: Call) -> bool {
+        self.refusals().remove(&(tenant_id.to_owned(), call.name())).is_some()
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, BTreeMap<(String, &'static str), String>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -108,7 +132,7 @@ pub async fn read_logs(operator: &Operator, policies: &UnboundedSender<()>) {
     let reading = operator.tenant_ids().into_iter().map(|tenant_id| async move {
         tokio::join!(
             watch::watch_audits(operator, tenant_id, policies),
-            inquire::inquire(operator, tenant_id)
+            inquire::inquire(operator, tenant_id, policies)
         )
     });
     futures::future::join_all(reading).await;

@@ -9,7 +9,7 @@ use super::{give_way, tell};
 use crate::controller::operator::Operator;
 use crate::decision::evidence::{OwnApps, Readings, What};
 use crate::decision::ids::UserKey;
-use crate::entra::{AuditRow, AuditRows};
+use crate::entra::{AuditRow, AuditRows, Call};
 
 /// How often the log is read.
 const EVERY: Duration = Duration::from_mins(1);
@@ -35,10 +35,15 @@ pub(super) async fn watch_audits(
         let read = match tenant.client.method_audits(readings.from(now)).await {
             Ok(read) => read,
             Err(error) => {
-                operator.logs.refused(tenant, &error);
+                if operator.logs.failed(tenant, &error) {
+                    let _ = policies.send(());
+                }
                 continue;
             }
         };
+        if operator.logs.answered(tenant_id, Call::DirectoryAudits) {
+            let _ = policies.send(());
+        }
         tell_whether_whole(&tenant.connection.name, &read, &mut was_whole);
         let whose = |row: &AuditRow| {
             let user = row.user_id.as_deref().map(|user| UserKey::new(tenant_id, user));

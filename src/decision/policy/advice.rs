@@ -78,6 +78,12 @@ pub(super) fn logs_read(s: &PolicySituation) -> Option<Finding> {
             with_id(Need::Logs.least())
         );
         ("False", Reason::LogsNotRead, message)
+    } else if let Some(why) = s.logs_refused {
+        let message = format!(
+            "the operator does not see what only the tenant's logs show: Graph refuses to let the app read them, though its token has the permission {}: {why}; see whether an access policy of the tenant excludes the app; the operator tries again",
+            Need::Logs.least()
+        );
+        ("False", Reason::LogsNotRead, message)
     } else if !s.sign_ins_given {
         let message = "the operator does not see sign-ins with passes and codes that are tried in vain, because the tenant has no Microsoft Entra ID P1; it reads the audit log";
         ("False", Reason::SignInsNotRead, message.into())

@@ -33,6 +33,7 @@ struct Reconcile {
     rivals: Vec<String>,
     stop: StopOrder,
     what_if_offered: bool,
+    logs_refused: Option<String>,
     reads: PolicyReads,
 }
 
@@ -71,6 +72,7 @@ impl Reconcile {
             rivals: Vec::new(),
             stop: StopOrder::OFF,
             what_if_offered: true,
+            logs_refused: None,
             reads: PolicyReads {
                 permissions: Some(Ok(held.iter().map(ToString::to_string).collect())),
                 method: Some(Ok(method)),
@@ -94,6 +96,7 @@ impl Reconcile {
             settle: SignedDuration::from_secs(150),
             correction: self.correction.as_ref(),
             sign_ins_given: true,
+            logs_refused: self.logs_refused.as_deref(),
             what_if_offered: self.what_if_offered,
             reads: &self.reads,
         })
