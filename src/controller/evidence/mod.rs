@@ -94,6 +94,14 @@ impl Logs {
         self.changes().get(tenant_id).cloned()
     }
 
+    /// Takes note of who changed the methods of a tenant, and when. An older change may come later.
+    fn changed(&self, tenant_id: &str, by: &str, at: Timestamp) {
+        let mut changes = self.changes();
+        if changes.get(tenant_id).is_none_or(|(_, known)| *known <= at) {
+            changes.insert(tenant_id.to_owned(), (by.to_owned(), at));
+        }
+    }
+
     fn changes(&self) -> MutexGuard<'_, BTreeMap<String, (String, Timestamp)>> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -172,5 +180,22 @@ async fn give_way(tenant: &Tenant) {
     let began = Instant::now();
     while tenant.client.is_busy_with_passes() && began.elapsed() < GIVES_WAY {
         sleep(LOOKS).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_change_that_comes_late_is_not_the_last_one() {
+        let logs = Logs::default();
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        logs.changed("tenant", "ada", at(2));
+        logs.changed("tenant", "bob", at(1));
+        logs.changed("another", "bob", at(1));
+        assert_eq!(logs.last_change("tenant"), Some(("ada".into(), at(2))));
+        logs.changed("tenant", "carol", at(3));
+        assert_eq!(logs.last_change("tenant"), Some(("carol".into(), at(3))));
     }
 }

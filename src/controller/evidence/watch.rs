@@ -52,8 +52,7 @@ pub(super) async fn watch_audits(
         let found = readings.judge(read.rows, now, operator.settings.settle, &own, whose);
         for finding in &found {
             if finding.what == What::MethodChanged {
-                let change = (finding.row.by.name().to_owned(), finding.row.at);
-                operator.logs.changes().insert(tenant_id.to_owned(), change);
+                operator.logs.changed(tenant_id, finding.row.by.name(), finding.row.at);
             }
             tell::finding(operator, tenant, finding).await;
         }
