@@ -13,7 +13,7 @@ use super::shared::{OLD, Shared, SharedBy};
 use crate::decision::permissions::Need;
 use crate::decision::situation::{GroupState, SignInRules, SignInSeen, SignInTargets};
 use crate::decision::step::{SignInAsks, SignInWait};
-use crate::entra::{AccessPolicy, GraphError};
+use crate::entra::{AccessPolicy, GraphError, WhatIf};
 use crate::graph::{Client, Priority};
 
 /// How old may be what a pass is refused for, from the time when it came. What only warns may be as old as anything.
@@ -29,10 +29,10 @@ type Policies = Arc<[AccessPolicy]>;
 #[derive(Default)]
 pub struct ConditionalAccess {
     policies: Shared<Policies>,
-    /// Whether the cloud said that it does not tell which policies a user meets.
+    /// Whether the tenant said that it does not tell which policies a user meets.
     lacks_what_if: Arc<AtomicBool>,
     /// Which policies users meet, by their object ids in lower case.
-    users: SharedBy<String, Option<Policies>>,
+    users: SharedBy<String, WhatIf>,
 }
 
 impl ConditionalAccess {
@@ -91,19 +91,20 @@ impl ConditionalAccess {
             (self.users.about(user_id.to_ascii_lowercase()), Arc::clone(&self.lacks_what_if));
         let read = async move {
             let found = client.what_if(&user, Priority::Read).await?;
-            lacks.store(found.is_none(), Ordering::Relaxed);
-            Ok(found.map(Arc::from))
+            lacks.store(!matches!(found, WhatIf::Meets(_)), Ordering::Relaxed);
+            Ok(found)
         };
         let answer = patiently(wait, shared.get(age(wait), read)).await;
         answer.map_or(Ok(SignInSeen::NotYet), |found| {
             Ok(match found? {
-                None => SignInSeen::NotOffered,
-                Some(policies) => SignInSeen::Applying(policies),
+                WhatIf::NotOffered => SignInSeen::NotOffered,
+                WhatIf::NotLicensed => SignInSeen::NotLicensed,
+                WhatIf::Meets(policies) => SignInSeen::Applying(policies),
             })
         })
     }
 
-    /// Whether the cloud tells which policies a user meets, as far as is known.
+    /// Whether the tenant tells which policies a user meets, as far as is known.
     pub fn offers_what_if(&self) -> bool {
         !self.lacks_what_if.load(Ordering::Relaxed)
     }

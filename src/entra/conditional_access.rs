@@ -1,6 +1,7 @@
 //! Conditional Access: what a tenant demands of a sign-in, as far as it matters for passes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The two kinds of passes. Authentication strengths tell them apart (documented).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +25,17 @@ impl PassKind {
             Self::MultiUse => "multi-use",
         }
     }
+}
+
+/// What a tenant answers to the question which policies a user meets (What If).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum WhatIf {
+    /// These, and those of which it depends on what is not known.
+    Meets(Arc<[AccessPolicy]>),
+    /// The cloud does not offer the question in this version of Graph (some do not, as reported).
+    NotOffered,
+    /// The tenant has no licence for it: Entra ID P1 (reported).
+    NotLicensed,
 }
 
 /// An authentication strength: combinations of methods, of which a sign-in must have one.

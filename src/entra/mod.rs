@@ -37,7 +37,7 @@ pub(crate) use call::Call;
 pub use cloud::Cloud;
 pub use conditional_access::{
     AccessPolicy, AccessPolicyState, AccessResources, AccessTargets, AuthenticationStrength,
-    Circumstance, Control, Grant, PassKind,
+    Circumstance, Control, Grant, PassKind, WhatIf,
 };
 pub use date::DateSample;
 pub use error::{Advice, CreateError, ErrorKind, GraphError, INSUFFICIENT_CLAIMS};

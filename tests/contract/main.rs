@@ -26,7 +26,7 @@ use graph_simulator::{
 use http::Request;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use tap_operator::entra::{EntraName, GraphTarget, MethodPatch, MethodState, NewPass};
+use tap_operator::entra::{EntraName, GraphTarget, MethodPatch, MethodState, NewPass, WhatIf};
 use tap_operator::graph::{self, Priority};
 
 use tokio::time::Instant;
@@ -305,7 +305,9 @@ async fn what_the_client_sends_is_as_described() {
     let admitting =
         strengths.iter().filter(|one| one.admits.as_ref().is_some_and(|k| !k.is_empty()));
     assert_eq!((strengths.len(), admitting.count()), (4, 2));
-    let met = client.what_if(&grace, Priority::Read).await.unwrap().unwrap();
+    let WhatIf::Meets(met) = client.what_if(&grace, Priority::Read).await.unwrap() else {
+        panic!("it is offered")
+    };
     assert_eq!(met.len(), 2, "those in force and in report-only mode: {met:?}");
 
     let carol = CAROL.to_string();

@@ -257,3 +257,40 @@ async fn many_users_who_are_asked_about_one_by_one_all_get_their_pass() {
         world.until_phase(name, Phase::Active, Duration::from_mins(10)).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_without_the_licence_for_what_if_says_so() {
+    let world = world(WHAT_IF, keys("enabled"));
+    world.tenant.switch(|switches| switches.premium_licence = false);
+    let _operator = world.operator();
+    world.request("alice", &json!({}));
+    world.until_phase("alice", Phase::Active, SOON).await;
+    let (result, message) = check(&world, "alice").expect("a check");
+    assert_eq!(result, CheckResult::Unknown);
+    assert!(message.contains("Microsoft Entra ID P1"), "{message}");
+    assert!(!message.contains(WHAT_IF), "it holds that permission: {message}");
+}
+
+/// Such as one who was deleted a moment ago.
+#[tokio::test(start_paused = true)]
+async fn an_error_about_one_user_says_nothing_of_the_tenant() {
+    let world = world(WHAT_IF, keys("enabled"));
+    world.policy(&json!({"unusablePass": "Refuse"}));
+    let error = |status: u16| FaultKind::Status {
+        status,
+        effect: false,
+        code: Some("Request_ResourceNotFound".into()),
+        retry_after_seconds: None,
+    };
+    for status in [404, 400] {
+        world.tenant.inject(Fault::on(Operation::Evaluate, error(status)));
+    }
+    let _operator = world.operator();
+    for user in ["carol", "bob"] {
+        world.request(user, &json!({"user": format!("{user}@contoso.com")}));
+        let told = || check(&world, user).is_some();
+        world.until("it is checked", IN_ORDER, told).await;
+        let (_, message) = check(&world, user).expect("a check");
+        assert!(!message.contains("this cloud"), "{message}");
+    }
+}

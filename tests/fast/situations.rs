@@ -12,7 +12,7 @@ use graph_simulator::{Destination, SignInError, Simulator, Tenant, Way};
 use serde_json::{Value, json};
 use tap_operator::decision::sign_in::{self, Person, Who};
 use tap_operator::decision::situation::SignInTargets;
-use tap_operator::entra::{AccessPolicy, PassKind, UserKind};
+use tap_operator::entra::{AccessPolicy, PassKind, UserKind, WhatIf};
 use tap_operator::graph::{self, Client, Priority};
 use uuid::Uuid;
 
@@ -531,7 +531,8 @@ async fn what_is_foretold_of_a_pass_is_what_becomes_of_it() {
 
         // Who may see only what applies to the user comes to the same conclusion about the page.
         let applying = client.what_if(&user.to_string(), Priority::Read).await.expect("policies");
-        let [page, ..] = self::foretold(&applying.expect("offered"), kind, Who::Concerned);
+        let WhatIf::Meets(applying) = applying else { panic!("it is offered") };
+        let [page, ..] = self::foretold(&applying, kind, Who::Concerned);
         assert_eq!(page, expected.chars().next().expect("a page"), "What If: {situation}");
     }
 }

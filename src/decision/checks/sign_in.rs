@@ -92,6 +92,10 @@ impl<'a> Run<'a> {
                 let why = "this cloud does not tell which Conditional Access policies a user meets";
                 return self.unseen(issuance, connection, why);
             }
+            Err(Unjudged::NotLicensed) => {
+                let why = "the tenant does not tell which Conditional Access policies a user meets, because it has no Microsoft Entra ID P1";
+                return self.unseen(issuance, connection, why);
+            }
         };
         let who = person.as_ref().map_or(Who::Concerned, Who::User);
         let verdict = sign_in::verdict(policies, kind, who);
@@ -141,6 +145,7 @@ impl<'a> Run<'a> {
         match (rules, seen) {
             (SignInRules::NotSeen, _) => Err(Unjudged::NotSeen),
             (_, Some(SignInSeen::NotOffered)) => Err(Unjudged::NotOffered),
+            (_, Some(SignInSeen::NotLicensed)) => Err(Unjudged::NotLicensed),
             (SignInRules::Policies(all), None) => Ok((&**all, Some(person(None)))),
             (SignInRules::Policies(all), Some(SignInSeen::Targets(targets))) => {
                 Ok((&**all, Some(person(Some(targets)))))
@@ -173,6 +178,8 @@ enum Unjudged<'a> {
     NotSeen,
     /// The cloud does not say which policies a user meets.
     NotOffered,
+    /// The tenant has no licence to ask which policies a user meets.
+    NotLicensed,
     /// They were not read in time.
     NotYet,
     /// They could not be read.

@@ -76,7 +76,7 @@ pub struct PolicySituation<'a> {
     pub sign_ins_given: bool,
     /// Why Graph refuses the tenant's logs to the app, though its token has the permission.
     pub logs_refused: Option<&'a str>,
-    /// Whether the cloud says which Conditional Access policies a user meets (What If), as far as is known.
+    /// Whether the tenant says which Conditional Access policies a user meets (What If), as far as is known.
     pub what_if_offered: bool,
     /// What was read and done in this reconcile.
     pub reads: &'a PolicyReads,

@@ -100,7 +100,7 @@ fn not_seen(s: &PolicySituation, kinds: &[PassKind], held: &[String]) -> String 
         )
     } else {
         format!(
-            "this cloud does not tell which Conditional Access policies a user meets, so it is not known whether people can sign in with their passes: grant {grant} to see all policies"
+            "this cloud does not tell which Conditional Access policies a user meets, or the tenant has no Microsoft Entra ID P1, so it is not known whether people can sign in with their passes: grant {grant} to see all policies"
         )
     };
     let strengths = s.reads.strengths.as_ref().and_then(|strengths| strengths.as_ref().ok());

@@ -225,6 +225,8 @@ pub enum SignInSeen {
     Applying(Arc<[AccessPolicy]>),
     /// The cloud does not say that.
     NotOffered,
+    /// The tenant has no licence to ask that.
+    NotLicensed,
     /// It was not read in time, and nobody waits for it.
     NotYet,
 }

@@ -1,6 +1,6 @@
 //! Conditional Access: its policies, its strengths, and the question which policies a sign-in meets.
 
-use crate::entra::{AccessPolicy, AuthenticationStrength, Call, ErrorKind, GraphError};
+use crate::entra::{AccessPolicy, AuthenticationStrength, Call, ErrorKind, GraphError, WhatIf};
 use crate::graph::client::Client;
 use crate::graph::exchange::Priority;
 use crate::graph::wire::{self, WhatIfBody};
@@ -32,13 +32,8 @@ impl Client {
     }
 
     /// Asks which policies a user meets who registers security info, and who opens the page for it: those that apply, and
-    /// those of which Graph cannot tell without knowing more of the sign-in. `None` if this cloud does not offer the call in
-    /// this version of Graph (some do not, as reported).
-    pub async fn what_if(
-        &self,
-        user_id: &str,
-        priority: Priority,
-    ) -> Result<Option<Vec<AccessPolicy>>, GraphError> {
+    /// those of which Graph cannot tell without knowing more of the sign-in. To be asked by an app that has the permission.
+    pub async fn what_if(&self, user_id: &str, priority: Priority) -> Result<WhatIf, GraphError> {
         let mut found: Vec<AccessPolicy> = Vec::new();
         let bodies =
             [WhatIfBody::registering(user_id), WhatIfBody::opening(user_id, &SECURITY_INFO_PAGE)];
@@ -46,9 +41,13 @@ impl Client {
             let path = "/identity/conditionalAccess/evaluate".to_owned();
             let request = self.request(Call::WhatIf, priority, path).with_body(&body)?;
             let policies = match self.exchange.pages::<wire::WhatIfAnswer>(request).await {
-                Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::BadRequest) => {
-                    return Ok(None);
+                // The app has the permission, so this is about the licence (reported: a 403 that names it).
+                Err(error)
+                    if error.is_for_lack_of_permission() || error.is_for_lack_of_licence() =>
+                {
+                    return Ok(WhatIf::NotLicensed);
                 }
+                Err(error) if is_unknown_call(&error, user_id) => return Ok(WhatIf::NotOffered),
                 policies => policies?.0,
             };
             let new = policies.into_iter().filter_map(wire::WhatIfAnswer::applying);
@@ -56,6 +55,13 @@ impl Client {
                 new.filter(|one| found.iter().all(|known| known.id != one.id)).collect();
             found.extend(new);
         }
-        Ok(Some(found))
+        Ok(WhatIf::Meets(found.into()))
     }
+}
+
+/// Whether Graph does not know the call. An error about the user says nothing of the call.
+fn is_unknown_call(error: &GraphError, user_id: &str) -> bool {
+    let is_about_the_user = error.code.eq_ignore_ascii_case("Request_ResourceNotFound")
+        || error.message.to_ascii_lowercase().contains(&user_id.to_ascii_lowercase());
+    matches!(error.kind, ErrorKind::NotFound | ErrorKind::BadRequest) && !is_about_the_user
 }

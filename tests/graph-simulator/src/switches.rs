@@ -82,7 +82,7 @@
 //! | `auditPassIds` | R | rows about passes carry the id of the pass | true: several hunts read it |
 //! | `auditAppIds` | R, contradictory | rows name the app by its id | true: hunts look for it; documented samples have null |
 //! | `signInLagSeconds` | R | delay of rows about sign-ins | 120: the published P95 |
-//! | `premiumLicence` | D | the tenant has P1; without it sign-ins are answered with 403 | true: the tenant has the licence |
+//! | `premiumLicence` | D | the tenant has P1; without it sign-ins are answered with 403, and so is What If (R) | true: the tenant has the licence |
 //! | `gatewayTimeoutSeconds` | D | when a hanging request is answered with 504 | 60: documented for these calls |
 //!
 //! ## Login

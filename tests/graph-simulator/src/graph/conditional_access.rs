@@ -50,6 +50,10 @@ impl State {
     /// Which policies a sign-in of a user meets, as far as what the question says tells. Those in report-only mode apply, too
     /// (documented).
     pub(super) fn evaluate(&self, call: &Call) -> Result<Answer, Refusal> {
+        if !self.switches.premium_licence {
+            let message = "Your tenant is not licensed for this feature: Microsoft Entra ID P1.";
+            return Err(Refusal::new(403, "AccessDenied", message));
+        }
         let body = call.incoming.json()?;
         let invalid = |what: &str| Refusal::new(400, "BadRequest", format!("{what} is missing."));
         let user = body["signInIdentity"]["userId"].as_str().and_then(|id| id.parse::<Uuid>().ok());
