@@ -9,13 +9,14 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
 use kube::runtime::watcher;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::announce;
 use super::health::Health;
 use super::operator::Operator;
 use crate::cluster::{ApiError, requests};
 use crate::decision::stop::StopOrder;
+use crate::notice::WINDOW;
 
 /// How often it is read without a cause.
 const READ_EVERY: Duration = Duration::from_secs(10);
@@ -31,8 +32,7 @@ pub async fn follow(
 ) {
     let mut watched = pin!(watched);
     let mut told = StopOrder::OFF;
-    // What was ordered when this process did not work yet: another may have told it.
-    let mut before = None;
+    let mut before = Before::default();
     let mut version = String::new();
     loop {
         let found = read(operator).await;
@@ -48,14 +48,23 @@ pub async fn follow(
                 operator.apply_stop();
                 let _ = policies.send(());
             }
-            if !operator.works() {
-                before = Some(order);
-            } else if order != told {
-                let active = operator.requests().active();
-                version = found.as_ref().map_or(version, version_of);
-                operator.tell_stop(&version, &order, active, before.as_ref() == Some(&order));
-                announce::stop(&operator.recorder(), found.as_ref(), &order, active).await;
-                told = order;
+            version = found.as_ref().map_or(version, version_of);
+            if operator.works() {
+                let before = std::mem::take(&mut before);
+                let mut again = before.last.as_ref() == Some(&order);
+                if order == StopOrder::OFF
+                    && let Some(over) = before.over_lately()
+                {
+                    (told, again) = (over, true);
+                }
+                if order != told {
+                    let active = operator.requests().active();
+                    operator.tell_stop(&version, &order, active, again);
+                    announce::stop(&operator.recorder(), found.as_ref(), &order, active).await;
+                    told = order;
+                }
+            } else {
+                before.see(order);
             }
         }
         let mut again = pin!(sleep(READ_EVERY));
@@ -69,6 +78,33 @@ pub async fn follow(
                 () = &mut again => break,
             }
         }
+    }
+}
+
+/// What was ordered while this process did not work. Another one may have told it, or may have ended before it could.
+#[derive(Default)]
+struct Before {
+    /// The last order.
+    last: Option<StopOrder>,
+    /// The last order to stop, and since when it is over.
+    stop: Option<(StopOrder, Option<Instant>)>,
+}
+
+impl Before {
+    fn see(&mut self, order: StopOrder) {
+        if order != StopOrder::OFF {
+            self.stop = Some((order.clone(), None));
+        } else if let Some((_, over)) = &mut self.stop {
+            over.get_or_insert_with(Instant::now);
+        }
+        self.last = Some(order);
+    }
+
+    /// The stop that is over, if its end is news: whoever worked when it ended long ago has told it.
+    fn over_lately(self) -> Option<StopOrder> {
+        let (stop, over) = self.stop?;
+        let is_news = over.is_none_or(|over| over.elapsed() < WINDOW.unsigned_abs());
+        is_news.then_some(stop)
     }
 }
 

@@ -33,6 +33,6 @@ pub use file::{Receivers, receivers_from_file, receivers_from_text};
 pub use kind::Kind;
 pub use queue::Queue;
 pub use receiver::{Address, Filter, Format, Receiver, Unreadable};
-pub use recent::Recent;
+pub use recent::{Recent, WINDOW};
 pub use sending::{SIGNATURE_HEADER, TIMESTAMP_HEADER, Verdict, request, signature, verdict};
 pub use shown::{Shown, shown};

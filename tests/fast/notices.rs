@@ -466,3 +466,38 @@ async fn a_stop_that_was_there_before_is_told_as_one_that_may_be_known() {
     let again: Vec<bool> = post.got("a").iter().map(again).collect();
     assert_eq!(again, [false, true]);
 }
+
+/// It ends while nobody leads: the one who told of it is gone, and the one who follows saw it as a bystander.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_stop_is_told_by_whoever_leads_next() {
+    for minutes in [0, 30] {
+        let world = World::new();
+        let post = Post::default();
+        let receivers =
+            json!([{"name": "a", "format": "CloudEvents", "url": "https://a/", "kinds": ["Stop"]}]);
+        let leader = post.operator(&world, &receivers);
+        sleep(SOON).await;
+        let _other = post.operator(&world, &receivers);
+        world.kubernetes.put(json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tap-operator-stop", "namespace": SYSTEM},
+        }));
+        sleep(IN_ORDER).await;
+        let mut leader = Some(leader);
+        if minutes == 0 {
+            leader.take().expect("it leads").crash().await;
+        }
+        world.kubernetes.delete("configmaps", SYSTEM, "tap-operator-stop").expect("there");
+        sleep(Duration::from_mins(minutes)).await;
+        if let Some(leader) = leader {
+            leader.crash().await;
+        }
+        sleep(IN_ORDER).await;
+        let stops = post.got("a");
+        let stopped: Vec<Value> =
+            stops.iter().map(|got| got.event()["data"]["stopped"].clone()).collect();
+        // Once the end is long over, the one who led then has told it.
+        assert_eq!(stopped, [true, false], "{minutes}");
+        let version = |got: &Got| got.id().split(".Stop.").next().map(str::to_owned);
+        assert_eq!(version(&stops[0]), version(&stops[1]));
+    }
+}
