@@ -7,7 +7,7 @@ use tap_operator::decision::outcome::Outcome;
 use tap_operator::decision::sign_in::{Overview, Who, overview, verdict};
 use tap_operator::decision::situation::{SignInRules, SignInSeen, SignInTargets};
 use tap_operator::decision::step::{Question, SignInAsks};
-use tap_operator::entra::{AccessPolicy, AuthenticationStrength, PassKind};
+use tap_operator::entra::{AccessPolicy, AuthenticationStrength, PassKind, WhatIf};
 
 use super::cluster::{usual_policy, usual_request};
 use super::{decide, is_a_message};
@@ -51,9 +51,13 @@ pub fn policies(policies: &Arc<[AccessPolicy]>, input: usize) {
     }
 }
 
-/// The policies that a user meets, if the cloud tells.
-pub fn met(met: Option<Arc<[AccessPolicy]>>, input: usize) {
-    let seen = met.map_or(SignInSeen::NotOffered, SignInSeen::Applying);
+/// The policies that a user meets, if the tenant tells.
+pub fn met(met: WhatIf, input: usize) {
+    let seen = match met {
+        WhatIf::Meets(policies) => SignInSeen::Applying(policies),
+        WhatIf::NotOffered => SignInSeen::NotOffered,
+        WhatIf::NotLicensed => SignInSeen::NotLicensed,
+    };
     let answer = |question| match question {
         Question::SignInRules { .. } => Outcome::SignInRules(Ok(SignInRules::WhatIf)),
         Question::SignIn { .. } => Outcome::SignIn(Ok(seen.clone())),

@@ -307,6 +307,7 @@ pub fn policy_seeing(
             correction: None,
             sign_ins_given: true,
             what_if_offered: true,
+            logs_refused: None,
             reads: &reads,
         });
         match step {

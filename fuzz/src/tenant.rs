@@ -88,7 +88,10 @@ pub fn log_answer(input: &[u8]) {
                 let rows = client.audits_of_user(USER, from).await;
                 rows.map(|rows| logs::audits_of_user(&rows, from, size)).err()
             }
-            _ => client.method_audits(from).await.map(|rows| logs::audits(&rows, from, size)).err(),
+            _ => {
+                let read = client.method_audits(from).await;
+                read.map(|read| logs::audits(&read.rows, from, size)).err()
+            }
         }
     });
     if let Some(error) = error {
@@ -109,7 +112,7 @@ pub fn access_answer(input: &[u8]) {
             }
             "what_if" => {
                 let met = client.what_if(USER, Priority::Read).await;
-                met.map(|met| access::met(met.map(Arc::from), size)).err()
+                met.map(|met| access::met(met, size)).err()
             }
             _ => {
                 let all = client.access_policies(Priority::Read).await;

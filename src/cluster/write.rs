@@ -231,8 +231,10 @@ mod tests {
 
     #[test]
     fn a_status_of_which_nothing_was_taken_is_refused() {
-        let version =
-            |version: &str| ObjectMeta { resource_version: Some(version.into()), ..Default::default() };
+        let version = |version: &str| ObjectMeta {
+            resource_version: Some(version.into()),
+            ..Default::default()
+        };
         let took = |changes: Value, after: &str| {
             took_something(Effect::WriteRequestStatus, &changes, &version("1"), &version(after))
         };

@@ -11,8 +11,8 @@ use serde_json::json;
 use tap_operator::api::TapRequest;
 use tap_operator::api::names::{FINALIZER, OPERATOR};
 use tap_operator::cluster::ApiError;
-use tap_operator::cluster::running::{self, Running};
 use tap_operator::cluster::requests::{self, name_of};
+use tap_operator::cluster::running::{self, Running};
 use tap_operator::cluster::write;
 use tap_operator::effect::Effect;
 

@@ -1,6 +1,8 @@
 //! The conditions Stopped, Permissions, `ChecksComplete`, `WithinCeilings` and `LogsRead`: what the emergency stop orders, what
 //! the app lacks, which checks cannot be made, what the policy asks for in vain, and what is not seen. They do not change Ready.
 
+use std::collections::BTreeSet;
+
 use super::{PolicySituation, groups};
 use crate::decision::Reason;
 use crate::decision::checks::{
@@ -130,7 +132,8 @@ pub(super) fn checks_complete(s: &PolicySituation, connection: &Connection) -> O
         gaps.push((Reason::GroupHidden, message));
     }
     let asks_roles = reads_roles(issuance, &connection.ceilings);
-    for gap in asks_roles.then(|| permissions::role_gaps(held)).unwrap_or_default() {
+    let unseen = if asks_roles { permissions::role_gaps(held) } else { BTreeSet::new() };
+    for gap in unseen {
         let reason = match gap {
             RoleGap::Assignments | RoleGap::Members | RoleGap::HiddenMembers => {
                 Reason::ScopedRolesNotSeen
