@@ -192,8 +192,8 @@ impl CallError {
     }
 }
 
-/// Why there are no credentials, if that is the error. The output of the program that should have given them is not told: there
-/// may be some in it.
+/// Why there are no credentials, if that is the error. Of the program that should have given them only the complaint is told: there
+/// may be some in its arguments and in its output.
 pub fn no_credentials(error: &kube::Error) -> Option<String> {
     let error = match error {
         kube::Error::Auth(error) => error,
@@ -202,11 +202,11 @@ pub fn no_credentials(error: &kube::Error) -> Option<String> {
         _ => return None,
     };
     Some(match error {
-        AuthError::AuthExecRun { cmd, out } => {
+        AuthError::AuthExecRun { out, .. } => {
             let said = String::from_utf8_lossy(&out.stderr);
             let said = said.trim();
             let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-            format!("{cmd} failed ({}){said}", out.status)
+            format!("the credential plugin of the kubeconfig failed ({}){said}", out.status)
         }
         error => causes(error),
     })
@@ -294,14 +294,16 @@ mod tests {
     fn a_program_that_gives_no_credentials_is_not_the_cluster() {
         let script = "echo a-token; echo AADSTS70043: sign in again >&2; exit 3";
         let out = std::process::Command::new("sh").args(["-c", script]).output().unwrap();
-        let failed =
-            || AuthError::AuthExecRun { cmd: "kubelogin".into(), out: Box::new(out.clone()) };
+        let failed = || AuthError::AuthExecRun {
+            cmd: "kubelogin --secret a".into(),
+            out: Box::new(out.clone()),
+        };
         for error in [kube::Error::Service(Box::new(failed())), kube::Error::Auth(failed())] {
             let error = CallError::from_client(error, &cluster());
             assert_eq!(
                 error.to_string(),
-                "there are no credentials for the cluster https://prod.example.com: kubelogin failed (exit status: 3): \
-                 AADSTS70043: sign in again"
+                "there are no credentials for the cluster https://prod.example.com: the credential plugin of the kubeconfig \
+                 failed (exit status: 3): AADSTS70043: sign in again"
             );
             assert_eq!((error.heals_after(), error.is_unsure()), (Some(SELDOM), false));
         }

@@ -1,20 +1,18 @@
 //! `request`.
 
+mod revealed;
+
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::decide;
-use super::reveal::{self, Asks};
-use crate::api::{DecisionKind, Lifetime, PolicyRef, TapPolicy, TapRequest, TapRequestSpec};
+use super::reveal;
+use crate::api::{Lifetime, PolicyRef, TapPolicy, TapRequest, TapRequestSpec};
 use crate::decision::terms::Terms;
-use crate::entra::PassCode;
 use crate::plugin::call_error::CallError;
 use crate::plugin::calls::Right;
 use crate::plugin::cli::Request;
 use crate::plugin::failure::{Exit, Failure};
-use crate::plugin::keys::OneTimeKey;
 use crate::plugin::naming;
 use crate::plugin::output::{self, Format};
 use crate::plugin::pick;
@@ -26,20 +24,10 @@ use crate::plugin::time::Clock;
 use crate::plugin::wait::{self, Goal, Limit, Target, follow};
 use crate::seal::{RecipientError, Recipients};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use tokio::time::sleep;
 
 /// How many names are tried.
 const NAMES: u32 = 20;
-/// How often a request is looked for of which it is not known whether it was created.
-const LOOKS: u32 = 5;
-/// How long to wait before it is looked for again: a proxy may give up before the API server does.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
-/// The comment of a revocation that nobody typed.
-const UNREADABLE: &str =
-    "kubectl tap request --reveal ended before it showed the code, and nobody else can open it";
-
 /// What was typed, as it was understood.
 struct Understood {
     lifetime: Option<Lifetime>,
@@ -128,7 +116,7 @@ pub async fn run(arguments: Request, session: &Session) -> Result<(), Failure> {
         return dry_run(&arguments, spec, session, &clock).await;
     }
     if arguments.reveal {
-        return asked_and_shown(&arguments, spec, session, &clock).await;
+        return revealed::asked_and_shown(&arguments, spec, session, &clock).await;
     }
     let created = create(&arguments, &spec, session, &clock, false).await;
     let record = created.map_err(|error| not_created(error, &arguments, session))?;
@@ -357,142 +345,16 @@ async fn waited_for(
     follow(session, &target, Goal::Issued, Limit::new(arguments.timeout), signals).await
 }
 
-/// Asks for a code that only this process can open, waits for it, and shows it. However that ends without the code having
-/// been shown, the request is revoked: a pass that nobody can read serves nobody, and keeps others from a new one.
-async fn asked_and_shown(
-    arguments: &Request,
-    mut spec: TapRequestSpec,
-    session: &Session,
-    clock: &Clock,
-) -> Result<(), Failure> {
-    let first = name(arguments, clock, 1);
-    if !decide::may_read(session, &first).await? {
-        return Err(Failure::error(format!(
-            "you may not read Secrets in {}, so the code could not be shown to you: nothing was asked for",
-            session.place(&session.namespace)
-        ))
-        .remedy("ask your administrator for the right to get Secrets there, or ask without --reveal"));
-    }
-    let key = OneTimeKey::generate();
-    spec.recipients = Some(vec![key.public()]);
-    // From here on a signal ends nothing before the request is revoked.
-    let mut signals = Signals::catch()?;
-    let record = match create(arguments, &spec, session, clock, false).await {
-        Ok(record) => record,
-        Err(error) => {
-            let unsure = error.is_unsure();
-            let failure = not_created(error, arguments, session);
-            return Err(if unsure && !take_back_unknown(session, &key, &mut signals).await {
-                unknown(failure, session)
-            } else {
-                failure
-            });
-        }
-    };
-    let shown = async {
-        as_sent(&record, &spec)?;
-        let issued = waited_for(arguments, &record, session, &mut signals).await?;
-        let (code, secret) = opened(session, &issued, &key, &mut signals).await?;
-        reveal::show(&code, &issued)?;
-        Ok::<_, Failure>((issued, secret))
-    };
-    match shown.await {
-        Ok((issued, secret)) => {
-            reveal::tidy_up(session, &issued, &secret, Asks::WhetherToKeep(&mut signals)).await
-        }
-        Err(failure) if failure.exit == Exit::Ended => Err(failure),
-        Err(failure) => {
-            let message = match failure.exit {
-                Exit::Interrupted => "interrupted".to_owned(),
-                _ => failure.message,
-            };
-            let (told, remedy) = match take_back(session, &record).await {
-                Ok(told) => (told, None),
-                Err(left) => (left.message, left.remedy),
-            };
-            let exit = if failure.exit == Exit::Closed { Exit::Error } else { failure.exit };
-            Err(Failure { exit, message: format!("{message}; {told}"), remedy })
-        }
-    }
-}
-
-/// The code of an issued request, and the Secret in which it lies, unless a signal comes before the code can be shown.
-async fn opened(
-    session: &Session,
-    issued: &Record,
-    key: &OneTimeKey,
-    signals: &mut Signals,
-) -> Result<(PassCode, Secret), Failure> {
-    let secret = signals.unless(reveal::secret_of(session, issued)).await??;
-    let sealed = reveal::sealed(&secret, &issued.name())?;
-    let code = key.open(sealed).map_err(|error| reveal::cannot_open(issued, &error))?;
-    signals.none_yet().await?;
-    Ok((code, secret))
-}
-
-/// Revokes a request whose code nobody can read any more. Returns what to tell about it.
-async fn take_back(session: &Session, record: &Record) -> Result<String, Failure> {
-    let name = record.name();
-    match decide::decide(session, record, DecisionKind::Revoke, Some(UNREADABLE)).await {
-        Ok(()) => {
-            Ok(format!("{name} was revoked, because its code can no longer be read by anybody"))
-        }
-        Err(failure) => Err(Failure::error(format!(
-            "{name} could NOT be revoked ({}), and nobody can read its code",
-            failure.message
-        ))
-        .remedy(format!("{} revoke {name} -n {}", program(), record.namespace()))),
-    }
-}
-
-/// If it is not known whether the request was created, it may be there, or come a moment later: it is the one with this key.
-/// Looks for it several times, unless a signal comes. Returns whether it was found.
-async fn take_back_unknown(session: &Session, key: &OneTimeKey, signals: &mut Signals) -> bool {
-    let public = key.public();
-    let Ok(me) = session.me().await else { return false };
-    for look in 0..LOOKS {
-        if look > 0 {
-            tokio::select! {
-                () = sleep(BETWEEN_LOOKS) => {}
-                () = signals.any() => return false,
-            }
-        }
-        let mine =
-            session.cluster.list(Some(&session.namespace), &[("spec.requestedBy", me)]).await;
-        let has_key = |record: &&Record| {
-            record.request().spec.recipients.as_ref().is_some_and(|keys| keys.contains(&public))
-        };
-        if let Some(record) = mine.unwrap_or_default().iter().find(has_key) {
-            let told = take_back(session, record).await;
-            output::say(&told.unwrap_or_else(|left| left.to_string()));
-            return true;
-        }
-    }
-    false
-}
-
-/// What to do about a request that may be there, and whose code nobody could read.
-fn unknown(failure: Failure, session: &Session) -> Failure {
-    let (program, namespace) = (program(), &session.namespace);
-    failure.remedy(format!(
-        "it is not known whether the request was created. If {program} list -n {namespace} shows it, revoke it, because nobody can \
-         read its code: {program} revoke NAME -n {namespace}"
-    ))
-}
-
 #[cfg(test)]
 mod tests {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
     use clap::Parser as _;
     use kube::ResourceExt as _;
-    use kubernetes_api::{Fault, Match, Point, Verb, statuses};
 
     use super::*;
-    use crate::api::names::SECRET_TYPE;
     use crate::api::yaml;
     use crate::plugin::cli::{Arguments, Command};
-    use crate::plugin::samples::{SIGNALS, active, clock, served};
+    use crate::plugin::keys::OneTimeKey;
+    use crate::plugin::samples::clock;
 
     fn spec() -> TapRequestSpec {
         TapRequestSpec {
@@ -500,79 +362,6 @@ mod tests {
             user: "alice@contoso.com".into(),
             ..TapRequestSpec::default()
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_that_a_failing_proxy_hides_is_taken_back() {
-        let (api, session) = served("heidi@contoso.com");
-        let _alone = SIGNALS.lock().await;
-        let key = OneTimeKey::generate();
-        let sealed = TapRequestSpec {
-            recipients: Some(vec![key.public()]),
-            requested_by: Some("heidi@contoso.com".into()),
-            ..spec()
-        };
-        let creations = Match::verb(Verb::Create).resource("taprequests");
-        api.fail_next(creations, Fault::RefusedAfterEffect(statuses::server_error(504)));
-        let created = session.cluster.create("helpdesk", &object("a", &sealed), false).await;
-        assert!(created.unwrap_err().is_unsure());
-        // It can be listed only a moment later.
-        api.fail_next(Match::verb(Verb::List).resource("taprequests"), Fault::server_error(504));
-        assert!(take_back_unknown(&session, &key, &mut Signals::catch().unwrap()).await);
-        let decisions = &api.get("taprequests", "helpdesk", "a").unwrap()["status"]["decisions"];
-        assert_eq!(decisions[0]["decision"], "Revoke", "{decisions}");
-        // Another key's is left alone.
-        let other = OneTimeKey::generate();
-        assert!(!take_back_unknown(&session, &other, &mut Signals::catch().unwrap()).await);
-    }
-
-    /// Sends a signal to this process.
-    fn signal(name: &str) {
-        let id = std::process::id().to_string();
-        assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
-    }
-
-    #[tokio::test]
-    async fn a_signal_that_comes_before_the_code_is_shown_counts() {
-        let (api, session) = served("heidi@contoso.com");
-        let _alone = SIGNALS.lock().await;
-        let (issued, key) = (active(), OneTimeKey::generate());
-        let recipients = Recipients::read(&[key.public()]).unwrap();
-        let sealed = STANDARD.encode(recipients.seal("the code").unwrap());
-        let owner = json!({
-            "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest", "name": issued.name(), "uid": issued.uid(),
-        });
-        api.put(issued.printed());
-        api.put(json!({
-            "apiVersion": "v1", "kind": "Secret", "type": SECRET_TYPE, "data": { "temporaryAccessPass.age": sealed },
-            "metadata": { "name": issued.name(), "namespace": "helpdesk", "ownerReferences": [owner] },
-        }));
-        let mut signals = Signals::catch().unwrap();
-        let (code, _) = opened(&session, &issued, &key, &mut signals).await.unwrap();
-        assert_eq!(code.expose(), "the code");
-        // While the Secret is read.
-        let mut seen = Signals::catch().unwrap();
-        for name in ["-INT", "-QUIT"] {
-            let reads = Match::verb(Verb::Get).resource("secrets");
-            let mut held = api.intercept(reads, Point::AfterEffect);
-            let pressed = async {
-                held.reached().await;
-                signal(name);
-                seen.any().await;
-                held.release();
-                std::future::pending::<()>().await;
-            };
-            let told = tokio::select! {
-                opened = opened(&session, &issued, &key, &mut signals) => opened.err(),
-                () = pressed => unreachable!(),
-            };
-            assert_eq!(told.map(|told| told.exit), Some(Exit::Interrupted), "{name}");
-        }
-        // After that.
-        signal("-TERM");
-        let seen = async { while signals.none_yet().await.is_ok() {} };
-        tokio::time::timeout(Duration::from_mins(1), seen).await.unwrap();
-        assert_eq!(signals.none_yet().await, Ok(()), "it is seen once");
     }
 
     #[test]
