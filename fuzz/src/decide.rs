@@ -321,7 +321,7 @@ pub fn policy_seeing(
                 reads.access_policies = Some(Ok(Arc::clone(access_policies)));
             }
             PolicyStep::Ask(PolicyQuestion::Strengths) => {
-                reads.strengths = Some(Ok(strengths.to_vec()))
+                reads.strengths = Some(Ok(strengths.to_vec()));
             }
             PolicyStep::WriteStatus(status) => {
                 is_in_bounds(&status, input);

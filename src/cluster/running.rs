@@ -108,7 +108,9 @@ mod tests {
         let renews = async {
             for second in 1.. {
                 tokio::time::sleep(RETRY_PERIOD).await;
-                renewing.iter().for_each(|namespace| put(api, namespace, second));
+                for namespace in renewing {
+                    put(api, namespace, second);
+                }
             }
         };
         let client = api.client();

@@ -132,7 +132,7 @@ mod tests {
         let question = Question::default();
         let slow = AGE * 2;
         assert_eq!(question.ask(slow, false).await, Ok(1));
-        sleep(AGE - SECOND).await;
+        sleep(AGE.saturating_sub(SECOND)).await;
         assert_eq!(question.ask(slow, false).await, Ok(1));
         sleep(SECOND).await;
         assert_eq!(question.ask(slow, false).await, Ok(2));
@@ -148,7 +148,7 @@ mod tests {
         });
         assert!(join_all(waiting).await.iter().all(Result::is_err));
         assert_eq!((question.reads(), began.elapsed()), (1, AGE));
-        sleep(FAILED - SECOND).await;
+        sleep(FAILED.saturating_sub(SECOND)).await;
         assert!(question.ask(SECOND, false).await.is_err());
         sleep(SECOND).await;
         assert_eq!(question.ask(SECOND, false).await, Ok(2));
@@ -171,7 +171,7 @@ mod tests {
         for key in 0..MANY {
             answer(key).await;
         }
-        sleep(OLD - SECOND).await;
+        sleep(OLD.saturating_sub(SECOND)).await;
         answer(MANY).await;
         assert_eq!(all.0.lock().unwrap().len(), MANY + 1, "all are of use to somebody");
         sleep(SECOND).await;

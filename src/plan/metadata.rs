@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     /// The fields of a request's metadata that are refused.
-    fn refused(metadata: Value) -> Vec<String> {
+    fn refused(metadata: &Value) -> Vec<String> {
         let mut object = json!({ "kind": "TapRequest", "metadata": { "name": "a" } });
         for (field, value) in metadata.as_object().unwrap() {
             object["metadata"][field] = value.clone();
@@ -191,7 +191,7 @@ mod tests {
             ("annotations", json!({ "a b": "c" })),
             ("annotations", json!({ "a": true })),
         ] {
-            assert_eq!(refused(json!({ field: wrong })), [format!("metadata.{field}")], "{wrong}");
+            assert_eq!(refused(&json!({ field: wrong })), [format!("metadata.{field}")], "{wrong}");
         }
         for (field, right) in [
             ("uid", json!("a")),
@@ -204,7 +204,7 @@ mod tests {
             ("annotations", json!({ "Example.com/A": "any text, of any length", "a": "" })),
             ("labels", json!(null)),
         ] {
-            assert!(refused(json!({ field: right })).is_empty(), "{right}");
+            assert!(refused(&json!({ field: right })).is_empty(), "{right}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The example that deletes finished requests, with its ServiceAccount and the shipped role.
+//! The example that deletes finished requests, with its `ServiceAccount` and the shipped role.
 
 use std::process::Command;
 

@@ -378,38 +378,6 @@ fn settings_reach_the_pod() -> Result<()> {
             !objects.contains_key("PodDisruptionBudget") && !objects.contains_key("PodMonitor")
         );
 
-        // The image is for Linux.
-        let nodes = |objects: &BTreeMap<String, Value>| {
-            objects["Deployment"]["spec"]["template"]["spec"]["nodeSelector"].clone()
-        };
-        ensure!(nodes(&objects) == json!({"kubernetes.io/os": "linux"}), "{objects:#?}");
-        let pool = [&IDS[..], &["--set=nodeSelector.pool=system"]].concat();
-        let objects = render(&pool).await?;
-        let linux = json!({"kubernetes.io/os": "linux", "pool": "system"});
-        ensure!(nodes(&objects) == linux, "{objects:#?}");
-
-        // The driver of the Secrets Store mounts no file, and makes no Secret, where no pod has its volume.
-        let store = [
-            &IDS[..],
-            &[
-                r#"--set-json=extraVolumes=[{"name":"vault","csi":{"driver":"secrets-store.csi.k8s.io","readOnly":true,"volumeAttributes":{"secretProviderClass":"tap-operator"}}}]"#,
-                r#"--set-json=extraVolumeMounts=[{"name":"vault","mountPath":"/mnt/vault","readOnly":true}]"#,
-            ],
-        ]
-        .concat();
-        let objects = render(&store).await?;
-        let pod = &objects["Deployment"]["spec"]["template"]["spec"];
-        let has = |list: &Value, item: Value| {
-            list.as_array().is_some_and(|list| list.contains(&item) && list.len() > 4)
-        };
-        let volume = json!({"name": "vault", "csi": {
-            "driver": "secrets-store.csi.k8s.io", "readOnly": true,
-            "volumeAttributes": {"secretProviderClass": "tap-operator"},
-        }});
-        let mount = json!({"name": "vault", "mountPath": "/mnt/vault", "readOnly": true});
-        let mounts = &pod["containers"][0]["volumeMounts"];
-        ensure!(has(&pod["volumes"], volume) && has(mounts, mount), "{pod:#}");
-
         let own_token = [&IDS[..], &["--set=workloadIdentity.webhook=false"]].concat();
         let objects = render(&own_token).await?;
         let path = "/var/run/secrets/azure/tokens/azure-identity-token";
@@ -461,19 +429,6 @@ fn settings_reach_the_pod() -> Result<()> {
         ensure!(objects["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 1);
         ensure!(objects["PodMonitor"]["spec"]["podMetricsEndpoints"][0]["port"] == "http");
         ensure!(objects["NetworkPolicy"]["spec"]["policyTypes"] == json!(["Ingress", "Egress"]));
-        let ports = |numbers: &[u16]| {
-            let each =
-                numbers.iter().flat_map(|port| ["UDP", "TCP"].map(|protocol| (port, protocol)));
-            each.map(|(port, protocol)| json!({"port": port, "protocol": protocol}))
-                .collect::<Value>()
-        };
-        let names = |objects: &BTreeMap<String, Value>| {
-            objects["NetworkPolicy"]["spec"]["egress"][0]["ports"].clone()
-        };
-        ensure!(names(&objects) == ports(&[53]), "{:#}", names(&objects));
-        let of_openshift = [&more[..], &["--set=networkPolicy.egress.dnsPorts={53,5353}"]].concat();
-        let translated = names(&render(&of_openshift).await?);
-        ensure!(translated == ports(&[53, 5353]), "{translated:#}");
         let pod = objects["Deployment"]["spec"]["template"]["spec"].to_string();
         for word in [
             "\"TAP_OPERATOR_CALLS_PER_10_SECONDS\",\"value\":\"3\"",
@@ -484,6 +439,80 @@ fn settings_reach_the_pod() -> Result<()> {
         ] {
             ensure!(pod.contains(word), "no {word} in {pod}");
         }
+        Ok(())
+    })
+}
+
+/// What the chart makes of one kind with these values.
+async fn rendered(kind: &str, values: &[&str]) -> Result<Value> {
+    let (nobody, chart) = (Nobody::new()?, chart(CHART));
+    let objects = nobody.template(&[&["x", &chart, NAMESPACE], &IDS[..], values].concat()).await?;
+    let found = objects.into_iter().find(|object| object["kind"] == kind);
+    found.with_context(|| format!("no {kind}"))
+}
+
+/// The image is for Linux.
+#[test]
+#[ignore = "make test-deploy"]
+fn pods_go_to_nodes_of_linux() -> Result<()> {
+    run(async {
+        for (values, selector) in [
+            (&[][..], json!({"kubernetes.io/os": "linux"})),
+            (
+                &["--set=nodeSelector.pool=system"],
+                json!({"kubernetes.io/os": "linux", "pool": "system"}),
+            ),
+        ] {
+            let deployment = rendered("Deployment", values).await?;
+            let pod = &deployment["spec"]["template"]["spec"];
+            ensure!(pod["nodeSelector"] == selector, "{pod:#}");
+        }
+        Ok(())
+    })
+}
+
+/// Policies see the ports of the pods that answer, which need not be that of their Service.
+#[test]
+#[ignore = "make test-deploy"]
+fn limited_egress_lets_names_be_asked_for_at_the_ports_of_the_cluster() -> Result<()> {
+    run(async {
+        let limited = "--set=networkPolicy.egress.enabled=true";
+        for (values, numbers) in [
+            (&[limited][..], &[53][..]),
+            (&[limited, "--set=networkPolicy.egress.dnsPorts={53,5353}"], &[53, 5353]),
+        ] {
+            let policy = rendered("NetworkPolicy", values).await?;
+            let each = numbers.iter().flat_map(|port| {
+                ["UDP", "TCP"].map(|protocol| json!({"port": port, "protocol": protocol}))
+            });
+            let names = &policy["spec"]["egress"][0];
+            ensure!(names["ports"] == each.collect::<Value>(), "{names:#}");
+        }
+        Ok(())
+    })
+}
+
+/// The driver of the Secrets Store brings nothing where no pod has its volume.
+#[test]
+#[ignore = "make test-deploy"]
+fn more_volumes_reach_the_pod() -> Result<()> {
+    run(async {
+        let volume = json!({"name": "vault", "csi": {
+            "driver": "secrets-store.csi.k8s.io", "readOnly": true,
+            "volumeAttributes": {"secretProviderClass": "tap-operator"},
+        }});
+        let mount = json!({"name": "vault", "mountPath": "/mnt/vault", "readOnly": true});
+        let values = [
+            &*format!("--set-json=extraVolumes=[{volume}]"),
+            &*format!("--set-json=extraVolumeMounts=[{mount}]"),
+        ];
+        let deployment = rendered("Deployment", &values).await?;
+        let pod = &deployment["spec"]["template"]["spec"];
+        let has = |list: &Value, item: &Value| {
+            list.as_array().is_some_and(|list| list.contains(item) && list.len() > 4)
+        };
+        let mounts = &pod["containers"][0]["volumeMounts"];
+        ensure!(has(&pod["volumes"], &volume) && has(mounts, &mount), "{pod:#}");
         Ok(())
     })
 }

@@ -222,7 +222,7 @@ async fn a_policy_names_what_blocks_its_passes_and_the_recommendations_that_are_
 /// Each would hang for half a minute, one after the other.
 #[tokio::test(start_paused = true)]
 async fn requests_that_depend_on_one_read_share_its_failure() {
-    let world = world(ALL, keys("enabled"));
+    let world = world(ALL, keys("disabled"));
     world.policy(&json!({"unusablePass": "Refuse"}));
     let hangs = Fault::on(Operation::AccessPolicies, FaultKind::Hang { seconds: None });
     world.tenant.inject(hangs.times(u32::MAX));

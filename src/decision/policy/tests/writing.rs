@@ -17,7 +17,7 @@ fn outcome(mut reconcile: Reconcile) -> (bool, String) {
                 let ready = conditions.into_iter().find(|c| c.type_ == "Ready").unwrap();
                 return (false, ready.reason);
             }
-            step => panic!("{step:?}"),
+            step @ PolicyStep::Ask(_) => panic!("{step:?}"),
         }
     }
     panic!("it goes in circles")
