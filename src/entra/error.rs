@@ -182,10 +182,17 @@ impl fmt::Display for GraphError {
             ErrorKind::Forbidden if self.is_for_lack_of_licence() => {
                 f.write_str("; the tenant needs Microsoft Entra ID P1 for that")
             }
-            ErrorKind::Forbidden if self.is_for_lack_of_permission() => write!(
-                f,
-                "; grant the app the application permission {permission} with admin consent, then allow a few minutes"
-            ),
+            ErrorKind::Forbidden if self.is_for_lack_of_permission() => {
+                write!(
+                    f,
+                    "; grant the app the application permission {permission} with admin consent, then allow a few minutes"
+                )?;
+                // Since the pass was made the user may have come out of the app's reach.
+                if self.call == Call::DeletePass.name() {
+                    f.write_str("; if it has that, the user may be in a restricted management administrative unit: then an administrator of that unit must delete the pass")?;
+                }
+                Ok(())
+            }
             ErrorKind::Unauthorized if self.code == INSUFFICIENT_CLAIMS => f.write_str(
                 "; a claims challenge: a Conditional Access policy for workload identities does not take the app's token from this network; exclude the app there, or allow this network",
             ),
@@ -245,6 +252,16 @@ mod tests {
             error(ErrorKind::Forbidden).to_string(),
             "create the pass: HTTP 403 accessDenied: Request Authorization failed; grant the app the \
              application permission UserAuthMethod-TAP.ReadWrite.All with admin consent, then allow a few minutes"
+        );
+    }
+
+    #[test]
+    fn a_deletion_may_also_be_refused_for_the_users_unit() {
+        let refused = GraphError { call: Call::DeletePass.name(), ..error(ErrorKind::Forbidden) };
+        let text = refused.to_string();
+        assert!(
+            text.contains("; grant the app") && text.contains("administrator of that unit"),
+            "{text}"
         );
     }
 
