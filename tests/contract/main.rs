@@ -392,6 +392,8 @@ async fn drive_logs_of_a_user(client: &Client) {
 
 /// Calls everything about Conditional Access.
 async fn drive_conditional_access(client: &Client) {
+    // Its lists are asked for in pages that hold them whole.
+    client.simulator.switch(|switches| switches.page_size = 100);
     let ok = |(status, body): (u16, Value)| {
         assert!(status < 300, "{status} {body}");
         body["value"].as_array().map_or(0, Vec::len)
