@@ -7,7 +7,7 @@ use kube::{Client, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::error::{ApiError, call, find};
-use super::patch::{as_operator, merge_patch};
+use super::patch::as_operator;
 use super::write;
 use crate::api::names::{FINALIZER, INTENT_ANNOTATION, STOP_CONFIG_MAP};
 use crate::api::{Lean, TapPolicy, TapRequest, TapRequestSpec, TapRequestStatus};
@@ -76,18 +76,10 @@ pub async fn write_status(
     before: &TapRequest,
     status: &TapRequestStatus,
 ) -> Result<TapRequest, ApiError> {
-    let changes = merge_patch(&before.status.clone().unwrap_or_default(), status);
-    let patch = json!({
-        "metadata": { "resourceVersion": before.metadata.resource_version },
-        "status": changes,
-    });
-    let (api, patch) = (api(client, before), Patch::Merge(&patch));
-    let effect = Effect::WriteRequestStatus;
-    let written =
-        write::patch_status(effect, &api, &before.name_any(), &as_operator(), &patch).await;
-    let Lean(written) = written?;
-    write::took_something(effect, &changes, &before.metadata, &written.metadata)?;
-    Ok(written)
+    let old = before.status.clone().unwrap_or_default();
+    let (effect, api) = (Effect::WriteRequestStatus, api(client, before));
+    let written = write::change_status(effect, &api, &before.metadata, &old, status).await;
+    written.map(|Lean(written)| written)
 }
 
 /// Records an intent, with the finalizer. An intent too long to be read again is refused, and nothing is sent.

@@ -18,9 +18,10 @@ use kube::runtime::events::{Event, Recorder};
 use kube::{Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::error::{ApiError, call};
+use super::patch::{as_operator, merge_patch};
 use crate::decision::rights::Right;
 use crate::effect::Effect;
 
@@ -70,24 +71,32 @@ where
     call(effect.name(), api.patch(name, by, patch)).await
 }
 
-/// Patches the status of an object.
-pub async fn patch_status<K, P>(
+/// Changes the status of exactly this version of an object from one into another, in a patch of what differs.
+pub async fn change_status<K, S>(
     effect: Effect,
     api: &Api<K>,
-    name: &str,
-    by: &PatchParams,
-    patch: &Patch<P>,
+    before: &ObjectMeta,
+    from: &S,
+    to: &S,
 ) -> Result<K, ApiError>
 where
-    K: Clone + DeserializeOwned + Debug,
-    P: Serialize + Debug,
+    K: Resource + Clone + DeserializeOwned + Debug,
+    S: Serialize,
 {
-    call(effect.name(), api.patch_status(name, by, patch)).await
+    let changes = merge_patch(from, to);
+    let patch = Patch::Merge(json!({
+        "metadata": { "resourceVersion": before.resource_version },
+        "status": changes,
+    }));
+    let name = before.name.as_deref().unwrap_or_default();
+    let written = call(effect.name(), api.patch_status(name, &as_operator(), &patch)).await?;
+    took_something(effect, &changes, before, written.meta())?;
+    Ok(written)
 }
 
 /// Whether a patch of a status with these changes changed anything. If not, the API server dropped all of them, because its
 /// definition does not have these fields. Without this, the same patch would be sent again and again.
-pub fn took_something(
+fn took_something(
     effect: Effect,
     changes: &Value,
     before: &ObjectMeta,
@@ -225,8 +234,6 @@ fn dry_run_of_a_patch() -> PatchParams {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

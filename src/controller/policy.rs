@@ -3,10 +3,9 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use kube::ResourceExt as _;
-use kube::api::{Api, Patch};
+use kube::api::Api;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
-use serde_json::json;
 
 use super::announce;
 use super::metrics::Controller;
@@ -14,7 +13,6 @@ use super::operator::{Operator, Tenant};
 use super::watches::WatchedPolicy;
 use crate::api::{Drift, TapPolicy, TapPolicySpec, TapPolicyStatus};
 use crate::cluster::error::{ApiError, call};
-use crate::cluster::patch::{as_operator, merge_patch};
 use crate::cluster::write;
 use crate::decision::Reason;
 use crate::decision::corrections::Corrections;
@@ -241,15 +239,8 @@ impl Operator {
         told: &mut Vec<Drift>,
     ) -> Result<TapPolicy, ApiError> {
         let old = policy.status.clone().unwrap_or_default();
-        let changes = merge_patch(&old, &status);
-        let patch = json!({
-            "metadata": { "resourceVersion": policy.metadata.resource_version },
-            "status": changes,
-        });
-        let (name, patch) = (policy.name_any(), Patch::Merge(&patch));
-        let effect = Effect::WritePolicyStatus;
-        let written = write::patch_status(effect, api, &name, &as_operator(), &patch).await?;
-        write::took_something(effect, &changes, &policy.metadata, &written.metadata)?;
+        let (effect, before) = (Effect::WritePolicyStatus, &policy.metadata);
+        let written = write::change_status(effect, api, before, &old, &status).await?;
         if old.observed != status.observed {
             self.method_changed(policy);
         }

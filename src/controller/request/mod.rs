@@ -68,13 +68,14 @@ async fn perform(
         }
         let (rested, failed) = match step {
             Step::Read => (None, operator.read(uid, observed, decided).await.err()),
-            Step::Ask(questions) if may_end => {
+            Step::Ask(questions) => {
                 let asks = operator.ask(uid, questions, &mut own);
                 // What holds nothing yet is begun anew by the process that follows.
-                let Some(asked) = operator.unless_ending(asks).await else { return };
+                let asked =
+                    if may_end { operator.unless_ending(asks).await } else { Some(asks.await) };
+                let Some(asked) = asked else { return };
                 (None, asked.err())
             }
-            Step::Ask(questions) => (None, operator.ask(uid, questions, &mut own).await.err()),
             Step::Act(action) => (None, operator.act(uid, action, &mut code, &mut own).await.err()),
             Step::Rest(rest) => (Some(operator.rest(uid, rest)), None),
             Step::Gone { asked_for_a_pass } => {
