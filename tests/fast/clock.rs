@@ -8,7 +8,7 @@ use serde_json::json;
 use tap_operator::api::Phase;
 use tokio::time::sleep;
 
-use crate::world::{SOON, USE_CHECK, World};
+use crate::world::{SETTLE, SOON, USE_CHECK, World};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -143,7 +143,8 @@ async fn a_list_with_a_wrong_date_hides_no_pass() {
         world.tenant.inject(Fault::on(Operation::PassList, wrong));
         let _operator = world.operator();
         world.request("lost-phone", &json!({"onExistingPass": "Refuse"}));
-        world.until_ended("lost-phone", Phase::Failed, Duration::from_mins(3)).await;
+        // The first look that is a settle time after the first list.
+        world.until_ended("lost-phone", Phase::Failed, SETTLE * 2).await;
         assert_eq!(world.reason("lost-phone"), "ExistingPass");
         assert_eq!(world.posts(), 0, "{offset_seconds}\n{}", world.report());
     }
