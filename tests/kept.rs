@@ -21,7 +21,7 @@ use tap_operator::entra::Cloud;
 const REQUESTS: usize = 5_000;
 /// The most that may be kept of one with a live pass, and of one that ended lately, in bytes.
 const LIVE: usize = 1_150;
-const FINISHED: usize = 740;
+const FINISHED: usize = 620;
 
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);

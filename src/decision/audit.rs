@@ -239,6 +239,7 @@ impl Line {
     /// A request is gone of which only this is known.
     pub fn gone_unseen(uid: &Uid, observed: &Observed) -> Self {
         let recorded = observed.recorded.as_ref();
+        let valid = recorded.and_then(|recorded| recorded.valid.as_ref());
         Self::Gone(Box::new(Gone {
             about: About {
                 namespace: observed.name.namespace.to_string(),
@@ -255,8 +256,8 @@ impl Line {
             pass: PassLine {
                 pass_id: recorded.map(|pass| pass.pass_id.to_string()),
                 client_request_id: None,
-                starts: recorded.map(|pass| text(pass.start)),
-                expires: recorded.map(|pass| text(pass.expires)),
+                starts: valid.map(|valid| text(valid.from)),
+                expires: valid.map(|valid| text(valid.until)),
             },
         }))
     }

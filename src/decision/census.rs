@@ -48,15 +48,11 @@ pub struct Tally {
 /// All requests, by their states.
 #[derive(Clone, Debug, Default)]
 pub struct Census {
-    standings: BTreeMap<Uid, Counted>,
+    /// All requests of one state have its text in common.
+    states: BTreeMap<Uid, Arc<State>>,
+    /// Since when those have theirs that have not ended: they are few.
+    since: BTreeMap<Uid, Timestamp>,
     tallies: HashMap<Arc<State>, Tally>,
-}
-
-/// The standing of a request that is counted. All requests of one state have its text in common.
-#[derive(Clone, Debug)]
-struct Counted {
-    state: Arc<State>,
-    since: Option<Box<Timestamp>>,
 }
 
 impl Standing {
@@ -92,10 +88,8 @@ impl Census {
     /// A request is there, or changed.
     pub fn enter(&mut self, uid: &Uid, standing: Standing) {
         let Standing { state, since } = standing;
-        let is_counted = |counted: &Counted| {
-            *counted.state == state && counted.since.as_deref() == since.as_ref()
-        };
-        if self.standings.get(uid).is_some_and(is_counted) {
+        let is_counted = self.states.get(uid).is_some_and(|counted| **counted == state);
+        if is_counted && self.since.get(uid) == since.as_ref() {
             return;
         }
         self.remove(uid);
@@ -105,17 +99,19 @@ impl Census {
         tally.number += 1;
         if let Some(since) = since {
             *tally.since.entry(since).or_default() += 1;
+            self.since.insert(uid.clone(), since);
         }
-        self.standings.insert(uid.clone(), Counted { state, since: since.map(Box::new) });
+        self.states.insert(uid.clone(), state);
     }
 
     /// A request is gone.
     pub fn remove(&mut self, uid: &Uid) {
-        let Some(Counted { state, since }) = self.standings.remove(uid) else { return };
+        let Some(state) = self.states.remove(uid) else { return };
+        let since = self.since.remove(uid);
         let Some(tally) = self.tallies.get_mut(&state) else { return };
         tally.number = tally.number.saturating_sub(1);
         if let Some(since) = since
-            && let Some(number) = tally.since.get_mut(&*since)
+            && let Some(number) = tally.since.get_mut(&since)
         {
             *number -= 1;
             if *number == 0 {

@@ -4,46 +4,62 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Arc<str>);
+use uuid::Uuid;
 
-        impl $name {
-            /// The id as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
+/// The uid of a `TapRequest`. No other object ever has it, not even a later one of the same name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Uid(Arc<str>);
 
-        impl From<&str> for $name {
-            fn from(text: &str) -> Self {
-                Self(text.into())
-            }
-        }
-
-        impl Borrow<str> for $name {
-            fn borrow(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
+impl Uid {
+    /// The uid as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
-id! {
-    /// The uid of a `TapRequest`. No other object ever has it, not even a later one of the same name.
-    Uid
+impl From<&str> for Uid {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
 }
-id! {
-    /// The id of a pass in Entra.
-    PassId
+
+impl Borrow<str> for Uid {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The id of a pass in Entra. Graph's are UUIDs; as such each costs a third of its text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PassId {
+    /// A UUID, as Graph writes it.
+    Uuid(Uuid),
+    /// Anything else.
+    Text(Arc<str>),
+}
+
+impl From<&str> for PassId {
+    fn from(text: &str) -> Self {
+        let uuid = Uuid::try_parse(text).ok();
+        // Only if it is written as that text.
+        let same = |uuid: &Uuid| uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text;
+        uuid.filter(same).map_or_else(|| Self::Text(text.into()), Self::Uuid)
+    }
+}
+
+impl fmt::Display for PassId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uuid(uuid) => uuid.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
 }
 
 /// A user of a tenant, by object id.

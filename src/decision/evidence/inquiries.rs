@@ -78,15 +78,18 @@ pub struct Inquiries(BTreeMap<Arc<str>, Passes>);
 struct Passes {
     ended: BTreeMap<Uid, Entry>,
     /// When the logs are to be asked about which.
-    due: BTreeSet<(Timestamp, Uid)>,
+    due: BTreeSet<(Second, Uid)>,
 }
+
+/// A time in whole seconds, which cost half of a timestamp.
+type Second = i64;
 
 #[derive(Debug)]
 struct Entry {
     /// When its request ended.
-    at: Timestamp,
+    at: Second,
     /// When the logs are to be asked next; while they are, and after the last time, when it is forgotten.
-    due: Timestamp,
+    due: Second,
     /// How many sign-ins were told.
     told: u32,
 }
@@ -94,8 +97,9 @@ struct Entry {
 impl Inquiries {
     /// A request was seen with such a pass.
     pub fn see(&mut self, uid: &Uid, pass: &Ended, now: Timestamp) {
+        let (at, now) = (pass.at.as_second(), now.as_second());
         self.forget_until(now);
-        let entry = Entry { at: pass.at, due: pass.at.max(now), told: 0 };
+        let entry = Entry { at, due: at.max(now), told: 0 };
         if entry.leaves() <= now {
             return;
         }
@@ -113,6 +117,7 @@ impl Inquiries {
 
     /// The next inquiry that is due in a tenant. [`Inquiries::answered`] or [`Inquiries::failed`] must follow.
     pub fn claim(&mut self, tenant_id: &str, now: Timestamp) -> Option<Inquiry> {
+        let now = now.as_second();
         self.forget_until(now);
         let passes = self.0.get_mut(tenant_id)?;
         let (_, uid) = passes.due.first().filter(|(due, _)| *due <= now)?.clone();
@@ -128,8 +133,8 @@ impl Inquiries {
         let sign_ins = u32::try_from(sign_ins).unwrap_or(u32::MAX);
         let told = entry.told;
         entry.told = told.max(sign_ins);
-        let next =
-            ROUNDS.into_iter().map(|after| later(entry.at, after)).find(|round| *round > now);
+        let now = now.as_second();
+        let next = ROUNDS.into_iter().map(|after| entry.after(after)).find(|round| *round > now);
         // The time of the last round came while this one was answered: it must not be left out.
         let next = next.unwrap_or(now);
         let next = if inquiry.is_last { entry.leaves() } else { next };
@@ -141,11 +146,11 @@ impl Inquiries {
     pub fn failed(&mut self, inquiry: &Inquiry, after: Option<SignedDuration>, now: Timestamp) {
         let again = later(now, after.unwrap_or(AGAIN).max(AGAIN));
         if let Some(passes) = self.0.get_mut(&inquiry.tenant_id) {
-            passes.set_due(&inquiry.uid, again);
+            passes.set_due(&inquiry.uid, again.as_second());
         }
     }
 
-    fn forget_until(&mut self, now: Timestamp) {
+    fn forget_until(&mut self, now: Second) {
         self.0.retain(|_, passes| {
             passes.forget_until(now);
             !passes.ended.is_empty()
@@ -154,7 +159,7 @@ impl Inquiries {
 }
 
 impl Passes {
-    fn set_due(&mut self, uid: &Uid, due: Timestamp) {
+    fn set_due(&mut self, uid: &Uid, due: Second) {
         let Some(entry) = self.ended.get_mut(uid) else { return };
         self.due.remove(&(entry.due, uid.clone()));
         entry.due = due.min(entry.leaves());
@@ -168,7 +173,7 @@ impl Passes {
     }
 
     /// Forgets the passes whose time is over. It stops at the first that stays: those behind it are forgotten with it, later.
-    fn forget_until(&mut self, now: Timestamp) {
+    fn forget_until(&mut self, now: Second) {
         while let Some((_, uid)) = self.due.first() {
             let uid = uid.clone();
             if self.ended.get(&uid).is_some_and(|entry| entry.leaves() > now) {
@@ -181,12 +186,16 @@ impl Passes {
 }
 
 impl Entry {
-    fn leaves(&self) -> Timestamp {
-        later(self.at, FORGOTTEN)
+    fn after(&self, time: SignedDuration) -> Second {
+        self.at.saturating_add(time.as_secs())
     }
 
-    fn last(&self) -> Timestamp {
-        later(self.at, LAST)
+    fn leaves(&self) -> Second {
+        self.after(FORGOTTEN)
+    }
+
+    fn last(&self) -> Second {
+        self.after(LAST)
     }
 }
 
@@ -196,7 +205,7 @@ impl Inquiries {
     pub fn next_due(&self, tenant_id: &str) -> Option<Timestamp> {
         let passes = self.0.get(tenant_id)?;
         let waiting = passes.ended.values().filter(|entry| entry.due < entry.leaves());
-        waiting.map(|entry| entry.due).min()
+        waiting.filter_map(|entry| Timestamp::from_second(entry.due).ok()).min()
     }
 
     /// Of how many passes something is kept.

@@ -42,7 +42,7 @@ pub(super) struct Entry {
     /// What is remembered of its Secret; absent where that is nothing.
     pub secret: Option<Box<KnownSecret>>,
     /// How many decisions of people were told of.
-    pub told: usize,
+    pub told: u32,
 }
 
 /// What a list that goes on has to do with a request.

@@ -113,13 +113,13 @@ impl Index {
     }
 
     /// The other requests whose status has a pass.
-    pub fn recording<'a>(&'a self, pass_id: &str, but: &'a Uid) -> impl Iterator<Item = &'a Uid> {
-        self.recording.under(pass_id.into(), no_uid()).filter(move |uid| *uid != but)
+    pub fn recording<'a>(&'a self, pass_id: PassId, but: &'a Uid) -> impl Iterator<Item = &'a Uid> {
+        self.recording.under(pass_id, no_uid()).filter(move |uid| *uid != but)
     }
 
     /// The other requests whose recorded pass replaced a pass.
-    pub fn replacing<'a>(&'a self, pass_id: &str, but: &'a Uid) -> impl Iterator<Item = &'a Uid> {
-        self.replacing.under(pass_id.into(), no_uid()).filter(move |uid| *uid != but)
+    pub fn replacing<'a>(&'a self, pass_id: PassId, but: &'a Uid) -> impl Iterator<Item = &'a Uid> {
+        self.replacing.under(pass_id, no_uid()).filter(move |uid| *uid != but)
     }
 
     /// The requests with a live pass of a user, the newest first.

@@ -212,7 +212,7 @@ impl Requests {
     /// not know that the pass is gone: another one deleted it, or the answer was lost.
     fn known(&self, pass_id: &str, asking: &Uid) -> Option<Known> {
         let recording = || {
-            let others = self.index.recording(pass_id, asking);
+            let others = self.index.recording(pass_id.into(), asking);
             others.filter_map(|other| self.observed(other))
         };
         let ended = |phase| matches!(phase, Phase::Used | Phase::Expired | Phase::Revoked);
@@ -236,10 +236,9 @@ impl Requests {
                 let recorded = other.recorded.as_ref()?;
                 let attempt = recorded.attempt.as_ref()?;
                 let lately = listed.date < self.listed_from(attempt.listed_at);
-                (lately && !is_listed(recorded.pass_id.as_str())).then(|| Unlisted {
-                    request: other.name.to_string(),
-                    pass_id: recorded.pass_id.to_string(),
-                })
+                let pass_id = recorded.pass_id.to_string();
+                (lately && !is_listed(&pass_id))
+                    .then(|| Unlisted { request: other.name.to_string(), pass_id })
             })
         };
         own.filter(|own| !is_listed(&own.pass_id)).or_else(of_others)

@@ -271,8 +271,7 @@ impl Requests {
             self.call_next_for(&user, uid, moment);
         }
         if let Some(replaced) = replaced {
-            let superseded: Vec<Uid> =
-                self.index.recording(replaced.as_str(), uid).cloned().collect();
+            let superseded: Vec<Uid> = self.index.recording(replaced, uid).cloned().collect();
             self.call(superseded, moment);
         }
         true
@@ -299,9 +298,9 @@ impl Requests {
                 if !self.revokes_active
                     && recorded.is_reached(&self.connections)
                     && !matches!(entry.look, LookState::Seen(_))
-                    && self.index.replacing(recorded.pass_id.as_str(), uid).next().is_none() =>
+                    && self.index.replacing(recorded.pass_id.clone(), uid).next().is_none() =>
             {
-                Some(moment.until(recorded.expires, tenant_id))
+                recorded.expires().map(|expires| moment.until(expires, tenant_id))
             }
             _ => Some(moment.at),
         };
@@ -458,8 +457,8 @@ impl Requests {
             return Vec::new();
         }
         let decisions = read.0.decisions();
-        let told = entry.told.min(decisions.len());
-        entry.told = decisions.len();
-        decisions[told..].to_vec()
+        let told = entry.told as usize;
+        entry.told = u32::try_from(decisions.len()).unwrap_or(u32::MAX);
+        decisions.iter().skip(told).cloned().collect()
     }
 }

@@ -92,7 +92,7 @@ impl Requests {
     ) -> Option<(String, Timestamp)> {
         self.index.issued_for(user).filter(|other| *other != uid).find_map(|other| {
             let other = self.observed(other).filter(|other| other.phase == Phase::Active)?;
-            let expires = other.recorded.as_ref()?.expires;
+            let expires = other.recorded.as_ref()?.expires()?;
             (now.earliest < expires).then(|| (other.name.to_string(), expires))
         })
     }

@@ -117,7 +117,7 @@ impl Requests {
     /// The request whose recorded pass replaced the pass of this one.
     fn superseded_by(&self, uid: &Uid) -> Option<String> {
         let recorded = self.observed(uid)?.recorded.as_ref()?;
-        let others = self.index.replacing(recorded.pass_id.as_str(), uid);
+        let others = self.index.replacing(recorded.pass_id.clone(), uid);
         others.filter_map(|other| self.name_of(other)).min()
     }
 
@@ -263,7 +263,7 @@ impl Requests {
             return self.pause(uid, left.map_or(length, |left| length.min(left)));
         }
         let recorded = entry.observed.as_ref().filter(|o| !o.has_ended()).and_then(|o| {
-            let expires = o.recorded.as_ref()?.expires;
+            let expires = o.recorded.as_ref()?.expires()?;
             Some(moment.until(expires, o.tenant_id.as_deref())).filter(|at| *at > moment.at)
         });
         let again = moment.at + length;

@@ -62,7 +62,7 @@ pub enum Version {
     /// before that stored its objects in etcd, which counts so).
     Number(u64),
     /// Anything else: which of two is later cannot be told.
-    Text(Arc<str>),
+    Text(Box<str>),
 }
 
 /// The user, or as much as could be read of them, for whom an unresolved POST may still make a pass.
@@ -79,12 +79,19 @@ pub struct Unresolved {
 pub struct Recorded {
     /// Id of the pass.
     pub pass_id: PassId,
-    /// From when it is valid.
-    pub start: Timestamp,
-    /// When it expires.
-    pub expires: Timestamp,
+    /// How long it is valid; absent once the request has ended, when nobody asks any more.
+    pub valid: Option<Box<Validity>>,
     /// The attempt that the request carries.
     pub attempt: Option<Arc<Attempted>>,
+}
+
+/// How long a pass is valid.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Validity {
+    /// From when.
+    pub from: Timestamp,
+    /// When it expires.
+    pub until: Timestamp,
 }
 
 /// The attempt that a request with a recorded pass carries.
@@ -127,6 +134,11 @@ impl Version {
 }
 
 impl Recorded {
+    /// When it expires, unless the request has ended.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.valid.as_ref().map(|valid| valid.until)
+    }
+
     /// Whether one of these connections leads to the tenant of the pass.
     pub fn is_reached(&self, connections: &[Connection]) -> bool {
         self.attempt.as_ref().is_some_and(|attempt| attempt.route().is_open(connections))
@@ -170,8 +182,10 @@ impl Observed {
             unresolved: unresolved(request).map(Box::new),
             recorded: recorded.map(|pass| Recorded {
                 pass_id: pass.id.as_str().into(),
-                start: pass.start_time.0,
-                expires: pass.expiration_time.0,
+                valid: (!intent::has_ended(request)).then(|| {
+                    let (from, until) = (pass.start_time.0, pass.expiration_time.0);
+                    Box::new(Validity { from, until })
+                }),
                 // Of one that has ended only that is asked about.
                 attempt: intent
                     .filter(|intent| !intent::has_ended(request) || intent.replaces.is_some())

@@ -62,7 +62,7 @@ impl OwnPasses {
 
     /// What this process knows of a pass, unless it made it for the request that asks.
     pub fn known(&self, pass_id: &str, asking: &Uid) -> Option<Known> {
-        let OwnPass { known, made_for, .. } = self.passes.get(pass_id)?;
+        let OwnPass { known, made_for, .. } = self.passes.get(&PassId::from(pass_id))?;
         let own = made_for.as_ref().is_some_and(|(uid, _)| uid == asking);
         (!own || *known == Known::Gone).then(|| known.clone())
     }

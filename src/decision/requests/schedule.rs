@@ -335,12 +335,14 @@ impl Requests {
             let Some(entry) = self.entries.get_mut(&uid) else { continue };
             let Some(observed) = &entry.observed else { continue };
             let Some(recorded) = observed.settled() else { continue };
-            let Some(attempt) = &recorded.attempt else { continue };
+            let (Some(attempt), Some(valid)) = (&recorded.attempt, &recorded.valid) else {
+                continue;
+            };
             let tenant_id = attempt.user.tenant_id.clone();
-            let age = (moment.graph)(Some(&tenant_id)).earliest.duration_since(recorded.start);
+            let age = (moment.graph)(Some(&tenant_id)).earliest.duration_since(valid.from);
             let age = Duration::try_from(age).unwrap_or_default();
             let at_most = self.settings.use_check.unsigned_abs() * LATER_AT_MOST;
-            let item = (due + (age / LATER_BY_AGE).min(at_most), recorded.start, uid);
+            let item = (due + (age / LATER_BY_AGE).min(at_most), valid.from, uid);
             let party = observed.party.clone();
             self.schedule.looks_of(tenant_id.clone(), |looks| looks.insert(&party, item.clone()));
             entry.look = LookState::Wanted(Box::new(WantedLook { tenant_id, party, item }));

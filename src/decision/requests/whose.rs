@@ -21,7 +21,7 @@ impl Requests {
     pub fn whose_pass(&self, pass_id: Option<&str>, user: Option<&UserKey>) -> Whose {
         let nobody = Uid::from("");
         if let Some(pass_id) = pass_id {
-            let recording = self.index.recording(pass_id, &nobody).next();
+            let recording = self.index.recording(pass_id.into(), &nobody).next();
             let named = recording.and_then(|uid| Some((uid, self.observed(uid)?)));
             if let Some((uid, observed)) = named {
                 return Whose::Recorded(uid.clone(), observed.name.clone());

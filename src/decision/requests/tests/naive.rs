@@ -83,9 +83,9 @@ impl<'a> Seen<'a> {
                     let found = self.which(|o| o.recorded.as_ref().is_some_and(is));
                     found.into_iter().filter(|uid| *uid != asking).collect()
                 };
-                let found: Vec<&Uid> = self.0.index.recording(id.as_str(), asking).collect();
+                let found: Vec<&Uid> = self.0.index.recording(id.clone(), asking).collect();
                 assert_eq!(found, others(&|r| r.pass_id == *id), "recording {id}");
-                let found: Vec<&Uid> = self.0.index.replacing(id.as_str(), asking).collect();
+                let found: Vec<&Uid> = self.0.index.replacing(id.clone(), asking).collect();
                 assert_eq!(found, others(&|r| replaced(r) == Some(id)), "replacing {id}");
             }
         }
@@ -163,7 +163,8 @@ fn is_not_forgotten(uid: &Uid, entry: &Entry, moment: Moment) {
     assert!(!observed.is_over() || observed.leaves_at.is_some(), "{uid} is over");
     let fails = entry.work.as_ref().is_some_and(|work| work.failures > 0);
     if let Some(recorded) = observed.settled().filter(|_| !fails) {
-        let expires = moment.until(recorded.expires, observed.tenant_id.as_deref());
+        let expires = recorded.expires().expect("it has not ended");
+        let expires = moment.until(expires, observed.tenant_id.as_deref());
         assert!(due.at <= expires.max(moment.at), "{uid} is due after its expiry");
     }
     if matches!(entry.look, LookState::Seen(_)) {
