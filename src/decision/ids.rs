@@ -99,3 +99,20 @@ impl fmt::Display for RequestName {
         write!(f, "{}/{}", self.namespace, self.name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_pass_stays_as_it_was_written() {
+        let uuid = "9f28ca59-c8d4-4d6f-b4c2-8f512d6df717";
+        assert!(matches!(PassId::from(uuid), PassId::Uuid(_)));
+        let upper = uuid.to_uppercase();
+        let [braced, simple] = [format!("{{{uuid}}}"), uuid.replace('-', "")];
+        for text in [uuid, &upper, &braced, &simple, "", "not-a-uuid"] {
+            assert_eq!(PassId::from(text).to_string(), text);
+        }
+        assert_ne!(PassId::from(uuid), PassId::from(upper.as_str()));
+    }
+}
