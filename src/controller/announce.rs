@@ -8,6 +8,7 @@ use kube::{Resource, ResourceExt as _};
 use tokio::time::{Duration, timeout};
 
 use crate::api::{ConditionType, Decision, Drift, Phase, TapPolicy, TapRequest, find_condition};
+use crate::cluster::ApiError;
 use crate::cluster::requests::name_of;
 use crate::cluster::write;
 use crate::decision::Reason;
@@ -87,6 +88,16 @@ pub async fn refused(recorder: &Recorder, request: &TapRequest, what: &str, why:
     );
     let reason = Reason::WriteRefused.as_str();
     publish(recorder, request, EventType::Warning, reason, "Write", &note).await;
+}
+
+/// Reports that calls to the API server about a request failed so many times in a row. Its status cannot tell: the write of
+/// that may be what fails.
+pub async fn failing(recorder: &Recorder, request: &TapRequest, failures: u32, error: &ApiError) {
+    let note = format!(
+        "the operator tries again to go on with the request, after {failures} failures in a row: {error}; an admission webhook of the cluster may be the cause"
+    );
+    let reason = Reason::ReconcileFailed.as_str();
+    publish(recorder, request, EventType::Warning, reason, "Reconcile", &note).await;
 }
 
 /// Writes a line of the audit trail, and a sentence for people.

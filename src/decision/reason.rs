@@ -220,6 +220,8 @@ reasons! {
     IntentUnreadable,
     /// The API server refuses a write of the request, perhaps by somebody else's admission policy or webhook.
     WriteRefused,
+    /// Calls to the API server about the request fail. An event.
+    ReconcileFailed,
     /// An attempt was given up before the pass was asked for.
     HeldBack,
     /// Graph refused to create the pass; the operator tries again.

@@ -11,7 +11,7 @@ use tap_operator::api::Phase;
 use tap_operator::controller::metrics::Format;
 use tokio::time::sleep;
 
-use crate::world::{IN_ORDER, NAMESPACE, SOON, World, operators_writes};
+use crate::world::{IN_ORDER, NAMESPACE, SOON, World, intent_write, operators_writes};
 
 /// The events about an object: type and reason, in order.
 fn events(world: &World, kind: &str, name: &str) -> Vec<(String, String)> {
@@ -38,6 +38,24 @@ async fn what_a_person_must_act_on_is_a_warning_on_the_request_and_on_the_policy
     world.until("the policy says so", SOON, told).await;
     sleep(Duration::from_hours(1)).await;
     assert_eq!(events(&world, "TapPolicy", "elsewhere").len(), 1, "it is told once");
+}
+
+/// The webhook of somebody else does not answer: the API server says 500, and what the status says is not why.
+#[tokio::test(start_paused = true)]
+async fn calls_to_the_api_server_that_keep_failing_are_told_once() {
+    let world = World::new();
+    let _operator = world.operator();
+    let outage = world.kubernetes.fail(intent_write(), ApiFault::server_error(500));
+    world.request("lost-phone", &json!({}));
+    let told = || events(&world, "TapRequest", "lost-phone").contains(&warns("ReconcileFailed"));
+    sleep(Duration::from_secs(10)).await;
+    assert!(!told(), "that may be a hiccup");
+    world.until("it is told", Duration::from_mins(1), told).await;
+    sleep(Duration::from_mins(10)).await;
+    let warnings = events(&world, "TapRequest", "lost-phone");
+    assert_eq!(warnings.iter().filter(|told| **told == warns("ReconcileFailed")).count(), 1);
+    drop(outage);
+    world.until_phase("lost-phone", Phase::Active, Duration::from_mins(2)).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,6 +26,8 @@ use crate::entra::PassCode;
 
 /// More steps than a reconcile ever takes. After as many, it must be in a loop, and backs off.
 const STEPS: usize = 64;
+/// After how many failures in a row people are told of them: half a minute, in which a hiccup is over.
+const FAILS: u32 = 5;
 /// How often a request that waits for a change is reconciled without a cause.
 const RESYNC: SignedDuration = SignedDuration::from_mins(10);
 
@@ -82,7 +84,10 @@ async fn perform(
                 return operator.gone(uid, observed, asked_for_a_pass);
             }
         };
-        let rested = rested.or(failed.map(|error| operator.failed(uid, observed, &error)));
+        let rested = match failed {
+            Some(error) => Some(operator.failed(uid, observed, &error).await),
+            None => rested,
+        };
         match rested {
             None => {}
             Some(Rested::Ended) => return,
@@ -227,15 +232,23 @@ impl Operator {
     }
 
     /// Ends a reconcile because a step failed.
-    fn failed(&self, uid: &Uid, observed: &Observed, error: &ApiError) -> Rested {
+    async fn failed(&self, uid: &Uid, observed: &Observed, error: &ApiError) -> Rested {
         self.metrics.reconcile_failed(Controller::Requests);
         self.metrics.retries();
-        self.with_requests(|requests, moment| {
-            requests.fail(uid, moment, |failures| {
-                tracing::warn!(request = %observed.name, %error, failures, "reconciling the request failed");
+        let request = self.requests().request(uid);
+        let mut failures = 0;
+        let rested = self.with_requests(|requests, moment| {
+            requests.fail(uid, moment, |in_a_row| {
+                failures = in_a_row;
                 self.chance.backoff(uid.as_str(), failures, None)
             })
-        })
+        });
+        tracing::warn!(request = %observed.name, %error, failures, "reconciling the request failed");
+        // What holds an answer of Graph goes on before anything is told.
+        if let (FAILS, Rested::Ended, Some(request)) = (failures, &rested, request) {
+            announce::failing(&self.recorder(), &request, failures, error).await;
+        }
+        rested
     }
 
     fn gone(&self, uid: &Uid, observed: &Observed, asked_for_a_pass: bool) {
