@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use graph_simulator::tenant::User;
 use graph_simulator::{Fault, FaultKind, Operation};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -11,7 +12,7 @@ use tap_operator::graph::{self, Body, Client, SendOptions, Transport, TransportE
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::world::{IN_ORDER, NAMESPACE, SERVICE_ACCOUNT, SOON, World};
+use crate::world::{IN_ORDER, NAMESPACE, SERVICE_ACCOUNT, SOON, SYSTEM, World};
 use kubernetes_api::{Fault as ApiFault, Match, Verb, WatchEnd};
 
 #[tokio::test(start_paused = true)]
@@ -154,6 +155,35 @@ async fn told_to_end_it_takes_passes_away_as_long_as_it_keeps_the_lease() {
     assert_eq!(world.phase("second"), Phase::Pending);
     operator.stop().await;
     world.check_delivered("second");
+}
+
+/// Of one tenant only some are deleted at once, so each must make room for the next.
+#[tokio::test(start_paused = true)]
+async fn told_to_end_it_takes_every_pass_away_however_many_there_are() {
+    let world = World::new();
+    let operator = world.operator();
+    let names: Vec<String> = (0..40).map(|number| format!("u{number}")).collect();
+    for (number, name) in names.iter().enumerate() {
+        let (id, user) =
+            (Uuid::from_u128(0x0f10_0000 + number as u128), format!("{name}@contoso.com"));
+        world.tenant.add_user(User::member(id, &user, "A User"));
+        world.request(name, &json!({ "user": user, "lifetime": "1h" }));
+    }
+    for name in &names {
+        world.until_phase(name, Phase::Active, Duration::from_mins(5)).await;
+    }
+    world.tenant.inject(Fault::on(Operation::PassCreate, FaultKind::Slow { seconds: 25 }));
+    world.request("last", &json!({}));
+    world.until("the POST is sent", SOON, || world.posts() == names.len() + 1).await;
+    operator.tell_to_end();
+    world.kubernetes.put(json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "data": {"revokeActive": "true"},
+        "metadata": {"name": "tap-operator-stop", "namespace": SYSTEM},
+    }));
+    // That of the POST is there, too.
+    let gone = || world.live().len() == 1;
+    world.until("all passes are gone", Duration::from_secs(20), gone).await;
+    operator.stop().await;
 }
 
 /// An API server whose database was set back shows nothing on the watches that it has.

@@ -64,19 +64,21 @@ async fn perform(
             Some(_) => operator.next_step(uid, observed),
             None => Step::Rest(Rest::Backoff(None)),
         };
+        // What holds nothing is begun anew by the process that follows; its places are for those that take something away.
         let may_end = operator.requests().holds_nothing(uid);
-        if may_end && operator.ending.is_cancelled() {
-            return;
-        }
+        let step = match step {
+            Step::Gone { .. } => step,
+            _ if may_end && operator.ending.is_cancelled() => Step::Rest(Rest::ForChange),
+            _ => step,
+        };
         let (rested, failed) = match step {
             Step::Read => (None, operator.read(uid, observed, decided).await.err()),
             Step::Ask(questions) => {
                 let asks = operator.ask(uid, questions, &mut own);
-                // What holds nothing yet is begun anew by the process that follows.
                 let asked =
                     if may_end { operator.unless_ending(asks).await } else { Some(asks.await) };
-                let Some(asked) = asked else { return };
-                (None, asked.err())
+                // Without an answer the next round ends it.
+                (None, asked.and_then(Result::err))
             }
             Step::Act(action) => (None, operator.act(uid, action, &mut code, &mut own).await.err()),
             Step::Rest(rest) => (Some(operator.rest(uid, rest)), None),
