@@ -49,6 +49,7 @@ fn faults() -> Vec<FaultKind> {
         status(504, true),
         FaultKind::Html { status: 502, effect: false },
         FaultKind::Html { status: 502, effect: true },
+        FaultKind::Html { status: 200, effect: false },
         FaultKind::Garbled,
         FaultKind::ExpiredToken,
     ]
@@ -71,6 +72,21 @@ async fn a_call_that_fails_once_costs_a_little_time() {
             assert!(posts.contains(&world.posts()), "{call:?} {fault:?}\n{}", world.report());
         }
     }
+}
+
+/// A proxy that blocks a call shows a page with 200.
+#[tokio::test(start_paused = true)]
+async fn a_page_in_graphs_place_revokes_nothing() {
+    let world = World::new();
+    let _operator = world.operator();
+    world.request("lost-phone", &json!({}));
+    world.until_phase("lost-phone", Phase::Active, SOON).await;
+    let page = FaultKind::Html { status: 200, effect: false };
+    world.tenant.inject(Fault::on(Operation::PassDelete, page));
+    world.decide("lost-phone", "ada@contoso.com", "Revoke").await;
+    world.until_ended("lost-phone", Phase::Revoked, Duration::from_mins(1)).await;
+    assert_eq!(world.live().len(), 0, "{}", world.report());
+    world.check_at_rest();
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,7 +43,7 @@ impl Answer {
         }
     }
 
-    /// Returns the error that an answer without success means.
+    /// Returns the error that an answer means which tells of no success, or which Graph did not write.
     pub(super) fn error(&self, request: &Request<'_>) -> GraphError {
         let told = wire::error(&self.body);
         let status = self.status.as_u16();
@@ -72,7 +72,9 @@ impl Answer {
         let message = match (described, told.message.is_empty()) {
             (true, false) => told.message,
             (true, true) => "no reason was given".to_owned(),
-            (false, _) if self.body.is_empty() => "the answer is empty".to_owned(),
+            (false, _) if self.body.is_empty() && is_of_graph(&self.headers) => {
+                "the answer is empty".to_owned()
+            }
             (false, _) => {
                 "the answer is not in Graph's form; it may come from a proxy or gateway".to_owned()
             }

@@ -144,7 +144,8 @@ impl Exchange {
 
     async fn send_once(&self, request: &Request<'_>) -> Result<Answer, GraphError> {
         let answer = self.attempt(request, self.latest()).await.map_err(|failure| failure.error)?;
-        if answer.status.is_success() {
+        // A page that a proxy shows with 200 deleted nothing.
+        if answer.status.is_success() && answer::is_of_graph(&answer.headers) {
             self.answered(request.call, &answer, None);
             return Ok(answer);
         }

@@ -113,6 +113,19 @@ async fn an_answer_that_is_not_graphs_does_not_mean_absence() {
     assert_eq!(error.kind, ErrorKind::Unexpected);
 }
 
+/// A proxy that blocks calls often shows its page with 200.
+#[tokio::test(start_paused = true)]
+async fn a_page_with_success_that_is_not_graphs_deletes_and_changes_nothing() {
+    let bench = Bench::new();
+    let html = FaultKind::Html { status: 200, effect: false };
+    bench.fault(Operation::PassDelete, html.clone());
+    let error = bench.client.delete_pass(&ALICE.to_string(), "a-pass").await.unwrap_err();
+    assert_eq!((error.kind, error.status), (ErrorKind::Unexpected, Some(200)));
+    assert!(error.message.contains("proxy"), "{error}");
+    bench.fault(Operation::PolicyPatch, html);
+    bench.client.patch_method(&MethodPatch::default()).await.unwrap_err();
+}
+
 #[tokio::test(start_paused = true)]
 async fn reads_that_fail_are_unavailable_and_not_repeated() {
     for fault in [
