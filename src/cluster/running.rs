@@ -1,6 +1,7 @@
 //! Where an operator runs, as those see it who are none: by watching whether a lease is renewed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -11,16 +12,20 @@ use tokio::time::Instant;
 use super::error::{ApiError, call, find};
 use super::lease::{LEASE_DURATION, RETRY_PERIOD};
 
-/// The leases of one name that somebody holds, by their namespaces: who, and when it was renewed.
-type Held = BTreeMap<String, (String, Option<MicroTime>)>;
+/// The leases of one name, by their namespaces: who holds each, if anyone does, and when it was renewed.
+type Leases = BTreeMap<String, (Option<String>, Option<MicroTime>)>;
+
+/// How long leases are watched. A process that takes over from one that died has seen the lease unchanged for as long as it lasts,
+/// and tries every few seconds.
+const WATCHED: Duration = LEASE_DURATION.saturating_add(RETRY_PERIOD.saturating_mul(2));
 
 /// Who holds the lease of this name and renews it, if anyone does.
 pub async fn renewing_holder(api: &Api<Lease>, name: &str) -> Result<Option<String>, ApiError> {
     let renewed = renewed(async || {
         let lease = find("get lease", api, name).await?;
-        Ok(held(lease.into_iter().collect()))
+        Ok(by_namespace(lease.into_iter().collect()))
     });
-    Ok(renewed.await?.into_values().next().map(|(holder, _)| holder))
+    Ok(renewed.await?.into_values().next().and_then(|(holder, _)| holder))
 }
 
 /// What the leases of a name say about who runs in a cluster.
@@ -40,7 +45,9 @@ pub async fn running(client: &Client, namespace: &str, name: &str) -> Result<Run
     let everywhere: Api<Lease> = Api::all(client.clone());
     // RBAC grants a list of one name to whoever has the right on that name alone.
     let named = ListParams::default().fields(&format!("metadata.name={name}"));
-    let all = renewed(async || Ok(held(call("list leases", everywhere.list(&named)).await?.items)));
+    let all = renewed(async || {
+        Ok(by_namespace(call("list leases", everywhere.list(&named)).await?.items))
+    });
     let refused = match all.await {
         Err(error @ ApiError::Refused { code: 403, .. }) => error,
         Err(error) => return Err(error),
@@ -57,29 +64,26 @@ pub async fn running(client: &Client, namespace: &str, name: &str) -> Result<Run
     Ok(holder.map_or(Running::Nowhere, |_| Running::In(namespace.into())))
 }
 
-fn held(leases: Vec<Lease>) -> Held {
-    let held = leases.into_iter().filter_map(|lease| {
-        let spec = lease.spec?;
-        let holder = spec.holder_identity.filter(|holder| !holder.is_empty())?;
-        Some((lease.metadata.namespace.unwrap_or_default(), (holder, spec.renew_time)))
+fn by_namespace(leases: Vec<Lease>) -> Leases {
+    let each = leases.into_iter().map(|lease| {
+        let spec = lease.spec.unwrap_or_default();
+        let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
+        (lease.metadata.namespace.unwrap_or_default(), (holder, spec.renew_time))
     });
-    held.collect()
+    each.collect()
 }
 
-/// Those leases that are renewed. They are watched for as long as one lasts without a renewal, because the clock of this machine
-/// or that of a holder may be wrong.
-async fn renewed(read: impl AsyncFn() -> Result<Held, ApiError>) -> Result<Held, ApiError> {
+/// Those leases that are renewed, or taken: one that nobody holds was given back by a process that ended, and the next one may
+/// be about to take it. They are watched, because the clock of this machine or that of a holder may be wrong.
+async fn renewed(read: impl AsyncFn() -> Result<Leases, ApiError>) -> Result<Leases, ApiError> {
     let mut last = read().await?;
-    let mut renewed = Held::new();
+    let mut renewed = Leases::new();
     let began = Instant::now();
-    while !last.is_empty() && renewed.is_empty() && began.elapsed() < LEASE_DURATION {
+    while !last.is_empty() && renewed.is_empty() && began.elapsed() < WATCHED {
         tokio::time::sleep(RETRY_PERIOD / 2).await;
         let now = read().await?;
-        renewed = now
-            .iter()
-            .filter(|(namespace, held)| last.get(*namespace) != Some(*held))
-            .map(|(namespace, held)| (namespace.clone(), held.clone()))
-            .collect();
+        renewed = now.clone();
+        renewed.retain(|namespace, lease| lease.0.is_some() && last.get(namespace) != Some(lease));
         last = now;
     }
     Ok(renewed)
@@ -101,6 +105,42 @@ mod tests {
             "metadata": {"name": NAME, "namespace": namespace},
             "spec": {"holderIdentity": "one", "renewTime": format!("2026-11-23T08:00:{second:02}.000000Z")},
         }));
+    }
+
+    /// Where somebody runs who takes the lease of `default` so many seconds after the first look, which shows this holder.
+    async fn seen_taken(holder: &str, after: u64) -> String {
+        let api = KubernetesApi::new("2026-11-23T08:00:00Z".parse().unwrap());
+        let lease = |holder: &str| {
+            json!({
+                "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                "metadata": {"name": NAME, "namespace": "default"}, "spec": {"holderIdentity": holder},
+            })
+        };
+        api.put(lease(holder));
+        let takes = async {
+            tokio::time::sleep(Duration::from_secs(after)).await;
+            api.put(lease("another"));
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            seen = seen(&api, &[]) => seen,
+            () = takes => unreachable!(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_about_to_take_a_lease_runs() {
+        assert_eq!(
+            seen_taken("", 2).await,
+            "default",
+            "a process gave it back, and the next one takes it"
+        );
+        assert_eq!(
+            seen_taken("one", 16).await,
+            "default",
+            "a process died, and the next one takes over"
+        );
+        assert_eq!(seen_taken("one", 60).await, "nowhere");
     }
 
     /// Where somebody runs, as `running` tells it of the namespace `default`, while the leases of these namespaces are renewed.
