@@ -22,7 +22,8 @@ use crate::effect::Effect;
 pub const LEASE_DURATION: Duration = Duration::from_secs(15);
 /// How long renewals may fail before the lease is given up.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
-/// How long one try to renew it may take: so a connection that is dead without a word leaves time for a try on another one.
+/// How long a try to renew it may take at first: so a connection that is dead without a word leaves time for a try on another
+/// one, which has all that is left: an API server that is busy may need it.
 const RENEW_TRY: Duration = Duration::from_secs(3);
 /// How often the holder renews it, and others try to take it.
 pub(super) const RETRY_PERIOD: Duration = Duration::from_secs(2);
@@ -120,14 +121,14 @@ impl LeaderLease {
 
     /// Takes the lease when it can, then renews it, as long as the work loop runs. Returns when the lease is lost.
     pub async fn run(&self, work_runs: impl Fn() -> bool) -> LeaseLost {
-        self.acquire(&work_runs).await;
+        let taken = self.acquire(&work_runs).await;
         tracing::info!(lease = self.name, holder = self.holder, "leading");
-        let lost = self.keep(&work_runs).await;
+        let lost = self.keep(taken, &work_runs).await;
         self.renewed.send_replace(None);
         lost
     }
 
-    async fn acquire(&self, work_runs: &impl Fn() -> bool) {
+    async fn acquire(&self, work_runs: &impl Fn() -> bool) -> Lease {
         let mut observed: Option<(LeaseSpec, Instant)> = None;
         let mut told: Option<String> = None;
         loop {
@@ -138,11 +139,11 @@ impl LeaderLease {
             // The time before the request counts: others may see the new lease before the answer arrives here.
             let asked = Instant::now();
             match self.try_acquire(&mut observed).await {
-                Ok(true) => {
+                Ok(Some(lease)) => {
                     self.renewed.send_replace(Some(asked));
-                    return;
+                    return lease;
                 }
-                Ok(false) => {
+                Ok(None) => {
                     let other =
                         observed.as_ref().and_then(|(spec, _)| spec.holder_identity.clone());
                     if let Some(other) = other.filter(|other| told.as_ref() != Some(other)) {
@@ -166,7 +167,7 @@ impl LeaderLease {
     async fn try_acquire(
         &self,
         observed: &mut Option<(LeaseSpec, Instant)>,
-    ) -> Result<bool, ApiError> {
+    ) -> Result<Option<Lease>, ApiError> {
         let Some(mut lease) = find("get lease", &self.api, &self.name).await? else {
             let lease = Lease {
                 metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
@@ -180,10 +181,10 @@ impl LeaderLease {
         if held_by_other {
             match observed {
                 Some((last, since)) if *last == spec && since.elapsed() >= LEASE_DURATION => {}
-                Some((last, _)) if *last == spec => return Ok(false),
+                Some((last, _)) if *last == spec => return Ok(None),
                 _ => {
                     *observed = Some((spec, Instant::now()));
-                    return Ok(false);
+                    return Ok(None);
                 }
             }
         }
@@ -191,18 +192,25 @@ impl LeaderLease {
         taken(self.replace(Effect::TakeLease, &lease).await)
     }
 
-    async fn keep(&self, work_runs: &impl Fn() -> bool) -> LeaseLost {
+    async fn keep(&self, taken: Lease, work_runs: &impl Fn() -> bool) -> LeaseLost {
+        let mut known = Some(taken);
         // Why renewals have failed since the last one that did not.
         let mut failed = None;
+        let mut was_silent = false;
         loop {
-            tokio::time::sleep(RETRY_PERIOD).await;
+            if !was_silent {
+                tokio::time::sleep(RETRY_PERIOD).await;
+            }
             if !work_runs() {
                 return LeaseLost::WorkHangs;
             }
             let last = self.renewed.borrow().unwrap_or_else(Instant::now);
             let left = RENEW_DEADLINE.saturating_sub(last.elapsed());
             let asked = Instant::now();
-            match within(left.min(RENEW_TRY), self.renew()).await {
+            let left = if was_silent { left } else { left.min(RENEW_TRY) };
+            let renewed = within(left, self.renew(&mut known)).await;
+            was_silent = renewed.is_none();
+            match renewed {
                 Some(Ok(None)) => {
                     self.renewed.send_replace(Some(asked));
                     failed = None;
@@ -225,8 +233,20 @@ impl LeaderLease {
         }
     }
 
-    /// Renews the lease, unless it is lost.
-    async fn renew(&self) -> Result<Option<LeaseLost>, ApiError> {
+    /// Renews the lease, unless it is lost. `known`: as the API server last answered, and nobody changed it since as a rule, so
+    /// that it need not be read.
+    async fn renew(&self, known: &mut Option<Lease>) -> Result<Option<LeaseLost>, ApiError> {
+        if let Some(lease) = known {
+            let spec = Some(self.spec(lease.spec.as_ref()));
+            let lease = Lease { spec, ..lease.clone() };
+            match self.replace(Effect::RenewLease, &lease).await {
+                Err(ApiError::Conflict { .. } | ApiError::NotFound { .. }) => *known = None,
+                renewed => {
+                    *known = Some(renewed?);
+                    return Ok(None);
+                }
+            }
+        }
         let Some(mut lease) = find("get lease", &self.api, &self.name).await? else {
             return Ok(Some(LeaseLost::Removed));
         };
@@ -239,7 +259,8 @@ impl LeaderLease {
             _ => return Ok(Some(LeaseLost::Removed)),
         }
         lease.spec = Some(self.spec(Some(&spec)));
-        self.replace(Effect::RenewLease, &lease).await.map(|_| None)
+        *known = Some(self.replace(Effect::RenewLease, &lease).await?);
+        Ok(None)
     }
 
     async fn replace(&self, effect: Effect, lease: &Lease) -> Result<Lease, ApiError> {
@@ -293,11 +314,11 @@ async fn within<F: Future>(left: Duration, call: F) -> Option<F::Output> {
     tokio::time::timeout(left, call).await.ok()
 }
 
-fn taken<T>(outcome: Result<T, ApiError>) -> Result<bool, ApiError> {
+fn taken(outcome: Result<Lease, ApiError>) -> Result<Option<Lease>, ApiError> {
     match outcome {
-        Ok(_) => Ok(true),
+        Ok(lease) => Ok(Some(lease)),
         // Another replica was faster.
-        Err(ApiError::Conflict { .. } | ApiError::Refused { code: 409, .. }) => Ok(false),
+        Err(ApiError::Conflict { .. } | ApiError::Refused { code: 409, .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -367,6 +388,48 @@ mod tests {
             lost = lease.run(|| true) => panic!("{lost}"),
             () = hangs => assert!(view.is_fresh()),
         }
+    }
+
+    /// Each call takes two seconds, and one gets no answer.
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_server_loses_no_lease() {
+        let api = server();
+        let client = api.client();
+        let slow = tower::service_fn(move |request| {
+            let client = client.clone();
+            async move {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                client.send(request).await
+            }
+        });
+        let renewals = Renewals::default();
+        let view = renewals.view();
+        let leases = Api::namespaced(kube::Client::new(slow, "default"), "default");
+        let lease = LeaderLease::new(leases, NAME, "one", renewals);
+        let hangs = async {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            api.fail_next(Match::any().resource("leases"), Fault::Hang);
+            tokio::time::sleep(Duration::from_mins(1)).await;
+        };
+        tokio::select! {
+            lost = lease.run(|| true) => panic!("{lost}"),
+            () = hangs => assert!(view.is_held()),
+        }
+    }
+
+    /// Each costs the API server a write, and no read.
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_is_one_call() {
+        let api = server();
+        let (lease, view) = lease(&api);
+        let calls = || api.requests_for(&Match::any().resource("leases")).len();
+        tokio::select! {
+            lost = lease.run(|| true) => panic!("{lost}"),
+            () = tokio::time::sleep(RETRY_PERIOD * 10 + RETRY_PERIOD / 2) => {}
+        }
+        assert!(view.is_fresh());
+        // Two to take it.
+        assert_eq!(calls(), 2 + 10);
     }
 
     #[tokio::test(start_paused = true)]
