@@ -8,7 +8,9 @@ use tokio::time::Instant;
 
 use crate::entra::GraphError;
 
-/// How long an error is remembered, so that a tenant that does not answer is asked seldom.
+/// How long an error is remembered: as long as it took, within these bounds. So a tenant that does not answer is asked seldom, and
+/// one that refused a single call is asked again soon.
+const FAILED_AT_LEAST: Duration = Duration::from_secs(2);
 const FAILED: Duration = Duration::from_secs(15);
 /// With as many keys, those are forgotten whose answers are older than [`OLD`].
 const MANY: usize = 200;
@@ -26,6 +28,7 @@ pub struct Shared<T>(Arc<tokio::sync::Mutex<Option<Last<T>>>>);
 #[derive(Debug)]
 struct Last<T> {
     came: Instant,
+    took: Duration,
     outcome: Result<T, GraphError>,
 }
 
@@ -50,15 +53,18 @@ impl<T: Clone + Send + 'static> Shared<T> {
     ) -> Result<T, GraphError> {
         let asked = Instant::now();
         let mut last = Arc::clone(&self.0).lock_owned().await;
-        if let Some(Last { came, outcome }) = &*last {
-            let holds = if outcome.is_ok() { age } else { FAILED };
+        if let Some(Last { came, took, outcome }) = &*last {
+            let failed = || (*took).clamp(FAILED_AT_LEAST, FAILED);
+            let holds = outcome.as_ref().map_or_else(|_| failed(), |_| age);
             if asked <= *came || came.elapsed() < holds {
                 return outcome.clone();
             }
         }
         let reading = tokio::spawn(async move {
+            let began = Instant::now();
             let outcome = read.await;
-            *last = Some(Last { came: Instant::now(), outcome: outcome.clone() });
+            let (came, took) = (Instant::now(), began.elapsed());
+            *last = Some(Last { came, took, outcome: outcome.clone() });
             outcome
         });
         let interrupted = "a read that several wait for was interrupted";
@@ -149,6 +155,16 @@ mod tests {
         assert!(join_all(waiting).await.iter().all(Result::is_err));
         assert_eq!((question.reads(), began.elapsed()), (1, AGE));
         sleep(FAILED.saturating_sub(SECOND)).await;
+        assert!(question.ask(SECOND, false).await.is_err());
+        sleep(SECOND).await;
+        assert_eq!(question.ask(SECOND, false).await, Ok(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_that_came_at_once_is_forgotten_soon() {
+        let question = Question::default();
+        assert!(question.ask(Duration::ZERO, true).await.is_err());
+        sleep(SECOND).await;
         assert!(question.ask(SECOND, false).await.is_err());
         sleep(SECOND).await;
         assert_eq!(question.ask(SECOND, false).await, Ok(2));

@@ -17,8 +17,15 @@ pub(in crate::graph) struct Pages<T> {
     pub(in crate::graph) items: Vec<T>,
     /// The `Date` of the first page.
     date: Option<Timestamp>,
-    /// Whether the list has no more.
-    pub(in crate::graph) is_whole: bool,
+    /// Why the rest was not read, if there is more.
+    pub(in crate::graph) unread: Option<GraphError>,
+}
+
+struct Page<T> {
+    items: Vec<T>,
+    date: Option<Timestamp>,
+    /// The path of the next one.
+    next: Option<String>,
 }
 
 impl Exchange {
@@ -36,16 +43,11 @@ impl Exchange {
         &self,
         request: Request<'_>,
     ) -> Result<(Vec<T>, Option<Timestamp>), GraphError> {
-        let call = request.call;
         let first = self.first_pages(request, MOST_PAGES).await?;
-        if first.is_whole {
-            Ok((first.items, first.date))
-        } else {
-            Err(unexpected(call, "the list does not end"))
-        }
+        first.unread.map_or(Ok((first.items, first.date)), Err)
     }
 
-    /// Reads so many pages of a list, or all of it if it has no more.
+    /// Reads so many pages of a list, or all of it if it has no more, or those before one that cannot be read.
     pub(in crate::graph) async fn first_pages<T: DeserializeOwned>(
         &self,
         mut request: Request<'_>,
@@ -53,21 +55,37 @@ impl Exchange {
     ) -> Result<Pages<T>, GraphError> {
         let (mut items, mut date) = (Vec::new(), None);
         for page in 0..most {
-            let answer = self.send(&request).await?;
+            let read = match self.page::<T>(&request).await {
+                Ok(read) => read,
+                Err(error) if page == 0 => return Err(error),
+                Err(error) => return Ok(Pages { items, date, unread: Some(error) }),
+            };
+            items.extend(read.items);
             if page == 0 {
-                date = wire::date(&answer.headers);
+                date = read.date;
             }
-            let page: wire::Page<T> = wire::read(&answer.body)
-                .map_err(|error| answer.annotate(&request, &error.to_string()))?;
-            items.extend(page.value);
-            let Some(next) = page.next else { return Ok(Pages { items, date, is_whole: true }) };
-            // The next request carries the token, so it must not go to another host.
-            request.path = self.own_path(&next).ok_or_else(|| {
-                answer
-                    .annotate(&request, "the link to the next page names another host than Graph's")
-            })?;
+            let Some(next) = read.next else { return Ok(Pages { items, date, unread: None }) };
+            request.path = next;
         }
-        Ok(Pages { items, date, is_whole: false })
+        let unread = Some(unexpected(request.call, "the list does not end"));
+        Ok(Pages { items, date, unread })
+    }
+
+    async fn page<T: DeserializeOwned>(
+        &self,
+        request: &Request<'_>,
+    ) -> Result<Page<T>, GraphError> {
+        let answer = self.send(request).await?;
+        let page: wire::Page<T> = wire::read(&answer.body)
+            .map_err(|error| answer.annotate(request, &error.to_string()))?;
+        // The next request carries the token, so it must not go to another host.
+        let next = page.next.map(|next| {
+            self.own_path(&next).ok_or_else(|| {
+                answer
+                    .annotate(request, "the link to the next page names another host than Graph's")
+            })
+        });
+        Ok(Page { items: page.value, date: wire::date(&answer.headers), next: next.transpose()? })
     }
 
     /// Returns what follows scheme, host and version in a URL of the connection's Graph, and `None` for any other URL.

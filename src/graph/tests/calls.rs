@@ -387,6 +387,10 @@ async fn all_pages_of_the_audit_log_are_read_up_to_a_bound() {
     assert_eq!((read.rows.len(), read.is_whole), (400, false), "the newest");
     let newest = |rows: &[crate::entra::AuditRow]| rows.is_sorted_by(|a, b| a.at >= b.at);
     assert!(newest(&read.rows));
+    let page = FaultKind::Html { status: 502, effect: false };
+    simulator.inject(Fault::on(Operation::DirectoryAudits, page).after(3));
+    let read = client.method_audits(from).await.unwrap();
+    assert_eq!((read.rows.len(), read.is_whole), (120, false), "those before a page that failed");
     let of_user = client.audits_of_user(&BOB.to_string(), from).await.unwrap();
     assert_eq!(of_user.len(), 40);
 }
