@@ -22,7 +22,7 @@ use super::watches::ShortBackoff;
 use crate::cluster::error::{ApiError, find};
 use crate::cluster::write::Trial;
 use crate::decision::admission::{
-    Guard, IN_FORCE_WITHIN, Probe, Probes, ServiceAccount, Shipped, judge, told,
+    Guard, IN_FORCE_WITHIN, Probe, Probes, ServiceAccount, Shipped, guarded_in, judge, told,
 };
 
 /// How often the policies are probed.
@@ -113,12 +113,8 @@ pub async fn keep(
             () = tokio::time::sleep_until(next) => {}
         }
         let guard = keeper.look().await;
-        let wait = match guard {
-            // By the clock of this machine, which may be wrong: never longer than the policies take.
-            Guard::InForce(since) => since.duration_since(operator.clocks.local()),
-            _ => SignedDuration::ZERO,
-        };
-        health.guarded_in(wait.clamp(SignedDuration::ZERO, IN_FORCE_WITHIN).unsigned_abs());
+        let changed = keeper.changed.and_then(|at| SignedDuration::try_from(at.elapsed()).ok());
+        health.guarded_in(guarded_in(&guard, operator.clocks.local(), changed).unsigned_abs());
         let fence = keeper.fence(state.borrow().fence);
         next = Instant::now() + keeper.again(&guard);
         keeper.report(&guard, allow_unguarded);

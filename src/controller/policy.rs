@@ -64,7 +64,9 @@ pub async fn reconcile(
         Err(error) => {
             tracing::warn!(policy = name, %error, "reconciling the policy failed");
             operator.metrics.reconcile_failed(Controller::Policies);
-            Ok(Action::requeue(chance.backoff(&name, 3, None)))
+            // What is refused is refused again until somebody changes something, and each time the tenant is read before.
+            let failures = if matches!(error, ApiError::Refused { .. }) { 6 } else { 3 };
+            Ok(Action::requeue(chance.backoff(&name, failures, None)))
         }
     }
 }

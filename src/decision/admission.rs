@@ -255,6 +255,21 @@ pub fn judge(differences: &[String], probes: &Probes, created: Timestamp, settle
     Guard::Unknown
 }
 
+/// How long requests that are created will still fail as too young, or as unguarded while the API server does not enforce yet what
+/// `changed` so long ago. `now` is the time of this machine, which may be wrong: it is never longer than the policies take.
+pub fn guarded_in(
+    guard: &Guard,
+    now: Timestamp,
+    changed: Option<SignedDuration>,
+) -> SignedDuration {
+    let young = match guard {
+        Guard::InForce(since) => since.duration_since(now),
+        _ => SignedDuration::ZERO,
+    };
+    let settles = changed.map_or(SignedDuration::ZERO, |ago| IN_FORCE_WITHIN - ago);
+    young.max(settles).clamp(SignedDuration::ZERO, IN_FORCE_WITHIN)
+}
+
 /// A sentence with the first differences and the number of the others.
 pub fn told(differences: &[String]) -> String {
     let more = differences.len().saturating_sub(TOLD);
@@ -279,6 +294,27 @@ mod tests {
             "metadata": {"name": shipped.name, "labels": {"a": "b"}, "generation": 3},
             "spec": shipped.spec,
         })
+    }
+
+    #[test]
+    fn nothing_is_guarded_while_policies_are_young_or_have_just_changed() {
+        let now: Timestamp = "2026-11-23T08:00:00Z".parse().unwrap();
+        let seconds = SignedDuration::from_secs;
+        let in_force = |in_seconds| Guard::InForce(now + seconds(in_seconds));
+        for (guard, changed, expected) in [
+            (in_force(-60), None, 0),
+            (in_force(10), None, 10),
+            (in_force(600), None, 15),
+            // Applied beside an operator that runs, before anything can be tried.
+            (Guard::Unknown, Some(4), 11),
+            (in_force(-60), Some(4), 11),
+            (Guard::Broken("not enforced yet".into()), Some(4), 11),
+            (Guard::Broken("missing".into()), None, 0),
+            (Guard::Unknown, Some(20), 0),
+        ] {
+            let wait = guarded_in(&guard, now, changed.map(seconds));
+            assert_eq!(wait, seconds(expected), "{guard:?} {changed:?}");
+        }
     }
 
     /// Every place in a value, as a JSON pointer.

@@ -271,6 +271,24 @@ async fn a_tenant_without_the_licence_for_what_if_says_so() {
     assert!(!message.contains(WHAT_IF), "it holds that permission: {message}");
 }
 
+/// The permission was granted a moment ago.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_names_no_licence_is_none_for_lack_of_one() {
+    let world = world(WHAT_IF, keys("enabled"));
+    let refusal = FaultKind::Status {
+        status: 403,
+        effect: false,
+        code: Some("AccessDenied".into()),
+        retry_after_seconds: None,
+    };
+    world.tenant.inject(Fault::on(Operation::Evaluate, refusal).times(2));
+    let _operator = world.operator();
+    world.request("alice", &json!({}));
+    world.until_phase("alice", Phase::Active, IN_ORDER).await;
+    let (_, message) = check(&world, "alice").expect("a check");
+    assert!(!message.contains("Microsoft Entra ID P1"), "{message}");
+}
+
 /// Such as one who was deleted a moment ago.
 #[tokio::test(start_paused = true)]
 async fn an_error_about_one_user_says_nothing_of_the_tenant() {

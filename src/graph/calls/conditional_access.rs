@@ -41,12 +41,7 @@ impl Client {
             let path = "/identity/conditionalAccess/evaluate".to_owned();
             let request = self.request(Call::WhatIf, priority, path).with_body(&body)?;
             let policies = match self.exchange.pages::<wire::WhatIfAnswer>(request).await {
-                // The app has the permission, so this is about the licence (reported: a 403 that names it).
-                Err(error)
-                    if error.is_for_lack_of_permission() || error.is_for_lack_of_licence() =>
-                {
-                    return Ok(WhatIf::NotLicensed);
-                }
+                Err(error) if names_the_licence(&error) => return Ok(WhatIf::NotLicensed),
                 Err(error) if is_unknown_call(&error, user_id) => return Ok(WhatIf::NotOffered),
                 policies => policies?.0,
             };
@@ -57,6 +52,14 @@ impl Client {
         }
         Ok(WhatIf::Meets(found.into()))
     }
+}
+
+/// Whether Graph refused What If for lack of a licence (reported: a 403 `AccessDenied` whose text names it). Another 403 says that
+/// the permission is missing, or not effective yet.
+fn names_the_licence(error: &GraphError) -> bool {
+    let says = |word: &str| error.message.to_lowercase().contains(word);
+    error.is_for_lack_of_licence()
+        || error.is_for_lack_of_permission() && (says("licen") || says("premium"))
 }
 
 /// Whether Graph does not know the call. An error about the user says nothing of the call.
