@@ -124,8 +124,12 @@ async fn none_runs(client: &Client, namespace: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Where an operator renews its lease. That takes some seconds to find out where none does.
+/// Where an operator renews its lease. That takes some seconds to find out where none does, so it is said.
 pub async fn running(client: &Client, namespace: &str) -> anyhow::Result<Running> {
+    let _ = writeln!(
+        std::io::stderr(),
+        "looking for a running operator; without one this may take 20 seconds"
+    );
     let what = "whether an operator is running cannot be read from its lease";
     let running = running::running(client, namespace, OPERATOR).await;
     running.map_err(|error| custody::refused(what, error))
