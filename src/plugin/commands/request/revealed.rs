@@ -216,8 +216,9 @@ mod tests {
         let (code, _) = opened(&session, &issued, &key, &mut signals).await.unwrap();
         assert_eq!(code.expose(), "the code");
         // While the Secret is read.
-        let mut seen = Signals::catch().unwrap();
         for name in ["-INT", "-QUIT"] {
+            // Anew, for it may not have come to look at the last one.
+            let mut seen = Signals::catch().unwrap();
             let reads = Match::verb(Verb::Get).resource("secrets");
             let mut held = api.intercept(reads, Point::AfterEffect);
             let pressed = async {
