@@ -16,7 +16,7 @@ const SELDOM: Duration = Duration::from_secs(30);
 /// A failed call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// The object does not exist.
+    /// The API server names an object that does not exist: this one, or its namespace.
     #[error("{0}")]
     NotFound(String),
     /// The request does not exist.
@@ -69,7 +69,8 @@ pub enum CallError {
         /// Its message.
         message: String,
     },
-    /// The API server, or a proxy before it, failed. If it was a write, it may have been made all the same.
+    /// The API server, or a proxy before it, failed, or answered 404 without the name of an object, which says nothing of the
+    /// object. If it was a write, it may have been made all the same.
     #[error("the cluster {cluster} fails ({code}): {message}")]
     Failed {
         /// The cluster.
@@ -132,10 +133,9 @@ impl ClusterName {
 impl CallError {
     /// What the API server of this cluster answered.
     pub fn of(status: Status, cluster: &ClusterName) -> Self {
+        let names_an_object =
+            status.details.as_ref().is_some_and(|details| !details.name.is_empty());
         let message = status.message;
-        // An answer that is no Status comes from a path that is not served.
-        let unknown_path = message.contains("page not found")
-            || message.contains("could not find the requested resource");
         match status.code {
             401 => Self::Unauthorized(format!("{message}{}", cluster.which())),
             403 if message.contains("User \"system:anonymous\"") => Self::Unauthorized(format!(
@@ -146,10 +146,12 @@ impl CallError {
                 Some((_, why)) => Self::Policy(why.trim_end().to_owned()),
                 None => Self::Right(format!("{message}{}", cluster.which())),
             },
-            404 if unknown_path => Self::NoSuchKind(cluster.full()),
-            404 => Self::NotFound(message),
+            404 if is_unknown_path(&message) => Self::NoSuchKind(cluster.full()),
+            404 if names_an_object => Self::NotFound(message),
             409 if status.reason == "AlreadyExists" => Self::Exists(message),
-            code if code >= 500 => Self::Failed { cluster: cluster.full(), code, message },
+            code if code == 404 || code >= 500 => {
+                Self::Failed { cluster: cluster.full(), code, message }
+            }
             code => match unknown_fields(&message) {
                 Some(fields) => Self::UnknownFields { cluster: cluster.full(), fields },
                 None => Self::Refused { code, message },
@@ -192,6 +194,11 @@ impl CallError {
     }
 }
 
+/// Whether a 404 says that the API server does not serve the path: then its answer may be no Status.
+pub fn is_unknown_path(message: &str) -> bool {
+    message.contains("page not found") || message.contains("could not find the requested resource")
+}
+
 /// Why there are no credentials, if that is the error. Of the program that should have given them only the complaint is told: there
 /// may be some in its arguments and in its output.
 pub fn no_credentials(error: &kube::Error) -> Option<String> {
@@ -226,6 +233,8 @@ fn unknown_fields(message: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn status(code: u16, reason: &str, message: &str) -> Status {
@@ -269,7 +278,7 @@ mod tests {
         }
         let unreachable = CallError::Unreachable { cluster: String::new(), cause: String::new() };
         assert!(unreachable.is_unsure());
-        for code in [400, 403, 404, 409, 422, 429] {
+        for code in [400, 403, 409, 422, 429] {
             let error = CallError::of(status(code, "", "no"), &cluster());
             assert!(!error.is_unsure(), "{error:?}");
         }
@@ -311,11 +320,29 @@ mod tests {
 
     #[test]
     fn a_missing_object_is_not_a_missing_installation() {
-        let object = status(404, "NotFound", "taprequests.tap-operator.io \"a\" not found");
+        let details = json!({ "name": "a", "group": "tap-operator.io", "kind": "taprequests" });
+        let object = Status {
+            details: serde_json::from_value(details).unwrap(),
+            ..status(404, "NotFound", "taprequests.tap-operator.io \"a\" not found")
+        };
         assert!(matches!(CallError::of(object, &cluster()), CallError::NotFound(_)));
         let path = status(404, "Failed to parse error data", "404 page not found\n");
         let error = CallError::of(path, &cluster());
         assert_eq!(error, CallError::NoSuchKind("https://prod.example.com".into()));
+    }
+
+    #[test]
+    fn a_404_that_names_no_object_says_nothing_of_it() {
+        let nameless = json!({ "group": "tap-operator.io", "kind": "taprequests" });
+        for details in [json!(null), nameless] {
+            let gateway = Status {
+                details: serde_json::from_value(details).unwrap(),
+                ..status(404, "", "<title>404 Not Found</title>")
+            };
+            let error = CallError::of(gateway, &cluster());
+            assert!(matches!(error, CallError::Failed { code: 404, .. }), "{error:?}");
+            assert_eq!((error.heals_after(), error.is_unsure()), (Some(SOON), true));
+        }
     }
 
     #[test]

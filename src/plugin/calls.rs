@@ -24,7 +24,7 @@ use kube::core::PartialObjectMeta;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 
-use super::call_error::{CallError, ClusterName};
+use super::call_error::{CallError, ClusterName, is_unknown_path};
 use super::record::Record;
 use crate::api::names::{GROUP, STOP_CONFIG_MAP, STOP_REVOKE_ACTIVE_KEY};
 use crate::api::{Lean, TapPolicy, TapRequest};
@@ -108,6 +108,18 @@ impl Cluster {
         K::DynamicType: Default,
     {
         Ok(Api::namespaced(self.client.clone(), segment("namespace", namespace)?))
+    }
+
+    /// Reads an object by its name; nothing if the API server says that there is none.
+    async fn find<K>(&self, api: &Api<K>, name: &str) -> Result<Option<K>, CallError>
+    where
+        K: Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        match self.call(api.get(name)).await {
+            Ok(found) => Ok(Some(found)),
+            Err(CallError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Who is asking.
@@ -229,13 +241,13 @@ impl Cluster {
     /// The Secret of this name, if there is one.
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, CallError> {
         let api: Api<Secret> = self.objects(namespace)?;
-        self.call(api.get_opt(segment("name", name)?)).await
+        self.find(&api, segment("name", name)?).await
     }
 
     /// The stop, if it is set.
     pub async fn stop(&self, namespace: &str) -> Result<Option<ConfigMap>, CallError> {
         let api: Api<ConfigMap> = self.objects(namespace)?;
-        self.call(api.get_opt(STOP_CONFIG_MAP)).await
+        self.find(&api, STOP_CONFIG_MAP).await
     }
 
     /// Any object, if it exists.
@@ -246,7 +258,7 @@ impl Cluster {
         K::DynamicType: Default,
     {
         let api: Api<K> = self.objects(namespace)?;
-        self.call(api.get_opt(segment("name", name)?)).await
+        self.find(&api, segment("name", name)?).await
     }
 
     /// Any object of the cluster, if it exists.
@@ -256,7 +268,7 @@ impl Cluster {
         name: &str,
     ) -> Result<Option<DynamicObject>, CallError> {
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), kind);
-        self.call(api.get_opt(segment("name", name)?)).await
+        self.find(&api, segment("name", name)?).await
     }
 
     /// What a path of the API server answers, as JSON.
@@ -409,30 +421,38 @@ fn escaped(value: &str) -> String {
 /// What the API server answered to a path in place of what was asked for.
 fn refusal(path: &str, code: u16, body: &[u8]) -> CallError {
     let status = serde_json::from_slice::<serde_json::Value>(body).ok();
-    let message = status.as_ref().and_then(|status| status["message"].as_str());
+    let field = |path: &str| status.as_ref().and_then(|status| status.pointer(path)?.as_str());
+    let names_an_object = field("/details/name").is_some_and(|name| !name.is_empty());
+    let message = field("/message");
     let message = message.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned);
     let message = format!("GET {path}: {}", message.trim_end());
     match code {
         401 => CallError::Unauthorized(message),
         403 => CallError::Right(message),
-        404 => CallError::NotFound(message),
+        404 if names_an_object || is_unknown_path(&message) => CallError::NotFound(message),
         code => CallError::Refused { code, message },
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use kubernetes_api::KubernetesApi;
+    use kube::core::Status;
+    use kubernetes_api::{Fault, KubernetesApi, Match};
 
     use super::*;
 
     #[test]
     fn a_path_that_is_not_there_is_no_missing_installation() {
-        let body = br#"{"kind": "Status", "message": "pods \"tap-operator-5f\" not found"}"#;
+        let body = br#"{"message": "pods \"tap-operator-5f\" not found", "details": {"name": "tap-operator-5f"}}"#;
         assert_eq!(
             refusal("/api/v1/p", 404, body),
             CallError::NotFound("GET /api/v1/p: pods \"tap-operator-5f\" not found".into())
         );
+        let unknown = refusal("/apis/a", 404, b"404 page not found\n");
+        assert_eq!(unknown, CallError::NotFound("GET /apis/a: 404 page not found".into()));
+        // What a gateway answers says nothing of it.
+        let gateway = refusal("/apis/a", 404, b"<title>404 Not Found</title>");
+        assert!(matches!(gateway, CallError::Refused { code: 404, .. }), "{gateway:?}");
         let plain = refusal("/version", 403, b"no\n");
         assert_eq!(plain, CallError::Right("GET /version: no".into()));
     }
@@ -464,6 +484,22 @@ mod tests {
             refused(cluster.secret("helpdesk", name).await.unwrap_err());
         }
         assert!(api.requests().is_empty(), "{:?}", api.requests());
+    }
+
+    #[tokio::test]
+    async fn only_what_the_api_server_names_is_absent() {
+        let api = KubernetesApi::new("2026-11-29T17:30:00Z".parse().unwrap());
+        let cluster = cluster(&api);
+        let stop = || cluster.stop("helpdesk");
+        assert_eq!(stop().await, Ok(None));
+        let gateway = || Fault::Refused(Status::failure("<html>", "").with_code(404).boxed());
+        api.fail_next(Match::any(), gateway());
+        let failed = stop().await.unwrap_err();
+        assert!(matches!(failed, CallError::Failed { code: 404, .. }), "{failed:?}");
+        api.fail_next(Match::any(), gateway());
+        let deleted = cluster.delete_secret("helpdesk", "a", "b").await;
+        assert!(deleted.unwrap_err().is_unsure());
+        assert_eq!(cluster.delete_secret("helpdesk", "a", "b").await, Ok(()));
     }
 
     #[test]

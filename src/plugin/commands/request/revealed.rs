@@ -155,6 +155,8 @@ fn unknown(failure: Failure, session: &Session) -> Failure {
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
+    use clap::Parser as _;
+    use kube::core::Status;
     use kubernetes_api::{Fault, Match, Point, Verb, statuses};
     use serde_json::json;
 
@@ -162,6 +164,7 @@ mod tests {
     use super::*;
     use crate::api::PolicyRef;
     use crate::api::names::SECRET_TYPE;
+    use crate::plugin::cli::{Arguments, Command};
     use crate::plugin::samples::{SIGNALS, active, served};
     use crate::seal::Recipients;
 
@@ -189,6 +192,29 @@ mod tests {
         // Another key's is left alone.
         let other = OneTimeKey::generate();
         assert!(!take_back_unknown(&session, &other, &mut Signals::catch().unwrap()).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gateway_that_finds_nothing_ends_no_wait() {
+        let (api, session) = served("heidi@contoso.com");
+        let _alone = SIGNALS.lock().await;
+        let record = active();
+        api.put(record.printed());
+        let gateway = Status::failure("<title>404 Not Found</title>", "").with_code(404).boxed();
+        let reads = Match::verb(Verb::Get).resource("taprequests");
+        api.fail_next(reads, Fault::Refused(gateway));
+        let mut signals = Signals::catch().unwrap();
+        let issued = waited_for(&arguments(), &record, &session, &mut signals).await;
+        assert_eq!(issued.map(|issued| issued.uid()), Ok(record.uid()));
+    }
+
+    /// What was typed.
+    fn arguments() -> Request {
+        let typed = ["kubectl-tap", "request", "alice@contoso.com", "--name", "a", "--reveal"];
+        match Arguments::parse_from(typed).command {
+            Command::Request(arguments) => *arguments,
+            _ => unreachable!(),
+        }
     }
 
     /// Sends a signal to this process.
