@@ -71,6 +71,11 @@ impl Cluster {
         Self { client, name, limit }
     }
 
+    /// The same, of which no call takes longer than this if the person set no limit.
+    pub fn within(&self, limit: Duration) -> Self {
+        Self { limit: self.limit.or(Some(limit)), ..self.clone() }
+    }
+
     /// How people are told of it.
     pub fn name(&self) -> &ClusterName {
         &self.name

@@ -129,6 +129,15 @@ impl Session {
         Self { cluster, namespace, me: OnceCell::new() }
     }
 
+    /// The same, of which no call takes longer than this if the person set no limit.
+    pub fn within(&self, limit: Duration) -> Self {
+        Self {
+            cluster: self.cluster.within(limit),
+            namespace: self.namespace.clone(),
+            me: self.me.clone(),
+        }
+    }
+
     /// Whether the person has a right in the namespace.
     pub async fn may(&self, right: Right<'_>) -> Result<bool, CallError> {
         self.cluster.may(right, Some(&self.namespace)).await

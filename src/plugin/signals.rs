@@ -1,6 +1,13 @@
 //! The signals that end a program.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
 use super::failure::{Exit, Failure};
+
+/// How long after a first signal another one is no second: a terminal that closes sends several, and means one.
+pub const APART: Duration = Duration::from_secs(3);
 
 /// The signals with which people, shells and terminals end a program.
 pub struct Signals(system::Signals);
@@ -15,6 +22,14 @@ impl Signals {
     /// Returns when one comes.
     pub async fn any(&mut self) {
         self.0.any().await;
+    }
+
+    /// Returns when one comes, and, [`APART`] from it, another.
+    pub async fn twice(mut self) {
+        self.any().await;
+        sleep(APART).await;
+        while self.none_yet().await.is_err() {}
+        self.any().await;
     }
 
     /// Does something, unless one comes before it is done.

@@ -1,5 +1,6 @@
 //! `request --reveal`: a request whose code this process alone can open.
 
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
@@ -24,15 +25,16 @@ use crate::plugin::time::Clock;
 const LOOKS: u32 = 5;
 /// How long to wait before it is looked for again: a proxy may give up before the API server does.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+/// The longest that a call may take which a signal does not end, if the person set no limit.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The comment of a revocation that nobody typed.
 const UNREADABLE: &str =
     "kubectl tap request --reveal ended before it showed the code, and nobody else can open it";
 
-/// Asks for a code that only this process can open, waits for it, and shows it. However that ends without the code having
-/// been shown, the request is revoked: a pass that nobody can read serves nobody, and keeps others from a new one.
+/// Asks for a code that only this process can open, waits for it, and shows it.
 pub(super) async fn asked_and_shown(
     arguments: &Request,
-    mut spec: TapRequestSpec,
+    spec: TapRequestSpec,
     session: &Session,
     clock: &Clock,
 ) -> Result<(), Failure> {
@@ -44,21 +46,33 @@ pub(super) async fn asked_and_shown(
         ))
         .remedy("ask your administrator for the right to get Secrets there, or ask without --reveal"));
     }
+    created_and_shown(arguments, spec, session, clock).await
+}
+
+/// Creates the request, waits for its code, and shows it. However that ends without the code having been shown, the request is
+/// revoked: a pass that nobody can read serves nobody, and keeps others from a new one.
+async fn created_and_shown(
+    arguments: &Request,
+    mut spec: TapRequestSpec,
+    session: &Session,
+    clock: &Clock,
+) -> Result<(), Failure> {
     let key = OneTimeKey::generate();
     spec.recipients = Some(vec![key.public()]);
-    // From here on a signal ends nothing before the request is revoked.
+    let limited = &session.within(PATIENCE);
+    // From here on a signal ends nothing before the request is revoked, but a second one does: the cluster may not answer.
     let mut signals = Signals::catch()?;
-    let record = match create(arguments, &spec, session, clock, false).await {
-        Ok(record) => record,
-        Err(error) => {
-            let unsure = error.is_unsure();
+    let mut second = pin!(Signals::catch()?.twice());
+    let created = create(arguments, &spec, limited, clock, false);
+    let record = match unless(second.as_mut(), created).await {
+        Some(Ok(record)) => record,
+        Some(Err(error)) if error.is_unsure() => {
             let failure = not_created(error, arguments, session);
-            return Err(if unsure && !take_back_unknown(session, &key, &mut signals).await {
-                unknown(failure, session)
-            } else {
-                failure
-            });
+            let found = unless(second, take_back_unknown(limited, &key, &mut signals)).await;
+            return Err(if found == Some(true) { failure } else { unknown(failure, session) });
         }
+        Some(Err(error)) => return Err(not_created(error, arguments, session)),
+        None => return Err(unknown(Failure::new(Exit::Interrupted, "interrupted"), session)),
     };
     let shown = async {
         as_sent(&record, &spec)?;
@@ -69,7 +83,7 @@ pub(super) async fn asked_and_shown(
     };
     match shown.await {
         Ok((issued, secret)) => {
-            reveal::tidy_up(session, &issued, &secret, Asks::WhetherToKeep(&mut signals)).await
+            reveal::tidy_up(limited, &issued, &secret, Asks::WhetherToKeep(&mut signals)).await
         }
         Err(failure) if failure.exit == Exit::Ended => Err(failure),
         Err(failure) => {
@@ -77,13 +91,28 @@ pub(super) async fn asked_and_shown(
                 Exit::Interrupted => "interrupted".to_owned(),
                 _ => failure.message,
             };
-            let (told, remedy) = match take_back(session, &record).await {
+            let taken_back = unless(second, take_back(limited, &record)).await;
+            let taken_back =
+                taken_back.unwrap_or_else(|| Err(not_taken_back(&record, "interrupted")));
+            let (told, remedy) = match taken_back {
                 Ok(told) => (told, None),
                 Err(left) => (left.message, left.remedy),
             };
             let exit = if failure.exit == Exit::Closed { Exit::Error } else { failure.exit };
             Err(Failure { exit, message: format!("{message}; {told}"), remedy })
         }
+    }
+}
+
+/// Does something, unless the end comes before it is done.
+async fn unless<T>(
+    end: Pin<&mut impl Future<Output = ()>>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = end => None,
     }
 }
 
@@ -103,17 +132,22 @@ async fn opened(
 
 /// Revokes a request whose code nobody can read any more. Returns what to tell about it.
 async fn take_back(session: &Session, record: &Record) -> Result<String, Failure> {
-    let name = record.name();
     match decide::decide(session, record, DecisionKind::Revoke, Some(UNREADABLE)).await {
-        Ok(()) => {
-            Ok(format!("{name} was revoked, because its code can no longer be read by anybody"))
-        }
-        Err(failure) => Err(Failure::error(format!(
-            "{name} could NOT be revoked ({}), and nobody can read its code",
-            failure.message
-        ))
-        .remedy(format!("{} revoke {name} -n {}", program(), record.namespace()))),
+        Ok(()) => Ok(format!(
+            "{} was revoked, because its code can no longer be read by anybody",
+            record.name()
+        )),
+        Err(failure) => Err(not_taken_back(record, &failure.message)),
     }
+}
+
+/// That a request may go on whose code nobody can read.
+fn not_taken_back(record: &Record, why: &str) -> Failure {
+    let name = record.name();
+    let failure = Failure::error(format!(
+        "{name} could NOT be revoked ({why}), and nobody can read its code"
+    ));
+    failure.remedy(format!("{} revoke {name} -n {}", program(), record.namespace()))
 }
 
 /// If it is not known whether the request was created, it may be there, or come a moment later: it is the one with this key.
@@ -153,6 +187,8 @@ fn unknown(failure: Failure, session: &Session) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use clap::Parser as _;
@@ -165,7 +201,8 @@ mod tests {
     use crate::api::PolicyRef;
     use crate::api::names::SECRET_TYPE;
     use crate::plugin::cli::{Arguments, Command};
-    use crate::plugin::samples::{SIGNALS, active, served};
+    use crate::plugin::samples::{SIGNALS, active, clock, served};
+    use crate::plugin::signals::APART;
     use crate::seal::Recipients;
 
     #[tokio::test(start_paused = true)]
@@ -265,5 +302,67 @@ mod tests {
         let seen = async { while signals.none_yet().await.is_ok() {} };
         tokio::time::timeout(Duration::from_mins(1), seen).await.unwrap();
         assert_eq!(signals.none_yet().await, Ok(()), "it is seen once");
+    }
+
+    /// Asks for a code with --reveal, without the question whether the person may read Secrets.
+    async fn asked(session: &Session) -> Failure {
+        let spec = TapRequestSpec {
+            policy_ref: PolicyRef { name: "helpdesk".into() },
+            user: "alice@contoso.com".into(),
+            requested_by: Some("heidi@contoso.com".into()),
+            ..TapRequestSpec::default()
+        };
+        created_and_shown(&arguments(), spec, session, &clock()).await.unwrap_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_call_goes_on_for_ever_that_a_signal_does_not_end() {
+        let (api, session) = served("heidi@contoso.com");
+        let _alone = SIGNALS.lock().await;
+        let _silent = api.fail(Match::any().resource("taprequests"), Fault::Hang);
+        session.me().await.unwrap();
+        let failure = tokio::time::timeout(Duration::from_hours(1), asked(&session)).await.unwrap();
+        assert!(failure.message.contains("nothing came within 30 s"), "{failure}");
+        assert!(failure.remedy.unwrap().contains("revoke it"));
+    }
+
+    #[tokio::test]
+    async fn a_second_signal_ends_what_does_not_end() {
+        for (first, later, told) in [
+            (Verb::Create, None, "it is not known whether the request was created"),
+            (Verb::Get, Some(Verb::Patch), "a could NOT be revoked (interrupted)"),
+        ] {
+            let (api, session) = served("heidi@contoso.com");
+            let _alone = SIGNALS.lock().await;
+            session.me().await.unwrap();
+            let hold = |verb| {
+                api.intercept(Match::verb(verb).resource("taprequests"), Point::BeforeEffect)
+            };
+            let (mut first, mut later) = (hold(first), later.map(hold));
+            let insists = Cell::new(false);
+            let pressed = async {
+                first.reached().await;
+                // As a terminal that closes.
+                signal("-HUP");
+                signal("-INT");
+                if let Some(later) = &mut later {
+                    later.reached().await;
+                }
+                sleep(Duration::from_millis(200)).await;
+                tokio::time::pause();
+                tokio::time::advance(APART).await;
+                tokio::time::resume();
+                sleep(Duration::from_millis(200)).await;
+                insists.set(true);
+                signal("-INT");
+                std::future::pending::<()>().await;
+            };
+            let failure = tokio::select! {
+                failure = asked(&session) => failure,
+                () = pressed => unreachable!(),
+            };
+            assert_eq!((failure.exit, insists.get()), (Exit::Interrupted, true), "{failure}");
+            assert!(failure.to_string().contains(told), "{failure}");
+        }
     }
 }
