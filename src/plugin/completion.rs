@@ -242,7 +242,7 @@ fn connection(words: impl IntoIterator<Item = String>) -> Connection {
             _ => connection.namespace = Some(value),
         }
     }
-    connection
+    connection.without_empty()
 }
 
 #[cfg(test)]
@@ -307,6 +307,8 @@ mod tests {
         assert_eq!(found.impersonate_groups, ["a", "b"]);
         let short = connection(["-nhelpdesk".to_owned(), "--kubeconfig".to_owned()]);
         assert_eq!((short.namespace.as_deref(), short.kubeconfig), (Some("helpdesk"), None));
+        let empty = connection(["--context=", "--namespace", ""].map(str::to_owned));
+        assert_eq!((empty.context, empty.namespace), (None, None));
         let of_bash = ["--namespace", "=", "helpdesk", "--context", "other"].map(str::to_owned);
         let found = connection(of_bash);
         assert_eq!(found.namespace.as_deref(), Some("helpdesk"));

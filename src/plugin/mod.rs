@@ -75,7 +75,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<(), Failure> {
+fn run(mut arguments: Arguments) -> Result<(), Failure> {
+    arguments.connection = arguments.connection.without_empty();
     let flags = arguments.connection.typed();
     if !flags.is_empty() {
         let _ = CHOSEN.set(format!("{} {flags}", Name::started().typed()));

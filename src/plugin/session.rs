@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap_complete::engine::ArgValueCandidates;
 use jiff::SignedDuration;
 use kube::config::KubeConfigOptions;
@@ -19,6 +20,9 @@ use super::time::limit;
 use crate::text::causes;
 use crate::version::VERSION;
 
+/// How long to wait for an answer where nobody says.
+const REQUEST_TIMEOUT: &str = "30s";
+
 /// The flags that kubectl has, too.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Cluster, as for kubectl")]
@@ -27,7 +31,7 @@ pub struct Connection {
     #[arg(short, long, global = true, value_name = "NAMESPACE", add = ArgValueCandidates::new(candidates::namespaces))]
     pub namespace: Option<String>,
     /// The kubeconfig file [default: $KUBECONFIG, or ~/.kube/config]
-    #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_hint = clap::ValueHint::FilePath, value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig
     #[arg(long, global = true, value_name = "CONTEXT", hide_short_help = true, add = ArgValueCandidates::new(candidates::contexts))]
@@ -51,20 +55,30 @@ pub struct Connection {
     )]
     pub impersonate_groups: Vec<String>,
     /// How long to wait for an answer of the API server, such as 10s; 0 for as long as it takes
-    #[arg(long, global = true, value_name = "DURATION", hide_short_help = true, default_value = "30s", value_parser = limit)]
+    #[arg(long, global = true, value_name = "DURATION", hide_short_help = true, default_value = REQUEST_TIMEOUT, value_parser = request_timeout)]
     pub request_timeout: SignedDuration,
 }
 
 impl Connection {
-    /// The namespace that was named. An empty one is none, as for kubectl: `-n "$NAMESPACE"` means nothing where that is unset.
-    pub fn namespace(&self) -> Option<&str> {
-        self.namespace.as_deref().filter(|namespace| !namespace.is_empty())
+    /// The same without flags that are empty: for kubectl they mean nothing, as in `-n "$NAMESPACE"` where that is unset.
+    #[must_use]
+    pub fn without_empty(self) -> Self {
+        let some = |flag: Option<String>| flag.filter(|text| !text.is_empty());
+        Self {
+            namespace: some(self.namespace),
+            kubeconfig: self.kubeconfig.filter(|file| !file.as_os_str().is_empty()),
+            context: some(self.context),
+            cluster: some(self.cluster),
+            user: some(self.user),
+            impersonate: some(self.impersonate),
+            ..self
+        }
     }
 
     /// The namespace that was named, or that of the context, or `default`, as kubectl chooses it.
     fn namespace_or(&self, of_context: &str) -> String {
         let of_context = Some(of_context).filter(|namespace| !namespace.is_empty());
-        self.namespace().or(of_context).unwrap_or("default").to_owned()
+        self.namespace.as_deref().or(of_context).unwrap_or("default").to_owned()
     }
 
     /// Whether no flag names a cluster or a person of a kubeconfig. Only then the cluster of a pod may be meant.
@@ -88,6 +102,10 @@ impl Connection {
         let flags = one.chain(groups).map(|(flag, value)| format!("{flag} {}", quoted(value)));
         flags.collect::<Vec<_>>().join(" ")
     }
+}
+
+fn request_timeout(text: &str) -> Result<SignedDuration, String> {
+    limit(if text.is_empty() { REQUEST_TIMEOUT } else { text })
 }
 
 /// Whether a credential plugin of the kubeconfig may ask the person something.
@@ -160,6 +178,11 @@ async fn configuration(
     connection: &Connection,
     prompts: Prompts,
 ) -> Result<(Config, Option<String>), Failure> {
+    if connection.impersonate.is_none() && !connection.impersonate_groups.is_empty() {
+        return Err(Failure::usage(
+            "--as-group is for the person whom --as names, and it names none",
+        ));
+    }
     let options = KubeConfigOptions {
         context: connection.context.clone(),
         cluster: connection.cluster.clone(),
@@ -205,21 +228,48 @@ async fn configuration(
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+    use crate::plugin::cli::Arguments;
+    use crate::plugin::failure::Exit;
+
+    /// The flags that were typed.
+    fn typed(words: &str) -> Connection {
+        let words = std::iter::once("kubectl-tap").chain(words.split(' ')).chain(["status"]);
+        Arguments::try_parse_from(words)
+            .map_err(|error| error.to_string())
+            .unwrap()
+            .connection
+            .without_empty()
+    }
+
+    #[tokio::test]
+    async fn an_empty_flag_is_none() {
+        let empty = typed(
+            "--namespace= --kubeconfig= --context= --cluster= --user= --as= --request-timeout=",
+        );
+        assert!(empty.namespace.is_none() && empty.impersonate.is_none(), "{empty:?}");
+        assert!(empty.names_no_cluster(), "{empty:?}");
+        assert_eq!((empty.typed(), empty.request_timeout.as_secs()), (String::new(), 30));
+        let named = "--kubeconfig a --context b --cluster c --user d --as e";
+        assert_eq!(typed(named).typed(), named);
+        // Whoever meant somebody else must not act as themselves.
+        let nobody = typed("--as= --as-group a");
+        let failure = configuration(&nobody, Prompts::Forbidden).await.unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage, "{failure}");
+    }
 
     #[test]
-    fn an_empty_namespace_is_none() {
+    fn a_namespace_that_nobody_names_is_that_of_the_context() {
         for (named, of_context, expected) in [
             (Some("helpdesk"), "sales", "helpdesk"),
             (None, "sales", "sales"),
-            (Some(""), "sales", "sales"),
-            (Some(""), "", "default"),
             (None, "", "default"),
         ] {
             let namespace = named.map(str::to_owned);
             let connection = Connection { namespace, ..Connection::default() };
             assert_eq!(connection.namespace_or(of_context), expected, "{named:?} {of_context:?}");
-            assert_eq!(connection.namespace(), named.filter(|named| !named.is_empty()));
         }
     }
 

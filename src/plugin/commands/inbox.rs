@@ -69,7 +69,7 @@ fn nothing(which: &str, stop: Option<&str>) -> String {
 /// The requests that await approval in the namespace that was named, or in all that the person may see.
 async fn awaiting(session: &Session, connection: &Connection) -> Result<Vec<Record>, Failure> {
     let here = Some(session.namespace.as_str());
-    if connection.namespace().is_some() {
+    if connection.namespace.is_some() {
         return Ok(session.cluster.list(here, &AWAITING).await?);
     }
     match session.cluster.list(None, &AWAITING).await {

@@ -15,7 +15,7 @@ pub async fn run(
     session: &Session,
     connection: &Connection,
 ) -> Result<(), Failure> {
-    let named = connection.namespace().is_some();
+    let named = connection.namespace.is_some();
     let status = gather(session, named, &arguments.operator.operator_namespace).await?;
     if let Some(format) = arguments.output {
         return output::document(&status, format == ReportFormat::Yaml);
