@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tap_operator::api::Phase;
 use tap_operator::cluster::running::renewing_holder;
 use tap_operator::controller::RunError;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::world::{IN_ORDER, Operator, SETTLE, SOON, SYSTEM, World, intent_write};
 use kubernetes_api::{Fault as ApiFault, Match, Outage, Point};
@@ -251,8 +251,7 @@ async fn whether_an_operator_runs_is_told_without_a_clock() {
     sleep(TAKEOVER).await;
     assert_eq!(holder().await.unwrap(), Some(operator_of(&world)));
     operator.stop().await;
-    let told = timeout(Duration::from_secs(1), holder()).await;
-    assert_eq!(told.expect("at once").unwrap(), None, "it let go");
+    assert_eq!(holder().await.unwrap(), None, "it let go, and nobody takes it");
 }
 
 fn operator_of(world: &World) -> String {
