@@ -207,8 +207,8 @@ impl LeaderLease {
             let last = self.renewed.borrow().unwrap_or_else(Instant::now);
             let left = RENEW_DEADLINE.saturating_sub(last.elapsed());
             let asked = Instant::now();
-            let left = if was_silent { left } else { left.min(RENEW_TRY) };
-            let renewed = within(left, self.renew(&mut known)).await;
+            let at_most = if was_silent { RENEW_DEADLINE } else { RENEW_TRY };
+            let renewed = within(left.min(at_most), self.renew(&mut known)).await;
             was_silent = renewed.is_none();
             match renewed {
                 Some(Ok(None)) => {
@@ -237,9 +237,7 @@ impl LeaderLease {
     /// that it need not be read.
     async fn renew(&self, known: &mut Option<Lease>) -> Result<Option<LeaseLost>, ApiError> {
         if let Some(lease) = known {
-            let spec = Some(self.spec(lease.spec.as_ref()));
-            let lease = Lease { spec, ..lease.clone() };
-            match self.replace(Effect::RenewLease, &lease).await {
+            match self.renewed(lease).await {
                 Err(ApiError::Conflict { .. } | ApiError::NotFound { .. }) => *known = None,
                 renewed => {
                     *known = Some(renewed?);
@@ -247,20 +245,24 @@ impl LeaderLease {
                 }
             }
         }
-        let Some(mut lease) = find("get lease", &self.api, &self.name).await? else {
+        let Some(lease) = find("get lease", &self.api, &self.name).await? else {
             return Ok(Some(LeaseLost::Removed));
         };
-        let spec = lease.spec.take().unwrap_or_default();
-        match &spec.holder_identity {
+        match lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref()) {
             Some(holder) if *holder == self.holder => {}
             Some(other) if !other.is_empty() => {
                 return Ok(Some(LeaseLost::Taken { by: other.clone() }));
             }
             _ => return Ok(Some(LeaseLost::Removed)),
         }
-        lease.spec = Some(self.spec(Some(&spec)));
-        *known = Some(self.replace(Effect::RenewLease, &lease).await?);
+        *known = Some(self.renewed(&lease).await?);
         Ok(None)
+    }
+
+    /// Renews the lease as it was read or answered; that fails if somebody changed it since.
+    async fn renewed(&self, lease: &Lease) -> Result<Lease, ApiError> {
+        let spec = Some(self.spec(lease.spec.as_ref()));
+        self.replace(Effect::RenewLease, &Lease { spec, ..lease.clone() }).await
     }
 
     async fn replace(&self, effect: Effect, lease: &Lease) -> Result<Lease, ApiError> {
@@ -335,9 +337,13 @@ mod tests {
     const NAME: &str = "tap-operator";
 
     fn lease(api: &KubernetesApi) -> (LeaderLease, LeaseView) {
+        lease_through(api.client())
+    }
+
+    fn lease_through(client: kube::Client) -> (LeaderLease, LeaseView) {
         let renewals = Renewals::default();
         let view = renewals.view();
-        (LeaderLease::new(Api::namespaced(api.client(), "default"), NAME, "one", renewals), view)
+        (LeaderLease::new(Api::namespaced(client, "default"), NAME, "one", renewals), view)
     }
 
     fn server() -> KubernetesApi {
@@ -402,10 +408,7 @@ mod tests {
                 client.send(request).await
             }
         });
-        let renewals = Renewals::default();
-        let view = renewals.view();
-        let leases = Api::namespaced(kube::Client::new(slow, "default"), "default");
-        let lease = LeaderLease::new(leases, NAME, "one", renewals);
+        let (lease, view) = lease_through(kube::Client::new(slow, "default"));
         let hangs = async {
             tokio::time::sleep(Duration::from_mins(1)).await;
             api.fail_next(Match::any().resource("leases"), Fault::Hang);

@@ -100,26 +100,24 @@ mod tests {
 
     /// Writes a lease in a namespace, renewed so many seconds after the start of the server.
     fn put(api: &KubernetesApi, namespace: &str, second: u8) {
+        put_held(api, namespace, "one", second);
+    }
+
+    fn put_held(api: &KubernetesApi, namespace: &str, holder: &str, second: u8) {
         api.put(json!({
             "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
             "metadata": {"name": NAME, "namespace": namespace},
-            "spec": {"holderIdentity": "one", "renewTime": format!("2026-11-23T08:00:{second:02}.000000Z")},
+            "spec": {"holderIdentity": holder, "renewTime": format!("2026-11-23T08:00:{second:02}.000000Z")},
         }));
     }
 
     /// Where somebody runs who takes the lease of `default` so many seconds after the first look, which shows this holder.
     async fn seen_taken(holder: &str, after: u64) -> String {
         let api = KubernetesApi::new("2026-11-23T08:00:00Z".parse().unwrap());
-        let lease = |holder: &str| {
-            json!({
-                "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-                "metadata": {"name": NAME, "namespace": "default"}, "spec": {"holderIdentity": holder},
-            })
-        };
-        api.put(lease(holder));
+        put_held(&api, "default", holder, 0);
         let takes = async {
             tokio::time::sleep(Duration::from_secs(after)).await;
-            api.put(lease("another"));
+            put_held(&api, "default", "another", 0);
             std::future::pending::<()>().await;
         };
         tokio::select! {

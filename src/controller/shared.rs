@@ -54,8 +54,8 @@ impl<T: Clone + Send + 'static> Shared<T> {
         let asked = Instant::now();
         let mut last = Arc::clone(&self.0).lock_owned().await;
         if let Some(Last { came, took, outcome }) = &*last {
-            let failed = || (*took).clamp(FAILED_AT_LEAST, FAILED);
-            let holds = outcome.as_ref().map_or_else(|_| failed(), |_| age);
+            let failed = (*took).clamp(FAILED_AT_LEAST, FAILED);
+            let holds = if outcome.is_ok() { age } else { failed };
             if asked <= *came || came.elapsed() < holds {
                 return outcome.clone();
             }

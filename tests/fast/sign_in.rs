@@ -271,17 +271,15 @@ async fn a_tenant_without_the_licence_for_what_if_says_so() {
     assert!(!message.contains(WHAT_IF), "it holds that permission: {message}");
 }
 
+fn refusal(status: u16, code: &str) -> FaultKind {
+    FaultKind::Status { status, effect: false, code: Some(code.into()), retry_after_seconds: None }
+}
+
 /// The permission was granted a moment ago.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_that_names_no_licence_is_none_for_lack_of_one() {
     let world = world(WHAT_IF, keys("enabled"));
-    let refusal = FaultKind::Status {
-        status: 403,
-        effect: false,
-        code: Some("AccessDenied".into()),
-        retry_after_seconds: None,
-    };
-    world.tenant.inject(Fault::on(Operation::Evaluate, refusal).times(2));
+    world.tenant.inject(Fault::on(Operation::Evaluate, refusal(403, "AccessDenied")).times(2));
     let _operator = world.operator();
     world.request("alice", &json!({}));
     world.until_phase("alice", Phase::Active, IN_ORDER).await;
@@ -294,14 +292,9 @@ async fn a_refusal_that_names_no_licence_is_none_for_lack_of_one() {
 async fn an_error_about_one_user_says_nothing_of_the_tenant() {
     let world = world(WHAT_IF, keys("enabled"));
     world.policy(&json!({"unusablePass": "Refuse"}));
-    let error = |status: u16| FaultKind::Status {
-        status,
-        effect: false,
-        code: Some("Request_ResourceNotFound".into()),
-        retry_after_seconds: None,
-    };
     for status in [404, 400] {
-        world.tenant.inject(Fault::on(Operation::Evaluate, error(status)));
+        let error = refusal(status, "Request_ResourceNotFound");
+        world.tenant.inject(Fault::on(Operation::Evaluate, error));
     }
     let _operator = world.operator();
     for user in ["carol", "bob"] {
