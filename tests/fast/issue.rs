@@ -178,13 +178,7 @@ async fn the_stop_holds_back_what_is_new_and_revokes_where_it_says_so() {
     let _operator = world.operator();
     world.request("lost-phone", &json!({}));
     world.until_phase("lost-phone", Phase::Active, SOON).await;
-    let stop = |data: serde_json::Value| {
-        world.kubernetes.put(json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "data": data,
-            "metadata": {"name": "tap-operator-stop", "namespace": crate::world::SYSTEM},
-        }));
-    };
-    stop(json!({}));
+    world.stop(&json!({}));
     world.request("another", &json!({"user": "bob@contoso.com"}));
     sleep(Duration::from_mins(2)).await;
     assert_eq!(
@@ -193,7 +187,7 @@ async fn the_stop_holds_back_what_is_new_and_revokes_where_it_says_so() {
     );
     assert_eq!(world.phase("lost-phone"), Phase::Active);
 
-    stop(json!({"revokeActive": "true"}));
+    world.stop(&json!({"revokeActive": "true"}));
     world.until_ended("lost-phone", Phase::Revoked, SOON).await;
     assert_eq!(world.phase("another"), Phase::Pending);
     world
@@ -212,10 +206,7 @@ async fn a_stop_that_is_there_at_the_start_revokes_what_is_active() {
     world.request("lost-phone", &json!({}));
     world.until_phase("lost-phone", Phase::Active, SOON).await;
     operator.stop().await;
-    world.kubernetes.put(json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "data": {"revokeActive": "true"},
-        "metadata": {"name": "tap-operator-stop", "namespace": crate::world::SYSTEM},
-    }));
+    world.stop(&json!({"revokeActive": "true"}));
     let _next = world.operator();
     world.until_ended("lost-phone", Phase::Revoked, IN_ORDER).await;
     assert_eq!(world.live().len(), 0);

@@ -12,7 +12,7 @@ use tap_operator::graph::{self, Body, Client, SendOptions, Transport, TransportE
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::world::{IN_ORDER, NAMESPACE, SERVICE_ACCOUNT, SOON, SYSTEM, World};
+use crate::world::{IN_ORDER, NAMESPACE, SERVICE_ACCOUNT, SOON, World};
 use kubernetes_api::{Fault as ApiFault, Match, Verb, WatchEnd};
 
 #[tokio::test(start_paused = true)]
@@ -176,10 +176,7 @@ async fn told_to_end_it_takes_every_pass_away_however_many_there_are() {
     world.request("last", &json!({}));
     world.until("the POST is sent", SOON, || world.posts() == names.len() + 1).await;
     operator.tell_to_end();
-    world.kubernetes.put(json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "data": {"revokeActive": "true"},
-        "metadata": {"name": "tap-operator-stop", "namespace": SYSTEM},
-    }));
+    world.stop(&json!({"revokeActive": "true"}));
     // That of the POST is there, too.
     let gone = || world.live().len() == 1;
     world.until("all passes are gone", Duration::from_secs(20), gone).await;

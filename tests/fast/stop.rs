@@ -10,13 +10,6 @@ use tokio::time::sleep;
 
 use crate::world::{IN_ORDER, SERVICE_ACCOUNT, SOON, SYSTEM, World};
 
-fn stop(world: &World, data: &Value) {
-    world.kubernetes.put(json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "data": data,
-        "metadata": {"name": "tap-operator-stop", "namespace": SYSTEM},
-    }));
-}
-
 /// The events about the stop.
 fn events(world: &World) -> Vec<Value> {
     let mut events = world.kubernetes.list("events");
@@ -34,7 +27,7 @@ async fn what_is_no_clear_no_revokes_and_is_said_everywhere() {
         world.until_phase("lost-phone", Phase::Active, SOON).await;
         assert!(gauges.text(Format::Classic).contains("tap_operator_stopped 0\n"));
 
-        stop(&world, &entry);
+        world.stop(&entry);
         world.until_ended("lost-phone", Phase::Revoked, SOON).await;
         let told = || world.policy_says("contoso", "Stopped") == "True StopNotUnderstood";
         world.until("the policy says so", SOON, told).await;
@@ -48,7 +41,7 @@ async fn what_is_no_clear_no_revokes_and_is_said_everywhere() {
             (&json!("Warning"), &json!("StopNotUnderstood"))
         );
 
-        stop(&world, &json!({"revokeActive": "true"}));
+        world.stop(&json!({"revokeActive": "true"}));
         let told = || world.policy_says("contoso", "Stopped") == "True Stopped";
         world.until("the policy says that it is understood", SOON, told).await;
         world.kubernetes.delete("configmaps", SYSTEM, "tap-operator-stop").expect("there");
@@ -64,7 +57,7 @@ async fn an_unknown_key_stops_and_revokes_nothing_and_is_said() {
     let _operator = world.operator();
     world.request("lost-phone", &json!({}));
     world.until_phase("lost-phone", Phase::Active, SOON).await;
-    stop(&world, &json!({"revoke": "true"}));
+    world.stop(&json!({"revoke": "true"}));
     let told = || world.policy_says("contoso", "Stopped") == "True StopNotUnderstood";
     world.until("the policy says so", SOON, told).await;
     sleep(Duration::from_mins(1)).await;
@@ -79,7 +72,7 @@ async fn it_is_seen_within_seconds_though_its_watch_went_silent() {
     world.until_phase("lost-phone", Phase::Active, SOON).await;
     let watches = Match::any().user(SERVICE_ACCOUNT).resource("configmaps");
     assert_eq!(world.kubernetes.end_watches(&watches, WatchEnd::Silent), 1);
-    stop(&world, &json!({"revokeActive": "yes"}));
+    world.stop(&json!({"revokeActive": "yes"}));
     world.until_ended("lost-phone", Phase::Revoked, Duration::from_secs(11)).await;
     world.kubernetes.delete("configmaps", SYSTEM, "tap-operator-stop").expect("there");
     world.request("another", &json!({"user": "bob@contoso.com"}));

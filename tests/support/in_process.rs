@@ -249,6 +249,14 @@ impl World {
         }));
     }
 
+    /// Sets the emergency stop, with this in its `ConfigMap`.
+    pub fn stop(&self, data: &Value) {
+        self.kubernetes.put(json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": data,
+            "metadata": {"name": "tap-operator-stop", "namespace": SYSTEM},
+        }));
+    }
+
     /// Writes a policy with this whole spec.
     pub fn policy_named(&self, name: &str, spec: &Value) {
         self.kubernetes.put(json!({
