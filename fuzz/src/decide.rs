@@ -17,8 +17,8 @@ use tap_operator::decision::permissions::Uses;
 use tap_operator::decision::policy::{PolicyQuestion, PolicyReads, PolicySituation, PolicyStep};
 use tap_operator::decision::requests::{Moment, Observed, Requests, Seen};
 use tap_operator::decision::situation::{
-    Brakes, Connection, Eligibility, GroupState, PolicyFound, SecretDryRun, SecretFound, Settings,
-    SignInRules, SignInSeen, Stop, Surroundings,
+    Brakes, Connection, Eligibility, GroupState, Labels, PolicyFound, SecretDryRun, SecretFound,
+    Settings, SignInRules, SignInSeen, Stop, Surroundings,
 };
 use tap_operator::decision::step::{Action, Question, Step};
 use tap_operator::decision::stop::StopOrder;
@@ -270,6 +270,7 @@ pub fn answer(question: Question) -> Outcome {
         Question::SecretDryRun => Outcome::SecretDryRun(SecretDryRun::Accepted),
         Question::Secret => Outcome::Secret { found: SecretFound::Absent, unfenced_for: None },
         Question::Permission { .. } => Outcome::Permitted(Ok(true)),
+        Question::Labels => Outcome::Labels(Ok(Labels::new())),
         Question::Brakes => Outcome::Brakes(Brakes {
             stop: Stop::Off,
             suspended: false,

@@ -1,6 +1,6 @@
 //! Reads and writes of requests.
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, ListParams, ObjectMeta, Patch, Preconditions};
 use kube::core::{ObjectList, PartialObjectMeta, Request};
 use kube::{Client, Resource as _, ResourceExt as _};
@@ -13,7 +13,7 @@ use crate::api::names::{FINALIZER, INTENT_ANNOTATION, STOP_CONFIG_MAP};
 use crate::api::{Lean, TapPolicy, TapRequest, TapRequestSpec, TapRequestStatus};
 use crate::decision::ids::{RequestName, Uid};
 use crate::decision::intent::{Intent, LONGEST_AT_FIRST, Stage};
-use crate::decision::situation::{Brakes, Stop};
+use crate::decision::situation::{Brakes, Labels, Stop};
 use crate::decision::stop::StopOrder;
 use crate::decision::terms::PolicyVersion;
 use crate::effect::Effect;
@@ -141,6 +141,17 @@ pub async fn delete(client: &Client, request: &TapRequest) -> Result<Option<TapR
         Err(ApiError::NotFound { .. }) => Ok(None),
         deleted => Ok(deleted?.map(|Lean(deleted)| deleted)),
     }
+}
+
+/// The labels of a request's namespace, by a quorum read: a list, because the operator has no right to get a namespace.
+pub async fn labels(client: &Client, request: &TapRequest) -> Result<Labels, String> {
+    let name = request.namespace().unwrap_or_default();
+    let namespaces: Api<Lean<PartialObjectMeta<Namespace>>> = Api::all(client.clone());
+    let this_one = ListParams::default().fields(&format!("metadata.name={name}"));
+    let listed = call("list Namespaces", namespaces.list(&this_one)).await;
+    let found = listed.map_err(|error| error.to_string())?.items.into_iter().next();
+    let Lean(namespace) = found.ok_or_else(|| format!("namespace {name} does not exist"))?;
+    Ok(namespace.metadata.labels.unwrap_or_default())
 }
 
 /// Stop and suspension, by quorum reads. A failed read counts as stopped or suspended.

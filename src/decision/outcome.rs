@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::ids::UserKey;
 use super::situation::{
-    Brakes, Eligibility, GroupStates, People, RefusedWrite, SecretDryRun, SecretFound, SignInRules,
-    SignInSeen,
+    Brakes, Eligibility, GroupStates, Labels, People, RefusedWrite, SecretDryRun, SecretFound,
+    SignInRules, SignInSeen,
 };
 use crate::api::TapRequest;
 use crate::entra::{
@@ -55,6 +55,8 @@ pub enum Outcome {
         /// server's answers do not show whether a Secret is the operator's.
         unfenced_for: Option<Duration>,
     },
+    /// The labels of the request's namespace; or why they could not be read.
+    Labels(Result<Labels, String>),
     /// Stop and suspension.
     Brakes(Brakes),
     /// Whether the app has the permission to create passes.

@@ -103,6 +103,8 @@ pub enum Question {
     SecretDryRun,
     /// Whether a Secret of the request's name exists.
     Secret,
+    /// The labels of the request's namespace, by a quorum read.
+    Labels,
     /// Stop and suspension, by a quorum read.
     Brakes,
     /// Whether the app of a tenant connection has the permission to create passes.

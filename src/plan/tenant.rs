@@ -353,3 +353,25 @@ fn gone(manifest: &Manifest<TapPolicy>, tenant: &Tenant) -> Vec<Finding> {
     })
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_permissions_to_read_are_accepted() {
+        let held = [
+            "Policy.Read.AuthenticationMethod",
+            "Group.ReadBasic.All",
+            "Member.Read.Hidden",
+            "UserAuthMethod-TAP.Read.All",
+            "Policy.ReadWrite.AuthenticationMethod",
+            "UserAuthMethod-TAP.ReadWrite.All",
+            "User.EnableDisableAccount.All",
+            "Application.ReadWrite.OwnedBy",
+            "Something",
+        ];
+        let held: Vec<String> = held.map(str::to_owned).into();
+        assert_eq!(beyond_reading(&held), held[4..].iter().map(String::as_str).collect::<Vec<_>>());
+    }
+}

@@ -441,26 +441,6 @@ fn requests_beyond_the_tenants_range_are_warned_of() {
 }
 
 #[test]
-fn only_permissions_to_read_are_accepted() {
-    let held = [
-        "Policy.Read.AuthenticationMethod",
-        "Group.ReadBasic.All",
-        "Member.Read.Hidden",
-        "UserAuthMethod-TAP.Read.All",
-        "Policy.ReadWrite.AuthenticationMethod",
-        "UserAuthMethod-TAP.ReadWrite.All",
-        "User.EnableDisableAccount.All",
-        "Application.ReadWrite.OwnedBy",
-        "Something",
-    ];
-    let held: Vec<String> = held.map(str::to_owned).into();
-    assert_eq!(
-        tenant::beyond_reading(&held),
-        held[4..].iter().map(String::as_str).collect::<Vec<_>>()
-    );
-}
-
-#[test]
 fn a_plan_reads_well() {
     let text = policy("{codeLength: 14}", "    users: {}\n")
         .replace("    users: {domains: [contoso.com]}\n", "");

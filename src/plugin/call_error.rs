@@ -133,8 +133,7 @@ impl ClusterName {
 impl CallError {
     /// What the API server of this cluster answered.
     pub fn of(status: Status, cluster: &ClusterName) -> Self {
-        let names_an_object =
-            status.details.as_ref().is_some_and(|details| !details.name.is_empty());
+        let names_an_object = names_an_object(&status);
         let message = status.message;
         match status.code {
             401 => Self::Unauthorized(format!("{message}{}", cluster.which())),
@@ -156,6 +155,21 @@ impl CallError {
                 Some(fields) => Self::UnknownFields { cluster: cluster.full(), fields },
                 None => Self::Refused { code, message },
             },
+        }
+    }
+
+    /// What the API server answered to a path in place of what was asked for.
+    pub fn of_path(path: &str, code: u16, body: &[u8]) -> Self {
+        let status: Option<Status> = serde_json::from_slice(body).ok();
+        let names_an_object = status.as_ref().is_some_and(names_an_object);
+        let message = status.map(|status| status.message).filter(|message| !message.is_empty());
+        let message = message.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+        let message = format!("GET {path}: {}", message.trim_end());
+        match code {
+            401 => Self::Unauthorized(message),
+            403 => Self::Right(message),
+            404 if names_an_object || is_unknown_path(&message) => Self::NotFound(message),
+            code => Self::Refused { code, message },
         }
     }
 
@@ -194,8 +208,13 @@ impl CallError {
     }
 }
 
+/// Whether the API server says of which object it speaks. A proxy before it knows none.
+fn names_an_object(status: &Status) -> bool {
+    status.details.as_ref().is_some_and(|details| !details.name.is_empty())
+}
+
 /// Whether a 404 says that the API server does not serve the path: then its answer may be no Status.
-pub fn is_unknown_path(message: &str) -> bool {
+fn is_unknown_path(message: &str) -> bool {
     message.contains("page not found") || message.contains("could not find the requested resource")
 }
 
@@ -329,6 +348,23 @@ mod tests {
         let path = status(404, "Failed to parse error data", "404 page not found\n");
         let error = CallError::of(path, &cluster());
         assert_eq!(error, CallError::NoSuchKind("https://prod.example.com".into()));
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_no_missing_installation() {
+        let of_path = CallError::of_path;
+        let body = br#"{"message": "pods \"tap-operator-5f\" not found", "details": {"name": "tap-operator-5f"}}"#;
+        assert_eq!(
+            of_path("/api/v1/p", 404, body),
+            CallError::NotFound("GET /api/v1/p: pods \"tap-operator-5f\" not found".into())
+        );
+        let unknown = of_path("/apis/a", 404, b"404 page not found\n");
+        assert_eq!(unknown, CallError::NotFound("GET /apis/a: 404 page not found".into()));
+        // What a gateway answers says nothing of it.
+        let gateway = of_path("/apis/a", 404, b"<title>404 Not Found</title>");
+        assert!(matches!(gateway, CallError::Refused { code: 404, .. }), "{gateway:?}");
+        let plain = of_path("/version", 403, b"no\n");
+        assert_eq!(plain, CallError::Right("GET /version: no".into()));
     }
 
     #[test]

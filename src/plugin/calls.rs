@@ -24,7 +24,7 @@ use kube::core::PartialObjectMeta;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 
-use super::call_error::{CallError, ClusterName, is_unknown_path};
+use super::call_error::{CallError, ClusterName};
 use super::record::Record;
 use crate::api::names::{GROUP, STOP_CONFIG_MAP, STOP_REVOKE_ACTIVE_KEY};
 use crate::api::{Lean, TapPolicy, TapRequest};
@@ -298,7 +298,7 @@ impl Cluster {
         let body = self.call(answer.into_body().collect_bytes()).await?;
         match code {
             200 => Ok(Answer { value: body.into(), date }),
-            code => Err(refusal(path, code, &body)),
+            code => Err(CallError::of_path(path, code, &body)),
         }
     }
 
@@ -423,44 +423,12 @@ fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace(',', "\\,").replace('=', "\\=")
 }
 
-/// What the API server answered to a path in place of what was asked for.
-fn refusal(path: &str, code: u16, body: &[u8]) -> CallError {
-    let status = serde_json::from_slice::<serde_json::Value>(body).ok();
-    let field = |path: &str| status.as_ref().and_then(|status| status.pointer(path)?.as_str());
-    let names_an_object = field("/details/name").is_some_and(|name| !name.is_empty());
-    let message = field("/message");
-    let message = message.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned);
-    let message = format!("GET {path}: {}", message.trim_end());
-    match code {
-        401 => CallError::Unauthorized(message),
-        403 => CallError::Right(message),
-        404 if names_an_object || is_unknown_path(&message) => CallError::NotFound(message),
-        code => CallError::Refused { code, message },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use kube::core::Status;
     use kubernetes_api::{Fault, KubernetesApi, Match};
 
     use super::*;
-
-    #[test]
-    fn a_path_that_is_not_there_is_no_missing_installation() {
-        let body = br#"{"message": "pods \"tap-operator-5f\" not found", "details": {"name": "tap-operator-5f"}}"#;
-        assert_eq!(
-            refusal("/api/v1/p", 404, body),
-            CallError::NotFound("GET /api/v1/p: pods \"tap-operator-5f\" not found".into())
-        );
-        let unknown = refusal("/apis/a", 404, b"404 page not found\n");
-        assert_eq!(unknown, CallError::NotFound("GET /apis/a: 404 page not found".into()));
-        // What a gateway answers says nothing of it.
-        let gateway = refusal("/apis/a", 404, b"<title>404 Not Found</title>");
-        assert!(matches!(gateway, CallError::Refused { code: 404, .. }), "{gateway:?}");
-        let plain = refusal("/version", 403, b"no\n");
-        assert_eq!(plain, CallError::Right("GET /version: no".into()));
-    }
 
     fn cluster(api: &KubernetesApi) -> Cluster {
         Cluster::new(api.client(), ClusterName::default(), None)

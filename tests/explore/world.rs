@@ -144,6 +144,7 @@ impl World {
                     "the policy asks for neither groups nor roles, no names are mapped, and no user is missing"
                 )
             }
+            Question::Labels => panic!("the policy admits the namespace by its name"),
             Question::Permission { .. } => Some(Outcome::Permitted(Ok(true))),
             // The app may not see Conditional Access.
             Question::SignInRules { .. } => Some(Outcome::SignInRules(Ok(SignInRules::NotSeen))),

@@ -488,7 +488,7 @@ async fn no_request_fails_for_a_label_that_was_set_already() {
     let _operator = world.operator();
     sleep(SOON).await;
     let namespaces = Match::any().resource("namespaces");
-    world.kubernetes.delay_watches(namespaces, Duration::from_secs(3));
+    world.kubernetes.delay_watches(namespaces, Duration::from_secs(30));
     world.kubernetes.put(json!({
         "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"tap": "yes"}},
     }));

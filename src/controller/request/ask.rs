@@ -117,6 +117,7 @@ impl Operator {
                 Outcome::SecretDryRun(secret::dry_run(own, request).await?)
             }
             (Question::Secret, _) => self.find_secret(request).await,
+            (Question::Labels, _) => Outcome::Labels(requests::labels(&self.client, request).await),
             (Question::Brakes, _) => {
                 let policy = &request.spec.policy_ref.name;
                 Outcome::Brakes(requests::brakes(&self.client, &self.namespace, policy).await)

@@ -5,19 +5,19 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::memo::Memo;
-use super::{Checked, Run, TENANT_AGAIN};
+use super::{Checked, Run, TENANT_AGAIN, Verdict};
 use crate::api::{
     Delivery, Issuance, Lifetime, OnExistingPass, ReplaceExistingPass, StartTimeRule, TapPolicy,
 };
 use crate::decision::Reason;
 use crate::decision::admission::Guard;
-use crate::decision::clock::later;
-use crate::decision::situation::{PolicyFound, Stop};
+use crate::decision::situation::{Labels, PolicyFound, Stop};
+use crate::decision::step::Question;
 use crate::decision::terms::{Pattern, Terms};
 use crate::seal::{RecipientError, Recipients};
 
-/// How long a change of a namespace's labels may take to show here, and how long a request waits that depends on it.
-const LABELS_SHOW: SignedDuration = SignedDuration::from_secs(5);
+/// How long to wait before the labels of a namespace are read again that could not be read.
+const LABELS_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// How many verdicts are cached: as many as requests are reconciled at once.
 const REQUESTS_AT_ONCE: usize = 64;
@@ -118,22 +118,39 @@ impl<'a> Run<'a> {
                 None,
             );
         }
-        if admits_namespace(issuance, name, namespace) {
+        let admitted = match admits(issuance, name) {
+            Admits::Always => true,
+            Admits::Never => false,
+            Admits::With(selector) => self.has_labels(selector, namespace)?,
+        };
+        if admitted {
             return self.pass("Namespace", format!("the policy admits namespace {name}"));
         }
-        let message = format!(
-            "TapPolicy {} does not admit namespace {name}: see its issuance.namespaces",
-            self.s.request.spec.policy_ref.name
-        );
-        let selects = issuance.namespaces.as_ref().is_some_and(|all| all.selector.is_some());
-        let is_young = self.s.now.earliest < later(self.s.request.created(), LABELS_SHOW);
-        // Labels that were read from files are what they will be.
-        let is_there = self.s.request.metadata.uid.is_some();
-        if selects && is_there && is_young {
-            // That it fails is final, and the labels as they are known may be older than the request.
-            return self.wait("Namespace", Reason::NamespaceNotAllowed, message, Some(LABELS_SHOW));
+        self.fail(
+            "Namespace",
+            Reason::NamespaceNotAllowed,
+            format!(
+                "TapPolicy {} does not admit namespace {name}: see its issuance.namespaces",
+                self.s.request.spec.policy_ref.name
+            ),
+        )
+    }
+
+    /// Whether the namespace has the labels. Labels that are missing are read once more before the request fails for them: that
+    /// is final, and what the watch has told of them may be older than the request.
+    fn has_labels(&mut self, selector: &LabelSelector, namespace: &Namespace) -> Checked<'a, bool> {
+        let known = namespace.metadata.labels.clone().unwrap_or_default();
+        match &self.s.reads.labels {
+            _ if matched(selector, &known) => Ok(true),
+            Some(Ok(read)) => Ok(matched(selector, read)),
+            Some(Err(why)) => {
+                let why = format!("the labels of the namespace cannot be read: {why}");
+                self.wait("Namespace", Reason::NamespaceUnknown, why, Some(LABELS_AGAIN))
+            }
+            // Labels that were read from files are what they will be.
+            None if self.s.request.metadata.uid.is_none() => Ok(false),
+            None => Err(Verdict::Ask(vec![Question::Labels])),
         }
-        self.fail("Namespace", Reason::NamespaceNotAllowed, message)
     }
 
     pub(super) fn reason(&mut self, issuance: &Issuance, terms: &Terms) -> Checked<'a> {
@@ -289,14 +306,22 @@ fn readable(keys: &[String]) -> Result<String, RecipientError> {
     READ.verdict(keys.to_vec(), |keys| Recipients::read(keys).map(|read| read.to_string()))
 }
 
-fn admits_namespace(issuance: &Issuance, name: &str, namespace: &Namespace) -> bool {
-    let Some(allowed) = &issuance.namespaces else { return false };
-    let by_name = allowed.names.as_ref().map(|names| names.iter().any(|n| n == name));
-    let by_label = allowed.selector.as_ref().map(|selector| selects(selector, namespace));
-    // Each field that is present must admit the namespace. Without any field none is admitted.
-    match (by_name, by_label) {
-        (None, None) => false,
-        (name, label) => name.unwrap_or(true) && label.unwrap_or(true),
+/// How a policy admits a namespace. Each field that is present must admit it. Without any field none is admitted.
+enum Admits<'a> {
+    Always,
+    Never,
+    /// If its labels match.
+    With(&'a LabelSelector),
+}
+
+fn admits<'a>(issuance: &'a Issuance, namespace: &str) -> Admits<'a> {
+    let Some(allowed) = &issuance.namespaces else { return Admits::Never };
+    let is_named = allowed.names.as_ref().map(|names| names.iter().any(|name| name == namespace));
+    match (is_named, &allowed.selector) {
+        (Some(false), _) | (None, None) => Admits::Never,
+        (Some(true), None) => Admits::Always,
+        (_, Some(selector)) if is_empty(selector) => Admits::Never,
+        (_, Some(selector)) => Admits::With(selector),
     }
 }
 
@@ -306,11 +331,7 @@ pub fn is_empty(selector: &LabelSelector) -> bool {
         && selector.match_expressions.as_ref().is_none_or(Vec::is_empty)
 }
 
-fn selects(selector: &LabelSelector, namespace: &Namespace) -> bool {
-    if is_empty(selector) {
-        return false;
-    }
-    let labels = namespace.metadata.labels.clone().unwrap_or_default();
+fn matched(selector: &LabelSelector, labels: &Labels) -> bool {
     kube::core::Selector::try_from(selector.clone())
-        .is_ok_and(|s| kube::core::SelectorExt::matches(&s, &labels))
+        .is_ok_and(|selector| kube::core::SelectorExt::matches(&selector, labels))
 }

@@ -79,6 +79,7 @@ impl Requests {
                     reads.listed_since = false;
                 });
             }
+            Outcome::Labels(labels) => self.reads_mut(uid, |reads| reads.labels = Some(labels)),
             Outcome::Brakes(brakes) => self.reads_mut(uid, |reads| reads.brakes = Some(brakes)),
             Outcome::Written(request) => self.learn_write(uid, &request, now, moment),
             Outcome::Permitted(permitted) => {

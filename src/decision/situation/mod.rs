@@ -13,8 +13,8 @@ pub use self::memory::{
     Approvals, Attempt, Cause, Grounds, Held, Memory, PAUSE, Progress, SecretWritten, Setback, Told,
 };
 pub use self::reads::{
-    Brakes, Deletion, Eligibility, Facts, Foreseen, GroupState, GroupStates, Known, Listing,
-    LivePass, Neighbours, People, Reads, RefusedWrite, SecretDryRun, SecretFound, Secrets,
+    Brakes, Deletion, Eligibility, Facts, Foreseen, GroupState, GroupStates, Known, Labels,
+    Listing, LivePass, Neighbours, People, Reads, RefusedWrite, SecretDryRun, SecretFound, Secrets,
     SignInRules, SignInSeen, SignInTargets, Slot, Turn, Unlisted, Written,
 };
 use crate::api::{Ceilings, TapPolicy, TapRequest};

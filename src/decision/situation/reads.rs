@@ -21,6 +21,8 @@ use crate::entra::{
 pub struct Reads {
     /// What was read of the tenant and of the user.
     pub facts: Facts,
+    /// The labels of the request's namespace, by a quorum read; or why they could not be read.
+    pub labels: Option<Result<Labels, String>>,
     /// Whether one more pass is within the policy's quota.
     pub slot: Option<Slot>,
     /// The user's passes.
@@ -322,6 +324,9 @@ pub enum SecretFound {
     /// It could not be looked up or deleted; the text is the API server's message.
     Unclear(String),
 }
+
+/// The labels of a namespace, by key.
+pub type Labels = BTreeMap<String, String>;
 
 /// What can stop issuing at once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

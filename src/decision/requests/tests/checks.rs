@@ -231,6 +231,20 @@ fn a_request_that_was_not_issued_in_time_expires() {
     }
 }
 
+/// A part of a policy that admits namespaces by a label.
+const BY_LABEL: &str = "{namespaces: {names: null, selector: {matchLabels: {team: helpdesk}}}}";
+
+#[test]
+fn labels_that_the_watch_has_not_shown_yet_are_read() {
+    let mut life = Life::new();
+    life.edit_policy(BY_LABEL);
+    life.labels = Ok([("team".to_owned(), "helpdesk".to_owned())].into());
+    // However old the request is.
+    life.now = at(3600);
+    life.reconcile();
+    assert_eq!(life.request.phase(), Phase::Active);
+}
+
 #[test]
 fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
     type Change = fn(&mut Life);
@@ -244,6 +258,15 @@ fn each_check_fails_or_waits_with_its_own_reason_and_posts_nothing() {
             |l| l.edit_policy("{namespaces: {names: null, selector: {}}}"),
             Phase::Failed,
             "NamespaceNotAllowed",
+        ),
+        (|l| l.edit_policy(BY_LABEL), Phase::Failed, "NamespaceNotAllowed"),
+        (
+            |l| {
+                l.edit_policy(BY_LABEL);
+                l.labels = Err("the API server answered 500".into());
+            },
+            Phase::Pending,
+            "NamespaceUnknown",
         ),
         (|l| l.edit_policy("{reason: {}}"), Phase::Failed, "ReasonNotAccepted"),
         (|l| l.edit_policy("{startTime: Required}"), Phase::Failed, "StartTimeRequired"),

@@ -29,6 +29,7 @@ mod recovery;
 mod refusals;
 mod routes;
 mod secrets;
+mod settled;
 mod shown;
 mod sign_in;
 mod trouble;
@@ -56,9 +57,9 @@ use crate::decision::intent::{Intent, Stage, has_finalizer};
 use crate::decision::outcome::{Outcome, Posted, SecretCreation};
 use crate::decision::quota::Bounds;
 use crate::decision::situation::{
-    Brakes, Cause, Connection, Eligibility, GroupState, GroupStates, PolicyFound, RefusedWrite,
-    SecretDryRun, SecretFound, Setback, Settings, SignInRules, SignInSeen, Stop, Surroundings,
-    Told, Written,
+    Brakes, Cause, Connection, Eligibility, GroupState, GroupStates, Labels, PolicyFound,
+    RefusedWrite, SecretDryRun, SecretFound, Setback, Settings, SignInRules, SignInSeen, Stop,
+    Surroundings, Told, Written,
 };
 use crate::decision::step::{Action, Question, Rest, Step};
 use crate::decision::terms::{PolicyVersion, Terms};

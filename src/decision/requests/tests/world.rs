@@ -26,6 +26,8 @@ pub(super) struct Life {
     /// Why this version cannot read the policy, where it cannot.
     pub unreadable: Option<&'static str>,
     pub namespace: Option<Namespace>,
+    /// The answer to a read of its labels.
+    pub labels: Result<Labels, String>,
     pub connection: Option<Connection>,
     /// All tenant connections of the next process.
     pub connections: Vec<Connection>,
@@ -151,6 +153,7 @@ impl Life {
             policy: Some(policy.unwrap()),
             unreadable: None,
             namespace: Some(Namespace::default()),
+            labels: Ok(Labels::new()),
             connection: Some(connection("default", "tenant")),
             connections: vec![connection("default", "tenant")],
             guard: Guard::InForce(at(0)),

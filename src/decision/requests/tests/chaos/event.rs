@@ -9,7 +9,7 @@ use crate::decision::intent::Replaced;
 
 /// A request as somebody made it, or as another process left it.
 #[derive(Clone, Debug)]
-pub(super) struct Shape {
+pub(in super::super) struct Shape {
     pub place: usize,
     namespace: &'static str,
     requester: &'static str,
@@ -68,7 +68,7 @@ pub(super) enum Event {
     Woken,
 }
 
-pub(super) fn shape() -> impl Strategy<Value = Shape> {
+pub(in super::super) fn shape() -> impl Strategy<Value = Shape> {
     let left = select(vec![
         Left::Nothing,
         Left::Nothing,

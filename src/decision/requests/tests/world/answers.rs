@@ -62,6 +62,7 @@ impl Life {
             Question::Secret => {
                 Outcome::Secret { found: self.secret.clone(), unfenced_for: self.unfenced_for }
             }
+            Question::Labels => Outcome::Labels(self.labels.clone()),
             Question::Brakes => Outcome::Brakes(self.brakes.clone()),
             Question::Permission { .. } => Outcome::Permitted(self.permitted.clone()),
         }

@@ -263,7 +263,10 @@ impl Life {
                 let of_graph = |question: &Question| {
                     !matches!(
                         question,
-                        Question::SecretDryRun | Question::Secret | Question::Brakes
+                        Question::SecretDryRun
+                            | Question::Secret
+                            | Question::Labels
+                            | Question::Brakes
                     )
                 };
                 self.waits += usize::from(questions.iter().any(of_graph));
