@@ -49,7 +49,7 @@ fmt: rust ## format the code
 
 bench: control-plane ## compare the operator's speed with a program that does the same without checks (PASSES=200 for more); LIVE=0,1000,10000: how it changes with live requests; FLOOD=500: what a flood does to others; EVIDENCE=1: what notices, logs and Conditional Access do
 	$(say) 'building (with optimizations) and running the benchmarks'
-	@$(CARGO) bench --locked --profile benchmark
+	@TAP_OPERATOR=$$(deploy/release/program tap-operator) && export TAP_OPERATOR && $(CARGO) bench --locked --profile benchmark
 
 explore: rust ## check the promises in every state that requests can reach (ONLY='two requests' for scenarios of that name)
 	$(say) 'building (with optimizations) and exploring; it takes minutes'

@@ -6,8 +6,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 /// The path of the program `tap-operator`, as Cargo built it for this run. Cargo tells it to tests and benches. An
-/// example finds it in the directory above its own, if it was built before.
+/// example finds it in the directory above its own, if it was built before. `TAP_OPERATOR` names another: `make bench` measures
+/// the one that is shipped.
 pub fn tap_operator() -> Result<PathBuf> {
+    if let Some(other) = std::env::var_os("TAP_OPERATOR") {
+        return Ok(PathBuf::from(other));
+    }
     if let Some(told) = option_env!("CARGO_BIN_EXE_tap-operator") {
         return Ok(PathBuf::from(told));
     }
