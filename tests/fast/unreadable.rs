@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use kubernetes_api::{Fault, Match, Verb};
 use serde_json::json;
 use tap_operator::api::Phase;
 use tap_operator::api::names::{FINALIZER, INTENT_ANNOTATION};
 use tap_operator::decision::intent::Intent;
+use tokio::time::sleep;
 
 use crate::world::{NAMESPACE, SOON, World};
 
@@ -28,10 +30,34 @@ async fn a_request_that_cannot_be_read_stops_no_other_and_goes_when_its_pass_has
     world.until_phase("lost-phone", Phase::Active, SOON).await;
     world.kubernetes.delete("taprequests", NAMESPACE, "broken").expect("deleted");
     let there = || world.kubernetes.get("taprequests", NAMESPACE, "broken").is_some();
-    tokio::time::sleep(Duration::from_mins(28)).await;
+    sleep(Duration::from_mins(28)).await;
     assert!(there(), "a pass may be live\n{}", world.report());
     world.until("it is gone", Duration::from_mins(5), || !there()).await;
     assert!(world.tenant.now() >= expires);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_about_a_request_that_cannot_be_read_is_made_again_when_it_failed() {
+    let reads = Match::verb(Verb::Get).resource("taprequests").name("broken");
+    let release = Match::verb(Verb::Patch).resource("taprequests").name("broken");
+    for fails in [reads, release] {
+        let world = World::new();
+        let intent = json!({"latestExpiry": world.tenant.now().to_string()});
+        world.kubernetes.put(json!({
+            "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest",
+            "metadata": {
+                "name": "broken", "namespace": NAMESPACE, "finalizers": [FINALIZER],
+                "annotations": {INTENT_ANNOTATION: intent.to_string()},
+            },
+            "spec": {"policyRef": "contoso", "user": 5},
+        }));
+        world.kubernetes.fail_next(fails, Fault::server_error(500));
+        let _operator = world.operator();
+        sleep(SOON).await;
+        world.kubernetes.delete("taprequests", NAMESPACE, "broken").expect("deleted");
+        let gone = || world.kubernetes.get("taprequests", NAMESPACE, "broken").is_none();
+        world.until("it is gone", Duration::from_mins(5), gone).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,7 +83,7 @@ async fn words_of_a_newer_version_issue_nothing() {
         json_patch::merge(&mut request, &fields);
         world.kubernetes.put(request);
         let _operator = world.operator();
-        tokio::time::sleep(Duration::from_mins(5)).await;
+        sleep(Duration::from_mins(5)).await;
         assert_eq!(world.posts(), 0, "{field}\n{}", world.report());
     }
 }
@@ -78,7 +104,7 @@ async fn an_intent_of_a_newer_version_keeps_its_user_from_another_pass_until_it_
     let reported = || world.reason("lost-phone") == "IntentUnreadable";
     world.until("it is reported", Duration::from_mins(1), reported).await;
     world.request("another", &json!({"onExistingPass": "Wait"}));
-    tokio::time::sleep(Duration::from_mins(5)).await;
+    sleep(Duration::from_mins(5)).await;
     assert_eq!((world.phase("another"), world.posts()), (Phase::Pending, 1));
     world.until_ended("lost-phone", Phase::Expired, Duration::from_mins(10)).await;
     assert_eq!(world.delivered("lost-phone"), None);

@@ -8,18 +8,19 @@ use crate::controller::fence::Fence;
 use crate::controller::operator::Operator;
 use crate::decision::ids::Uid;
 use crate::decision::intent::has_finalizer;
-use crate::decision::requests::{Observed, life};
+use crate::decision::requests::{Observed, Rested, life};
 use crate::decision::situation::SecretFound;
 use crate::decision::step::Rest;
 
 impl Operator {
     /// Keeps the finalizer of an unreadable request until every pass of it has expired by itself.
     pub(super) async fn reconcile_unreadable(&self, uid: &Uid, observed: &Observed, why: &str) {
-        match self.hold_unreadable(uid, observed, why).await {
-            Ok(Some(rest)) => drop(self.rest(uid, rest)),
-            Ok(None) => self.forget(uid),
-            Err(error) => drop(self.failed(uid, observed, &error)),
-        }
+        // This process holds no answer for it, so the reconcile ends in each case.
+        let _: Rested = match self.hold_unreadable(uid, observed, why).await {
+            Ok(Some(rest)) => self.rest(uid, rest),
+            Ok(None) => return self.forget(uid),
+            Err(error) => self.failed(uid, observed, &error).await,
+        };
     }
 
     /// Does what is due for the request. Returns how long there is nothing more to do, or `None` if it does not exist any
