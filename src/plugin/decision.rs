@@ -4,6 +4,7 @@ use json_patch::Patch;
 use serde_json::{Value, json};
 
 use super::failure::OTHER_VERSION;
+use super::program;
 use super::record::Record;
 use crate::api::{DecisionKind, Phase};
 
@@ -27,12 +28,13 @@ pub fn standing(record: &Record, decision: DecisionKind, me: &str) -> Standing {
         return ended(record, decision);
     }
     if record.was_decided(me, decision) {
-        let done = match decision {
-            Approve => "approved",
-            Deny => "denied",
-            Revoke | DecisionKind::Unknown => "revoked",
-        };
-        return Standing::Done(format!("you have {done} {name} already"));
+        return Standing::Done(match decision {
+            Approve => format!("you have approved {name} already"),
+            Deny => format!("you have denied {name} already"),
+            Revoke | DecisionKind::Unknown => {
+                format!("you have revoked {name} already. {}", until_ended(&[record]))
+            }
+        });
     }
     let same = |other: &str| other.to_lowercase() == me.to_lowercase();
     if decision != Revoke && same(record.requester()) {
@@ -49,6 +51,20 @@ pub fn standing(record: &Record, decision: DecisionKind, me: &str) -> Standing {
         return approvable(record);
     }
     Standing::Open
+}
+
+/// How to see that nothing is left of requests of one namespace that were revoked: what is written is a wish, and the operator
+/// fulfils it.
+pub fn until_ended(revoked: &[&Record]) -> String {
+    let Some(namespace) = revoked.first().map(|record| record.namespace()) else {
+        return String::new();
+    };
+    let names: Vec<String> = revoked.iter().map(|record| record.name()).collect();
+    format!(
+        "To see when it has ended: {} wait {} --for finished -n {namespace}",
+        program(),
+        names.join(" ")
+    )
 }
 
 /// Whether it says for what an approval would be. A denial or revocation is for whatever it stands for.

@@ -253,6 +253,23 @@ fn values_that_cannot_be_meant_are_refused() -> Result<()> {
         nobody
             .refused(&[&with_ids[..], &[&tenants]].concat(), &["set either tenant or tenants"])
             .await?;
+        for alone in ["tenant.userName=objectId", "tenant.cloud=usgov", "tenant.graphUrl=https://a"]
+        {
+            let words = [alone.split_once('=').unwrap_or_default().0, "beside tenants"];
+            let several = ["template", "x", &chart, &tenants, "--set", alone];
+            nobody.refused(&several, &words).await?;
+        }
+        for (labels, label) in [
+            ("extraLabels", "app.kubernetes.io/instance"),
+            ("podLabels", "app.kubernetes.io/name"),
+            ("podMonitor.labels", "helm.sh/chart"),
+        ] {
+            let value = format!(r#"--set-json={labels}={{"{label}":"x"}}"#);
+            nobody.refused(&[&with_ids[..], &[&value]].concat(), &[label, labels]).await?;
+        }
+        let definitions = self::chart(DEFINITIONS);
+        let label = "--set=extraLabels.app\\.kubernetes\\.io/name=x";
+        nobody.refused(&["template", "x", &definitions, label], &["out of extraLabels"]).await?;
         nobody.refused(&["template", "x", &chart], &["set tenant.id and tenant.clientId"]).await?;
         nobody
             .refused(&["template", "x", &self::chart(DEFINITIONS), "--set=keep=false"], &["keep"])
@@ -418,6 +435,9 @@ fn settings_reach_the_pod() -> Result<()> {
                 "--set=settings.callsPer10Seconds=3",
                 "--set=settings.settleTime=180s",
                 "--set=extraLabels.team=identity",
+                "--set=podMonitor.labels.release=prometheus",
+                "--set=podLabels.team=identity",
+                r#"--set-json=podLabels={"azure.workload.identity/use":"false"}"#,
                 "--set=image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
             ],
         ]
@@ -429,6 +449,9 @@ fn settings_reach_the_pod() -> Result<()> {
         ensure!(objects["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 1);
         ensure!(objects["PodMonitor"]["spec"]["podMetricsEndpoints"][0]["port"] == "http");
         ensure!(objects["NetworkPolicy"]["spec"]["policyTypes"] == json!(["Ingress", "Egress"]));
+        ensure!(objects["PodMonitor"]["metadata"]["labels"]["release"] == "prometheus");
+        let labels = &objects["Deployment"]["spec"]["template"]["metadata"]["labels"];
+        ensure!(labels["azure.workload.identity/use"] == "false", "{labels}");
         let pod = objects["Deployment"]["spec"]["template"]["spec"].to_string();
         for word in [
             "\"TAP_OPERATOR_CALLS_PER_10_SECONDS\",\"value\":\"3\"",

@@ -74,7 +74,7 @@ impl Pod {
         place(&root, &format!("{own}/namespace"), namespace, 0o644)?;
 
         let mut arguments = vec!["-i".to_owned()];
-        for (name, value) in cluster.environment(container).await? {
+        for (name, value) in cluster.environment(&deployment["spec"]["template"]).await? {
             arguments.push(format!("{name}={value}"));
         }
         arguments.push(format!("--chdir={}", root.display()));
@@ -170,7 +170,10 @@ impl Cluster<'_> {
         Ok(files)
     }
 
-    async fn environment(&self, container: &Value) -> Result<Vec<(String, String)>> {
+    /// The environment of a pod in a cluster with the webhook of workload identity. The `ServiceAccount` says nothing to it, so what
+    /// it adds is empty.
+    async fn environment(&self, template: &Value) -> Result<Vec<(String, String)>> {
+        let container = &template["spec"]["containers"][0];
         let address = self.control_plane.url().trim_start_matches("https://");
         let (host, port) = address.split_once(':').context("an address with a port")?;
         let mut all = vec![
@@ -185,16 +188,37 @@ impl Cluster<'_> {
                 all.push((name.clone(), text(value)?.to_owned()));
             }
         }
-        for variable in container["env"].as_array().into_iter().flatten() {
-            let value = match text(&variable["valueFrom"]["fieldRef"]["fieldPath"]) {
-                Ok("metadata.name") => "tap-operator-0",
-                Ok("metadata.namespace") => self.namespace,
+        let variables = container["env"].as_array().map_or(&[][..], Vec::as_slice);
+        if template["metadata"]["labels"]["azure.workload.identity/use"] == "true" {
+            let added = ["AZURE_CLIENT_ID", "AZURE_TENANT_ID"].into_iter();
+            let added = added.filter(|name| variables.iter().all(|known| known["name"] != *name));
+            all.extend(added.map(|name| (name.to_owned(), String::new())));
+        }
+        for variable in variables {
+            let from = &variable["valueFrom"];
+            let value = match text(&from["fieldRef"]["fieldPath"]) {
+                Ok("metadata.name") => Some("tap-operator-0".to_owned()),
+                Ok("metadata.namespace") => Some(self.namespace.to_owned()),
                 Ok(other) => bail!("a field of another kind: {other}"),
-                Err(_) => text(&variable["value"])?,
+                Err(_) if from["configMapKeyRef"].is_object() => {
+                    self.key(&from["configMapKeyRef"]).await?
+                }
+                Err(_) => Some(text(&variable["value"])?.to_owned()),
             };
-            all.push((text(&variable["name"])?.to_owned(), value.to_owned()));
+            if let Some(value) = value {
+                all.push((text(&variable["name"])?.to_owned(), value));
+            }
         }
         Ok(all)
+    }
+
+    /// The value of a key of a `ConfigMap`.
+    async fn key(&self, reference: &Value) -> Result<Option<String>> {
+        let map = self.get("configmap", text(&reference["name"])?).await?;
+        let value = map.and_then(|map| Some(map["data"][text(&reference["key"]).ok()?].clone()));
+        let value = value.filter(Value::is_string);
+        ensure!(value.is_some() || reference["optional"] == true, "nothing for {reference}");
+        value.map(|value| text(&value).map(str::to_owned)).transpose()
     }
 }
 

@@ -51,7 +51,10 @@ fn values() -> [(&'static str, String); 11] {
         ("priority", listed(&graph::Priority::LABELS)),
         ("service", listed(&["authentication_methods", "logs", "conditional_access", "others"])),
         ("error", "the number of an error of Entra, 130502 to 130507".to_owned()),
-        ("phase", listed(&phases)),
+        (
+            "phase",
+            format!("{}; `Unknown` for a request that this version cannot read", listed(&phases)),
+        ),
         ("reason", reasons.to_owned()),
         ("credential, kind", listed(&credentials)),
         ("name, controller", listed(&["taprequest", "tappolicy"])),

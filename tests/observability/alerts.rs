@@ -13,11 +13,13 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
+use tap_operator::api::names::INTENT_ANNOTATION;
 use tap_operator::api::{DecisionKind, Phase, TapRequest, yaml};
+use tap_operator::decision::intent::Intent;
 
 use crate::prometheus::Prometheus;
 use crate::scene::{Scene, quick};
-use crate::support::operator::NAMESPACE;
+use crate::support::operator::{NAMESPACE, SERVICE_ACCOUNT};
 use crate::support::world::{World, install, policies_are_of_age};
 use crate::support::{run_within, wait};
 
@@ -113,6 +115,14 @@ impl Watch<'_> {
             self.scene.ask(name, &self.scene.user(), spec.clone()).await.map(drop)
         })
         .await
+    }
+
+    /// Records an intent on a request, as an operator does.
+    async fn record(&self, name: &str, intent: &str) -> Result<()> {
+        let account = format!("--as=system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}");
+        let annotation = format!("{INTENT_ANNOTATION}={intent}");
+        let annotate = ["annotate", "--overwrite", "taprequest", name, &annotation, &account];
+        self.kubectl(&annotate, &self.scene.namespace).await
     }
 
     async fn kubectl(&self, arguments: &[&str], namespace: &str) -> Result<()> {
@@ -298,6 +308,15 @@ async fn attempts(watch: &mut Watch<'_>) -> Result<()> {
     simulator.clear_faults();
     simulator.set_unreachable(false);
     watch.resolve(&["TapAttemptUnresolved", "TapRevocationHangs"]).await?;
+
+    watch.ask("newer", &policy).await?;
+    let intent = Intent::of(&watch.scene.wait_active("newer").await?).context("no intent")?;
+    let mut newer = serde_json::to_value(&intent)?;
+    newer["stage"] = json!({"name": "newer"});
+    watch.record("newer", &newer.to_string()).await?;
+    watch.fire(&["TapRequestUnreadable"]).await?;
+    watch.record("newer", &intent.to_annotation()).await?;
+    watch.resolve(&["TapRequestUnreadable"]).await?;
 
     let names: Vec<String> = (0..25).map(|number| format!("many-{number}")).collect();
     try_join_all(names.iter().map(|name| watch.ask(name, &policy))).await?;

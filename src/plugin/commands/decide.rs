@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::DecisionKind;
+use crate::api::{DecisionKind, Phase};
 use crate::plugin::call_error::CallError;
 use crate::plugin::calls::Right;
 use crate::plugin::cli::{Approve, Decide, Revoke};
-use crate::plugin::decision::{Standing, changed, patch, standing};
+use crate::plugin::decision::{Standing, changed, patch, standing, until_ended};
 use crate::plugin::failure::{Exit, Failure};
 use crate::plugin::output;
 use crate::plugin::program;
@@ -142,34 +142,45 @@ async fn decide_all(
     comment: Option<&str>,
     bad: usize,
 ) -> Result<(), Failure> {
-    let (undecided, printed) = decide_each(session, records, decision, comment, output::data).await;
-    let decided = if bad + undecided == 0 { Ok(()) } else { Err(Failure::said(Exit::Error)) };
-    decided.and(printed)
+    let (decided, printed) = decide_each(session, records, decision, comment, output::data).await;
+    let all_are = if bad == 0 && decided.len() == records.len() {
+        Ok(())
+    } else {
+        Err(Failure::said(Exit::Error))
+    };
+    let takes_a_pass_away = |record: &&Record| match decision {
+        DecisionKind::Revoke => true,
+        DecisionKind::Deny => !matches!(record.phase(), Phase::AwaitingApproval | Phase::Scheduled),
+        DecisionKind::Approve | DecisionKind::Unknown => false,
+    };
+    let revoked: Vec<&Record> = decided.into_iter().filter(takes_a_pass_away).collect();
+    if !revoked.is_empty() {
+        output::say(&until_ended(&revoked));
+    }
+    all_are.and(printed)
 }
 
-/// Decides about each request, whether anybody reads what is printed about it or not. Returns about how many it could not decide,
-/// and the first failure to print.
-async fn decide_each(
+/// Decides about each request, whether anybody reads what is printed about it or not. Returns those about which it could, and the
+/// first failure to print.
+async fn decide_each<'a>(
     session: &Session,
-    records: &[Record],
+    records: &'a [Record],
     decision: DecisionKind,
     comment: Option<&str>,
     print: impl Fn(&str) -> Result<(), Failure>,
-) -> (usize, Result<(), Failure>) {
-    let (mut undecided, mut printed) = (0, Ok(()));
+) -> (Vec<&'a Record>, Result<(), Failure>) {
+    let (mut decided, mut printed) = (Vec::new(), Ok(()));
     for record in records {
         match decide(session, record, decision, comment).await {
             Ok(()) => {
                 let line = print(&format!("{} {}", record.title(), done(decision)));
                 printed = printed.and(line);
+                decided.push(record);
             }
-            Err(failure) => {
-                output::say(&failure.to_string());
-                undecided += 1;
-            }
+            Err(failure) => output::say(&failure.to_string()),
         }
     }
-    (undecided, printed)
+    (decided, printed)
 }
 
 fn done(decision: DecisionKind) -> &'static str {
@@ -257,9 +268,9 @@ mod tests {
             crate::plugin::samples::record(api.put(object))
         });
         let closed = |_: &str| Err(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)));
-        let (undecided, printed) =
+        let (decided, printed) =
             decide_each(&session, &records, DecisionKind::Revoke, None, closed).await;
-        assert_eq!((undecided, printed.unwrap_err().exit), (0, Exit::Closed));
+        assert_eq!((decided.len(), printed.unwrap_err().exit), (3, Exit::Closed));
         for name in ["one", "two", "three"] {
             let request = api.get("taprequests", "helpdesk", name).unwrap();
             assert_eq!(request["status"]["decisions"][0]["decision"], "Revoke", "{name}");

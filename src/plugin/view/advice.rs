@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::api::{Phase, TapPolicy};
+use crate::api::{OnExistingPass, Phase, TapPolicy};
 use crate::plugin::failure::OTHER_VERSION;
 use crate::plugin::program;
 use crate::plugin::record::Record;
@@ -64,7 +64,7 @@ pub fn advice(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clo
             match record.request().spec.recipients {
                 None => format!("Show the code: {program} reveal {name} -n {namespace}"),
                 Some(_) => format!(
-                    "Show the code, with a private key that opens it: {program} reveal {name} -n {namespace} -i FILE"
+                    "Show the code, with a private key that opens it: {program} reveal {name} -n {namespace} -i FILE (if it was asked for with --reveal, only the terminal that asked can)"
                 ),
             },
             format!("If something is wrong: {program} revoke {name} -n {namespace}"),
@@ -75,15 +75,15 @@ pub fn advice(record: &Record, policy: Option<&TapPolicy>, me: &str, clock: &Clo
         )],
         Phase::Failed => vec![
             "This request has ended. Another one fails as well until the cause is gone.".to_owned(),
-            format!("Then, if a pass is still needed: {}", again(record)),
+            format!("Then, if a pass is still needed: {}", again(record, clock)),
         ],
         Phase::Denied => vec![
             "This request has ended. Talk to whoever denied it before you ask again.".to_owned(),
-            format!("Then, if a pass is still needed: {}", again(record)),
+            format!("Then, if a pass is still needed: {}", again(record, clock)),
         ],
         Phase::Expired | Phase::Revoked => vec![format!(
             "This request has ended. If a pass is still needed, ask again: {}",
-            again(record)
+            again(record, clock)
         )],
         // Told of above.
         Phase::Unknown => Vec::new(),
@@ -95,8 +95,8 @@ fn contact(policy: Option<&TapPolicy>) -> Option<&str> {
     policy?.spec.issuance.as_ref()?.approval.as_ref()?.contact.as_deref()
 }
 
-/// The command that asks for the same once more.
-fn again(record: &Record) -> String {
+/// The command that asks for the same once more: not sooner, and for a code that is not easier to read.
+fn again(record: &Record, clock: &Clock) -> String {
     let spec = &record.request().spec;
     let mut command = format!(
         "{} request {} --policy {} -n {}",
@@ -111,8 +111,19 @@ fn again(record: &Record) -> String {
     if spec.one_time_use == Some(false) {
         command.push_str(" --multi-use");
     }
+    if let Some(start) = spec.start_time.as_ref().filter(|start| start.0 > clock.now) {
+        let _ = write!(command, " --at {:.0}", start.0);
+    }
+    match spec.on_existing_pass {
+        Some(OnExistingPass::Wait) => command.push_str(" --on-existing-pass wait"),
+        Some(OnExistingPass::Replace) => command.push_str(" --on-existing-pass replace"),
+        Some(OnExistingPass::Refuse | OnExistingPass::Unknown) | None => {}
+    }
     if let Some(reason) = &spec.reason {
         let _ = write!(command, " --reason {}", quoted(reason));
+    }
+    if spec.recipients.is_some() {
+        command.push_str(" --reveal");
     }
     command
 }

@@ -371,4 +371,25 @@ What now
             assert!(text.contains(line), "{line}{text}");
         }
     }
+
+    #[test]
+    fn what_is_asked_again_comes_no_sooner_and_is_no_easier_to_read() {
+        let mut object = ended("Denied", "Denied").printed();
+        let asked = json!({
+            "startTime": "2026-11-30T08:00:00Z", "onExistingPass": "Wait",
+            "recipients": ["age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg"],
+        });
+        json_patch::merge(&mut object["spec"], &asked);
+        let again = |object: &serde_json::Value| {
+            let text = text(&record(object.clone()), None, "heidi@contoso.com", &clock());
+            text.lines().find(|line| line.contains("tap request")).unwrap_or_default().to_owned()
+        };
+        let sealed = "--on-existing-pass wait --reason 'INC0012345 lost phone' --reveal";
+        let told = again(&object);
+        assert!(told.ends_with(&format!(" --at 2026-11-30T08:00:00Z {sealed}")), "{told}");
+        // A start that is over is none.
+        object["spec"]["startTime"] = "2026-11-29T08:00:00Z".into();
+        let told = again(&object);
+        assert!(told.ends_with(&format!(" -n helpdesk {sealed}")), "{told}");
+    }
 }

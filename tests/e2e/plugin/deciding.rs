@@ -46,9 +46,11 @@ fn the_inbox_has_what_an_approver_can_approve_and_an_approval_is_recorded() -> R
         let again = approver.run(&["approve", "one", "--yes"]).await?;
         expect(&again, 0, "you have approved one already")?;
         // One of several names that does not exist does not keep the others from being decided.
+        scene.wait_active("two").await?;
         let partly = approver.run(&["deny", "nothing", "two"]).await?;
         expect(&partly, 1, "there is no TapRequest nothing in namespace")?;
         ensure!(partly.stdout == "taprequest.tap-operator.io/two denied\n", "{partly}");
+        expect(&partly, 1, "tap wait two --for finished -n")?;
         scene.wait_phase("two", Phase::Revoked, "DeniedAfterIssue").await?;
         Ok(())
     })

@@ -12,14 +12,20 @@ app.kubernetes.io/name: tap-operator
 {{- end }}
 
 {{- define "tap-operator.labels" -}}
+{{- include "tap-operator.labelsAnd" (dict "root" . "more" dict) }}
+{{- end }}
+
+{{/* The labels of an object that has more of them. Each is there once. */}}
+{{- define "tap-operator.labelsAnd" -}}
+{{- mergeOverwrite (dict) .root.Values.extraLabels .more (include "tap-operator.ownLabels" .root | fromYaml) | toYaml }}
+{{- end }}
+
+{{- define "tap-operator.ownLabels" -}}
 {{ include "tap-operator.selector" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.extraLabels }}
-{{ toYaml . }}
-{{- end }}
 {{- end }}
 
 {{- define "tap-operator.serviceAccount" -}}
@@ -120,8 +126,27 @@ AZURE_FEDERATED_TOKEN_FILE: /var/run/secrets/azure/tokens/azure-identity-token
 {{- else if and (not .Values.tenants) (not (and .Values.tenant.id .Values.tenant.clientId)) }}
 {{- fail "set tenant.id and tenant.clientId: the ids of the Entra tenant and of the app by which the operator signs in (docs/install.md); or tenants, for several" }}
 {{- end }}
+{{- if .Values.tenants }}
+{{- $alone := pick .Values.tenant "userName" "userNamePrefix" "loginUrl" "graphUrl" }}
+{{- range $name, $value := mergeOverwrite $alone (dict "cloud" (.Values.tenant.cloud | replace "global" "")) }}
+{{- if $value }}
+{{- fail (printf "leave out tenant.%s, which nothing reads beside tenants: say it in their entries (cloud, users, loginUrl and graphUrl of each)" $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and .Values.tenants .Values.ceilings }}
 {{- fail "set ceilings in the entries of tenants: those of the values are for one tenant" }}
+{{- end }}
+{{- $own := include "tap-operator.ownLabels" . | fromYaml | keys }}
+{{- range $name, $labels := dict
+  "extraLabels" .Values.extraLabels "podMonitor.labels" .Values.podMonitor.labels
+  "prometheusRule.labels" .Values.prometheusRule.labels "dashboard.labels" .Values.dashboard.labels
+  "podLabels" (pick .Values.podLabels "app.kubernetes.io/name") }}
+{{- range $label := keys $labels }}
+{{- if has $label $own }}
+{{- fail (printf "leave %s out of %s: the chart sets this label" $label $name) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if and .Values.tenant.userNamePrefix (not .Values.tenant.userName) }}
 {{- fail "tenant.userNamePrefix needs tenant.userName: userPrincipalName or objectId" }}
