@@ -6,7 +6,7 @@ use tap_operator::api::TapRequest;
 use tap_operator::decision::evidence::lines::{Evidence, MethodChange, OthersPass};
 use tap_operator::decision::evidence::{Finding, Found, OwnApps, Readings, What, registered_since};
 use tap_operator::decision::requests::Whose;
-use tap_operator::entra::{AuditRow, SignInRow};
+use tap_operator::entra::{AuditRow, AuditRows, Rest, SignInRow};
 use tap_operator::notice::{ForeignPass, Format, Notice};
 
 use super::cluster::usual_request;
@@ -47,9 +47,10 @@ fn told(found: &Found, input: usize) {
 
 /// What was done to all methods.
 pub fn audits(rows: &[AuditRow], from: Timestamp, input: usize) {
+    let read = || AuditRows { rows: rows.to_vec(), rest: Rest::None };
     let own = OwnApps::from(["app".to_owned()]);
     let mut readings = Readings::since(from);
-    let found = readings.judge(rows.to_vec(), NOW, SETTLE, &own, |_| Whose::Unknown);
+    let found = readings.judge(read(), NOW, SETTLE, &own, |_| Whose::Unknown);
     for finding in &found {
         if finding.what == What::MethodChanged {
             is_in_bounds(&MethodChange::of(finding, "tenant", "default"), input);
@@ -58,7 +59,7 @@ pub fn audits(rows: &[AuditRow], from: Timestamp, input: usize) {
             notice(finding, input);
         }
     }
-    let again = readings.judge(rows.to_vec(), NOW, SETTLE, &own, |_| Whose::Unknown);
+    let again = readings.judge(read(), NOW, SETTLE, &own, |_| Whose::Unknown);
     assert!(again.iter().all(|finding| finding.row.at < from), "it is told twice: {again:?}");
 }
 

@@ -124,6 +124,18 @@ impl GraphError {
         self.kind == ErrorKind::Forbidden && self.code == NOT_PREMIUM
     }
 
+    /// Whether the tenant refuses what is asked for, and will refuse the same again: that needs a person.
+    pub fn is_refusal_of_the_tenant(&self) -> bool {
+        match self.kind {
+            ErrorKind::BadRequest | ErrorKind::NotFound => true,
+            // Which status it is, is not documented (409 and 400 are reported). A refusal without a code comes from a proxy.
+            ErrorKind::Unexpected => {
+                matches!(self.status, Some(405..=499)) && !self.code.is_empty()
+            }
+            _ => false,
+        }
+    }
+
     /// Whether to try again, to wait or to give up.
     pub fn advice(&self) -> Advice {
         match self.kind {

@@ -4,6 +4,8 @@
 
 use jiff::Timestamp;
 
+use super::GraphError;
+
 /// A sign-in of a user, as the log of sign-ins tells it. It does not say by which method (documented), so a successful one
 /// cannot be tied to a pass.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -48,8 +50,19 @@ pub struct AuditRow {
 pub struct AuditRows {
     /// The newest rows.
     pub rows: Vec<AuditRow>,
-    /// Whether there are no others within the time that was asked for.
-    pub is_whole: bool,
+    /// The older ones within the time that was asked for.
+    pub rest: Rest,
+}
+
+/// What a list has beyond what was read of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Rest {
+    /// Nothing.
+    None,
+    /// More than is ever read.
+    NotAsked,
+    /// What could not be read.
+    Failed(GraphError),
 }
 
 /// Who did what a row of the audit log tells.

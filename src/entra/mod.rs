@@ -43,7 +43,7 @@ pub use date::DateSample;
 pub use error::{Advice, CreateError, ErrorKind, GraphError, INSUFFICIENT_CLAIMS};
 pub use groups::Group;
 pub(crate) use guid::guid;
-pub use logs::{AuditRow, AuditRows, Initiator, SignInRow};
+pub use logs::{AuditRow, AuditRows, Initiator, Rest, SignInRow};
 pub use method::{ALL_USERS, GraphTarget, MethodConfiguration, MethodPatch, MethodState};
 pub use names::{
     Behind, EntraName, UserNameForm, UserNameRule, UserNames, folded, is_service_account,

@@ -398,7 +398,8 @@ async fn a_post_that_is_refused_is_tried_for_two_minutes() {
 /// Some tenants are reported to refuse a POST while a live pass exists; others replace that pass.
 #[tokio::test(start_paused = true)]
 async fn nothing_depends_on_whether_a_post_replaces() {
-    for answer in [PostOverLivePass::Replace, PostOverLivePass::Refuse] {
+    use PostOverLivePass::{Conflict, Refuse, Replace};
+    for answer in [Replace, Refuse, Conflict] {
         let world = World::new();
         world.tenant.switch(|switches| {
             switches.post_over_live_pass = answer;

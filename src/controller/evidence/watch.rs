@@ -9,7 +9,7 @@ use super::{give_way, tell};
 use crate::controller::operator::Operator;
 use crate::decision::evidence::{OwnApps, Readings, What};
 use crate::decision::ids::UserKey;
-use crate::entra::{AuditRow, AuditRows, Call};
+use crate::entra::{AuditRow, AuditRows, Call, Rest};
 
 /// How often the log is read.
 const EVERY: Duration = Duration::from_mins(1);
@@ -41,7 +41,11 @@ pub(super) async fn watch_audits(
                 continue;
             }
         };
-        if operator.logs.answered(tenant_id, Call::DirectoryAudits) {
+        let is_news = match &read.rest {
+            Rest::Failed(error) => operator.logs.failed(tenant, error),
+            Rest::None | Rest::NotAsked => operator.logs.answered(tenant_id, Call::DirectoryAudits),
+        };
+        if is_news {
             let _ = policies.send(());
         }
         tell_whether_whole(&tenant.connection.name, &read, &mut was_whole);
@@ -49,7 +53,7 @@ pub(super) async fn watch_audits(
             let user = row.user_id.as_deref().map(|user| UserKey::new(tenant_id, user));
             operator.requests().whose_pass(row.pass_id.as_deref(), user.as_ref())
         };
-        let found = readings.judge(read.rows, now, operator.settings.settle, &own, whose);
+        let found = readings.judge(read, now, operator.settings.settle, &own, whose);
         for finding in &found {
             if finding.what == What::MethodChanged {
                 operator.logs.changed(tenant_id, finding.row.by.name(), finding.row.at);
@@ -65,7 +69,13 @@ pub(super) async fn watch_audits(
 
 /// Tells when the log begins to have more rows than are read, and when that is over.
 fn tell_whether_whole(connection: &str, read: &AuditRows, was_whole: &mut bool) {
-    match (*was_whole, read.is_whole) {
+    let is_whole = match read.rest {
+        Rest::None => true,
+        Rest::NotAsked => false,
+        // It is read again.
+        Rest::Failed(_) => return,
+    };
+    match (*was_whole, is_whole) {
         (true, false) => tracing::warn!(
             connection,
             rows = read.rows.len(),
@@ -74,5 +84,5 @@ fn tell_whether_whole(connection: &str, read: &AuditRows, was_whole: &mut bool) 
         (false, true) => tracing::info!(connection, "the tenant's audit log is read whole again"),
         _ => {}
     }
-    *was_whole = read.is_whole;
+    *was_whole = is_whole;
 }

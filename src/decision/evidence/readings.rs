@@ -9,7 +9,7 @@ use super::meaning::{Meaning, meaning};
 use crate::decision::clock::{earlier, later};
 use crate::decision::ids::{RequestName, Uid};
 use crate::decision::requests::Whose;
-use crate::entra::{AuditRow, Initiator};
+use crate::entra::{AuditRow, AuditRows, Initiator, Rest};
 
 /// How far back the log is read each time: rows come late and out of order (reported: nearly all within five minutes).
 const WINDOW: SignedDuration = SignedDuration::from_mins(20);
@@ -67,20 +67,24 @@ impl Readings {
         self.read.map_or(at_first, |read| earlier(read.min(now), WINDOW).max(at_first))
     }
 
-    /// What the rows tell that is new, the oldest first.
+    /// What the rows tell that is new, the oldest first. Where older ones could not be read, the next reading goes back as far as
+    /// this one.
     ///
     /// A pass may not be recorded yet when its row comes, so none is called foreign before `settle` has passed, nor while it is
     /// not known what became of a POST for its user. Of a pass that an own app made before this process began, it is not
     /// known whose it is: its request may be gone.
     pub fn judge(
         &mut self,
-        mut rows: Vec<AuditRow>,
+        read: AuditRows,
         now: Timestamp,
         settle: SignedDuration,
         own: &OwnApps,
         whose: impl Fn(&AuditRow) -> Whose,
     ) -> Vec<Finding> {
-        self.read = Some(now);
+        let AuditRows { mut rows, rest } = read;
+        if !matches!(rest, Rest::Failed(_)) {
+            self.read = Some(now);
+        }
         self.judged = self.judged.split_off(&earlier(now, AT_FIRST));
         rows.sort_by_key(|row| row.at);
         let mut findings = Vec::new();

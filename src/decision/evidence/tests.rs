@@ -11,7 +11,7 @@ use crate::api::{ConditionType, Phase, TapRequest, find_condition};
 use crate::decision::Reason;
 use crate::decision::ids::{RequestName, Uid};
 use crate::decision::requests::Whose;
-use crate::entra::{AuditRow, Initiator, SignInRow};
+use crate::entra::{AuditRow, AuditRows, ErrorKind, GraphError, Initiator, Rest, SignInRow};
 
 const OWN: &str = "00000000-0000-4000-8000-00000000000a";
 const SETTLE: SignedDuration = SignedDuration::from_secs(150);
@@ -40,6 +40,10 @@ fn row(activity: &str, reason: &str) -> AuditRow {
         pass_id: None,
         by: admin(),
     }
+}
+
+fn whole(rows: Vec<AuditRow>) -> AuditRows {
+    AuditRows { rows, rest: Rest::None }
 }
 
 fn made(second: i64, by: Initiator) -> AuditRow {
@@ -130,7 +134,7 @@ fn rows_mean_the_same_in_all_wordings() {
 fn judged(row: AuditRow, now: i64, whose: &Whose) -> Option<What> {
     let own = OwnApps::from([OWN.to_owned()]);
     let mut readings = Readings::since(at(0));
-    let mut found = readings.judge(vec![row], at(now), SETTLE, &own, |_| whose.clone());
+    let mut found = readings.judge(whole(vec![row]), at(now), SETTLE, &own, |_| whose.clone());
     assert!(found.len() <= 1);
     found.pop().map(|finding| finding.what)
 }
@@ -199,7 +203,7 @@ fn a_row_is_told_once_and_read_until_it_is() {
     assert_eq!(readings.from(at(0)), at(0) - hour, "a process that begins looks back");
     let rows = || vec![made(130, admin()), made(-5, admin())];
     let told = |readings: &mut Readings, now| {
-        let found = readings.judge(rows(), at(now), SETTLE, &own, |_| Whose::Unknown);
+        let found = readings.judge(whole(rows()), at(now), SETTLE, &own, |_| Whose::Unknown);
         found.into_iter().map(|found| (found.row.id, found.again)).collect::<Vec<_>>()
     };
     assert_eq!(told(&mut readings, 150), [("-5".to_owned(), true)]);
@@ -212,8 +216,33 @@ fn a_row_is_told_once_and_read_until_it_is() {
         "after an outage it looks back no further"
     );
     told(&mut readings, 20_000);
-    let later = readings.judge(Vec::new(), at(30_000), SETTLE, &own, |_| Whose::Unknown);
+    let later = readings.judge(whole(Vec::new()), at(30_000), SETTLE, &own, |_| Whose::Unknown);
     assert_eq!((later, readings.remembered()), (Vec::new(), 0), "nothing is kept for ever");
+}
+
+#[test]
+fn what_a_page_that_failed_hid_is_read_again() {
+    let mut readings = Readings::since(at(0));
+    let own = OwnApps::new();
+    let failed = GraphError {
+        call: "test",
+        kind: ErrorKind::Throttled,
+        status: Some(429),
+        code: String::new(),
+        message: String::new(),
+        request_id: None,
+        client_request_id: None,
+        retry_after: None,
+    };
+    let partly = AuditRows { rows: vec![made(5000, admin())], rest: Rest::Failed(failed) };
+    let from = readings.from(at(6000));
+    let found = readings.judge(partly, at(6000), SETTLE, &own, |_| Whose::Unknown);
+    assert_eq!(found.len(), 1, "what was read is told");
+    assert_eq!(readings.from(at(6000)), from);
+    let read = whole(vec![made(5000, admin()), made(3000, admin())]);
+    let found = readings.judge(read, at(6060), SETTLE, &own, |_| Whose::Unknown);
+    assert_eq!(found.iter().map(|found| found.row.at).collect::<Vec<_>>(), [at(3000)]);
+    assert!(readings.from(at(6060)) > from);
 }
 
 fn request(phase: Phase) -> TapRequest {

@@ -67,7 +67,7 @@ impl Client {
         let request = self.request(Call::DirectoryAudits, Priority::Read, path);
         let found = self.exchange.first_pages::<wire::DirectoryAuditAnswer>(request, pages).await?;
         let rows = found.items.into_iter().filter_map(wire::DirectoryAuditAnswer::row).collect();
-        Ok(AuditRows { rows, is_whole: found.unread.is_none() })
+        Ok(AuditRows { rows, rest: found.rest })
     }
 }
 

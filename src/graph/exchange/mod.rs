@@ -97,13 +97,7 @@ pub(super) struct Failure {
 impl Exchange {
     pub(super) fn new(connection: ConnectionConfig, pacers: Pacers, options: Options) -> Self {
         let connection = Arc::new(connection);
-        let sign_in = SignIn::new(
-            Arc::clone(&connection),
-            Arc::clone(&options.transport),
-            Arc::clone(&options.clock),
-            Arc::clone(&options.wall),
-            Arc::clone(&options.on_report),
-        );
+        let sign_in = SignIn::new(Arc::clone(&connection), &options);
         Self { connection, sign_in, pacers, options }
     }
 

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use super::answer::unexpected;
 use super::request::Request;
 use super::{Exchange, VERSION};
-use crate::entra::GraphError;
+use crate::entra::{GraphError, Rest};
 use crate::graph::wire;
 
 /// No list that is read here has as many pages. A tenant has less than a hundredth as many roles.
@@ -17,8 +17,7 @@ pub(in crate::graph) struct Pages<T> {
     pub(in crate::graph) items: Vec<T>,
     /// The `Date` of the first page.
     date: Option<Timestamp>,
-    /// Why the rest was not read, if there is more.
-    pub(in crate::graph) unread: Option<GraphError>,
+    pub(in crate::graph) rest: Rest,
 }
 
 struct Page<T> {
@@ -43,8 +42,13 @@ impl Exchange {
         &self,
         request: Request<'_>,
     ) -> Result<(Vec<T>, Option<Timestamp>), GraphError> {
+        let call = request.call;
         let first = self.first_pages(request, MOST_PAGES).await?;
-        first.unread.map_or(Ok((first.items, first.date)), Err)
+        match first.rest {
+            Rest::None => Ok((first.items, first.date)),
+            Rest::NotAsked => Err(unexpected(call, "the list does not end")),
+            Rest::Failed(error) => Err(error),
+        }
     }
 
     /// Reads so many pages of a list, or all of it if it has no more, or those before one that cannot be read.
@@ -58,17 +62,16 @@ impl Exchange {
             let read = match self.page::<T>(&request).await {
                 Ok(read) => read,
                 Err(error) if page == 0 => return Err(error),
-                Err(error) => return Ok(Pages { items, date, unread: Some(error) }),
+                Err(error) => return Ok(Pages { items, date, rest: Rest::Failed(error) }),
             };
             items.extend(read.items);
             if page == 0 {
                 date = read.date;
             }
-            let Some(next) = read.next else { return Ok(Pages { items, date, unread: None }) };
+            let Some(next) = read.next else { return Ok(Pages { items, date, rest: Rest::None }) };
             request.path = next;
         }
-        let unread = Some(unexpected(request.call, "the list does not end"));
-        Ok(Pages { items, date, unread })
+        Ok(Pages { items, date, rest: Rest::NotAsked })
     }
 
     async fn page<T: DeserializeOwned>(

@@ -28,6 +28,8 @@ const LONGEST_BODY: usize = 1024 * 1024;
 
 /// How long the setup of a separate connection may take. It delays a POST that should be sent now or not at all.
 const OWN_CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
+/// How long to try to connect. A call that waits longer cannot say which host takes no connection.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(10);
 /// How long a connection that was opened ahead may be unused: what lies between may close it.
 const OPEN_AHEAD_FOR: Duration = Duration::from_secs(10);
 /// How many connections are open ahead at most: one for each of as many requests as are worked on at once.
@@ -138,12 +140,10 @@ pub enum TransportSetupError {
 }
 
 impl ReqwestTransport {
-    /// `connect_timeout` limits name resolution, connecting and the TLS handshake together. `extra_ca` is a PEM file with
-    /// certificate authorities to trust in addition to the system's.
-    pub fn new(
-        connect_timeout: Duration,
-        extra_ca: Option<&Path>,
-    ) -> Result<Self, TransportSetupError> {
+    /// `deadline` limits each call. `extra_ca` is a PEM file with certificate authorities to trust in addition to the system's.
+    pub fn new(deadline: Duration, extra_ca: Option<&Path>) -> Result<Self, TransportSetupError> {
+        // Of name resolution, connecting and the TLS handshake together.
+        let connect_timeout = deadline.min(CONNECTS_WITHIN);
         let authorities = extra_ca.map(read_authorities).transpose()?.unwrap_or_default();
         let tls = trusting(authorities)?;
         let mut single = tls::without_old_secrets(tls.clone());

@@ -100,7 +100,7 @@ async fn a_late_commit_is_unknown_within_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn without_a_token_nothing_is_sent() {
     for (fault, kind, seconds) in [
-        (FaultKind::Hang { seconds: None }, SignInErrorKind::Unavailable, 30),
+        (FaultKind::Hang { seconds: None }, SignInErrorKind::Unavailable, 20),
         (FaultKind::ConnectionCut, SignInErrorKind::Unavailable, 0),
         (FaultKind::Html { status: 502, effect: false }, SignInErrorKind::Unavailable, 0),
     ] {

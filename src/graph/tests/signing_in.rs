@@ -364,3 +364,50 @@ async fn callers_who_wait_share_a_refusal_that_names_no_time() {
         sign_in(&bench.client).await.unwrap();
     }
 }
+
+/// The login host behind a firewall that drops packets: each try to connect takes its time. Or it takes connections, and answers
+/// nothing.
+#[tokio::test(start_paused = true)]
+async fn a_login_host_that_does_not_answer_is_told_and_asked_once_for_all_callers() {
+    #[derive(Debug)]
+    struct Dropped(Option<Duration>);
+    #[async_trait::async_trait]
+    impl Transport for Dropped {
+        async fn send(
+            &self,
+            _: http::Request<bytes::Bytes>,
+            _: SendOptions,
+        ) -> Result<http::Response<Body>, TransportError> {
+            let Some(connects_within) = self.0 else { return std::future::pending().await };
+            tokio::time::sleep(connects_within).await;
+            let message = "cannot connect to login.test".into();
+            Err(TransportError { maybe_sent: false, message })
+        }
+    }
+    let connect = (Some(Duration::from_secs(10)), "cannot connect to login.test");
+    for (within, words) in [connect, (None, "Entra gave no token in time")] {
+        let bench = Bench::unpaced();
+        let refusals = Arc::<Mutex<Vec<String>>>::default();
+        let on_report: OnReport = Arc::new({
+            let refusals = Arc::clone(&refusals);
+            move |_, report| {
+                if let Report::SignedIn(Err(error)) = report {
+                    refusals.lock().unwrap().push(error.to_string());
+                }
+            }
+        });
+        let transport = Arc::new(Dropped(within));
+        let options = Options { transport, on_report, ..bench.options.clone() };
+        let credential = bench.client.config().credential.clone();
+        let client = Client::connect(vec![connection("cut off", credential)], &options).remove(0);
+        let began = Instant::now();
+        let callers = (0..50).map(|_| client.method(Priority::Read));
+        for answer in futures::future::join_all(callers).await {
+            let error = answer.unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        assert!(began.elapsed() < options.deadline, "{:?}", began.elapsed());
+        let told = refusals.lock().unwrap().clone();
+        assert!(told.len() == 1 && told[0].contains(words), "{told:?}");
+    }
+}

@@ -297,6 +297,8 @@ positions! {
         Replace,
         /// 400.
         Refuse,
+        /// 409.
+        Conflict,
     }
     /// POST of a multi-use pass under a policy that requires one-time use.
     OneTimeEnforced {

@@ -4,7 +4,9 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
-use super::{Decided, ending, left_behind, release, remove_pass, remove_secret, report, write_or};
+use super::{
+    Decided, Obstacle, ending, left_behind, release, remove_pass, remove_secret, report, write_or,
+};
 use crate::api::{Pass, Phase, Resolved};
 use crate::decision::Reason;
 use crate::decision::clock::later;
@@ -106,13 +108,30 @@ pub(super) fn undo(s: &Situation, intent: &Intent, held: &Held) -> Option<Step> 
             return None;
         }
         remove_pass(s, intent, &held.pass_id)
-            .map(|left| left.unwrap_or_else(|obstacle| Step::Rest(obstacle.rest())))
+            .map(|left| left.unwrap_or_else(|obstacle| lives_on(s, intent, held, &obstacle)))
     };
     let again = || {
         let stays = !is_left_to_recovery(s, held) && left_behind(s, held.expires).is_some();
         (unseen || stays).then_some(Step::Rest(Rest::Backoff(None)))
     };
     secret.or_else(pass).or_else(again)
+}
+
+/// The pass cannot be taken back yet. The request says so, and alerts see it, as if its answer had been lost.
+fn lives_on(s: &Situation, intent: &Intent, held: &Held, obstacle: &Obstacle) -> Step {
+    let rest = obstacle.rest();
+    // A new pass that Graph does not know yet is no trouble. Another process, or a later attempt, says what is so for itself.
+    if matches!(obstacle, Obstacle::NotYetKnown) || !s.lease_is_fresh || !is_the_last(s, intent) {
+        return Step::Rest(rest);
+    }
+    let message =
+        format!("a pass was issued and must be deleted, and is not yet: {}", obstacle.sentence());
+    let (reason, message) = match ending(s) {
+        Some(ending) => (Reason::Revoking, format!("{}; {message}", ending.message)),
+        None => (Reason::Resolving, message),
+    };
+    let told = Report::new(s, s.request.phase(), reason, &message).not_ready();
+    report(s, told.reconciling(reason, &message), rest.or_until(held.expires, s.now.earliest))
 }
 
 /// Whether the Secret may still appear, so that recovery must wait for it before anything ends. For a deleted request nothing

@@ -69,7 +69,7 @@ pub(super) fn after_setback(s: &Situation, findings: &Findings) -> Option<Step> 
         }
         Cause::Graph(error) => {
             let asked = error.retry_after.and_then(|d| SignedDuration::try_from(d).ok());
-            let refused = matches!(error.kind, ErrorKind::BadRequest | ErrorKind::NotFound);
+            let refused = error.is_refusal_of_the_tenant();
             let reason = if refused { Reason::RefusedByTenant } else { Reason::of(error) };
             (reason, error.to_string(), asked.unwrap_or(grown).max(grown), refused)
         }

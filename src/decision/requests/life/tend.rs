@@ -66,7 +66,10 @@ fn unchanged(s: &Situation, intent: &Intent, pass: &Pass) -> Step {
             .reconciling(Reason::TenantNotConfigured, &message);
         return report(s, unreached, rest);
     }
-    if s.secret_is_gone {
+    // What a process knew of the Secret before it said that the tenant is not reached, only the status says.
+    let names_it = s.request.status.as_ref().is_some_and(|status| status.secret_name.is_some());
+    let was_gone = says(Reason::TenantNotConfigured) && !names_it;
+    if s.secret_is_gone || was_gone {
         let message = format!(
             "somebody deleted the Secret, so nobody can read the code any more; whoever has read it can use it until {:.0}; if nobody has, revoke this request and make another under another name",
             pass.expiration_time.0

@@ -224,17 +224,40 @@ fn when_the_secret_fails_the_pass_is_taken_back_and_asked_for_again_later() {
 
 #[test]
 fn a_refused_pass_fails_only_when_it_keeps_being_refused() {
+    let conflict: fn(&Intent, Timestamp) -> Posted = |_, _| {
+        let told = GraphError {
+            status: Some(409),
+            code: "conflict".into(),
+            ..error(ErrorKind::Unexpected)
+        };
+        Posted::Refused(told)
+    };
+    for refusal in [refused, conflict] {
+        let mut life = Life::new();
+        life.post = refusal;
+        for second in (10..170).step_by(10) {
+            life.now = at(second);
+            life.reconcile();
+            assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "RefusedByTenant"));
+        }
+        life.now = at(170);
+        life.done.clear();
+        life.reconcile();
+        let done = ["intent", "post", "release", "status Failed"];
+        life.expect(Phase::Failed, "RefusedByTenant", &done);
+    }
+}
+
+#[test]
+fn what_a_proxy_refuses_is_no_refusal_of_the_tenant() {
     let mut life = Life::new();
-    life.post = refused;
-    for second in (10..170).step_by(10) {
+    life.post =
+        |_, _| Posted::Refused(GraphError { status: Some(405), ..error(ErrorKind::Unexpected) });
+    for second in (10..1000).step_by(10) {
         life.now = at(second);
         life.reconcile();
-        assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "RefusedByTenant"));
+        assert_eq!(life.request.phase(), Phase::Pending);
     }
-    life.now = at(170);
-    life.done.clear();
-    life.reconcile();
-    life.expect(Phase::Failed, "RefusedByTenant", &["intent", "post", "release", "status Failed"]);
 }
 
 #[test]

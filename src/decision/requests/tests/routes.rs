@@ -54,6 +54,21 @@ fn a_pass_is_reached_through_another_connection_of_its_tenant() {
 }
 
 #[test]
+fn a_pass_that_is_reached_again_says_that_its_secret_is_gone() {
+    let mut life = Life::active();
+    life.secret = SecretFound::Absent;
+    life.now += SignedDuration::from_secs(60);
+    life.reconcile();
+    assert_eq!(life.reason(), "SecretGone", "{:?}", life.done);
+    let mut life = restarted(life, &[connection("default", "other")]);
+    life.reconcile();
+    assert_eq!(life.reason(), "TenantNotConfigured");
+    let mut life = restarted(life, &[connection("default", "tenant")]);
+    life.reconcile();
+    assert_eq!(life.reason(), "SecretGone", "{}", life.ready().message);
+}
+
+#[test]
 fn an_unknown_outcome_is_not_looked_for_in_another_tenant() {
     let mut life = Life::new();
     life.request = unresolved("lost-phone");

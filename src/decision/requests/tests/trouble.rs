@@ -48,6 +48,46 @@ fn a_secret_that_cannot_be_deleted_keeps_no_pass_alive() {
 }
 
 #[test]
+fn a_pass_that_cannot_be_taken_back_is_told() {
+    type Case = (fn(&mut Life), Phase, &'static str);
+    let cases: [Case; 3] = [
+        (|l| l.create_secret = SecretCreation::Refused("no".into()), Phase::Pending, "Resolving"),
+        (
+            |l| {
+                l.edit_policy("{approval: {required: 1}}");
+                l.reconcile();
+                l.decide("bob@contoso.com", "Approve");
+                l.create_secret = SecretCreation::Refused("no".into());
+            },
+            Phase::AwaitingApproval,
+            "Resolving",
+        ),
+        (|l| l.meanwhile = ("post", |l| l.decide("helen", "Revoke")), Phase::Pending, "Revoking"),
+    ];
+    for (change, phase, reason) in cases {
+        let mut life = Life::new();
+        change(&mut life);
+        life.delete_pass = Err(error(ErrorKind::Unavailable));
+        assert_eq!(life.reconcile(), Rest::For(SignedDuration::from_secs(10)), "{:?}", life.done);
+        assert_eq!((life.request.phase(), life.reason()), (phase, reason), "{:?}", life.done);
+        assert_eq!(life.ready().status, "False");
+        let message = life.ready().message.clone();
+        assert!(message.contains("a pass was issued and must be deleted"), "{message}");
+        // It is told once.
+        life.done.clear();
+        life.now += SignedDuration::from_secs(10);
+        life.reconcile();
+        assert_eq!(life.done, ["delete pass ours"]);
+        life.delete_pass = Ok(());
+        life.done.clear();
+        life.now += SignedDuration::from_secs(10);
+        life.reconcile();
+        assert_eq!(life.done[0], "delete pass ours");
+        assert_ne!(life.reason(), reason, "{:?}", life.done);
+    }
+}
+
+#[test]
 fn a_deleted_request_is_not_held_for_its_secret_beyond_the_expiry() {
     let mut life = Life::active();
     life.stuck_secret = Some("a webhook says no");

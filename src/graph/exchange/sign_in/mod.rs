@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use azure_core::credentials::AccessToken;
 use azure_core::http::HttpClient;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::OK;
 use super::call::NO_TOKEN;
-use super::options::{Clock, OnReport, Report};
+use super::options::{Clock, OnReport, Options, Report};
 use super::transport::Transport;
 use crate::entra::{Call, ErrorKind, SignInErrorKind};
 use crate::graph::connection::{ConnectionConfig, Credential};
@@ -53,6 +53,8 @@ pub(super) struct SignIn {
     clock: Clock,
     wall: Clock,
     on_report: OnReport,
+    /// How long to try to get the first token.
+    patience: Duration,
     held: tokio::sync::Mutex<Held>,
 }
 
@@ -74,14 +76,17 @@ impl Held {
 }
 
 impl SignIn {
-    pub(super) fn new(
-        connection: Arc<ConnectionConfig>,
-        transport: Arc<dyn Transport>,
-        clock: Clock,
-        wall: Clock,
-        on_report: OnReport,
-    ) -> Self {
-        Self { connection, transport, clock, wall, on_report, held: tokio::sync::Mutex::default() }
+    pub(super) fn new(connection: Arc<ConnectionConfig>, options: &Options) -> Self {
+        Self {
+            connection,
+            transport: Arc::clone(&options.transport),
+            clock: Arc::clone(&options.clock),
+            wall: Arc::clone(&options.wall),
+            on_report: Arc::clone(&options.on_report),
+            // It ends before its callers give up, so that they learn why there is no token, and share it.
+            patience: options.deadline * 2 / 3,
+            held: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Returns the current token or a new one. It has no time limit of its own; the caller must set one.
@@ -140,13 +145,17 @@ impl SignIn {
 
     /// Gets the first token. A refusal that may pass by itself is not told before it came again.
     async fn fetch_patiently(&self) -> Result<Arc<Token>, Refusal> {
+        let until = Instant::now() + self.patience;
+        let mut last = Refusal::late();
         for pause in AGAIN.into_iter().take(TRIES_AT_ONCE) {
-            match self.fetch().await {
-                Err(refusal) if refusal.kind.may_pass() => sleep(pause).await,
-                outcome => return outcome,
+            match timeout_at(until, self.fetch()).await {
+                Ok(Err(refusal)) if refusal.kind.may_pass() => last = refusal,
+                Ok(outcome) => return outcome,
+                Err(_) => return Err(last),
             }
+            sleep(pause).await;
         }
-        self.fetch().await
+        timeout_at(until, self.fetch()).await.unwrap_or(Err(last))
     }
 
     /// Replaces the current token with a new one and returns it. If there is no new token, the current one stays. Other

@@ -100,8 +100,13 @@ impl State {
         }
         let current = self.passes.current(user.id);
         let live = current.is_some_and(|pass| pass.end(now) == End::Live && !pass.is_used_up());
-        if live && switches.post_over_live_pass == PostOverLivePass::Refuse {
-            return Err(bad_request("A Temporary Access Pass already exists for this user."));
+        let exists = "A Temporary Access Pass already exists for this user.";
+        match switches.post_over_live_pass {
+            PostOverLivePass::Refuse if live => return Err(bad_request(exists)),
+            PostOverLivePass::Conflict if live => {
+                return Err(Refusal::new(409, "conflict", exists).repeated());
+            }
+            PostOverLivePass::Replace | PostOverLivePass::Refuse | PostOverLivePass::Conflict => {}
         }
 
         let id = uuid::Builder::from_random_bytes(self.random.random()).into_uuid();
