@@ -267,6 +267,10 @@ fn values_that_cannot_be_meant_are_refused() -> Result<()> {
             let value = format!(r#"--set-json={labels}={{"{label}":"x"}}"#);
             nobody.refused(&[&with_ids[..], &[&value]].concat(), &[label, labels]).await?;
         }
+        let variable = ["--set=env[0].name=AZURE_TENANT_ID", "--set=env[0].value=x"];
+        nobody
+            .refused(&[&with_ids[..], &variable].concat(), &["AZURE_TENANT_ID out of env"])
+            .await?;
         let definitions = self::chart(DEFINITIONS);
         let label = "--set=extraLabels.app\\.kubernetes\\.io/name=x";
         nobody.refused(&["template", "x", &definitions, label], &["out of extraLabels"]).await?;
@@ -401,6 +405,13 @@ fn settings_reach_the_pod() -> Result<()> {
         ensure!(objects["ConfigMap"]["data"]["AZURE_FEDERATED_TOKEN_FILE"] == path);
         let text = objects["Deployment"].to_string();
         ensure!(text.contains("api://AzureADTokenExchange"), "{text}");
+
+        for nothing in
+            ["podAnnotations", "podLabels", "extraLabels", "podMonitor", "dashboard.labels"]
+        {
+            let nothing = format!("--set={nothing}=null");
+            render(&[&IDS[..], &[&nothing]].concat()).await?;
+        }
 
         let limited = [&IDS[..], &["--set=ceilings.lifetime=8h"]].concat();
         let objects = render(&limited).await?;

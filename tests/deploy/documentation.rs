@@ -288,7 +288,7 @@ fn the_overlays_without_helm() -> Result<()> {
     ensure!(variables["data"]["AZURE_CLIENT_ID"] == OPERATOR.to_string(), "{variables:#}");
     let from = &container["envFrom"][0]["configMapRef"]["name"];
     ensure!(*from == variables["metadata"]["name"], "the pod has those of {from}");
-    for variable in ["AZURE_TENANT_ID", "AZURE_CLIENT_ID"] {
+    for variable in ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_AUTHORITY_HOST"] {
         let own = container["env"].as_array().context("env")?.iter();
         let own = own.filter(|own| own["name"] == variable);
         let from: Vec<&Value> =

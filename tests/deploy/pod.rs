@@ -170,8 +170,8 @@ impl Cluster<'_> {
         Ok(files)
     }
 
-    /// The environment of a pod in a cluster with the webhook of workload identity. The `ServiceAccount` says nothing to it, so what
-    /// it adds is empty.
+    /// The environment of a pod in a cluster with the webhook of workload identity. The `ServiceAccount` says nothing to it, and it
+    /// is set to the public cloud.
     async fn environment(&self, template: &Value) -> Result<Vec<(String, String)>> {
         let container = &template["spec"]["containers"][0];
         let address = self.control_plane.url().trim_start_matches("https://");
@@ -190,9 +190,16 @@ impl Cluster<'_> {
         }
         let variables = container["env"].as_array().map_or(&[][..], Vec::as_slice);
         if template["metadata"]["labels"]["azure.workload.identity/use"] == "true" {
-            let added = ["AZURE_CLIENT_ID", "AZURE_TENANT_ID"].into_iter();
-            let added = added.filter(|name| variables.iter().all(|known| known["name"] != *name));
-            all.extend(added.map(|name| (name.to_owned(), String::new())));
+            let added = [
+                ("AZURE_CLIENT_ID", ""),
+                ("AZURE_TENANT_ID", ""),
+                ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com/"),
+            ];
+            for (name, value) in added {
+                if variables.iter().all(|known| known["name"] != name) {
+                    all.push((name.to_owned(), value.to_owned()));
+                }
+            }
         }
         for variable in variables {
             let from = &variable["valueFrom"];

@@ -67,22 +67,25 @@ pub(super) async fn watch_audits(
     }
 }
 
-/// Tells when the log begins to have more rows than are read, and when that is over.
+/// Tells when rows of the log begin to go unread, and when that is over.
 fn tell_whether_whole(connection: &str, read: &AuditRows, was_whole: &mut bool) {
-    let is_whole = match read.rest {
-        Rest::None => true,
-        Rest::NotAsked => false,
-        // It is read again.
-        Rest::Failed(_) => return,
-    };
-    match (*was_whole, is_whole) {
-        (true, false) => tracing::warn!(
+    let unread =
+        "passes that others make and changes of the method may go unseen: look for them in Entra";
+    match (*was_whole, &read.rest) {
+        (true, Rest::NotAsked) => tracing::warn!(
             connection,
             rows = read.rows.len(),
-            "the tenant's audit log has more rows about authentication methods than the operator reads, so passes that others make and changes of the method may go unseen: look for them in Entra"
+            "the tenant's audit log has more rows about authentication methods than the operator reads, so {unread}"
         ),
-        (false, true) => tracing::info!(connection, "the tenant's audit log is read whole again"),
+        (true, Rest::Failed(error)) => tracing::warn!(
+            connection,
+            %error,
+            "a part of the tenant's audit log cannot be read; it is read again each minute. While that lasts, {unread}"
+        ),
+        (false, Rest::None) => {
+            tracing::info!(connection, "the tenant's audit log is read whole again");
+        }
         _ => {}
     }
-    *was_whole = is_whole;
+    *was_whole = matches!(read.rest, Rest::None);
 }

@@ -101,7 +101,10 @@ impl Cause {
     /// Whether two failures are of the same kind.
     fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Graph(one), Self::Graph(other)) => one.kind == other.kind,
+            (Self::Graph(one), Self::Graph(other)) => {
+                let is_refusal = GraphError::is_refusal_of_the_tenant;
+                one.kind == other.kind && is_refusal(one) == is_refusal(other)
+            }
             (Self::Secret(_), Self::Secret(_)) | (Self::HeldBack, Self::HeldBack) => true,
             _ => false,
         }

@@ -17,7 +17,7 @@ app.kubernetes.io/name: tap-operator
 
 {{/* The labels of an object that has more of them. Each is there once. */}}
 {{- define "tap-operator.labelsAnd" -}}
-{{- mergeOverwrite (dict) .root.Values.extraLabels .more (include "tap-operator.ownLabels" .root | fromYaml) | toYaml }}
+{{- mergeOverwrite (dict) (.root.Values.extraLabels | default dict) (.more | default dict) (include "tap-operator.ownLabels" .root | fromYaml) | toYaml }}
 {{- end }}
 
 {{- define "tap-operator.ownLabels" -}}
@@ -128,7 +128,7 @@ AZURE_FEDERATED_TOKEN_FILE: /var/run/secrets/azure/tokens/azure-identity-token
 {{- end }}
 {{- if .Values.tenants }}
 {{- $alone := pick .Values.tenant "userName" "userNamePrefix" "loginUrl" "graphUrl" }}
-{{- range $name, $value := mergeOverwrite $alone (dict "cloud" (.Values.tenant.cloud | replace "global" "")) }}
+{{- range $name, $value := mergeOverwrite $alone (dict "cloud" (.Values.tenant.cloud | default "" | replace "global" "")) }}
 {{- if $value }}
 {{- fail (printf "leave out tenant.%s, which nothing reads beside tenants: say it in their entries (cloud, users, loginUrl and graphUrl of each)" $name) }}
 {{- end }}
@@ -137,12 +137,18 @@ AZURE_FEDERATED_TOKEN_FILE: /var/run/secrets/azure/tokens/azure-identity-token
 {{- if and .Values.tenants .Values.ceilings }}
 {{- fail "set ceilings in the entries of tenants: those of the values are for one tenant" }}
 {{- end }}
+{{- range .Values.env }}
+{{- if has .name (list "POD_NAME" "POD_NAMESPACE" "AZURE_TENANT_ID" "AZURE_CLIENT_ID" "AZURE_AUTHORITY_HOST") }}
+{{- fail (printf "leave %s out of env: the chart sets this variable, of tenant.id, tenant.clientId and tenant.loginUrl" .name) }}
+{{- end }}
+{{- end }}
 {{- $own := include "tap-operator.ownLabels" . | fromYaml | keys }}
 {{- range $name, $labels := dict
-  "extraLabels" .Values.extraLabels "podMonitor.labels" .Values.podMonitor.labels
-  "prometheusRule.labels" .Values.prometheusRule.labels "dashboard.labels" .Values.dashboard.labels
-  "podLabels" (pick .Values.podLabels "app.kubernetes.io/name") }}
-{{- range $label := keys $labels }}
+  "extraLabels" .Values.extraLabels "podMonitor.labels" (.Values.podMonitor | default dict).labels
+  "prometheusRule.labels" (.Values.prometheusRule | default dict).labels
+  "dashboard.labels" (.Values.dashboard | default dict).labels
+  "podLabels" (pick (.Values.podLabels | default dict) "app.kubernetes.io/name") }}
+{{- range $label := keys ($labels | default dict) }}
 {{- if has $label $own }}
 {{- fail (printf "leave %s out of %s: the chart sets this label" $label $name) }}
 {{- end }}

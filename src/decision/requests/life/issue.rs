@@ -5,14 +5,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
 use super::{
-    Decided, Obstacle, ending, left_behind, release, remove_pass, remove_secret, report, write_or,
+    Decided, Obstacle, ending, left_behind, refused, release, remove_pass, remove_secret, report,
+    secret_stays, write_or,
 };
 use crate::api::{Pass, Phase, Resolved};
 use crate::decision::Reason;
 use crate::decision::clock::later;
 use crate::decision::intent::{Intent, POST_WINDOW, has_finalizer};
 use crate::decision::report::{Report, whole_second};
-use crate::decision::situation::{Attempt, Held, SecretFound, SecretWritten, Situation, Stop};
+use crate::decision::situation::{
+    Attempt, Held, SecretFound, SecretWritten, Situation, Stop, Written,
+};
 use crate::decision::step::{Action, Question, Rest, Step};
 
 /// Added before a time is cut to whole seconds, so that it is rounded up.
@@ -111,27 +114,41 @@ pub(super) fn undo(s: &Situation, intent: &Intent, held: &Held) -> Option<Step> 
             .map(|left| left.unwrap_or_else(|obstacle| lives_on(s, intent, held, &obstacle)))
     };
     let again = || {
-        let stays = !is_left_to_recovery(s, held) && left_behind(s, held.expires).is_some();
-        (unseen || stays).then_some(Step::Rest(Rest::Backoff(None)))
+        let stays = left_behind(s, held.expires).filter(|_| !is_left_to_recovery(s, held));
+        match stays {
+            Some(why) if tells_of(s, intent) => Some(secret_stays(s, why)),
+            stays => (unseen || stays.is_some()).then_some(Step::Rest(Rest::Backoff(None))),
+        }
     };
     secret.or_else(pass).or_else(again)
 }
 
 /// The pass cannot be taken back yet. The request says so, and alerts see it, as if its answer had been lost.
 fn lives_on(s: &Situation, intent: &Intent, held: &Held, obstacle: &Obstacle) -> Step {
-    let rest = obstacle.rest();
-    // A new pass that Graph does not know yet is no trouble. Another process, or a later attempt, says what is so for itself.
-    if matches!(obstacle, Obstacle::NotYetKnown) || !s.lease_is_fresh || !is_the_last(s, intent) {
+    let rest = obstacle.rest().or_until(held.expires, s.now.earliest);
+    // A new pass that Graph does not know yet is no trouble.
+    if matches!(obstacle, Obstacle::NotYetKnown) || !tells_of(s, intent) {
         return Step::Rest(rest);
     }
-    let message =
-        format!("a pass was issued and must be deleted, and is not yet: {}", obstacle.sentence());
+    let left = match left_behind(s, held.expires) {
+        None => "a pass was issued and must be deleted, and is not yet".to_owned(),
+        Some(why) => format!(
+            "a pass was issued and must be deleted, and neither its Secret ({why}) nor the pass is yet"
+        ),
+    };
+    let message = format!("{left}: {}", obstacle.sentence());
     let (reason, message) = match ending(s) {
         Some(ending) => (Reason::Revoking, format!("{}; {message}", ending.message)),
         None => (Reason::Resolving, message),
     };
     let told = Report::new(s, s.request.phase(), reason, &message).not_ready();
-    report(s, told.reconciling(reason, &message), rest.or_until(held.expires, s.now.earliest))
+    report(s, told.reconciling(reason, &message), rest)
+}
+
+/// Whether the status is to tell of what is left of this attempt. Another process, or a later attempt, tells what is so for itself.
+/// A status that is refused would only slow down what must be taken back.
+fn tells_of(s: &Situation, intent: &Intent) -> bool {
+    s.lease_is_fresh && is_the_last(s, intent) && refused(s, Written::Status).is_none()
 }
 
 /// Whether the Secret may still appear, so that recovery must wait for it before anything ends. For a deleted request nothing

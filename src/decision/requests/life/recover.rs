@@ -149,6 +149,7 @@ fn close(s: &Situation, intent: &Intent) -> Step {
 
 fn resolving<'a>(s: &Situation<'a>, message: &str) -> Report<'a> {
     Report::new(s, s.request.phase(), Reason::Resolving, message)
+        .not_ready()
         .reconciling(Reason::Resolving, message)
 }
 

@@ -249,6 +249,24 @@ fn a_refused_pass_fails_only_when_it_keeps_being_refused() {
 }
 
 #[test]
+fn a_refusal_after_a_conflict_that_passes_counts_anew() {
+    let mut life = Life::new();
+    life.post =
+        |_, _| Posted::Refused(GraphError { status: Some(400), ..error(ErrorKind::Unexpected) });
+    for second in (10..200).step_by(10) {
+        life.now = at(second);
+        life.reconcile();
+    }
+    life.post = |_, _| {
+        let code = "conflict".into();
+        Posted::Refused(GraphError { status: Some(409), code, ..error(ErrorKind::Unexpected) })
+    };
+    life.now = at(320);
+    life.reconcile();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "RefusedByTenant"));
+}
+
+#[test]
 fn what_a_proxy_refuses_is_no_refusal_of_the_tenant() {
     let mut life = Life::new();
     life.post =

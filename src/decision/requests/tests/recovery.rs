@@ -169,7 +169,8 @@ fn a_deleted_request_does_not_wait_for_its_secret() {
     life.meanwhile =
         ("secret", |life| life.request.metadata.deletion_timestamp = Some(Time(at(10))));
     assert!(matches!(life.reconcile(), Rest::Backoff(_)));
-    assert_eq!(life.done, ["intent", "post", "secret", "delete pass ours"]);
+    let done = ["intent", "post", "secret", "delete pass ours", "status Pending"];
+    life.expect(Phase::Pending, "SecretStays", &done);
 }
 
 #[test]

@@ -88,6 +88,62 @@ fn a_pass_that_cannot_be_taken_back_is_told() {
 }
 
 #[test]
+fn what_is_left_of_a_pass_that_is_taken_back_is_told_as_it_is() {
+    let mut life = Life::new();
+    life.stuck_secret = Some("a webhook says no");
+    life.delete_pass = Err(error(ErrorKind::Unavailable));
+    life.meanwhile = ("secret", |l| l.decide("helen", "Revoke"));
+    life.reconcile();
+    assert_eq!(life.reason(), "Revoking", "{:?}", life.done);
+    let message = life.ready().message.clone();
+    assert!(message.contains("neither its Secret (a webhook says no) nor the pass"), "{message}");
+    life.delete_pass = Ok(());
+    life.now += SignedDuration::from_secs(10);
+    life.reconcile();
+    assert_eq!(life.reason(), "SecretStays", "{:?}", life.done);
+    life.stuck_secret = None;
+    life.now += SignedDuration::from_secs(60);
+    life.reconcile();
+    assert_eq!((life.request.phase(), life.reason()), (Phase::Revoked, "Revoked"));
+}
+
+#[test]
+fn a_refused_status_slows_no_revocation() {
+    let mut life = Life::new();
+    life.refused = Some(Written::Status);
+    life.delete_pass = Err(error(ErrorKind::Unavailable));
+    life.meanwhile = ("secret", |l| l.decide("helen", "Revoke"));
+    life.reconcile();
+    for _ in 0..5 {
+        life.now += SignedDuration::from_secs(10);
+        assert_eq!(life.reconcile(), Rest::For(SignedDuration::from_secs(10)), "{:?}", life.done);
+    }
+}
+
+/// Whoever was asked to approve, and did, is not asked again by what becomes of the attempt.
+#[test]
+fn an_attempt_that_is_undone_asks_nobody_to_approve_again() {
+    let mut life = Life::new();
+    life.edit_policy("{approval: {required: 1}}");
+    life.reconcile();
+    let ready = || "True".to_owned();
+    assert_eq!(
+        (life.request.phase(), life.ready().status.clone()),
+        (Phase::AwaitingApproval, ready())
+    );
+    life.decide("bob@contoso.com", "Approve");
+    life.create_secret = SecretCreation::Unknown("no answer".into());
+    life.delete_pass = Err(error(ErrorKind::Unavailable));
+    for _ in 0..20 {
+        life.reconcile();
+        let says = life.ready();
+        assert_ne!(says.status, ready(), "{}: {}", says.reason, says.message);
+        life.now += SignedDuration::from_secs(10);
+        life.delete_pass = Ok(());
+    }
+}
+
+#[test]
 fn a_deleted_request_is_not_held_for_its_secret_beyond_the_expiry() {
     let mut life = Life::active();
     life.stuck_secret = Some("a webhook says no");

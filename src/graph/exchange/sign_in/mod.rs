@@ -153,6 +153,9 @@ impl SignIn {
                 Ok(outcome) => return outcome,
                 Err(_) => return Err(last),
             }
+            if Instant::now() + pause >= until {
+                return Err(last);
+            }
             sleep(pause).await;
         }
         timeout_at(until, self.fetch()).await.unwrap_or(Err(last))
