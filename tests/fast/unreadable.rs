@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kubernetes_api::{Fault, Match, Verb};
 use serde_json::json;
 use tap_operator::api::Phase;
@@ -11,20 +12,24 @@ use tokio::time::sleep;
 
 use crate::world::{NAMESPACE, SOON, World};
 
-#[tokio::test(start_paused = true)]
-async fn a_request_that_cannot_be_read_stops_no_other_and_goes_when_its_pass_has_expired() {
-    let world = World::new();
-    let expires = world.tenant.now() + jiff::SignedDuration::from_mins(30);
+/// A request that this version cannot read, and that has no pass after this time.
+fn put_broken(world: &World, expires: Timestamp) {
+    let intent = json!({"latestExpiry": expires.to_string()});
     world.kubernetes.put(json!({
         "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest",
         "metadata": {
             "name": "broken", "namespace": NAMESPACE, "finalizers": [FINALIZER],
-            "annotations": {
-                INTENT_ANNOTATION: json!({"latestExpiry": expires.to_string()}).to_string(),
-            },
+            "annotations": {INTENT_ANNOTATION: intent.to_string()},
         },
         "spec": {"policyRef": "contoso", "user": 5},
     }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_cannot_be_read_stops_no_other_and_goes_when_its_pass_has_expired() {
+    let world = World::new();
+    let expires = world.tenant.now() + jiff::SignedDuration::from_mins(30);
+    put_broken(&world, expires);
     let _operator = world.operator();
     world.request("lost-phone", &json!({}));
     world.until_phase("lost-phone", Phase::Active, SOON).await;
@@ -42,15 +47,7 @@ async fn a_call_about_a_request_that_cannot_be_read_is_made_again_when_it_failed
     let release = Match::verb(Verb::Patch).resource("taprequests").name("broken");
     for fails in [reads, release] {
         let world = World::new();
-        let intent = json!({"latestExpiry": world.tenant.now().to_string()});
-        world.kubernetes.put(json!({
-            "apiVersion": "tap-operator.io/v1alpha1", "kind": "TapRequest",
-            "metadata": {
-                "name": "broken", "namespace": NAMESPACE, "finalizers": [FINALIZER],
-                "annotations": {INTENT_ANNOTATION: intent.to_string()},
-            },
-            "spec": {"policyRef": "contoso", "user": 5},
-        }));
+        put_broken(&world, world.tenant.now());
         world.kubernetes.fail_next(fails, Fault::server_error(500));
         let _operator = world.operator();
         sleep(SOON).await;

@@ -32,22 +32,17 @@ pub(super) async fn watch_audits(
         let readings = readings.get_or_insert_with(|| Readings::since(began));
         give_way(tenant).await;
         let now = operator.time_in(tenant_id);
-        let read = match tenant.client.method_audits(readings.from(now)).await {
-            Ok(read) => read,
-            Err(error) => {
-                if operator.logs.failed(tenant, &error) {
-                    let _ = policies.send(());
-                }
-                continue;
+        let read = tenant.client.method_audits(readings.from(now)).await;
+        let is_news = match &read {
+            Err(error) | Ok(AuditRows { rest: Rest::Failed(error), .. }) => {
+                operator.logs.failed(tenant, error)
             }
-        };
-        let is_news = match &read.rest {
-            Rest::Failed(error) => operator.logs.failed(tenant, error),
-            Rest::None | Rest::NotAsked => operator.logs.answered(tenant_id, Call::DirectoryAudits),
+            Ok(_) => operator.logs.answered(tenant_id, Call::DirectoryAudits),
         };
         if is_news {
             let _ = policies.send(());
         }
+        let Ok(read) = read else { continue };
         tell_whether_whole(&tenant.connection.name, &read, &mut was_whole);
         let whose = |row: &AuditRow| {
             let user = row.user_id.as_deref().map(|user| UserKey::new(tenant_id, user));

@@ -11,7 +11,7 @@ use crate::api::{ConditionType, Phase, TapRequest, find_condition};
 use crate::decision::Reason;
 use crate::decision::ids::{RequestName, Uid};
 use crate::decision::requests::Whose;
-use crate::entra::{AuditRow, AuditRows, ErrorKind, GraphError, Initiator, Rest, SignInRow};
+use crate::entra::{AuditRow, AuditRows, Call, ErrorKind, GraphError, Initiator, Rest, SignInRow};
 
 const OWN: &str = "00000000-0000-4000-8000-00000000000a";
 const SETTLE: SignedDuration = SignedDuration::from_secs(150);
@@ -224,16 +224,7 @@ fn a_row_is_told_once_and_read_until_it_is() {
 fn what_a_page_that_failed_hid_is_read_again() {
     let mut readings = Readings::since(at(0));
     let own = OwnApps::new();
-    let failed = GraphError {
-        call: "test",
-        kind: ErrorKind::Throttled,
-        status: Some(429),
-        code: String::new(),
-        message: String::new(),
-        request_id: None,
-        client_request_id: None,
-        retry_after: None,
-    };
+    let failed = GraphError::new(Call::DirectoryAudits, ErrorKind::Throttled, "");
     let partly = AuditRows { rows: vec![made(5000, admin())], rest: Rest::Failed(failed) };
     let from = readings.from(at(6000));
     let found = readings.judge(partly, at(6000), SETTLE, &own, |_| Whose::Unknown);

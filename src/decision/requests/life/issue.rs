@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 
 use super::{
     Decided, Obstacle, ending, left_behind, refused, release, remove_pass, remove_secret, report,
-    secret_stays, write_or,
+    secret_stays, unfinished, write_or,
 };
 use crate::api::{Pass, Phase, Resolved};
 use crate::decision::Reason;
@@ -141,8 +141,7 @@ fn lives_on(s: &Situation, intent: &Intent, held: &Held, obstacle: &Obstacle) ->
         Some(ending) => (Reason::Revoking, format!("{}; {message}", ending.message)),
         None => (Reason::Resolving, message),
     };
-    let told = Report::new(s, s.request.phase(), reason, &message).not_ready();
-    report(s, told.reconciling(reason, &message), rest)
+    report(s, unfinished(s, reason, &message), rest)
 }
 
 /// Whether the status is to tell of what is left of this attempt. Another process, or a later attempt, tells what is so for itself.

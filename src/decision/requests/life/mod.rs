@@ -249,6 +249,11 @@ fn left_behind<'a>(s: &Situation<'a>, expires: Timestamp) -> Option<&'a str> {
     }
 }
 
+/// What was begun is not finished yet, for this reason: the request stays in its phase, and is not ready.
+fn unfinished<'a>(s: &Situation<'a>, reason: Reason, message: &str) -> Report<'a> {
+    Report::new(s, s.request.phase(), reason, message).not_ready().reconciling(reason, message)
+}
+
 /// Reports that the Secret may still exist, and tries again.
 fn secret_stays(s: &Situation, why: &str) -> Step {
     let name = s.request.name_any();

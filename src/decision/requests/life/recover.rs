@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    left_behind, refused, release, remove_pass, remove_secret, report, secret_stays, unrecordable,
-    write_or,
+    left_behind, refused, release, remove_pass, remove_secret, report, secret_stays, unfinished,
+    unrecordable, write_or,
 };
 use crate::api::{Pass, Phase};
 use crate::decision::Reason;
@@ -148,9 +148,7 @@ fn close(s: &Situation, intent: &Intent) -> Step {
 }
 
 fn resolving<'a>(s: &Situation<'a>, message: &str) -> Report<'a> {
-    Report::new(s, s.request.phase(), Reason::Resolving, message)
-        .not_ready()
-        .reconciling(Reason::Resolving, message)
+    unfinished(s, Reason::Resolving, message)
 }
 
 /// The pass of the unknown outcome was used: somebody had the code and signed in with it.

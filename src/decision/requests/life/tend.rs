@@ -3,7 +3,7 @@
 use super::issue::delivered;
 use super::{
     Decided, Ending, Obstacle, ending, left_behind, refused, release, remove_pass, remove_secret,
-    report, secret_stays,
+    report, secret_stays, unfinished,
 };
 use crate::api::{Pass, Phase};
 use crate::decision::Reason;
@@ -105,9 +105,7 @@ fn take_away(s: &Situation, intent: &Intent, pass: &Pass, ending: &Ending) -> De
                     format!("neither the Secret ({why}) nor the pass is deleted yet")
                 });
             let message = format!("{}; {secret}: {}", ending.message, obstacle.sentence());
-            let revoking = Report::new(s, s.request.phase(), Reason::Revoking, &message)
-                .not_ready()
-                .reconciling(Reason::Revoking, &message);
+            let revoking = unfinished(s, Reason::Revoking, &message);
             let revoking = if left.is_none() { revoking.without_secret() } else { revoking };
             report(s, revoking, obstacle.rest().or_until(pass.expiration_time.0, s.now.earliest))
         }

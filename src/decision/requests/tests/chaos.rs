@@ -442,13 +442,14 @@ fn uid_of(request: &TapRequest) -> Uid {
     request.metadata.uid.as_deref().unwrap_or_default().into()
 }
 
+/// How random events and requests are tried.
+pub(super) fn config() -> ProptestConfig {
+    // What it found is a test of its own once it is mended.
+    ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 150,
-        // What it found is a test of its own once it is mended.
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(config())]
 
     #[test]
     fn what_is_looked_up_is_what_a_scan_finds(

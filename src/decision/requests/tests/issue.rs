@@ -222,17 +222,15 @@ fn when_the_secret_fails_the_pass_is_taken_back_and_asked_for_again_later() {
     assert_ne!(Intent::of(&life.request).unwrap().attempt, failed, "each has an id of its own");
 }
 
+fn conflict(_: &Intent, _: Timestamp) -> Posted {
+    let code = "conflict".into();
+    Posted::Refused(GraphError { status: Some(409), code, ..error(ErrorKind::Unexpected) })
+}
+
 #[test]
 fn a_refused_pass_fails_only_when_it_keeps_being_refused() {
-    let conflict: fn(&Intent, Timestamp) -> Posted = |_, _| {
-        let told = GraphError {
-            status: Some(409),
-            code: "conflict".into(),
-            ..error(ErrorKind::Unexpected)
-        };
-        Posted::Refused(told)
-    };
-    for refusal in [refused, conflict] {
+    let refusals: [fn(&Intent, Timestamp) -> Posted; 2] = [refused, conflict];
+    for refusal in refusals {
         let mut life = Life::new();
         life.post = refusal;
         for second in (10..170).step_by(10) {
@@ -257,10 +255,7 @@ fn a_refusal_after_a_conflict_that_passes_counts_anew() {
         life.now = at(second);
         life.reconcile();
     }
-    life.post = |_, _| {
-        let code = "conflict".into();
-        Posted::Refused(GraphError { status: Some(409), code, ..error(ErrorKind::Unexpected) })
-    };
+    life.post = conflict;
     life.now = at(320);
     life.reconcile();
     assert_eq!((life.request.phase(), life.reason()), (Phase::Pending, "RefusedByTenant"));

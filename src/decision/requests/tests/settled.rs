@@ -3,17 +3,13 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::chaos::config;
 use super::chaos::event::shape;
 use super::*;
 use crate::decision::intent::is_unresolved_for;
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 150,
-        // What it found is a test of its own once it is mended.
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(config())]
 
     /// Whether a request is settled is what its life decides of it: it is not read without a cause, and each other one is.
     #[test]
